@@ -1,0 +1,44 @@
+# Two commands do everything on a fresh machine: `make eval` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Real corpora are read from SEQMEM_DATA; a shared/data folder beside the checkout is used when there is one.
+ifneq ($(wildcard ../shared/data),)
+export SEQMEM_DATA ?= $(abspath ../shared/data)
+endif
+
+.PHONY: eval test test-fast check lint types readme clean
+
+eval: $(STAMP)  ## train two models on the smoke suite and print the board
+	$(BIN)/seqmem eval lstm tcn --suite smoke
+
+test: $(STAMP)  ## every test, the slow ones too
+	$(BIN)/pytest
+
+test-fast: $(STAMP)  ## the tests that take seconds
+	$(BIN)/pytest -m "not slow"
+
+check: lint types test  ## what a change must pass
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+readme: $(STAMP)  ## write the generated parts of README.md again
+	$(BIN)/python docs/generate.py
+
+$(STAMP): pyproject.toml constraints.txt
+	rm -rf $(VENV)
+	$(PYTHON) -c 'import sys; sys.exit("seqmem needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + ": run make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) results build *.egg-info .mypy_cache .ruff_cache .pytest_cache

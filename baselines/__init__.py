@@ -1,0 +1,39 @@
+"""The baselines, declared once as data: name -> factory.
+
+On the command line a baseline is ``name`` or ``name:option=value,…``; the options are the
+keyword arguments of its class. Importing this module is cheap.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+__all__ = ["BASELINES", "Baseline"]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A model that the suite trains.
+
+    Attributes:
+        factory: ``module:class``.
+        summary: what it is, in one line.
+    """
+
+    factory: str
+    summary: str
+
+
+BASELINES: Mapping[str, Baseline] = MappingProxyType(
+    {
+        "marginal": Baseline(
+            "seqmem.baselines.marginal:Marginal",
+            "the best constant output (unigram, mean): chance, no memory",
+        ),
+        "rnn": Baseline("seqmem.baselines.recurrent:RNN", "recurrent network with tanh"),
+        "lstm": Baseline("seqmem.baselines.recurrent:LSTM", "long short-term memory"),
+        "tcn": Baseline(
+            "seqmem.baselines.convolutional:TCN", "temporal convolutional network (Bai et al.)"
+        ),
+    }
+)

@@ -1,0 +1,40 @@
+"""What every baseline shares: how inputs enter, and how features leave."""
+
+from torch import Tensor, nn
+
+from seqmem.tasks.task import Features, InputSpec, Tokens
+
+__all__ = ["InputLayer", "readout_layer"]
+
+
+class InputLayer(nn.Module):
+    """Ids become learned vectors; floats go through as they are.
+
+    Attributes:
+        width: the size of a vector it gives.
+    """
+
+    def __init__(self, spec: InputSpec, width: int) -> None:
+        """Take what the inputs are and how wide an id's vector is."""
+        super().__init__()
+        self.embedding: nn.Embedding | None = None
+        if isinstance(spec, Tokens):
+            self.embedding = nn.Embedding(spec.vocabulary, width)
+            nn.init.normal_(self.embedding.weight, std=width**-0.5)
+        self.width = spec.dimension if isinstance(spec, Features) else width
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, L) ids or (B, L, D) floats -> (B, L, width)."""
+        return inputs if self.embedding is None else self.embedding(inputs)
+
+
+def readout_layer(width: int, outputs: int, tie: InputLayer | None) -> nn.Linear:
+    """Make the last layer, sharing the embedding's weights where `tie` is given.
+
+    Weight tying: Press & Wolf 2017 (arXiv 1608.05859).
+    """
+    readout = nn.Linear(width, outputs)
+    nn.init.zeros_(readout.bias)
+    if tie is not None and tie.embedding is not None:
+        readout.weight = tie.embedding.weight
+    return readout

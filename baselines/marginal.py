@@ -1,0 +1,39 @@
+"""The memoryless reference: one output for every position, whatever the inputs."""
+
+import torch
+from torch import Tensor
+
+from seqmem.tasks.model import SequenceModel, State
+from seqmem.tasks.task import InputSpec, Task
+
+__all__ = ["Marginal"]
+
+
+class Marginal(SequenceModel):
+    """The best constant: word frequencies (unigram), the mean, the marginal of the targets.
+
+    Its curve is flat at the task's chance level.
+    """
+
+    receptive_field = 0
+
+    def __init__(self, inputs: InputSpec, outputs: int) -> None:
+        """Take how many outputs go out; the inputs are not looked at."""
+        super().__init__()
+        self.register_buffer("constant", torch.zeros(outputs))
+
+    def fit(self, task: Task) -> None:
+        """Take the task's best constant: nothing is trained."""
+        self.constant = task.constant()
+
+    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """(B, L, …) -> (B, L, 0)."""
+        return torch.zeros(*inputs.shape[:2], 0, device=inputs.device), None
+
+    def readout(self, hidden: Tensor) -> Tensor:
+        """(…, 0) -> (…, outputs)."""
+        return self.constant.expand(*hidden.shape[:-1], -1)
+
+    def state_size(self, context: int) -> int:
+        """Nothing is kept."""
+        return 0

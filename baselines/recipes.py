@@ -1,0 +1,137 @@
+"""How baselines are trained: one recipe for each kind of task and budget, the same for all models.
+
+Budgets are counted in optimiser steps, never in seconds, so that a slow machine trains the same
+model: `smoke` is seconds and shows that the machinery works, `small` is minutes on a laptop's CPU,
+`full` is the published recipe where there is one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from seqmem.baselines.spec import Option
+
+__all__ = ["BUDGETS", "Recipe", "recipe_for"]
+
+BUDGETS = ("smoke", "small", "full")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way of training.
+
+    Attributes:
+        steps: optimiser steps at most.
+        batch: sequences, or lanes of a stream, side by side.
+        k_train: the context to train with unless the user says otherwise.
+        learning_rate: at its highest.
+        optimizer: "adam" (Kingma & Ba 2015) or "sgd".
+        schedule: "cosine" falls to zero over `steps`; "plateau" divides by four when validation
+            does not improve; "constant".
+        clip: largest gradient norm, applied after the backward pass.
+        validate_every: steps between validations.
+        patience: validations without improvement after which training ends.
+        validation_targets: how many validation targets are scored, from the start of the split.
+        options: sizes for the models that know them, unless the user says otherwise.
+    """
+
+    steps: int
+    batch: int
+    k_train: int | Literal["full"]
+    learning_rate: float
+    optimizer: Literal["adam", "sgd"] = "adam"
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    clip: float = 1.0
+    validate_every: int = 250
+    patience: int = 8
+    validation_targets: int = 8192
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+
+_RECURRENT_MEMORY = Recipe(
+    steps=4000, batch=64, k_train="full", learning_rate=2e-3, options={"hidden": 64}
+)
+_MARKOV = Recipe(
+    steps=1500, batch=64, k_train=64, learning_rate=4e-3, validate_every=150, options={"hidden": 64}
+)
+_WORDS = Recipe(
+    steps=2400,
+    batch=20,
+    k_train=35,
+    learning_rate=3e-3,
+    validate_every=600,
+    validation_targets=32_768,
+    options={"hidden": 160, "dropout": 0.2, "tied": True},
+)
+
+_RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
+    {
+        ("copy-memory", "smoke"): Recipe(
+            steps=250,
+            batch=64,
+            k_train="full",
+            learning_rate=5e-3,
+            validate_every=125,
+            options={"hidden": 32},
+        ),
+        ("copy-memory", "small"): _RECURRENT_MEMORY,
+        ("adding-problem", "smoke"): Recipe(
+            steps=500,
+            batch=64,
+            k_train="full",
+            learning_rate=5e-3,
+            validate_every=250,
+            options={"hidden": 32},
+        ),
+        ("adding-problem", "small"): _RECURRENT_MEMORY,
+        ("hidden-markov", "smoke"): Recipe(
+            steps=250,
+            batch=64,
+            k_train=32,
+            learning_rate=5e-3,
+            validate_every=125,
+            options={"hidden": 32},
+        ),
+        ("hidden-markov", "small"): _MARKOV,
+        ("wikitext-2", "smoke"): Recipe(
+            steps=60,
+            batch=20,
+            k_train=16,
+            learning_rate=5e-3,
+            validate_every=30,
+            validation_targets=4096,
+            options={"hidden": 64, "tied": True},
+        ),
+        ("wikitext-2", "small"): _WORDS,
+        # Bai et al. 2018, section 5 and appendix: Adam, 50,000 or 10,000 fixed sequences.
+        ("copy-memory", "full"): Recipe(
+            steps=50_000, batch=32, k_train="full", learning_rate=5e-4, options={"hidden": 128}
+        ),
+        ("adding-problem", "full"): Recipe(
+            steps=50_000, batch=32, k_train="full", learning_rate=2e-3, options={"hidden": 128}
+        ),
+        ("hidden-markov", "full"): Recipe(
+            steps=20_000, batch=64, k_train=256, learning_rate=2e-3, options={"hidden": 128}
+        ),
+        # pytorch/examples word_language_model: 2 × 650, dropout 0.5, tied, 40 epochs.
+        ("wikitext-2", "full"): Recipe(
+            steps=119_360,
+            batch=20,
+            k_train=35,
+            learning_rate=20.0,
+            optimizer="sgd",
+            schedule="plateau",
+            clip=0.25,
+            validate_every=2984,
+            patience=10,
+            validation_targets=217_645,
+            options={"hidden": 650, "layers": 2, "dropout": 0.5, "tied": True},
+        ),
+    }
+)
+
+
+def recipe_for(family: str, budget: str) -> Recipe:
+    """Give the recipe of a task family at a budget."""
+    return _RECIPES[family, budget]

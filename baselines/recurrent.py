@@ -1,0 +1,102 @@
+"""Recurrent networks: the state is all that they remember."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from seqmem.baselines.layers import InputLayer, readout_layer
+from seqmem.tasks.model import SequenceModel, State
+from seqmem.tasks.task import InputSpec, Tokens
+
+__all__ = ["LSTM", "RNN"]
+
+
+class Recurrent(SequenceModel):
+    """Embedding, recurrent layers, readout, with dropout in between.
+
+    Dropout acts on what enters and leaves the layers, not on the recurrence (Zaremba et al. 2014,
+    arXiv 1409.2329).
+    """
+
+    stateful = True
+    layer: ClassVar[type[nn.RNN] | type[nn.LSTM]]
+    states: ClassVar[int]  # how many vectors of the hidden size one layer keeps
+
+    def __init__(
+        self,
+        inputs: InputSpec,
+        outputs: int,
+        *,
+        hidden: int = 128,
+        layers: int = 1,
+        dropout: float = 0.0,
+        tied: bool = False,
+    ) -> None:
+        """Take what comes in, how many outputs go out, and the sizes.
+
+        Args:
+            inputs: what one input is.
+            outputs: numbers given for each position.
+            hidden: size of the state vectors, and of an id's embedding.
+            layers: recurrent layers on top of each other.
+            dropout: share of features dropped in training.
+            tied: whether embedding and readout share weights; needs ids in and as many out.
+        """
+        super().__init__()
+        self.enter = InputLayer(inputs, hidden)
+        between = dropout if layers > 1 else 0.0
+        self.layers = self.layer(
+            self.enter.width, hidden, layers, batch_first=True, dropout=between
+        )
+        self.dropout = nn.Dropout(dropout)
+        tie = tied and isinstance(inputs, Tokens) and inputs.vocabulary == outputs
+        self.leave = readout_layer(hidden, outputs, self.enter if tie else None)
+
+    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """(B, L, …) -> (B, L, hidden), and the state after the last input."""
+        features, state = self.layers(self.dropout(self.enter(inputs)), state)
+        return self.dropout(features), state
+
+    def readout(self, hidden: Tensor) -> Tensor:
+        """(…, hidden) -> (…, outputs)."""
+        outputs: Tensor = self.leave(hidden)
+        return outputs
+
+    def state_size(self, context: int) -> int:
+        """Count the floats of the state: the same after any number of inputs."""
+        return self.states * self.layers.num_layers * self.layers.hidden_size
+
+
+class RNN(Recurrent):
+    """The simple recurrent network, h' = tanh(W h + U x + b) (Elman 1990)."""
+
+    layer = nn.RNN
+    states = 1
+
+
+class LSTM(Recurrent):
+    """Long short-term memory with forget gates (Gers et al. 2000); forget bias 1 at the start."""
+
+    layer = nn.LSTM
+    states = 2
+
+    def __init__(
+        self,
+        inputs: InputSpec,
+        outputs: int,
+        *,
+        hidden: int = 128,
+        layers: int = 1,
+        dropout: float = 0.0,
+        tied: bool = False,
+    ) -> None:
+        """See Recurrent."""
+        super().__init__(inputs, outputs, hidden=hidden, layers=layers, dropout=dropout, tied=tied)
+        # Jozefowicz et al. 2015: start by remembering. Of the two biases, one is left at zero.
+        with torch.no_grad():
+            for name, parameter in self.layers.named_parameters():
+                if "bias" in name:
+                    parameter.zero_()
+                if "bias_ih" in name:
+                    parameter[hidden : 2 * hidden] = 1.0

@@ -1,0 +1,128 @@
+"""From what the user wrote (``lstm:hidden=256``) to a model."""
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from seqmem.baselines import BASELINES
+from seqmem.errors import InputError, unknown
+from seqmem.tasks.model import SequenceModel
+from seqmem.tasks.task import Task
+
+__all__ = ["ModelSpec", "Option", "build_model", "model_class", "options_of", "parse_model"]
+
+Option = int | float | bool
+KTrain = int | Literal["full"]
+
+# Set by the suite from the task and k_train.
+_SET_BY_SUITE = {"context", "covers"}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A baseline and the options that the user set."""
+
+    name: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Give the text it was parsed from, options in order."""
+        options = ",".join(f"{key}={_write(value)}" for key, value in sorted(self.options.items()))
+        return f"{self.name}:{options}" if options else self.name
+
+
+def parse_model(text: str) -> ModelSpec:
+    """Read ``name`` or ``name:option=value,…``.
+
+    Raises:
+        InputError: the name or an option is unknown, or a value is not of the option's kind.
+    """
+    name, colon, rest = text.partition(":")
+    if name not in BASELINES:
+        raise unknown("model", name, BASELINES, "seqmem models")
+    known = options_of(name)
+    options: dict[str, Option] = {}
+    for item in rest.split(",") if colon else ():
+        key, equals, value = item.partition("=")
+        if key not in known:
+            takes = ", ".join(known) or "none"
+            raise InputError(f"model '{text}': unknown option '{key}'; {name} takes: {takes}")
+        if not equals or key in options:
+            problem = "is given twice" if equals else "has no value; write option=value"
+            raise InputError(f"model '{text}': option '{key}' {problem}")
+        options[key] = _read(text, key, value, known[key])
+    return ModelSpec(name, options)
+
+
+def options_of(name: str) -> dict[str, Option]:
+    """Give the options of a baseline with their defaults."""
+    parameters = inspect.signature(model_class(name)).parameters.values()
+    return {
+        p.name: p.default
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY and p.name not in _SET_BY_SUITE
+    }
+
+
+def model_class(name: str) -> type[SequenceModel]:
+    """Import the class of a baseline."""
+    module, _, attribute = BASELINES[name].factory.partition(":")
+    found: type[SequenceModel] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def build_model(
+    spec: ModelSpec, task: Task, k_train: KTrain, defaults: Mapping[str, Option]
+) -> tuple[SequenceModel, dict[str, Option]]:
+    """Make an untrained model for a task.
+
+    A model with a receptive field gets one that reaches the task's longest useful context, or,
+    where `k_train` is a number, one that does not exceed it.
+
+    Args:
+        spec: name and the user's options.
+        task: says what comes in and goes out.
+        k_train: the context to train with.
+        defaults: the recipe's options; the model takes those it knows, the user's go before.
+
+    Returns:
+        the model, and every option it was made with.
+
+    Raises:
+        InputError: the options do not make a model.
+    """
+    options = options_of(spec.name)
+    options |= {key: value for key, value in defaults.items() if key in options}
+    options |= spec.options
+    arguments: dict[str, Any] = dict(options)
+    known = inspect.signature(model_class(spec.name)).parameters
+    if "context" in known:
+        arguments["covers"] = k_train == "full"
+        arguments["context"] = task.longest_context if k_train == "full" else k_train
+    try:
+        model = model_class(spec.name)(task.inputs, task.outputs, **arguments)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"model '{spec}': {error}") from None
+    return model, options
+
+
+def _read(text: str, key: str, value: str, default: Option) -> Option:
+    """Read an option's value as what its default is."""
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[value.lower()]
+        number = type(default)(value)
+    except (KeyError, ValueError):
+        kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
+        raise InputError(f"model '{text}': {key}={value} is not {kind}") from None
+    least = 0 if key in ("dropout", "levels") else 1
+    if not (least <= number < 1 if key == "dropout" else least <= number <= 100_000):
+        rule = "from 0 up to, but not, 1" if key == "dropout" else f"from {least} to 100,000"
+        raise InputError(f"model '{text}': {key}={value} is out of range: {rule}")
+    return number
+
+
+def _write(value: Option) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,411 @@
+"""One cell (model, task, k_train, seed): train it, measure it, keep a record.
+
+The one place where the rooms meet. What is finished is never done again: trained weights are kept
+under a hash of everything that shaped them, records under a hash of that and of how they were
+measured.
+"""
+
+import hashlib
+import inspect
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+import seqmem
+from seqmem.baselines import batches, layers, training
+from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights, weights_sha256
+from seqmem.baselines.recipes import Recipe, recipe_for
+from seqmem.baselines.spec import ModelSpec, build_model, model_class
+from seqmem.baselines.training import ClosedForm, Trained, seeded, train
+from seqmem.errors import InputError
+from seqmem.leaderboard.record import MeanOf, Point, Record, TaskFacts
+from seqmem.leaderboard.store import find_record, record_directory, write_record
+from seqmem.tasks.curve import (
+    Context,
+    Curve,
+    expected_steps,
+    full_scores,
+    measure,
+    sample_targets,
+)
+from seqmem.tasks.intervals import Mean, block_mean, group_blocks, wilson
+from seqmem.tasks.model import SequenceModel
+from seqmem.tasks.task import Task
+
+__all__ = ["Cell", "Settings", "run_cell"]
+
+GROUPS = 100  # of dependent targets, kept in a record
+SAMPLE_SEED = 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is asked for.
+
+    Attributes:
+        model: the baseline and its options.
+        task: the task.
+        k_train: the context to train with; None for the recipe's.
+        seed: of weights, training data, order and dropout.
+        budget: the training budget.
+    """
+
+    model: ModelSpec
+    task: Task
+    k_train: Context | None
+    seed: int
+    budget: str
+
+    def check(self) -> None:
+        """Find out before training whether the cell can be.
+
+        Raises:
+            InputError: the options do not make a model, or the task cannot be trained so.
+        """
+        recipe = recipe_for(self.task.family, self.budget)
+        k_train = recipe.k_train if self.k_train is None else self.k_train
+        with torch.device("meta"):
+            model, _ = build_model(self.model, self.task, k_train, recipe.options)
+        train = self.task.train(self.seed, 0)
+        if model.stateful and k_train == "full" and len(train.starts) == 2:
+            raise InputError(
+                f"--k-train full: {self.task.id} is one stream of {len(train.inputs):,} inputs, "
+                "too long to train through; give a number"
+            )
+
+    def __str__(self) -> str:
+        """Name the cell for messages."""
+        k_train = "" if self.k_train is None else f", k_train={self.k_train}"
+        return f"{self.model} on {self.task.id}{k_train}, seed {self.seed}, {self.budget} budget"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How cells are measured and where results go.
+
+    Attributes:
+        results: the folder of records and checkpoints.
+        contexts: context lengths, ascending, full last; None for the task's own.
+        longest_context: the longest of the task's own to take; None for all.
+        exact: whether every target is scored, not a sample of a large test split.
+        device: where models run.
+        fresh: whether finished records and checkpoints are passed over.
+    """
+
+    results: Path
+    contexts: tuple[Context, ...] | None = None
+    longest_context: int | None = None
+    exact: bool = False
+    device: str = "cpu"
+    fresh: bool = False
+
+    def contexts_for(self, task: Task) -> tuple[Context, ...]:
+        """Give the context lengths to measure on a task."""
+        if self.contexts is not None:
+            return self.contexts
+        longest = self.longest_context or task.longest_context
+        return (*(k for k in task.contexts if k <= longest), "full")
+
+
+def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Record:
+    """Give a cell's record: the one on disk, or a new one, written before it is given.
+
+    Args:
+        cell: what is asked for.
+        settings: how.
+        say: called with one line for each step that takes time.
+
+    Raises:
+        InputError: the options do not make a model, or data are missing or altered.
+        CellError: training diverged, or the model cannot be measured.
+        OSError: results cannot be written.
+    """
+    recipe = recipe_for(cell.task.family, cell.budget)
+    k_train = recipe.k_train if cell.k_train is None else cell.k_train
+    contexts = settings.contexts_for(cell.task)
+    sample = None if settings.exact else cell.task.sample
+    trained_by = _identity(cell, recipe, k_train)
+    measured_by = {
+        "contexts": contexts,
+        "sample": sample,
+        "test": cell.task.data_hash,
+        "device": settings.device,
+    }
+    folder = record_directory(settings.results / "records", cell.task.id)
+    stem = f"{cell.model.name}-{_key(trained_by, measured_by)}"
+    if not settings.fresh and (known := find_record(folder, stem)) is not None:
+        say(f"{cell}: already measured")
+        return known
+    model, fit = _trained_model(cell, recipe, k_train, trained_by, settings, say)
+    record = _measure(cell, model, contexts, sample, settings, {"k_train": k_train, **fit}, say)
+    write_record(record, folder, stem)
+    return record
+
+
+def _identity(cell: Cell, recipe: Recipe, k_train: Context) -> dict[str, Any]:
+    """Everything that shapes a cell's weights."""
+    return {
+        "task": cell.task.id,
+        "version": cell.task.version,
+        "data": _train_hash(cell.task, cell.seed),
+        "model": str(cell.model),
+        "source": _source_hash(cell.model.name),
+        "recipe": asdict(recipe),
+        "k_train": k_train,
+        "seed": cell.seed,
+        "torch": torch.__version__,
+    }
+
+
+def _trained_model(
+    cell: Cell,
+    recipe: Recipe,
+    k_train: Context,
+    identity: Mapping[str, Any],
+    settings: Settings,
+    say: Callable[[str], object],
+) -> tuple[SequenceModel, dict[str, Any]]:
+    """Give the trained model and what its training was; take up what is on disk."""
+    with seeded(cell.seed):
+        model, options = build_model(cell.model, cell.task, k_train, recipe.options)
+    folder = settings.results / "checkpoints" / f"{cell.model.name}-{_key(identity)}"
+    weights = folder / "weights.safetensors"
+    checkpoint = Checkpoint(folder / "checkpoint.pt")
+    if settings.fresh:
+        checkpoint.discard()
+    elif weights.exists():
+        return model, load_weights(model, weights)
+    began = time.monotonic()
+    fitted: Trained | None = None
+    if isinstance(model, ClosedForm):
+        model.fit(cell.task)
+    else:
+        with tqdm(total=recipe.steps, unit="step", disable=None, leave=False) as bar:
+            bar.set_description(f"train {cell.model} on {cell.task.id}")
+
+            def progress(step: int, validation: float) -> None:
+                bar.update(step - bar.n)
+                bar.set_postfix(valid=f"{validation:.4g}", refresh=False)
+
+            fitted = train(
+                model,
+                cell.task,
+                recipe,
+                k_train=k_train,
+                seed=cell.seed,
+                device=settings.device,
+                checkpoint=checkpoint,
+                progress=progress,
+            )
+    seconds = time.monotonic() - began
+    fit = {
+        "seed": cell.seed,
+        "budget": cell.budget,
+        "recipe": asdict(recipe) if fitted else None,
+        "options": options,
+        "data_hash": identity["data"],
+        "result": asdict(fitted) if fitted else None,
+        "seconds": round(seconds, 2),
+    }
+    save_weights(model, weights, fit)
+    checkpoint.discard()
+    if fitted:
+        say(f"{cell}: trained for {fitted.steps:,} steps in {seconds:.0f} s")
+    return model, fit
+
+
+def _measure(
+    cell: Cell,
+    model: SequenceModel,
+    contexts: Sequence[Context],
+    sample: int | None,
+    settings: Settings,
+    fit: dict[str, Any],
+    say: Callable[[str], object],
+) -> Record:
+    task = cell.task
+    everything = task.split("test")
+    split = sample_targets(everything, sample, SAMPLE_SEED)
+    began = time.monotonic()
+    steps = expected_steps(split, contexts)
+    with tqdm(total=steps, unit="step", unit_scale=True, disable=None, leave=False) as bar:
+        bar.set_description(f"measure {cell.model} on {task.id}")
+        curve = measure(model, task, split, contexts, device=settings.device, progress=bar.update)
+        extras = _extras(model, task, curve, settings.device)
+    seconds = time.monotonic() - began
+    say(f"{cell}: measured {len(split):,} targets at {len(contexts)} contexts in {seconds:.0f} s")
+    groups = group_blocks(curve.blocks, GROUPS)
+    parameters = {id(p): p.numel() for p in model.parameters()}  # tied weights count once
+    optimum = task.optimum("full")
+    return Record(
+        suite=_suite(),
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        task=TaskFacts(
+            id=task.id,
+            version=task.version,
+            data_hash=task.data_hash,
+            split="test",
+            loss=task.loss.name,
+            unit=task.loss.unit,
+            score=task.loss.score,
+            chance=task.chance(),
+            optimum=optimum,
+        ),
+        model={
+            "name": cell.model.name,
+            "label": str(cell.model),
+            "options": fit.pop("options"),
+            "source_sha256": _source_hash(cell.model.name),
+            "weights_sha256": weights_sha256(model),
+            "parameters": sum(parameters.values()),
+            "receptive_field": {"declared": model.receptive_field, "measured": None},
+            "stateful": model.stateful,
+        },
+        training=fit,
+        measurement={
+            "method": "exact windows",
+            "window": "the k most recent inputs since the start of the sequence",
+            "full": "state carried" if model.stateful else "whole sequences",
+            "targets": len(split),
+            "targets_total": len(everything),
+            "sample_seed": SAMPLE_SEED if len(split) < len(everything) else None,
+            "block": task.block_name,
+            "interval": "Student's t over groups of whole blocks, 95 %",
+            "model_steps": curve.steps,
+            "plain_passes": round(curve.steps / len(everything.inputs), 2),
+            "seconds": round(seconds, 2),
+        },
+        group_counts=tuple(np.bincount(groups).tolist()),
+        curve=tuple(_point(k, curve, groups, model, task, everything is split) for k in contexts),
+        extras=extras,
+        validity=None,
+        environment=_environment(settings.device),
+        trust="self-reported",
+    )
+
+
+def _point(
+    k: Context,
+    curve: Curve,
+    groups: np.ndarray[Any, Any],
+    model: SequenceModel,
+    task: Task,
+    all_targets: bool,
+) -> Point:
+    scores = curve.scores[k]
+    counts = np.bincount(groups)
+    sums = np.bincount(groups, scores.losses)
+    excess = None
+    if "full" in curve.scores:
+        difference = scores.losses - curve.scores["full"].losses
+        excess = _mean(block_mean(np.bincount(groups, difference), counts))
+    accuracy = None
+    if scores.correct is not None:
+        right = block_mean(np.bincount(groups, scores.correct.astype(float)), counts)
+        rate, error = right.value, right.standard_error
+        # Dependent targets count for less: as many as would have given this standard error.
+        trials = rate * (1 - rate) / error**2 if error else float(len(counts))
+        bounds = wilson(rate, min(trials, len(scores.correct)))
+        accuracy = (rate, bounds.low, bounds.high)
+    return Point(
+        k=k,
+        n=len(scores.losses),
+        loss=_mean(block_mean(sums, counts)),
+        excess=excess,
+        optimum=task.optimum(k),
+        accuracy=accuracy,
+        state_floats=None if k == "full" else model.state_size(k),
+        group_sums=tuple(float(f"{total:.9g}") for total in sums),
+    )
+
+
+def _extras(model: SequenceModel, task: Task, curve: Curve, device: str) -> dict[str, float]:
+    whole = task.whole("test")
+    if whole is None or "full" not in curve.scores:
+        return {}
+    scores = full_scores(model, task, whole, device=device)
+    return {"loss over all positions, full context": float(scores.losses.mean())}
+
+
+def _mean(mean: Mean) -> MeanOf:
+    interval = mean.interval
+    ends = None if interval is None else (interval.low, interval.high)
+    return MeanOf(mean.value, mean.standard_error, ends)
+
+
+def _key(*parts: Mapping[str, Any]) -> str:
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _train_hash(task: Task, seed: int) -> str:
+    return task.train(seed, 0).fingerprint()
+
+
+@cache
+def _source_hash(name: str) -> str:
+    """Hash the code that a trained baseline follows from."""
+    digest = hashlib.sha256()
+    for part in (model_class(name), layers, batches, training):
+        digest.update(Path(inspect.getsourcefile(part) or "").read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def _suite() -> dict[str, Any]:
+    """Version of the suite, and the git commit where it is run from a checkout."""
+    root = Path(__file__).parent
+
+    def git(*arguments: str) -> str | None:
+        command = ["git", "-C", str(root), *arguments]
+        try:
+            return subprocess.run(
+                command, capture_output=True, text=True, check=True
+            ).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return None
+
+    commit = git("rev-parse", "HEAD") if (root / ".git").exists() else None
+    dirty = None if commit is None else bool(git("status", "--porcelain"))
+    return {"version": seqmem.__version__, "commit": commit, "dirty": dirty}
+
+
+def _environment(device: str) -> dict[str, Any]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in ("torch", "numpy", "datasets")},
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "device": device if device == "cpu" else torch.cuda.get_device_name(),
+        "dtype": "float32",
+        "threads": torch.get_num_threads(),
+        "peak_memory_mib": round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)),
+    }
+
+
+@cache
+def _processor() -> str:
+    """Name the processor, as well as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()

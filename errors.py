@@ -1,0 +1,28 @@
+"""The two ways in which a run ends early, each told to the user in one line."""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["CellError", "InputError", "unknown"]
+
+
+class InputError(ValueError):
+    """What the user gave is wrong: the message quotes it, the rule it broke and the way out."""
+
+
+class CellError(RuntimeError):
+    """One cell (model, task, k_train, seed) cannot be measured; the other cells are kept."""
+
+
+def unknown(kind: str, given: str, known: Iterable[str], listing: str) -> InputError:
+    """Build the error for a name that is not known, with the nearest names that are.
+
+    Args:
+        kind: what the name stands for, as in "task".
+        given: what the user wrote.
+        known: every name that would have been right.
+        listing: the command that lists them all.
+    """
+    nearest = difflib.get_close_matches(given, list(known), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
+    return InputError(f"unknown {kind} '{given}': {hint}`{listing}` lists them")

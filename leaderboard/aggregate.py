@@ -1,0 +1,191 @@
+"""From records to the rows of a board."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from seqmem.leaderboard.record import Context, Record
+
+__all__ = ["Board", "Cell", "ContextNeed", "Row", "boards", "context_need"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A score at one k, as a table shows it.
+
+    Attributes:
+        value: the median over seeds.
+        low: of one seed, the interval's lower end; of several, the smallest.
+        high: likewise the upper end, or the largest.
+        seeds: how many seeds stand behind it.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    seeds: int
+
+
+@dataclass(frozen=True)
+class ContextNeed:
+    """The smallest measured k whose loss is within the tolerance of the full-context loss.
+
+    Attributes:
+        state: "reached"; "beyond" where no measured k is enough; "chance" where even the full
+            context is not better than chance; "unknown" where full was not measured.
+        k: the context need, where reached.
+        low: the smallest k that the interval of the difference allows.
+        high: the smallest k that it proves; None where no measured one is proved.
+        largest: the largest finite k measured.
+    """
+
+    state: str
+    k: int | None = None
+    low: int | None = None
+    high: int | None = None
+    largest: int | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model on a task: all seeds of one training set-up.
+
+    Attributes:
+        label: the model, with the options its user set.
+        k_train: the context it was trained with.
+        budget: the training budget.
+        records: one for each seed, the latest of each.
+        cells: the score at each k; a missing k is missing.
+        need: the context need, of the seed with the median full-context loss.
+    """
+
+    label: str
+    k_train: Context
+    budget: str
+    records: tuple[Record, ...]
+    cells: dict[Context, Cell]
+    need: ContextNeed
+
+
+@dataclass(frozen=True)
+class Board:
+    """One task at one version, on the same data.
+
+    Attributes:
+        task_id: the task.
+        records: all that were taken in.
+        contexts: every k that any record has, ascending, full last.
+        rows: best full-context score first.
+        chance: the score of the best constant.
+        optimum: the best possible score at each k; empty where unknown.
+    """
+
+    task_id: str
+    records: tuple[Record, ...]
+    contexts: tuple[Context, ...]
+    rows: tuple[Row, ...]
+    chance: float
+    optimum: dict[Context, float]
+
+
+def score(record: Record, loss: float) -> float:
+    """Turn a loss into what the table shows."""
+    if record.task.score != "perplexity":
+        return loss
+    return math.exp(loss) if loss < 700 else math.inf
+
+
+def tolerance(record: Record) -> float:
+    """Give the loss difference that counts as none: 1 % of perplexity, or of chance to optimum."""
+    if record.task.score == "perplexity":
+        return math.log(1.01)
+    return 0.01 * (record.task.chance - (record.task.optimum or 0.0))
+
+
+def context_need(record: Record) -> ContextNeed:
+    """Read the context need off a record's curve."""
+    full = record.point("full")
+    points = [(point.k, point.excess) for point in record.curve if isinstance(point.k, int)]
+    if full is None or not points:
+        return ContextNeed("unknown")
+    upper = full.loss.interval[1] if full.loss.interval else full.loss.mean
+    largest = points[-1][0]
+    if upper >= record.task.chance:
+        return ContextNeed("chance", largest=largest)
+    allowed = tolerance(record)
+    reached = low = high = None
+    for k, excess in points:
+        if excess is None:
+            continue
+        ends = excess.interval or (excess.mean, excess.mean)
+        reached = k if reached is None and excess.mean <= allowed else reached
+        low = k if low is None and ends[0] <= allowed else low
+        high = k if high is None and ends[1] <= allowed else high
+    state = "beyond" if reached is None else "reached"
+    return ContextNeed(state, reached, low, high, largest)
+
+
+def boards(records: Iterable[Record]) -> list[Board]:
+    """Sort records into one board for each task, version and data; ids in alphabetical order."""
+    groups: dict[tuple[str, int, str], list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record.task.id, record.task.version, record.task.data_hash].append(record)
+    return [_board(group) for _, group in sorted(groups.items())]
+
+
+def _board(records: Sequence[Record]) -> Board:
+    first = records[0]
+    contexts = sorted({point.k for record in records for point in record.curve}, key=_order)
+    optimum = {
+        point.k: score(record, point.optimum)
+        for record in records
+        for point in record.curve
+        if point.optimum is not None
+    }
+    by_row: dict[tuple[object, ...], dict[int, Record]] = defaultdict(dict)
+    for record in sorted(records, key=lambda r: r.created):
+        sampled = record.measurement["targets"]
+        row = record.model["label"], record.training["k_train"], record.training["budget"], sampled
+        by_row[row][record.training["seed"]] = record  # the latest of a seed counts
+    rows = [_row(list(seeds.values()), contexts) for seeds in by_row.values()]
+    rows.sort(key=lambda row: (_full(row), row.label, str(row.k_train)))
+    chance = score(first, first.task.chance)
+    return Board(first.task.id, tuple(records), tuple(contexts), tuple(rows), chance, optimum)
+
+
+def _row(records: Sequence[Record], contexts: Sequence[Context]) -> Row:
+    first = records[0]
+    ordered = sorted(records, key=lambda record: record.curve[-1].loss.mean)
+    cells = {k: cell for k in contexts if (cell := _cell(records, k)) is not None}
+    return Row(
+        label=first.model["label"],
+        k_train=first.training["k_train"],
+        budget=first.training["budget"],
+        records=tuple(sorted(records, key=lambda record: record.training["seed"])),
+        cells=cells,
+        need=context_need(ordered[(len(ordered) - 1) // 2]),
+    )
+
+
+def _cell(records: Sequence[Record], k: Context) -> Cell | None:
+    points = [(record, point) for record in records if (point := record.point(k)) is not None]
+    if not points:
+        return None
+    values = [score(record, point.loss.mean) for record, point in points]
+    if len(points) > 1:
+        return Cell(median(values), min(values), max(values), len(points))
+    record, point = points[0]
+    if point.loss.interval is None:
+        return Cell(values[0], None, None, 1)
+    low, high = (score(record, end) for end in point.loss.interval)
+    return Cell(values[0], low, high, 1)
+
+
+def _full(row: Row) -> float:
+    return row.cells["full"].value if "full" in row.cells else math.inf
+
+
+def _order(k: Context) -> float:
+    return math.inf if k == "full" else k

@@ -1,0 +1,178 @@
+"""The record: one measured cell (model, task, k_train, seed) as plain data.
+
+A record holds what was measured and how; whatever can be derived from it is derived when it is
+read. Files are versioned by `SCHEMA`; every later version reads the older ones.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+__all__ = [
+    "SCHEMA",
+    "MeanOf",
+    "Point",
+    "Record",
+    "RecordError",
+    "TaskFacts",
+    "from_json",
+    "to_json",
+]
+
+SCHEMA = 1
+
+Context = int | Literal["full"]
+
+
+class RecordError(ValueError):
+    """A file is not a record that this version can read; the message says why."""
+
+
+@dataclass(frozen=True)
+class MeanOf:
+    """A mean in the loss's unit, with its standard error and 95 % interval where known."""
+
+    mean: float
+    standard_error: float | None
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """The curve at one context length.
+
+    Attributes:
+        k: the context length.
+        n: targets scored.
+        loss: the mean loss.
+        excess: loss at k minus loss at full, paired on the same targets; None without full.
+        optimum: the smallest loss any predictor can reach at k; None where unknown.
+        accuracy: share of correct targets and its interval; None for losses without that.
+        state_floats: floats the model keeps after k inputs; None where unknown or at full.
+        group_sums: total loss of each group of dependent targets, in the order of the record's
+            `group_counts`: what paired comparisons between models are derived from.
+    """
+
+    k: Context
+    n: int
+    loss: MeanOf
+    excess: MeanOf | None
+    optimum: float | None
+    accuracy: tuple[float, float, float] | None
+    state_floats: int | None
+    group_sums: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What the task was.
+
+    Attributes:
+        id: its id.
+        version: its version; scores of different versions are not comparable.
+        data_hash: content hash of the scored split.
+        split: the name of the scored split.
+        loss: the loss's name.
+        unit: its unit.
+        score: "loss" or "perplexity": what a table shows.
+        chance: the loss of the best predictor that remembers nothing.
+        optimum: the smallest loss any predictor can reach; None where unknown.
+    """
+
+    id: str
+    version: int
+    data_hash: str
+    split: str
+    loss: str
+    unit: str
+    score: str
+    chance: float
+    optimum: float | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measured cell.
+
+    Attributes:
+        suite: version, git commit and whether the tree was changed.
+        created: when, ISO 8601, UTC.
+        task: what was asked.
+        model: name, options, source hash, weights hash, parameters, receptive field.
+        training: k_train, seed, budget, recipe, data hash, what training did, seconds.
+        measurement: method, window rule, targets in all and scored, sampling seed, seconds, steps.
+        group_counts: targets in each group of dependent targets.
+        curve: points, k ascending, full last.
+        extras: further scores by name.
+        validity: results of the validity gate; None where it was not run.
+        environment: packages, device, dtype, threads, peak memory.
+        trust: "self-reported", "rescored" or "published".
+        schema: the version of this form.
+    """
+
+    suite: Mapping[str, Any]
+    created: str
+    task: TaskFacts
+    model: Mapping[str, Any]
+    training: Mapping[str, Any]
+    measurement: Mapping[str, Any]
+    group_counts: tuple[int, ...]
+    curve: tuple[Point, ...]
+    extras: Mapping[str, float]
+    validity: Mapping[str, Any] | None
+    environment: Mapping[str, Any]
+    trust: str
+    schema: int = SCHEMA
+
+    def point(self, k: Context) -> Point | None:
+        """Give the curve at one context length; None where it was not measured."""
+        return next((point for point in self.curve if point.k == k), None)
+
+
+def to_json(record: Record) -> str:
+    """Write a record as JSON, the same text for the same record."""
+    return json.dumps(asdict(record), indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def from_json(text: str) -> Record:
+    """Read a record.
+
+    Raises:
+        RecordError: the text is not JSON, not a record, or of a later version.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise RecordError(f"not JSON: {error}") from None
+    if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
+        raise RecordError("not a seqmem record: it has no schema version")
+    if data["schema"] > SCHEMA:
+        raise RecordError(
+            f"schema {data['schema']} is newer than this version of seqmem reads ({SCHEMA}); "
+            "update seqmem"
+        )
+    try:
+        data["task"] = TaskFacts(**data["task"])
+        data["curve"] = tuple(_point(point) for point in data["curve"])
+        data["group_counts"] = tuple(data["group_counts"])
+        record = Record(**data)
+        _ = record.model["name"], record.training["k_train"], record.training["seed"]
+        _ = record.model["label"], record.training["budget"], record.model["parameters"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecordError(f"a field is missing or wrong: {error}") from None
+    return record
+
+
+def _point(data: dict[str, Any]) -> Point:
+    k = data["k"]
+    if k != "full" and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
+        raise ValueError(f"k is {k!r}")
+    for name in ("loss", "excess"):
+        if data[name] is not None:
+            mean = data[name]
+            interval = None if mean["interval"] is None else tuple(map(float, mean["interval"]))
+            data[name] = MeanOf(float(mean["mean"]), mean["standard_error"], interval)  # type: ignore[arg-type]
+    data["accuracy"] = None if data["accuracy"] is None else tuple(data["accuracy"])
+    data["group_sums"] = tuple(data["group_sums"])
+    return Point(**data)

@@ -1,0 +1,135 @@
+"""Boards as text: a table for each task, or one flat list of every score."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import pandas as pd
+from tabulate import tabulate
+
+from seqmem.leaderboard.aggregate import Board, Cell, ContextNeed, Row
+
+__all__ = ["FORMATS", "Format", "render"]
+
+Format = Literal["table", "markdown", "csv", "json"]
+FORMATS: tuple[Format, ...] = ("table", "markdown", "csv", "json")
+
+
+def render(boards: Sequence[Board], form: Format) -> str:
+    """Write boards in one of `FORMATS`; csv and json have one row for each model, k and seed."""
+    if form == "csv":
+        return flat(boards).to_csv(index=False)
+    if form == "json":
+        return flat(boards).to_json(orient="records", indent=1, double_precision=15) + "\n"
+    style = "simple" if form == "table" else "pipe"
+    return "\n".join(_section(board, style) for board in boards)
+
+
+def flat(boards: Sequence[Board]) -> pd.DataFrame:
+    """Give one row for each task, model, k_train, budget, seed and k."""
+    rows = [
+        {
+            "task": record.task.id,
+            "task_version": record.task.version,
+            "model": record.model["label"],
+            "k_train": record.training["k_train"],
+            "budget": record.training["budget"],
+            "seed": record.training["seed"],
+            "k": point.k,
+            "n": point.n,
+            "loss": point.loss.mean,
+            "loss_low": point.loss.interval[0] if point.loss.interval else None,
+            "loss_high": point.loss.interval[1] if point.loss.interval else None,
+            "loss_unit": record.task.unit,
+            "perplexity": math.exp(point.loss.mean) if record.task.score != "loss" else None,
+            "excess_over_full": point.excess.mean if point.excess else None,
+            "accuracy": point.accuracy[0] if point.accuracy else None,
+            "optimum": point.optimum,
+            "chance": record.task.chance,
+            "parameters": record.model["parameters"],
+            "trust": record.trust,
+        }
+        for board in boards
+        for row in board.rows
+        for record in row.records
+        for point in record.curve
+    ]
+    return pd.DataFrame(rows)
+
+
+def _section(board: Board, style: str) -> str:
+    facts = board.records[0].task
+    unit = "perplexity" if facts.score == "perplexity" else f"{facts.loss}, {facts.unit}"
+    title = f"{board.task_id}: {unit}"
+    heading = f"### {title}\n" if style == "pipe" else f"{title}\n"
+    columns = ["model", "k_train", "budget", "seeds", "targets", "parameters"]
+    names = [f"k={k}" if k != "full" else "full" for k in board.contexts]
+    rows = []
+    if board.optimum:
+        best = [_number(board.optimum[k]) if k in board.optimum else "" for k in board.contexts]
+        rows.append(["optimum", *[""] * 5, *best, ""])
+    rows += [_cells(board, row) for row in board.rows]
+    rows.append(["chance", *[""] * 5, *[_number(board.chance)] * len(names), ""])
+    table = tabulate(
+        rows,
+        headers=[*columns, *names, "k*(1 %)"],
+        tablefmt=style,
+        disable_numparse=True,
+        colalign=["left", *["right"] * (len(names) + 6)],
+    )
+    return f"{heading}\n{table}\n"
+
+
+def _cells(board: Board, row: Row) -> list[str]:
+    record = row.records[0]
+    shown = [_cell(row.cells[k]) if k in row.cells else "–" for k in board.contexts]
+    return [
+        _escape(row.label),
+        str(row.k_train),
+        row.budget,
+        str(len(row.records)),
+        f"{record.measurement['targets']:,}",
+        f"{record.model['parameters']:,}",
+        *shown,
+        _need(row.need),
+    ]
+
+
+def _cell(cell: Cell) -> str:
+    if cell.low is None or cell.high is None:
+        return _number(cell.value)
+    if cell.seeds > 1:
+        return f"{_number(cell.value)} [{_number(cell.low)}, {_number(cell.high)}]"
+    half = (cell.high - cell.low) / 2
+    return f"{_number(cell.value)} ±{_half_width(half, cell.value)}"
+
+
+def _number(value: float) -> str:
+    """Four decimals for losses, one for large perplexities."""
+    if not math.isfinite(value):
+        return "∞"
+    return f"{value:.4f}" if abs(value) < 20 else f"{value:.1f}"
+
+
+def _half_width(half: float, value: float) -> str:
+    """As many decimals as the value has; a half-width that rounds to zero shows as a bound."""
+    digits = 4 if abs(value) < 20 else 1
+    least = 10.0**-digits
+    return f"{half:.{digits}f}" if half >= least / 2 else f"<{least:.{digits}f}"
+
+
+def _need(need: ContextNeed) -> str:
+    if need.state == "chance":
+        return "never better than chance"
+    if need.state == "beyond":
+        return f"> {need.largest}"
+    if need.state == "unknown":
+        return "–"
+    if need.low == need.k == need.high:
+        return str(need.k)
+    high = f"> {need.largest}" if need.high is None else str(need.high)
+    return f"{need.k} ({need.low}–{high})"
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|")

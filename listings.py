@@ -1,0 +1,121 @@
+"""What `seqmem tasks`, `seqmem models` and `seqmem data` list."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from tabulate import tabulate
+
+from seqmem.baselines import BASELINES
+from seqmem.baselines.recipes import recipe_for
+from seqmem.baselines.spec import ModelSpec, build_model, options_of
+from seqmem.errors import InputError
+from seqmem.leaderboard.table import Format
+from seqmem.tasks import FAMILIES, SUITES, load_task
+from seqmem.tasks.corpora import CORPORA, load_corpus, locate
+
+__all__ = ["data_rows", "model_rows", "task_rows", "write_rows"]
+
+Row = Mapping[str, object]
+
+
+def task_rows() -> list[Row]:
+    """Give one row for each task of the suites."""
+    ids = dict.fromkeys(
+        [family.example for family in FAMILIES.values()]
+        + [task_id for suite in SUITES.values() for task_id in suite.tasks]
+    )
+    return [_task_row(task_id) for task_id in sorted(ids, key=_natural)]
+
+
+def _task_row(task_id: str) -> Row:
+    family = FAMILIES[task_id.partition("/")[0]]
+    problem = locate(CORPORA[family.data]).problem if family.data else ""
+    task = load_task(task_id)
+    optimum = None if problem else task.optimum("full")
+    return {
+        "task": task_id,
+        "asks": family.summary,
+        "loss": task.loss.name,
+        "unit": task.loss.score if task.loss.score == "perplexity" else task.loss.unit,
+        "chance": None if problem else round(task.chance(), 4),
+        "optimum": None if optimum is None else round(optimum, 4),
+        "contexts": ",".join(map(str, (*task.contexts, "full"))),
+        "suites": ",".join(name for name, suite in SUITES.items() if task_id in suite.tasks),
+        "data": "made here" if family.data is None else "missing" if problem else "found",
+    }
+
+
+def model_rows() -> list[Row]:
+    """Give one row for each baseline, with its size on one task as an example."""
+    task = load_task("adding-problem/T=200")
+    recipe = recipe_for(task.family, "small")
+    rows: list[Row] = []
+    for name, baseline in BASELINES.items():
+        model, _ = build_model(ModelSpec(name), task, "full", recipe.options)
+        options = options_of(name).items()
+        rows.append(
+            {
+                "model": name,
+                "is": baseline.summary,
+                "options": ",".join(f"{key}={value}" for key, value in options),
+                "parameters": sum(p.numel() for p in model.parameters()),
+                "receptive field": model.receptive_field,
+                "state floats": model.state_size(task.longest_context),
+            }
+        )
+    return rows
+
+
+def data_rows() -> list[Row]:
+    """Give one row for each data set."""
+    rows: list[Row] = []
+    for source in CORPORA.values():
+        located = locate(source)
+        state = "not here"
+        if located.files is not None:
+            try:
+                load_corpus(source)
+                state = "found, counts and hashes right"
+            except InputError as error:
+                state = f"wrong: {error}"
+        files = ", ".join(f"{split}.txt[.xz|.gz]" for split in source.splits)
+        rows.append(
+            {
+                "data": source.name,
+                "is": source.title,
+                "licence": source.licence,
+                "looked for in": located.where,
+                "state": state,
+                "to get it": f"put {files} into DIR/{source.name} and give --data-dir DIR, or give "
+                f"none: {source.hub[0]} ({source.hub[1]}) is then loaded from the hub",
+            }
+        )
+    return rows
+
+
+def write_rows(rows: Sequence[Row], form: Format) -> str:
+    """Write rows as a table, Markdown, CSV or JSON."""
+    if form == "json":
+        return json.dumps(rows, indent=1, ensure_ascii=False)
+    if form == "csv":
+        return pd.DataFrame(rows).to_csv(index=False).rstrip("\n")
+    cells = [
+        {key: "–" if value is None else str(value) for key, value in row.items()} for row in rows
+    ]
+    if form == "markdown":
+        return tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
+    # In a terminal one block for each entry reads better than a line of 300 characters.
+    width = max(len(key) for row in rows for key in row)
+    blocks = []
+    for cell in cells:
+        first, *rest = cell.items()
+        lines = [first[1]] + [f"  {key:<{width}}  {value}" for key, value in rest]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _natural(task_id: str) -> list[str | int]:
+    """Sort numbers within ids by value; text and numbers alternate, so both always compare."""
+    return [int(part) if part.isdigit() else part for part in re.split("([0-9]+)", task_id)]

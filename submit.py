@@ -1,0 +1,310 @@
+"""The door: `seqmem …`. Parses the command line, calls the rooms, prints what they give.
+
+Results go to stdout, everything else to stderr. Exit status: 0 done; 1 a cell could not be
+measured or results could not be written; 2 the command line or an input is wrong; 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+import seqmem
+from seqmem.errors import InputError, unknown
+from seqmem.tasks import SUITES
+
+if TYPE_CHECKING:
+    from seqmem.leaderboard.record import Record
+    from seqmem.leaderboard.table import Format
+    from seqmem.tasks.curve import Context
+
+__all__ = ["cli", "main"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FORMATS = ("table", "markdown", "csv", "json")
+
+
+def say(line: str) -> None:
+    """Write one line to stderr."""
+    click.echo(line, err=True)
+
+
+def fail(message: str, status: int) -> "SystemExit":
+    """Say in one line what is wrong and give the exit to raise."""
+    say("seqmem: " + " ".join(message.split()))
+    return SystemExit(status)
+
+
+def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
+    """Turn a user's mistake, a full disk or Ctrl-C into one line and the right exit status."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except InputError as error:
+            raise fail(str(error), 2) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from None
+        except OSError as error:
+            raise fail(f"{error}: what was finished before is kept", 1) from None
+        except KeyboardInterrupt:
+            raise fail(
+                "interrupted; what was finished is kept, the same command goes on from there", 130
+            ) from None
+
+    return wrapped
+
+
+class ContextList(click.ParamType[Any]):
+    """``1,2,4,full``: context lengths, given in any order."""
+
+    name = "K,…"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "tuple[Context, ...]":
+        """Read the list, ascending, full last."""
+        if isinstance(value, tuple):
+            return value
+        contexts: set[Context] = set()
+        for item in str(value).split(","):
+            text = item.strip()
+            if text == "full":
+                contexts.add("full")
+            elif text.isascii() and text.isdigit() and 0 < int(text[:18]) < 10**9:
+                contexts.add(int(text))
+            else:
+                self.fail(f"'{text}' is not a context length: a whole number from 1 on, or full")
+        return tuple(sorted(contexts, key=lambda k: (k == "full", k if k != "full" else 0)))
+
+
+CONTEXTS = ContextList()
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: seqmem eval lstm tcn --suite smoke",
+)
+@click.version_option(seqmem.__version__, prog_name="seqmem")
+def cli() -> None:
+    """How much memory does a sequence task need, and how much does a model use?"""
+
+
+def data_dir_option(command: Callable[P, T]) -> Callable[P, T]:
+    """Add --data-dir, which stands in for SEQMEM_DATA."""
+
+    def set_environment(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+        if value is not None:
+            if not Path(value).is_dir():
+                raise fail(
+                    f"--data-dir {value}: there is no such directory; make it or name another", 2
+                )
+            os.environ["SEQMEM_DATA"] = value
+        return value
+
+    return click.option(
+        "--data-dir",
+        metavar="DIR",
+        expose_value=False,
+        callback=set_environment,
+        help="Where corpora are; also SEQMEM_DATA.",
+    )(command)
+
+
+@cli.command(epilog="Example: seqmem tasks --format markdown")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@data_dir_option
+@one_line_errors
+def tasks(form: "Format") -> None:
+    """List every task: loss, chance, optimum, context lengths, and whether its data is here."""
+    from seqmem.listings import task_rows, write_rows
+
+    click.echo(write_rows(task_rows(), form))
+
+
+@cli.command(epilog="Example: seqmem models")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@one_line_errors
+def models(form: "Format") -> None:
+    """List every model and its options."""
+    from seqmem.listings import model_rows, write_rows
+
+    click.echo(write_rows(model_rows(), form))
+
+
+@cli.command(epilog="Example: seqmem data --data-dir ~/corpora")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@data_dir_option
+@one_line_errors
+def data(form: "Format") -> None:
+    """List every data set: where it was looked for, whether it is right, how to get it."""
+    from seqmem.listings import data_rows, write_rows
+
+    click.echo(write_rows(data_rows(), form))
+
+
+@cli.command(
+    "eval", epilog="Example: seqmem eval lstm tcn --task adding-problem/T=50 --seed 0 --seed 1"
+)
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.option("--task", "task_ids", metavar="ID", multiple=True, help="A task; repeatable.")
+@click.option("--suite", metavar="NAME", help=f"A set of tasks: {', '.join(SUITES)}.")
+@click.option(
+    "--k",
+    "contexts",
+    type=CONTEXTS,
+    help="Context lengths to score, as in 1,2,4,full.  [default: powers of two, and full]",
+)
+@click.option(
+    "--k-train",
+    "k_trains",
+    type=CONTEXTS,
+    multiple=True,
+    help="Context to train with, a number or full; repeatable.  [default: the recipe's]",
+)
+@click.option(
+    "--seed",
+    "seeds",
+    type=click.IntRange(0, 2**31 - 1),
+    multiple=True,
+    default=(0,),
+    show_default=True,
+    help="Seed of training; repeatable.",
+)
+@click.option(
+    "--budget",
+    metavar="NAME",
+    help="smoke (seconds of training), small (minutes) or full (the published recipe).  "
+    "[default: the suite's, else small]",
+)
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="Score every target, also where a large test split is sampled by default.",
+)
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@click.option(
+    "--results",
+    "results",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Where records and checkpoints go.",
+)
+@click.option("--fresh", is_flag=True, help="Do not reuse finished records or checkpoints.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="What stdout gets.",
+)
+@data_dir_option
+@one_line_errors
+def evaluate_command(
+    models: Sequence[str],
+    task_ids: Sequence[str],
+    suite: str | None,
+    contexts: "tuple[Context, ...] | None",
+    k_trains: "Sequence[tuple[Context, ...]]",
+    seeds: Sequence[int],
+    budget: str | None,
+    exact: bool,
+    device: str,
+    results: Path,
+    fresh: bool,
+    form: "Format",
+) -> None:
+    """Train MODELs, score them at every context length, and print the board.
+
+    A MODEL is a baseline's name, with options after a colon: lstm:hidden=256,layers=2.
+    Finished cells are not done again; an interrupted run goes on where it was.
+    """
+    from seqmem.evaluate import Request, evaluate
+
+    request = Request(
+        models=tuple(models),
+        tasks=tuple(task_ids),
+        suite=suite,
+        contexts=contexts,
+        k_trains=tuple(k for given in k_trains for k in given) or (None,),
+        seeds=tuple(seeds),
+        budget=budget,
+        exact=exact,
+        device=device,
+        results=results,
+        fresh=fresh,
+    )
+    records, failures = evaluate(request, say)
+    click.echo(_boards(records, form), nl=False)
+    if failures:
+        raise fail(f"{len(failures)} of {len(records) + len(failures)} cells failed (see above)", 1)
+
+
+@cli.command(epilog="Example: seqmem leaderboard --task wikitext-2 --format markdown")
+@click.option(
+    "--records",
+    "places",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Records to show; repeatable.  [default: the committed ones, and ./results]",
+)
+@click.option("--task", "task_ids", metavar="ID", multiple=True, help="Only this task; repeatable.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file."
+)
+@one_line_errors
+def leaderboard(
+    places: Sequence[Path], task_ids: Sequence[str], form: "Format", output: Path | None
+) -> None:
+    """Show records as a table for each task: rows models, columns context lengths."""
+    from seqmem.leaderboard.store import COMMITTED, read_records
+
+    for place in places:
+        if not place.exists():
+            raise InputError(f"--records {place}: there is no such file or folder")
+    own = Path("results") / "records"
+    records, problems = read_records(places or [COMMITTED, *([own] if own.is_dir() else [])])
+    for problem in problems:
+        say(f"passed over {problem}")
+    known = {record.task.id for record in records}
+    for task_id in task_ids:
+        if task_id not in known:
+            raise unknown("task among the records", task_id, known, "seqmem leaderboard")
+    text = _boards([r for r in records if not task_ids or r.task.id in task_ids], form)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+    if not records:
+        say("no records yet: `seqmem eval lstm --suite smoke` makes some")
+
+
+def _boards(records: "Sequence[Record]", form: "Format") -> str:
+    from seqmem.leaderboard.aggregate import boards
+    from seqmem.leaderboard.table import render
+
+    return render(boards(records), form)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli()
+
+
+if __name__ == "__main__":
+    main()

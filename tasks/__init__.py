@@ -1,0 +1,153 @@
+"""The suite, declared once as data: task ids, and the named sets of tasks.
+
+A task id is ``family`` or ``family/parameter=value,…``. The id is at once the argument on the
+command line, the key in a table and the folder of the records. Importing this module is cheap:
+a family's module (and torch) is imported when one of its tasks is loaded.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from seqmem.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from seqmem.tasks.task import Task
+
+__all__ = ["FAMILIES", "SUITES", "Family", "Suite", "load_task"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Tasks that differ only in their parameters.
+
+    Attributes:
+        factory: ``module:callable``; called with the id's parameters (text to text), gives a Task.
+        example: an id that works, shown in help and error messages.
+        summary: what is asked, in one line.
+        data: the name of the data set that must be at hand; None where the task makes its own.
+    """
+
+    factory: str
+    example: str
+    summary: str
+    data: str | None = None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named set of tasks.
+
+    Attributes:
+        tasks: the ids, in the order in which they run.
+        budget: the training budget used where the user names none.
+        contexts: the longest context measured; None for each task's own.
+    """
+
+    tasks: tuple[str, ...]
+    budget: str
+    longest_context: int | None = None
+
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        "copy-memory": Family(
+            "seqmem.tasks.copy_memory:CopyMemory.parse",
+            "copy-memory/T=30",
+            "recall 10 symbols after a delay T; a range T=10-50 draws it for each sequence",
+        ),
+        "adding-problem": Family(
+            "seqmem.tasks.adding_problem:AddingProblem.parse",
+            "adding-problem/T=50",
+            "add the two marked ones of T numbers",
+        ),
+        "hidden-markov": Family(
+            "seqmem.tasks.hidden_markov:HiddenMarkov.parse",
+            "hidden-markov/dwell=20",
+            "next symbol, emitted by a hidden topic that lasts `dwell` steps on average",
+        ),
+        "wikitext-2": Family(
+            "seqmem.tasks.wikitext:WikiText2.parse",
+            "wikitext-2",
+            "next word of Wikipedia articles, vocabulary of 33,278",
+            data="wikitext-2",
+        ),
+    }
+)
+
+SUITES: Mapping[str, Suite] = MappingProxyType(
+    {
+        # Every family in seconds; a task whose data is not here is passed over, never downloaded.
+        "smoke": Suite(
+            (
+                "copy-memory/T=10",
+                "copy-memory/T=5-25",
+                "adding-problem/T=20",
+                "hidden-markov/dwell=10",
+                "wikitext-2",
+            ),
+            budget="smoke",
+            longest_context=64,
+        ),
+        "core": Suite(
+            (
+                "copy-memory/T=30",
+                "copy-memory/T=10-50",
+                "adding-problem/T=50",
+                "adding-problem/T=200",
+                "hidden-markov/dwell=20",
+                "wikitext-2",
+            ),
+            budget="small",
+        ),
+        "full": Suite(
+            (
+                "copy-memory/T=100",
+                "copy-memory/T=500",
+                "copy-memory/T=1000",
+                "copy-memory/T=10-500",
+                "adding-problem/T=200",
+                "adding-problem/T=400",
+                "adding-problem/T=600",
+                "hidden-markov/dwell=20",
+                "hidden-markov/dwell=100",
+                "wikitext-2",
+            ),
+            budget="full",
+        ),
+    }
+)
+
+
+def load_task(task_id: str) -> "Task":
+    """Make the task that an id names, as in ``load_task("adding-problem/T=200")``.
+
+    Raises:
+        InputError: the family is unknown, or a parameter is unknown, missing or out of range.
+    """
+    name, _, text = task_id.partition("/")
+    if name not in FAMILIES:
+        raise unknown("task", task_id, FAMILIES, "seqmem tasks")
+    family = FAMILIES[name]
+    parameters: dict[str, str] = {}
+    for item in text.split(",") if text else ():
+        key, equals, value = item.partition("=")
+        if not (key and equals and value):
+            raise InputError(
+                f"task '{task_id}': '{item}' is not parameter=value; an id looks like "
+                f"{family.example}"
+            )
+        if key in parameters:
+            raise InputError(f"task '{task_id}': parameter {key} is given twice")
+        parameters[key] = value
+    module, _, path = family.factory.partition(":")
+    factory = importlib.import_module(module)
+    for attribute in path.split("."):
+        factory = getattr(factory, attribute)
+    try:
+        task: Task = factory(parameters)  # type: ignore[operator]
+    except InputError as error:
+        raise InputError(f"task '{task_id}': {error}") from None
+    return task

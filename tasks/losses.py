@@ -1,0 +1,79 @@
+"""The losses: one number for each target, computed by the suite from a model's raw outputs.
+
+The model gives unnormalised scores and never a probability, so that probabilities sum to one by
+construction.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+__all__ = ["CrossEntropy", "Loss", "SquaredError"]
+
+
+class Loss(Protocol):
+    """A loss per target.
+
+    Attributes:
+        name: the field's name for it.
+        unit: the unit of one target's loss.
+        score: what a table shows: "loss" (its mean) or "perplexity" (the exponential of its mean).
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def unit(self) -> str: ...  # noqa: D102
+    @property
+    def score(self) -> str: ...  # noqa: D102
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Give the loss of each target: (n, outputs), (n,) -> (n,)."""
+        ...
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Say which targets the largest output names: (n,) bool; None where that means nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """−log softmax(outputs)[target], in nats.
+
+    Attributes:
+        score: "perplexity" for words, "loss" otherwise.
+        accuracy: whether the share of correct targets is reported as well.
+    """
+
+    score: str = "loss"
+    accuracy: bool = False
+    name: str = "cross-entropy"
+    unit: str = "nats"
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(n, V) scores and (n,) class ids -> (n,) nats."""
+        chosen = outputs.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
+        return torch.logsumexp(outputs, -1) - chosen
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """(n, V) scores and (n,) class ids -> (n,) bool."""
+        return outputs.argmax(-1) == targets if self.accuracy else None
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """(output − target)², for a model with one output."""
+
+    score: str = "loss"
+    name: str = "squared error"
+    unit: str = "squared value"
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(n, 1) outputs and (n,) targets -> (n,)."""
+        return (outputs.squeeze(-1) - targets).square()
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Nothing: a real number is never exactly right."""
+        return None
