@@ -23,6 +23,7 @@ def unknown(kind: str, given: str, known: Iterable[str], listing: str) -> InputE
         known: every name that would have been right.
         listing: the command that lists them all.
     """
-    nearest = difflib.get_close_matches(given, list(known), n=3, cutoff=0.5)
+    names = list(known)
+    nearest = difflib.get_close_matches(given, names, n=3, cutoff=0.5) or names[:6]
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
     return InputError(f"unknown {kind} '{given}': {hint}`{listing}` lists them")

@@ -12,8 +12,7 @@ from seqmem.baselines.recipes import recipe_for
 from seqmem.baselines.spec import ModelSpec, build_model, options_of
 from seqmem.errors import InputError
 from seqmem.leaderboard.table import Format
-from seqmem.tasks import FAMILIES, SUITES, load_task
-from seqmem.tasks.corpora import CORPORA, load_corpus, locate
+from seqmem.tasks import DATA, FAMILIES, SUITES, load_source, load_task
 
 __all__ = ["data_rows", "model_rows", "task_rows", "write_rows"]
 
@@ -31,7 +30,7 @@ def task_rows() -> list[Row]:
 
 def _task_row(task_id: str) -> Row:
     family = FAMILIES[task_id.partition("/")[0]]
-    problem = locate(CORPORA[family.data]).problem if family.data else ""
+    problem = load_source(family.data).locate().problem if family.data else ""
     task = load_task(task_id)
     optimum = None if problem else task.optimum("full")
     return {
@@ -71,16 +70,15 @@ def model_rows() -> list[Row]:
 def data_rows() -> list[Row]:
     """Give one row for each data set."""
     rows: list[Row] = []
-    for source in CORPORA.values():
-        located = locate(source)
+    for source in map(load_source, DATA):
+        located = source.locate()
         state = "not here"
         if located.files is not None:
             try:
-                load_corpus(source)
+                source.check()
                 state = "found, counts and hashes right"
             except InputError as error:
                 state = f"wrong: {error}"
-        files = ", ".join(f"{split}.txt[.xz|.gz]" for split in source.splits)
         rows.append(
             {
                 "data": source.name,
@@ -88,8 +86,7 @@ def data_rows() -> list[Row]:
                 "licence": source.licence,
                 "looked for in": located.where,
                 "state": state,
-                "to get it": f"put {files} into DIR/{source.name} and give --data-dir DIR, or give "
-                f"none: {source.hub[0]} ({source.hub[1]}) is then loaded from the hub",
+                "to get it": source.how_to_get,
             }
         )
     return rows

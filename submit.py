@@ -302,8 +302,19 @@ def _boards(records: "Sequence[Record]", form: "Format") -> str:
 
 
 def main() -> None:
-    """Run the command line."""
-    cli()
+    """Run the command line; a wrong one costs one line as well."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        raise SystemExit(2) from None
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "seqmem"
+        raise fail(f"{error.format_message().rstrip('.')}: see `{command} --help`", 2) from None
+    except click.ClickException as error:
+        raise fail(error.format_message(), 1) from None
+    except click.Abort:
+        raise fail("interrupted", 130) from None
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ class _Block(nn.Module):
 
 
 def _receptive_field(kernel: int, levels: int) -> int:
-    return 1 + 2 * (kernel - 1) * (2**levels - 1)
+    return 1 + 2 * (kernel - 1) * ((1 << levels) - 1)
 
 
 def _size(context: int, covers: bool, kernel: int) -> tuple[int, int]:

@@ -8,15 +8,17 @@ a family's module (and torch) is imported when one of its tasks is loaded.
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqmem.errors import InputError, unknown
 
 if TYPE_CHECKING:
+    from seqmem.tasks.sources import Source
     from seqmem.tasks.task import Task
 
-__all__ = ["FAMILIES", "SUITES", "Family", "Suite", "load_task"]
+__all__ = ["DATA", "FAMILIES", "SUITES", "Family", "Suite", "load_source", "load_task"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Family:
         factory: ``module:callable``; called with the id's parameters (text to text), gives a Task.
         example: an id that works, shown in help and error messages.
         summary: what is asked, in one line.
-        data: the name of the data set that must be at hand; None where the task makes its own.
+        data: the data set (see DATA) that must be at hand; None where the task makes its own.
     """
 
     factory: str
@@ -43,7 +45,7 @@ class Suite:
     Attributes:
         tasks: the ids, in the order in which they run.
         budget: the training budget used where the user names none.
-        contexts: the longest context measured; None for each task's own.
+        longest_context: the longest context measured; None for each task's own.
     """
 
     tasks: tuple[str, ...]
@@ -121,6 +123,20 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
 )
 
 
+# Data sets by name: ``module:source``.
+DATA: Mapping[str, str] = MappingProxyType(
+    {
+        "wikitext-2": "seqmem.tasks.corpora:WIKITEXT_2",
+    }
+)
+
+
+def load_source(name: str) -> "Source":
+    """Import a data set's description."""
+    source: Source = _imported(DATA[name])
+    return source
+
+
 def load_task(task_id: str) -> "Task":
     """Make the task that an id names, as in ``load_task("adding-problem/T=200")``.
 
@@ -142,12 +158,14 @@ def load_task(task_id: str) -> "Task":
         if key in parameters:
             raise InputError(f"task '{task_id}': parameter {key} is given twice")
         parameters[key] = value
-    module, _, path = family.factory.partition(":")
-    factory = importlib.import_module(module)
-    for attribute in path.split("."):
-        factory = getattr(factory, attribute)
     try:
-        task: Task = factory(parameters)  # type: ignore[operator]
+        task: Task = _imported(family.factory)(parameters)
     except InputError as error:
         raise InputError(f"task '{task_id}': {error}") from None
     return task
+
+
+def _imported(place: str) -> Any:
+    """Import ``module:name`` or ``module:class.method``."""
+    module, _, path = place.partition(":")
+    return attrgetter(path)(importlib.import_module(module))

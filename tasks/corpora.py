@@ -19,20 +19,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import platformdirs
 
 from seqmem.errors import InputError
+from seqmem.tasks.sources import Located, cache_directory, data_directory
 
 __all__ = [
-    "CORPORA",
+    "WIKITEXT_2",
     "Corpus",
     "CorpusSource",
     "Expected",
-    "Located",
-    "data_directory",
     "find_files",
     "load_corpus",
-    "locate",
 ]
 
 END_OF_LINE = "<eos>"
@@ -78,6 +75,31 @@ class CorpusSource:
     splits: Mapping[str, Expected]
     vocabulary: int
 
+    @property
+    def how_to_get(self) -> str:
+        """Say what to do to have it here."""
+        files = ", ".join(f"{split}.txt" for split in self.splits)
+        return (
+            f"put {files} (also .xz or .gz) into DIR/{self.name} and give --data-dir DIR; with no "
+            f"data directory, {self.hub[0]} ({self.hub[1]}) is loaded from the hub"
+        )
+
+    def locate(self) -> Located:
+        """Look for the files on this machine."""
+        directory = data_directory()
+        if directory is None:
+            problem = "no data directory is given (--data-dir or SEQMEM_DATA)"
+            return Located(f"hub: {self.hub[0]}, {self.hub[1]}", None, problem)
+        where = str(directory / self.name)
+        try:
+            return Located(where, find_files(self, directory), "")
+        except InputError as error:
+            return Located(where, None, str(error))
+
+    def check(self) -> None:
+        """Load the corpus, which checks it."""
+        load_corpus(self)
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -94,43 +116,33 @@ class Corpus:
     articles: Mapping[str, npt.NDArray[np.int64]]
 
 
-CORPORA: Mapping[str, CorpusSource] = MappingProxyType(
-    {
-        "wikitext-2": CorpusSource(
-            name="wikitext-2",
-            title="WikiText-2 (Merity et al. 2016, arXiv 1609.07843)",
-            licence="CC BY-SA 3.0, Wikipedia contributors",
-            hub=("Salesforce/wikitext", "wikitext-2-v1"),
-            splits=MappingProxyType(
-                {
-                    "train": Expected(
-                        36_718,
-                        2_088_628,
-                        "2df88faa335514e035066653e297fadf54619839c6ee8ab37cd28e71b10aec3b",
-                        ordered=False,
-                    ),
-                    "valid": Expected(
-                        3_760,
-                        217_646,
-                        "4427e8fc24d5ceaaff4f1d9ee42f4e82172572b107d6a4e1f32d84fa7913c3ff",
-                    ),
-                    "test": Expected(
-                        4_358,
-                        245_569,
-                        "f68796e87c3250872a5a82da5027c4f75494ca617fbad67e36acce8a057ff3e8",
-                    ),
-                }
+WIKITEXT_2 = CorpusSource(
+    name="wikitext-2",
+    title="WikiText-2 (Merity et al. 2016, arXiv 1609.07843)",
+    licence="CC BY-SA 3.0, Wikipedia contributors",
+    hub=("Salesforce/wikitext", "wikitext-2-v1"),
+    splits=MappingProxyType(
+        {
+            "train": Expected(
+                36_718,
+                2_088_628,
+                "2df88faa335514e035066653e297fadf54619839c6ee8ab37cd28e71b10aec3b",
+                ordered=False,
             ),
-            vocabulary=33_278,
-        ),
-    }
+            "valid": Expected(
+                3_760,
+                217_646,
+                "4427e8fc24d5ceaaff4f1d9ee42f4e82172572b107d6a4e1f32d84fa7913c3ff",
+            ),
+            "test": Expected(
+                4_358,
+                245_569,
+                "f68796e87c3250872a5a82da5027c4f75494ca617fbad67e36acce8a057ff3e8",
+            ),
+        }
+    ),
+    vocabulary=33_278,
 )
-
-
-def data_directory() -> Path | None:
-    """Give the user's data directory: SEQMEM_DATA, None where it is unset or empty."""
-    text = os.environ.get("SEQMEM_DATA")
-    return Path(text) if text else None
 
 
 def find_files(source: CorpusSource, directory: Path) -> dict[str, Path]:
@@ -153,34 +165,6 @@ def find_files(source: CorpusSource, directory: Path) -> dict[str, Path]:
     return found
 
 
-@dataclass(frozen=True)
-class Located:
-    """Where a corpus was looked for.
-
-    Attributes:
-        where: the folder, or the place on the hub.
-        files: the file of each split; None where there is no data directory.
-        problem: why it cannot be had without a download; empty where it can.
-    """
-
-    where: str
-    files: Mapping[str, Path] | None
-    problem: str
-
-
-def locate(source: CorpusSource) -> Located:
-    """Look for a corpus on this machine."""
-    directory = data_directory()
-    if directory is None:
-        problem = "no data directory is given (--data-dir or SEQMEM_DATA)"
-        return Located(f"hub: {source.hub[0]}, {source.hub[1]}", None, problem)
-    where = str(directory / source.name)
-    try:
-        return Located(where, find_files(source, directory), "")
-    except InputError as error:
-        return Located(where, None, str(error))
-
-
 def load_corpus(source: CorpusSource) -> Corpus:
     """Load and check a corpus, from the data directory if one is given, else from the hub.
 
@@ -194,7 +178,7 @@ def load_corpus(source: CorpusSource) -> Corpus:
     digest = hashlib.sha256(f"{CACHE_VERSION} {source}".encode())
     for path in files.values():
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    cached = _cache_directory() / f"{source.name}-{digest.hexdigest()[:32]}.npz"
+    cached = cache_directory() / f"{source.name}-{digest.hexdigest()[:32]}.npz"
     if cached.exists():
         return _load_cached(source, cached)
     lines = {split: _read_lines(path) for split, path in files.items()}
@@ -316,10 +300,6 @@ def _encode(
 def _is_title(line: list[str]) -> bool:
     """Say whether a line reads ``= Title =``; sections have two or more equals signs."""
     return len(line) > 2 and line[0] == "=" == line[-1] and line[1] != "=" and line[-2] != "="
-
-
-def _cache_directory() -> Path:
-    return Path(os.environ.get("SEQMEM_CACHE") or platformdirs.user_cache_dir("seqmem"))
 
 
 def _save_cached(corpus: Corpus, path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqmem.tasks.corpora import CORPORA, Corpus, load_corpus
+from seqmem.tasks.corpora import WIKITEXT_2, Corpus, load_corpus
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import only
 from seqmem.tasks.task import Split, Task, Tokens
@@ -37,8 +37,8 @@ class WikiText2(Task):
     def __init__(self) -> None:
         """Take nothing: the data are read when they are first needed."""
         self.id = "wikitext-2"
-        self.inputs = Tokens(CORPORA["wikitext-2"].vocabulary)
-        self.outputs = CORPORA["wikitext-2"].vocabulary
+        self.inputs = Tokens(WIKITEXT_2.vocabulary)
+        self.outputs = WIKITEXT_2.vocabulary
         self.loss = CrossEntropy(score="perplexity")
         # Khandelwal et al. 2018 (arXiv 1805.04623): an LSTM uses about 250 words.
         self.longest_context = 256
@@ -60,7 +60,7 @@ class WikiText2(Task):
         Raises:
             InputError: it is missing, damaged or altered.
         """
-        return load_corpus(CORPORA["wikitext-2"])
+        return load_corpus(WIKITEXT_2)
 
     def train(self, seed: int, epoch: int) -> Split:
         """Give the training stream, the same for every seed and epoch."""

@@ -1,0 +1,73 @@
+"""Where data sets are looked for, whatever they hold.
+
+The data directory is the user's: ``--data-dir`` or SEQMEM_DATA. Each data set has a folder of its
+name in it.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import platformdirs
+
+__all__ = ["Located", "Source", "cache_directory", "data_directory"]
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a data set was looked for.
+
+    Attributes:
+        where: the folder, or the place on the hub.
+        files: the files found, by a name of their own; None where some are missing.
+        problem: why it cannot be had without a download; empty where it can.
+    """
+
+    where: str
+    files: Mapping[str, Path] | None
+    problem: str
+
+
+class Source(Protocol):
+    """A data set that can be looked for and checked.
+
+    Attributes:
+        name: its name, which is its folder in the data directory.
+        title: its name in full, with the paper.
+        licence: the licence of its content.
+        how_to_get: what to do to have it here.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def title(self) -> str: ...  # noqa: D102
+    @property
+    def licence(self) -> str: ...  # noqa: D102
+    @property
+    def how_to_get(self) -> str: ...  # noqa: D102
+
+    def locate(self) -> Located:
+        """Look for the files on this machine, without reading them."""
+        ...
+
+    def check(self) -> None:
+        """Read the files found and hold counts and hashes against what they must be.
+
+        Raises:
+            InputError: a file is missing, damaged or altered.
+        """
+        ...
+
+
+def data_directory() -> Path | None:
+    """Give the user's data directory: SEQMEM_DATA, None where it is unset or empty."""
+    text = os.environ.get("SEQMEM_DATA")
+    return Path(text) if text else None
+
+
+def cache_directory() -> Path:
+    """Give the folder for what can be computed again: SEQMEM_CACHE, or the system's place."""
+    return Path(os.environ.get("SEQMEM_CACHE") or platformdirs.user_cache_dir("seqmem"))
