@@ -21,7 +21,7 @@ from seqmem.tasks import FAMILIES, SUITES, load_source, load_task
 from seqmem.tasks.curve import Context
 from seqmem.tasks.task import Task
 
-__all__ = ["Request", "evaluate"]
+__all__ = ["Request", "evaluate", "plan"]
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,9 @@ def evaluate(request: Request, say: Callable[[str], object]) -> tuple[list[Recor
         place = f"[{number}/{len(cells)}]"
         try:
             records.append(run_cell(cell, settings, partial(_say_at, say, place)))
-        except CellError as error:
-            failures.append(f"{cell}: {error}")
+        except (CellError, MemoryError, torch.OutOfMemoryError) as error:
+            reason = error if isinstance(error, CellError) else "out of memory"
+            failures.append(f"{cell}: {reason}")
             say(f"{place} failed: {failures[-1]}")
     return records, failures
 

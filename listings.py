@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
+import torch
 from tabulate import tabulate
 
 from seqmem.baselines import BASELINES
@@ -52,7 +53,8 @@ def model_rows() -> list[Row]:
     recipe = recipe_for(task.family, "small")
     rows: list[Row] = []
     for name, baseline in BASELINES.items():
-        model, _ = build_model(ModelSpec(name), task, "full", recipe.options)
+        with torch.device("meta"):  # sizes only: no weights are made or drawn
+            model, _ = build_model(ModelSpec(name), task, "full", recipe.options)
         options = options_of(name).items()
         rows.append(
             {

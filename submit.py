@@ -30,18 +30,18 @@ T = TypeVar("T")
 FORMATS = ("table", "markdown", "csv", "json")
 
 
-def say(line: str) -> None:
+def _say(line: str) -> None:
     """Write one line to stderr."""
     click.echo(line, err=True)
 
 
-def fail(message: str, status: int) -> "SystemExit":
+def _fail(message: str, status: int) -> "SystemExit":
     """Say in one line what is wrong and give the exit to raise."""
-    say("seqmem: " + " ".join(message.split()))
+    _say("seqmem: " + " ".join(message.split()))
     return SystemExit(status)
 
 
-def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
+def _one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
     """Turn a user's mistake, a full disk or Ctrl-C into one line and the right exit status."""
 
     @wraps(command)
@@ -49,21 +49,21 @@ def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
         try:
             return command(*args, **kwargs)
         except InputError as error:
-            raise fail(str(error), 2) from None
+            raise _fail(str(error), 2) from None
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(1) from None
         except OSError as error:
-            raise fail(f"{error}: what was finished before is kept", 1) from None
+            raise _fail(f"{error}: what was finished before is kept", 1) from None
         except KeyboardInterrupt:
-            raise fail(
+            raise _fail(
                 "interrupted; what was finished is kept, the same command goes on from there", 130
             ) from None
 
     return wrapped
 
 
-class ContextList(click.ParamType[Any]):
+class _ContextList(click.ParamType[Any]):
     """``1,2,4,full``: context lengths, given in any order."""
 
     name = "K,…"
@@ -86,7 +86,7 @@ class ContextList(click.ParamType[Any]):
         return tuple(sorted(contexts, key=lambda k: (k == "full", k if k != "full" else 0)))
 
 
-CONTEXTS = ContextList()
+_CONTEXTS = _ContextList()
 
 
 @click.group(
@@ -98,13 +98,13 @@ def cli() -> None:
     """How much memory does a sequence task need, and how much does a model use?"""
 
 
-def data_dir_option(command: Callable[P, T]) -> Callable[P, T]:
+def _data_dir_option(command: Callable[P, T]) -> Callable[P, T]:
     """Add --data-dir, which stands in for SEQMEM_DATA."""
 
     def set_environment(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
         if value is not None:
             if not Path(value).is_dir():
-                raise fail(
+                raise _fail(
                     f"--data-dir {value}: there is no such directory; make it or name another", 2
                 )
             os.environ["SEQMEM_DATA"] = value
@@ -121,8 +121,8 @@ def data_dir_option(command: Callable[P, T]) -> Callable[P, T]:
 
 @cli.command(epilog="Example: seqmem tasks --format markdown")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-@data_dir_option
-@one_line_errors
+@_data_dir_option
+@_one_line_errors
 def tasks(form: "Format") -> None:
     """List every task: loss, chance, optimum, context lengths, and whether its data is here."""
     from seqmem.listings import task_rows, write_rows
@@ -132,7 +132,7 @@ def tasks(form: "Format") -> None:
 
 @cli.command(epilog="Example: seqmem models")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-@one_line_errors
+@_one_line_errors
 def models(form: "Format") -> None:
     """List every model and its options."""
     from seqmem.listings import model_rows, write_rows
@@ -142,8 +142,8 @@ def models(form: "Format") -> None:
 
 @cli.command(epilog="Example: seqmem data --data-dir ~/corpora")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-@data_dir_option
-@one_line_errors
+@_data_dir_option
+@_one_line_errors
 def data(form: "Format") -> None:
     """List every data set: where it was looked for, whether it is right, how to get it."""
     from seqmem.listings import data_rows, write_rows
@@ -160,13 +160,13 @@ def data(form: "Format") -> None:
 @click.option(
     "--k",
     "contexts",
-    type=CONTEXTS,
+    type=_CONTEXTS,
     help="Context lengths to score, as in 1,2,4,full.  [default: powers of two, and full]",
 )
 @click.option(
     "--k-train",
     "k_trains",
-    type=CONTEXTS,
+    type=_CONTEXTS,
     multiple=True,
     help="Context to train with, a number or full; repeatable.  [default: the recipe's]",
 )
@@ -211,8 +211,8 @@ def data(form: "Format") -> None:
     show_default=True,
     help="What stdout gets.",
 )
-@data_dir_option
-@one_line_errors
+@_data_dir_option
+@_one_line_errors
 def evaluate_command(
     models: Sequence[str],
     task_ids: Sequence[str],
@@ -247,10 +247,12 @@ def evaluate_command(
         results=results,
         fresh=fresh,
     )
-    records, failures = evaluate(request, say)
+    records, failures = evaluate(request, _say)
     click.echo(_boards(records, form), nl=False)
     if failures:
-        raise fail(f"{len(failures)} of {len(records) + len(failures)} cells failed (see above)", 1)
+        raise _fail(
+            f"{len(failures)} of {len(records) + len(failures)} cells failed (see above)", 1
+        )
 
 
 @cli.command(epilog="Example: seqmem leaderboard --task wikitext-2 --format markdown")
@@ -267,7 +269,7 @@ def evaluate_command(
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file."
 )
-@one_line_errors
+@_one_line_errors
 def leaderboard(
     places: Sequence[Path], task_ids: Sequence[str], form: "Format", output: Path | None
 ) -> None:
@@ -280,7 +282,7 @@ def leaderboard(
     own = Path("results") / "records"
     records, problems = read_records(places or [COMMITTED, *([own] if own.is_dir() else [])])
     for problem in problems:
-        say(f"passed over {problem}")
+        _say(f"passed over {problem}")
     known = {record.task.id for record in records}
     for task_id in task_ids:
         if task_id not in known:
@@ -291,7 +293,7 @@ def leaderboard(
     else:
         output.write_text(text, encoding="utf-8")
     if not records:
-        say("no records yet: `seqmem eval lstm --suite smoke` makes some")
+        _say("no records yet: `seqmem eval lstm --suite smoke` makes some")
 
 
 def _boards(records: "Sequence[Record]", form: "Format") -> str:
@@ -310,11 +312,11 @@ def main() -> None:
         raise SystemExit(2) from None
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "seqmem"
-        raise fail(f"{error.format_message().rstrip('.')}: see `{command} --help`", 2) from None
+        raise _fail(f"{error.format_message().rstrip('.')}: see `{command} --help`", 2) from None
     except click.ClickException as error:
-        raise fail(error.format_message(), 1) from None
+        raise _fail(error.format_message(), 1) from None
     except click.Abort:
-        raise fail("interrupted", 130) from None
+        raise _fail("interrupted", 130) from None
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from seqmem.baselines.layers import InputLayer, readout_layer
 from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import InputSpec, Tokens
 
-__all__ = ["LSTM", "RNN"]
+__all__ = ["LSTM", "RNN", "Recurrent"]
 
 
 class Recurrent(SequenceModel):

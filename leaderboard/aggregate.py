@@ -8,7 +8,16 @@ from statistics import median
 
 from seqmem.leaderboard.record import Context, Record
 
-__all__ = ["Board", "Cell", "ContextNeed", "Row", "boards", "context_need"]
+__all__ = [
+    "Board",
+    "Cell",
+    "ContextNeed",
+    "Row",
+    "boards",
+    "context_need",
+    "score",
+    "tolerance",
+]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from seqmem.leaderboard.aggregate import Board, Cell, ContextNeed, Row
 
-__all__ = ["FORMATS", "Format", "render"]
+__all__ = ["FORMATS", "Format", "flat", "render"]
 
 Format = Literal["table", "markdown", "csv", "json"]
 FORMATS: tuple[Format, ...] = ("table", "markdown", "csv", "json")

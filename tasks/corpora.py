@@ -29,6 +29,7 @@ __all__ = [
     "CorpusSource",
     "Expected",
     "find_files",
+    "lines_sha256",
     "load_corpus",
 ]
 

@@ -1,0 +1,76 @@
+"""Made-up records, for tests of what is read from them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from seqmem.leaderboard.record import Context, MeanOf, Point, Record, TaskFacts
+
+
+def make_point(
+    k: Context,
+    loss: float,
+    half: float | None = 0.01,
+    excess: float | None = None,
+    excess_half: float = 0.001,
+    **fields: Any,
+) -> Point:
+    """A point whose interval is loss ± half."""
+
+    def mean(value: float, width: float | None) -> MeanOf:
+        if width is None:
+            return MeanOf(value, None, None)
+        return MeanOf(value, width / 2, (value - width, value + width))
+
+    return Point(
+        k=k,
+        n=100,
+        loss=mean(loss, half),
+        excess=None if excess is None else mean(excess, excess_half),
+        optimum=fields.get("optimum"),
+        accuracy=fields.get("accuracy"),
+        state_floats=None,
+        group_sums=(loss * 40, loss * 60),
+    )
+
+
+def make_record(
+    losses: Mapping[Context, float],
+    *,
+    label: str = "lstm",
+    task: str = "toy/T=3",
+    seed: int = 0,
+    k_train: Context = "full",
+    budget: str = "small",
+    created: str = "2026-01-01T00:00:00+00:00",
+    chance: float = 1.0,
+    optimum: float | None = 0.0,
+    score: str = "loss",
+    half: float | None = 0.01,
+    excess_half: float = 0.001,
+    version: int = 1,
+    data_hash: str = "0" * 64,
+) -> Record:
+    """A record with the given mean loss at each k."""
+    full = losses.get("full")
+    points = [
+        make_point(
+            k, loss, half, None if full is None else loss - full, excess_half, optimum=optimum
+        )
+        for k, loss in losses.items()
+    ]
+    return Record(
+        suite={"version": "0", "commit": None, "dirty": None},
+        created=created,
+        task=TaskFacts(
+            task, version, data_hash, "test", "squared error", "units", score, chance, optimum
+        ),
+        model={"name": label.partition(":")[0], "label": label, "parameters": 1234},
+        training={"k_train": k_train, "seed": seed, "budget": budget},
+        measurement={"targets": 100},
+        group_counts=(40, 60),
+        curve=tuple(points),
+        extras={},
+        validity=None,
+        environment={},
+        trust="self-reported",
+    )

@@ -1,0 +1,367 @@
+"""The command line, as its user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from seqmem import cell, submit
+from seqmem.baselines import BASELINES, recipes
+from seqmem.baselines.training import train
+from seqmem.errors import CellError
+from seqmem.leaderboard.store import read_records
+from seqmem.tasks import DATA, SUITES
+from seqmem.tasks.curve import measure
+
+QUICK = ["--task", "adding-problem/T=5", "--budget", "smoke"]
+
+
+@dataclass(frozen=True)
+class Ran:
+    status: int
+    out: str
+    err: str
+
+
+class Command:
+    """Runs `seqmem …` in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
+        self._capsys, self._patch = capsys, patch
+
+    def __call__(self, *arguments: str) -> Ran:
+        self._patch.setattr(sys, "argv", ["seqmem", *arguments])
+        try:
+            submit.main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        else:
+            status = 0
+        out, err = self._capsys.readouterr()
+        return Ran(status, out, err)
+
+
+@pytest.fixture
+def seqmem_(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Command:
+    """The command, in an empty folder, without real data, and with trainings of a few steps."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEQMEM_DATA", raising=False)
+    short = {
+        key: replace(recipe, steps=6, validate_every=3, options={"hidden": 4})
+        for key, recipe in recipes._RECIPES.items()
+    }
+    monkeypatch.setattr(recipes, "_RECIPES", short)
+    return Command(capsys, monkeypatch)
+
+
+def without_times(path: Path) -> dict[str, object]:
+    record = json.loads(path.read_text())
+    record["created"] = record["environment"]["peak_memory_mib"] = None
+    record["training"]["seconds"] = record["measurement"]["seconds"] = None
+    return dict(record)
+
+
+def record_files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.json"))
+
+
+# What works.
+
+
+def test_eval_writes_records_and_prints_the_board(seqmem_: Command, tmp_path: Path) -> None:
+    ran = seqmem_("eval", "lstm", "tcn:hidden=3", *QUICK, "--seed", "0", "--seed", "1")
+    assert ran.status == 0, ran.err
+    assert "adding-problem/T=5: squared error" in ran.out
+    for word in ("lstm", "tcn:hidden=3", "optimum", "chance", "k=4", "k=5", "full"):
+        assert word in ran.out
+    records, problems = read_records([tmp_path / "results" / "records"])
+    assert not problems
+    assert len(records) == 4
+    (record,) = [r for r in records if r.model["name"] == "tcn" and r.training["seed"] == 1]
+    assert record.model["options"] == {
+        "hidden": 3, "kernel": 3, "levels": 0, "dropout": 0.0, "tied": False,
+    }  # fmt: skip
+    assert record.training["result"]["steps"] == 6
+    assert [point.k for point in record.curve] == [1, 2, 4, 5, "full"]
+    assert record.measurement["targets"] == 40_000
+    assert record.curve[-1].excess is not None
+    assert record.curve[-1].excess.mean == 0
+    assert sum(record.group_counts) == 40_000
+    for point in record.curve:
+        assert sum(point.group_sums) / 40_000 == pytest.approx(point.loss.mean, rel=1e-6)
+
+
+def test_finished_cells_are_not_done_again(seqmem_: Command, tmp_path: Path) -> None:
+    first = seqmem_("eval", "lstm", *QUICK)
+    files = {path: path.read_bytes() for path in record_files(tmp_path)}
+    again = seqmem_("eval", "lstm", *QUICK)
+    assert again.out == first.out
+    assert "already measured" in again.err
+    assert {path: path.read_bytes() for path in record_files(tmp_path)} == files
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ["--seed", "1"],
+        ["--k", "1,full"],
+        ["--k-train", "2"],
+        ["--task", "adding-problem/T=6"],
+    ],
+)
+def test_what_changes_the_number_is_measured_anew(
+    seqmem_: Command, tmp_path: Path, change: list[str]
+) -> None:
+    seqmem_("eval", "lstm", *QUICK)
+    ran = seqmem_("eval", "lstm", *QUICK, *change)
+    assert ran.status == 0
+    assert len(record_files(tmp_path)) == 2
+
+
+def test_other_contexts_need_no_new_training(seqmem_: Command) -> None:
+    assert "trained" in seqmem_("eval", "lstm", *QUICK).err
+    ran = seqmem_("eval", "lstm", *QUICK, "--k", "3,full")
+    assert "trained" not in ran.err
+    assert "measured" in ran.err
+
+
+def test_same_seed_same_record(seqmem_: Command, tmp_path: Path) -> None:
+    task = ["--task", "copy-memory/T=2-5", "--budget", "smoke"]
+    for folder in ("a", "b"):
+        assert seqmem_("eval", "lstm", *task, "--results", folder).status == 0
+    (first,), (second,) = (record_files(tmp_path / folder) for folder in "ab")
+    assert first.name == second.name
+    assert without_times(first) == without_times(second)
+    record = json.loads(first.read_text())
+    assert record["extras"]["loss over all positions, full context"] > 0
+    rate, low, high = record["curve"][0]["accuracy"]
+    assert low < rate < high
+
+
+def test_fresh_measures_again_and_keeps_the_old(seqmem_: Command, tmp_path: Path) -> None:
+    seqmem_("eval", "lstm", *QUICK)
+    ran = seqmem_("eval", "lstm", *QUICK, "--fresh")
+    assert "trained" in ran.err
+    files = record_files(tmp_path)
+    assert [path.suffixes for path in files] == [[".2", ".json"], [".json"]]
+    assert without_times(files[0]) == without_times(files[1])
+
+
+def test_formats(seqmem_: Command) -> None:
+    rows = json.loads(seqmem_("eval", "marginal", *QUICK, "--format", "json").out)
+    assert {row["k"] for row in rows} == {1, 2, 4, 5, "full"}
+    assert rows[0]["loss"] == pytest.approx(1 / 6, abs=0.005)
+    assert seqmem_("eval", "marginal", *QUICK, "--format", "csv").out.startswith("task,")
+    assert "|:---" in seqmem_("eval", "marginal", *QUICK, "--format", "markdown").out
+
+
+def test_the_leaderboard_shows_own_records(seqmem_: Command, tmp_path: Path) -> None:
+    seqmem_("eval", "marginal", *QUICK)
+    own = seqmem_("leaderboard", "--task", "adding-problem/T=5")
+    assert own.status == 0
+    assert "marginal" in own.out
+    ran = seqmem_("leaderboard", "--records", "results", "--format", "csv", "-o", "board.csv")
+    assert ran.out == ""
+    assert (tmp_path / "board.csv").read_text().startswith("task,")
+    (tmp_path / "results" / "broken.json").write_text("{")
+    ran = seqmem_("leaderboard", "--records", "results")
+    assert ran.status == 0
+    assert "passed over results/broken.json: not JSON" in ran.err
+
+
+def test_a_suite_passes_over_what_is_not_here(seqmem_: Command) -> None:
+    ran = seqmem_("eval", "marginal", "--suite", "smoke")
+    assert ran.status == 0
+    assert "wikitext-2 is passed over: no data directory" in ran.err
+    shown = [line for line in ran.out.splitlines() if ": " in line]
+    made_here = [task for task in SUITES["smoke"].tasks if "=" in task]
+    assert sorted(line.partition(":")[0] for line in shown) == sorted(made_here)
+
+
+def test_listings(seqmem_: Command) -> None:
+    tasks = json.loads(seqmem_("tasks", "--format", "json").out)
+    assert {task_id for suite in SUITES.values() for task_id in suite.tasks} <= {
+        row["task"] for row in tasks
+    }
+    (row,) = [row for row in tasks if row["task"] == "adding-problem/T=50"]
+    assert (row["chance"], row["optimum"]) == (0.1667, 0.0)
+    models = json.loads(seqmem_("models", "--format", "json").out)
+    assert [row["model"] for row in models] == list(BASELINES)
+    data = json.loads(seqmem_("data", "--format", "json").out)
+    assert [row["data"] for row in data] == list(DATA)
+    for command in ("tasks", "models", "data"):
+        for form in ("table", "markdown", "csv"):
+            ran = seqmem_(command, "--format", form)
+            assert ran.status == 0
+            assert ran.out.strip()
+
+
+@pytest.mark.parametrize("command", ["", *submit.cli.commands])
+def test_every_command_has_help_with_an_example(seqmem_: Command, command: str) -> None:
+    ran = seqmem_(*([command] if command else []), "--help")
+    assert ran.status == 0
+    assert f"Example: seqmem {command}" in ran.out
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = {"torch", "pandas", "datasets", "numpy", "scipy", "tabulate"}
+    code = f"import sys, seqmem.submit; print(*({heavy!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+# What is wrong.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("frob", "No such command 'frob'"),
+        ("eval", "Missing argument"),
+        ("eval lstm --frob", "--frob"),
+        ("eval lstm", "neither given"),
+        ("eval lstm --task copy-memory/T=5 --suite smoke", "both given"),
+        ("eval lsmt --task copy-memory/T=5", "did you mean lstm"),
+        ("eval lstm:hiden=3 --task copy-memory/T=5", "unknown option 'hiden'"),
+        ("eval lstm --task copy-memry/T=5", "did you mean copy-memory"),
+        ("eval lstm --task copy-memory/T=0", "out of range"),
+        ("eval lstm --suite smoek", "did you mean smoke"),
+        ("eval lstm --task copy-memory/T=5 --budget huge", "unknown budget 'huge'"),
+        ("eval lstm --task copy-memory/T=5 --k 0", "'0' is not a context length"),
+        ("eval lstm --task copy-memory/T=5 --k -3", "'-3' is not a context length"),
+        ("eval lstm --task copy-memory/T=5 --k ten", "'ten' is not a context length"),
+        ("eval lstm --task copy-memory/T=5 --k 1,,2", "'' is not a context length"),
+        ("eval lstm --task copy-memory/T=5 --k 1.5", "'1.5' is not a context length"),
+        ("eval lstm --task copy-memory/T=5 --k-train 0", "'0' is not a context length"),
+        ("eval lstm --task copy-memory/T=5 --seed -1", "not in the range"),
+        ("eval lstm --task copy-memory/T=5 --seed x", "not a valid integer"),
+        ("eval lstm --task copy-memory/T=5 --format xml", "'xml' is not one of"),
+        ("eval lstm --task copy-memory/T=5 --data-dir nowhere", "no such directory"),
+        ("eval lstm --task wikitext-2 --data-dir .", "train.txt (or .txt.xz, .txt.gz) is not in"),
+        ("eval lstm --task copy-memory/T=5 --results file", "cannot be written"),
+        ("leaderboard --records nowhere", "no such file or folder"),
+        ("leaderboard --task nope", "unknown task among the records 'nope'"),
+    ],
+)
+def test_a_wrong_line_costs_one_line(
+    seqmem_: Command, tmp_path: Path, arguments: str, says: str
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    ran = seqmem_(*arguments.split())
+    assert ran.status == 2
+    assert ran.out == ""
+    assert says in ran.err
+    assert ran.err.count("\n") == 1
+    assert not record_files(tmp_path)
+
+
+def test_no_gpu_is_one_line(seqmem_: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    ran = seqmem_("eval", "lstm", *QUICK, "--device", "cuda")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "no GPU" in ran.err
+
+
+def test_everything_wrong_is_found_before_training(seqmem_: Command, tmp_path: Path) -> None:
+    ran = seqmem_("eval", "lstm", *QUICK, "--task", "wikitext-2", "--data-dir", str(tmp_path))
+    assert ran.status == 2
+    assert "trained" not in ran.err
+
+
+def test_a_failing_cell_leaves_the_others(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+
+    def fails_for_rnn(model: object, *arguments: object, **options: object) -> object:
+        if type(model).__name__ == "RNN":
+            raise CellError("training diverged: the loss is nan at step 3")
+        return train(model, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cell, "train", fails_for_rnn)
+    ran = seqmem_("eval", "rnn", "lstm", *QUICK)
+    assert ran.status == 1
+    assert "failed: rnn on adding-problem/T=5" in ran.err
+    assert "1 of 2 cells failed" in ran.err
+    assert "lstm" in ran.out
+    assert len(record_files(tmp_path)) == 1
+
+
+def test_a_full_disk_is_one_line(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert seqmem_("eval", "marginal", *QUICK).status == 0
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    ran = seqmem_("eval", "lstm", *QUICK)
+    assert ran.status == 1
+    assert "No space left on device" in ran.err.splitlines()[-1]
+    assert "Traceback" not in ran.err
+    assert len(record_files(tmp_path)) == 1
+    assert not list((tmp_path / "results" / "records").rglob("*.tmp"))
+
+
+def test_ctrl_c_goes_on_where_it_was(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    expected = seqmem_("eval", "lstm", "tcn", *QUICK, "--results", "whole")
+
+    def interrupted(model: object, *arguments: object, **options: object) -> object:
+        if type(model).__name__ == "TCN":
+            raise KeyboardInterrupt
+        return measure(model, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cell, "measure", interrupted)
+    ran = seqmem_("eval", "lstm", "tcn", *QUICK)
+    assert ran.status == 130
+    assert "goes on from there" in ran.err.splitlines()[-1]
+    assert len(record_files(tmp_path / "results")) == 1
+    monkeypatch.setattr(cell, "measure", measure)
+    ran = seqmem_("eval", "lstm", "tcn", *QUICK)
+    assert "already measured" in ran.err
+    assert "trained" not in ran.err  # both were
+    assert ran.out == expected.out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_kill_in_the_middle_of_training_loses_little(tmp_path: Path) -> None:
+    """A real process, killed; the second run ends with the record an unbroken one gives."""
+    code = (
+        "from dataclasses import replace\n"
+        "from seqmem.baselines import checkpoint, recipes\n"
+        "from seqmem import submit\n"
+        "recipes._RECIPES = {k: replace(r, steps=400, validate_every=50, options={'hidden': 8})"
+        " for k, r in recipes._RECIPES.items()}\n"
+        "checkpoint.Checkpoint.due = lambda self: True\n"
+        "submit.main()\n"
+    )
+
+    def command(results: Path) -> list[str]:
+        return [sys.executable, "-c", code, "eval", "rnn", *QUICK, "--results", str(results)]
+
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    process = subprocess.Popen(command(broken), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(broken.rglob("checkpoint.pt")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert list(broken.rglob("checkpoint.pt"))
+    assert not record_files(broken)
+    for results in (broken, whole):
+        subprocess.run(command(results), check=True, capture_output=True)
+    (first,), (second,) = record_files(broken), record_files(whole)
+    assert without_times(first) == without_times(second)
+    assert not list(broken.rglob("*.tmp")) or all(
+        "checkpoint" in str(path) for path in broken.rglob("*.tmp")
+    )
