@@ -1,0 +1,55 @@
+"""Write the generated parts of README.md: between <!-- generated: NAME --> and <!-- end -->.
+
+python docs/generate.py            write them
+python docs/generate.py --check    say whether they are as they would be written
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from seqmem.leaderboard.aggregate import boards
+from seqmem.leaderboard.store import COMMITTED, read_records
+from seqmem.leaderboard.table import render
+from seqmem.listings import Row, model_rows, task_rows, write_rows
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def tasks() -> str:
+    columns = ("task", "asks", "loss", "contexts", "suites")
+    return write_rows(_columns(task_rows(), columns), "markdown")
+
+
+def models() -> str:
+    return write_rows(_columns(model_rows(), ("model", "is", "options")), "markdown")
+
+
+def board() -> str:
+    records, problems = read_records([COMMITTED])
+    if problems:
+        raise SystemExit("\n".join(problems))
+    return render(boards(records), "markdown").rstrip()
+
+
+def generated(text: str) -> str:
+    """Fill every generated part of a text."""
+    blocks = {"tasks": tasks, "models": models, "board": board}
+    return re.sub(
+        r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}\n{blocks[found[2]]()}\n\n{found[3]}",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def _columns(rows: list[Row], names: tuple[str, ...]) -> list[Row]:
+    return [{name: row[name] for name in names} for row in rows]
+
+
+if __name__ == "__main__":
+    old = README.read_text(encoding="utf-8")
+    new = generated(old)
+    if "--check" in sys.argv:
+        sys.exit(0 if new == old else "README.md is stale: run `make readme`")
+    README.write_text(new, encoding="utf-8")
