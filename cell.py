@@ -80,11 +80,10 @@ class Cell:
         k_train = recipe.k_train if self.k_train is None else self.k_train
         with torch.device("meta"):
             model, _ = build_model(self.model, self.task, k_train, recipe.options)
-        train = self.task.train(self.seed, 0)
-        if model.stateful and k_train == "full" and len(train.starts) == 2:
+        if model.stateful and k_train == "full" and self.task.stream:
             raise InputError(
-                f"--k-train full: {self.task.id} is one stream of {len(train.inputs):,} inputs, "
-                "too long to train through; give a number"
+                f"--k-train full: {self.task.id} is one long stream, and {self.model} cannot be "
+                "trained through all of it at once; give a number"
             )
 
     def __str__(self) -> str:

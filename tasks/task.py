@@ -106,6 +106,7 @@ class Task(ABC):
         version: counts the changes that make older scores incomparable.
         block_name: what one block of dependent targets is.
         sample: how many targets are scored unless all are asked for; None: always all.
+        stream: whether the training data are one long sequence, too long to train through.
         id: the task's id.
         inputs: what one input is.
         outputs: how many numbers the model gives for each position.
@@ -116,6 +117,7 @@ class Task(ABC):
     version: ClassVar[int]
     block_name: ClassVar[str] = "sequence"
     sample: ClassVar[int | None] = None
+    stream: ClassVar[bool] = False
 
     id: str
     inputs: InputSpec

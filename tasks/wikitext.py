@@ -33,6 +33,7 @@ class WikiText2(Task):
     block_name: ClassVar[str] = "article"
     # Differences to full context, what a curve is read for, are known to about ±1 % from k = 8.
     sample: ClassVar[int | None] = 20_480
+    stream: ClassVar[bool] = True
 
     def __init__(self) -> None:
         """Take nothing: the data are read when they are first needed."""
