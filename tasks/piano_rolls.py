@@ -1,7 +1,8 @@
 """Reading piano rolls, whichever set they are of, in either of two forms with the same content.
 
-- ``.mat``: MATLAB, the variables traindata, validdata and testdata, each a cell array of pieces; a
-  piece is a matrix of 0 and 1, a row for each frame, a column for each of 88 keys.
+- ``.mat``: MATLAB 5 with compressed variables, as published: traindata, validdata and testdata,
+  each a cell array of pieces; a piece is a matrix of 0 and 1, a row for each frame, a column for
+  each of 88 keys.
 - ``.json.gz``: ``{"splits": {"train": …, "valid": …, "test": …}}``, a split a list of pieces, a
   piece a list of frames, a frame the list of the MIDI notes that sound, 21 … 108.
 
@@ -12,6 +13,7 @@ would have nothing to score. It is refused, not dropped. Pieces, frames and keys
 import gzip
 import hashlib
 import json
+import struct
 import warnings
 import zlib
 from collections.abc import Mapping, Sequence
@@ -31,6 +33,7 @@ LOWEST_NOTE = 21  # MIDI: A0, the first key
 SUFFIXES = (".mat", ".json.gz")
 VARIABLES = {"train": "traindata", "valid": "validdata", "test": "testdata"}
 SHORTEST = 2
+MI_COMPRESSED = 15  # the MATLAB 5 format's name and number for a compressed variable
 
 Roll = npt.NDArray[np.uint8]  # (frames, 88) of 0 and 1
 Rolls = Mapping[str, Sequence[Roll]]  # by split
@@ -58,6 +61,7 @@ def read_rolls(path: Path) -> dict[str, list[Roll]]:
 
 def _read_mat(path: Path) -> dict[str, Sequence[Any]]:
     try:
+        _check_sums(path.read_bytes())
         # What it warns of (an unreadable variable, say) is found by looking at what it gave.
         with warnings.catch_warnings(action="ignore"):
             found = loadmat(path, appendmat=False, variable_names=list(VARIABLES.values()))
@@ -78,6 +82,28 @@ def _read_mat(path: Path) -> dict[str, Sequence[Any]]:
             )
         content[split] = cells.reshape(-1, order="F").tolist()  # as MATLAB counts cells
     return content
+
+
+def _check_sums(data: bytes) -> None:
+    """Hold the compressed variables of a MATLAB 5 file against their checksums.
+
+    scipy trusts the sizes it reads, and a damaged one can crash the interpreter. Only a
+    compressed variable has a checksum, so that others are refused.
+
+    Raises:
+        ValueError, struct.error, zlib.error: it is another file, or damaged.
+    """
+    order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
+    if order is None:
+        raise ValueError("not a MATLAB 5 file")
+    place = 128
+    while place < len(data):
+        kind, size = struct.unpack_from(f"{order}II", data, place)
+        if kind != MI_COMPRESSED:
+            raise ValueError("not all its variables are compressed, as those published are")
+        place += 8
+        zlib.decompress(data[place : place + size])
+        place += size
 
 
 def _read_json(path: Path) -> dict[str, Sequence[Any]]:
