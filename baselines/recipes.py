@@ -73,6 +73,7 @@ _MUSIC = Recipe(
     learning_rate=5e-3,
     # JSB overfits within minutes: patience, not the budget, ends its training.
     validate_every=200,
+    patience=5,
     validation_targets=1 << 17,  # all: a model with state reads the whole split in any case
     options={"hidden": 200, "dropout": 0.3},
 )
