@@ -17,7 +17,7 @@ from seqmem.baselines.spec import parse_model
 from seqmem.cell import Cell, Settings, run_cell
 from seqmem.errors import CellError, InputError, unknown
 from seqmem.leaderboard.record import Record
-from seqmem.tasks import FAMILIES, SUITES, load_source, load_task
+from seqmem.tasks import SUITES, data_problem, load_task
 from seqmem.tasks.curve import Context
 from seqmem.tasks.task import Task
 
@@ -128,8 +128,7 @@ def _tasks(request: Request, say: Callable[[str], object]) -> list[Task]:
         )
     tasks = {task.id: task for task in map(load_task, request.tasks)}
     for task_id in SUITES[request.suite].tasks if request.suite else ():
-        data = FAMILIES[task_id.partition("/")[0]].data
-        if data is not None and (problem := load_source(data).locate().problem):
+        if problem := data_problem(task_id):
             say(f"{task_id} is passed over: {problem}")
             continue
         tasks[task_id] = load_task(task_id)

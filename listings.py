@@ -13,7 +13,7 @@ from seqmem.baselines.recipes import recipe_for
 from seqmem.baselines.spec import ModelSpec, build_model, options_of
 from seqmem.errors import InputError
 from seqmem.leaderboard.table import Format
-from seqmem.tasks import DATA, FAMILIES, SUITES, load_source, load_task
+from seqmem.tasks import DATA, FAMILIES, SUITES, data_problem, load_source, load_task
 
 __all__ = ["data_rows", "model_rows", "task_rows", "write_rows"]
 
@@ -31,7 +31,7 @@ def task_rows() -> list[Row]:
 
 def _task_row(task_id: str) -> Row:
     family = FAMILIES[task_id.partition("/")[0]]
-    problem = load_source(family.data).locate().problem if family.data else ""
+    problem = data_problem(task_id)
     task = load_task(task_id)
     optimum = None if problem else task.optimum("full")
     return {

@@ -25,7 +25,7 @@ class Batch:
         inputs: (B, L) ids or (B, L, D) floats.
         rows: (m,) and
         columns: (m,) where in the batch a target is predicted.
-        targets: (m,) the targets.
+        targets: (m,) or (m, D) the targets.
         fresh: whether the state starts anew.
     """
 

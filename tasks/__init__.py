@@ -1,8 +1,8 @@
 """The suite, declared once as data: task ids, and the named sets of tasks.
 
-A task id is ``family`` or ``family/parameter=value,…``. The id is at once the argument on the
-command line, the key in a table and the folder of the records. Importing this module is cheap:
-a family's module (and torch) is imported when one of its tasks is loaded.
+A task id is ``family``, ``family/parameter=value,…`` or ``family/variant``. The id is at once the
+argument on the command line, the key in a table and the folder of the records. Importing this
+module is cheap: a family's module (and torch) is imported when one of its tasks is loaded.
 """
 
 import importlib
@@ -18,24 +18,36 @@ if TYPE_CHECKING:
     from seqmem.tasks.sources import Source
     from seqmem.tasks.task import Task
 
-__all__ = ["DATA", "FAMILIES", "SUITES", "Family", "Suite", "load_source", "load_task"]
+__all__ = [
+    "DATA",
+    "FAMILIES",
+    "SUITES",
+    "Family",
+    "Suite",
+    "data_problem",
+    "load_source",
+    "load_task",
+]
 
 
 @dataclass(frozen=True)
 class Family:
-    """Tasks that differ only in their parameters.
+    """Tasks that differ only in their parameters, or in which of a few data sets they take.
 
     Attributes:
         factory: ``module:callable``; called with the id's parameters (text to text), gives a Task.
         example: an id that works, shown in help and error messages.
         summary: what is asked, in one line.
         data: the data set (see DATA) that must be at hand; None where the task makes its own.
+        variants: the names of which an id has one after the slash; the factory is then called with
+            {"variant": name}. Empty: an id has parameters there.
     """
 
     factory: str
     example: str
     summary: str
     data: str | None = None
+    variants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,13 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             "next word of Wikipedia articles, vocabulary of 33,278",
             data="wikitext-2",
         ),
+        "music": Family(
+            "seqmem.tasks.polyphonic_music:PolyphonicMusic.parse",
+            "music/jsb",
+            "next frame of piano rolls, 88 keys",
+            data="polymusic",
+            variants=("jsb", "nottingham", "muse", "piano"),
+        ),
     }
 )
 
@@ -89,6 +108,7 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
                 "adding-problem/T=20",
                 "hidden-markov/dwell=10",
                 "wikitext-2",
+                "music/jsb",
             ),
             budget="smoke",
             longest_context=64,
@@ -101,6 +121,8 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
                 "adding-problem/T=200",
                 "hidden-markov/dwell=20",
                 "wikitext-2",
+                "music/jsb",
+                "music/nottingham",
             ),
             budget="small",
         ),
@@ -116,6 +138,10 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
                 "hidden-markov/dwell=20",
                 "hidden-markov/dwell=100",
                 "wikitext-2",
+                "music/jsb",
+                "music/nottingham",
+                "music/muse",
+                "music/piano",
             ),
             budget="full",
         ),
@@ -127,6 +153,7 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
 DATA: Mapping[str, str] = MappingProxyType(
     {
         "wikitext-2": "seqmem.tasks.corpora:WIKITEXT_2",
+        "polymusic": "seqmem.tasks.music_sets:POLYMUSIC",
     }
 )
 
@@ -135,6 +162,16 @@ def load_source(name: str) -> "Source":
     """Import a data set's description."""
     source: Source = _imported(DATA[name])
     return source
+
+
+def data_problem(task_id: str) -> str:
+    """Say why a known task's data cannot be had without a download; empty where they can."""
+    name, _, variant = task_id.partition("/")
+    data = FAMILIES[name].data
+    if data is None:
+        return ""
+    located = load_source(data).locate()
+    return located.variants.get(variant, located.problem)
 
 
 def load_task(task_id: str) -> "Task":
@@ -148,6 +185,11 @@ def load_task(task_id: str) -> "Task":
         raise unknown("task", task_id, FAMILIES, "seqmem tasks")
     family = FAMILIES[name]
     parameters: dict[str, str] = {}
+    if family.variants:
+        if text not in family.variants:
+            ids = [f"{name}/{variant}" for variant in family.variants]
+            raise unknown("task", task_id, ids, "seqmem tasks")
+        parameters, text = {"variant": text}, ""
     for item in text.split(",") if text else ():
         key, equals, value = item.partition("=")
         if not (key and equals and value):

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["CrossEntropy", "Loss", "SquaredError"]
+__all__ = ["Bernoulli", "CrossEntropy", "Loss", "SquaredError"]
 
 
 class Loss(Protocol):
@@ -30,7 +31,7 @@ class Loss(Protocol):
     def score(self) -> str: ...  # noqa: D102
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Give the loss of each target: (n, outputs), (n,) -> (n,)."""
+        """Give the loss of each target: (n, outputs), (n,) or (n, D) -> (n,)."""
         ...
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
@@ -76,4 +77,27 @@ class SquaredError:
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
         """Nothing: a real number is never exactly right."""
+        return None
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """−Σ_i log p(y_i) over independent zeros and ones, with p(1) = sigmoid(output), in nats.
+
+    One output for each number of a target: the binary cross-entropy, summed.
+    """
+
+    score: str = "loss"
+    name: str = "binary cross-entropy"
+    unit: str = "nats"
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(n, D) log-odds and (n, D) zeros and ones of any type -> (n,) nats."""
+        signs = 2 * targets.to(outputs.dtype) - 1
+        # −log p(y) = −log sigmoid(±output). Nothing is subtracted from anything of its own size,
+        # so that a small loss keeps all its digits and a large one stays finite.
+        return -F.logsigmoid(signs * outputs).sum(-1)
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Nothing: a frame of many numbers has no largest output that names it."""
         return None

@@ -6,7 +6,7 @@ name in it.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -21,13 +21,17 @@ class Located:
 
     Attributes:
         where: the folder, or the place on the hub.
-        files: the files found, by a name of their own; None where some are missing.
+        files: the files found, by a name of their own; None where some are missing (with
+            `variants`: all).
         problem: why it cannot be had without a download; empty where it can.
+        variants: the same for each variant of a family that has files of its own; a missing file
+            is then no problem of the others.
     """
 
     where: str
     files: Mapping[str, Path] | None
     problem: str
+    variants: Mapping[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):

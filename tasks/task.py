@@ -53,7 +53,7 @@ class Split:
         inputs: (N,) int32 ids, or (N, D) float32.
         starts: (S + 1,) int64, where each sequence begins in `inputs`; the last entry is N.
         positions: (n,) int64, ascending; target j is predicted once inputs[positions[j]] is read.
-        targets: (n,) ids or floats, one for each position.
+        targets: (n,) ids or floats, one for each position, or (n, D) uint8 zeros and ones.
         blocks: (n,) int64, ascending; targets of one block (document, sequence) are dependent.
     """
 
