@@ -80,6 +80,8 @@ class Cell:
         k_train = recipe.k_train if self.k_train is None else self.k_train
         with torch.device("meta"):
             model, _ = build_model(self.model, self.task, k_train, recipe.options)
+        if isinstance(model, ClosedForm):
+            return  # needs no training data
         train = self.task.train(self.seed, 0)
         if model.stateful and k_train == "full" and len(train.starts) == 2:
             raise InputError(
@@ -354,7 +356,7 @@ def _key(*parts: Mapping[str, Any]) -> str:
 
 @cache
 def _train_hash(task: Task, seed: int) -> str:
-    return task.train(seed, 0).fingerprint()
+    return task.training_hash(seed)
 
 
 @cache

@@ -17,7 +17,7 @@ from seqmem.baselines.spec import parse_model
 from seqmem.cell import Cell, Settings, run_cell
 from seqmem.errors import CellError, InputError, unknown
 from seqmem.leaderboard.record import Record
-from seqmem.tasks import FAMILIES, SUITES, load_source, load_task
+from seqmem.tasks import FAMILIES, SUITES, family_of, load_source, load_task
 from seqmem.tasks.curve import Context
 from seqmem.tasks.task import Task
 
@@ -127,7 +127,7 @@ def _tasks(request: Request, say: Callable[[str], object]) -> list[Task]:
         )
     tasks = {task.id: task for task in map(load_task, request.tasks)}
     for task_id in SUITES[request.suite].tasks if request.suite else ():
-        data = FAMILIES[task_id.partition("/")[0]].data
+        data = FAMILIES[family_of(task_id)].data
         if data is not None and (problem := load_source(data).locate().problem):
             say(f"{task_id} is passed over: {problem}")
             continue
