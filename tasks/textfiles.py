@@ -91,9 +91,9 @@ def read_lines(path: Path) -> Iterator[str]:
             f"{error.start + 1}); convert it: iconv -f latin1 -t utf-8, or whatever it is in"
         ) from None
     except _DAMAGED as error:
-        after = f"after line {number}" if number else "from its first byte"
         raise InputError(
-            f"{path}, {after}: truncated or damaged ({str(error).rstrip('.')}); get it again"
+            f"{path}, line {number + 1}: the file is truncated or damaged here "
+            f"({str(error).rstrip('.')}); get it again"
         ) from None
     except OSError as error:
         raise _unreadable(path, error) from None
