@@ -19,7 +19,6 @@ the full training set and its 793,471 words: they do not apply. Chance: word fre
 training slice, with ``<unk>`` where the rule puts it.
 """
 
-import hashlib
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from seqmem.tasks.array_cache import Arrays, cache_key, cached_arrays, pack_word
 from seqmem.tasks.lm1b import HELD_OUT_10_TO_13, SHARDS, Shard, ShardCheck, find_shards
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import integer, only
-from seqmem.tasks.streams import log_frequencies, mean_loss
+from seqmem.tasks.streams import hash_with_words, log_frequencies, mean_loss
 from seqmem.tasks.task import InputSpec, Split, Task, Tokens
 from seqmem.tasks.textfiles import file_digest, read_lines
 from seqmem.tasks.vocabulary import (
@@ -167,8 +166,11 @@ class BillionWord(Task):
     @cached_property
     def _arrays(self) -> Arrays:
         files = {name: find_shards(shards) for name, shards in self.slice.parts().items()}
-        digests = [file_digest(path) for part in files.values() for path in part.values()]
-        key = cache_key(["billion-word", str(self.slice), *digests])
+        shards = [item for part in files.values() for item in part.items()]
+        # The checksums as well: what was accepted without one is looked at again with one.
+        checks = [ShardCheck(shard, path).official or "" for shard, path in shards]
+        digests = [file_digest(path) for _, path in shards]
+        key = cache_key(["billion-word", str(self.slice), *checks, *digests])
         return cached_arrays("billion-word", key, lambda: _encode(files, self.slice.min_count))
 
     def _sentences(self, name: str) -> _Sentences:
@@ -210,8 +212,8 @@ class BillionWord(Task):
 
     @cached_property
     def data_hash(self) -> str:
-        """The test split's ids, and among how many words each was to be told apart."""
-        return hashlib.sha256(f"{super().data_hash} of {self.outputs}".encode()).hexdigest()
+        """The test split's ids, and the vocabulary."""
+        return hash_with_words(super().data_hash, self.words)
 
 
 def _encode(files: Mapping[str, Mapping[Shard, Path]], min_count: int) -> Arrays:

@@ -221,7 +221,8 @@ def load_corpus(source: CorpusSource, vocabulary: VocabularyFrom = "train") -> C
     """
     splits = tuple(source.splits) if vocabulary == "train" else ("valid", "test")
     words: tuple[str, ...] | None = None
-    parts = [source.name, vocabulary if isinstance(vocabulary, str) else "file", *splits]
+    expected = repr(([source.splits[split] for split in splits], source.vocabulary))
+    parts = [source.name, expected, vocabulary if isinstance(vocabulary, str) else "file"]
     if isinstance(vocabulary, Path):
         words = read_vocabulary(vocabulary, (UNKNOWN, END_OF_LINE))
         parts.append("\n".join(words))
@@ -283,7 +284,12 @@ def _check_and_encode(
         )
     for split in lines:
         if f"ids.{split}" not in arrays:
-            encode(split, Closed(words, f"{where}, {split}") if published else WithUnknown(words))
+            if not published:
+                encode(split, WithUnknown(words))
+                continue
+            closed = Closed(words)
+            encode(split, closed)
+            closed.finish(f"{where}, {split}")
     return {**arrays, "words": pack_words(words)}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pooch
 
@@ -86,7 +87,12 @@ def fetch(files: Mapping[str, tuple[str, str]], folder: Path, *, progress: bool 
     """
     pooch.get_logger().setLevel("WARNING")
     folder.mkdir(parents=True, exist_ok=True)
-    downloader = pooch.HTTPDownloader(progressbar=progress, timeout=TIMEOUT)
+    answers: list[Any] = []  # pooch leaves the connection of a failed download open
+    downloader = pooch.HTTPDownloader(
+        progressbar=progress,
+        timeout=TIMEOUT,
+        hooks={"response": lambda answer, **_: answers.append(answer)},
+    )
     for name, (address, sha256) in files.items():
         try:
             pooch.retrieve(
@@ -103,6 +109,9 @@ def fetch(files: Mapping[str, tuple[str, str]], folder: Path, *, progress: bool 
         except ValueError:  # what pooch says of another hash
             reason = f"what arrived is not the file expected, whose sha256 is {sha256[:16]}…"
             raise _failed(name, address, reason, folder) from None
+        finally:
+            while answers:
+                answers.pop().close()
 
 
 def _failed(name: str, address: str, reason: str, folder: Path) -> FetchError:

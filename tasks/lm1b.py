@@ -22,7 +22,16 @@ from seqmem.errors import InputError
 from seqmem.tasks.sources import Located, data_directory
 from seqmem.tasks.textfiles import COMPRESSED, read_lines
 
-__all__ = ["CHECKSUM_FILE", "HELD_OUT_10_TO_13", "LM1B", "SHARDS", "Lm1b", "Shard", "find_shards"]
+__all__ = [
+    "CHECKSUM_FILE",
+    "HELD_OUT_10_TO_13",
+    "LM1B",
+    "SHARDS",
+    "Lm1b",
+    "Shard",
+    "ShardCheck",
+    "find_shards",
+]
 
 CHECKSUM_FILE = "README.corpus_generation_checkpoints"
 

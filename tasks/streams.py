@@ -1,5 +1,8 @@
 """What tasks of words and characters share: a stream as a split, and frequencies as chance."""
 
+import hashlib
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -8,7 +11,7 @@ from torch import Tensor
 from seqmem.tasks.task import Split
 from seqmem.tasks.vocabulary import Ids, count_ids
 
-__all__ = ["log_frequencies", "mean_loss", "stream_split"]
+__all__ = ["hash_with_words", "log_frequencies", "mean_loss", "stream_split"]
 
 
 def stream_split(ids: Ids, blocks: npt.NDArray[np.int64] | None = None) -> Split:
@@ -44,3 +47,8 @@ def log_frequencies(ids: Ids, size: int) -> Tensor:
 def mean_loss(constant: Tensor, split: Split) -> float:
     """Give the mean loss, in nats, of one distribution for every target."""
     return float(-constant.double()[split.targets.long()].mean())
+
+
+def hash_with_words(fingerprint: str, words: Sequence[str]) -> str:
+    """Hash ids and what they stand for, which a model that knows words depends on."""
+    return hashlib.sha256("\n".join([fingerprint, *words]).encode()).hexdigest()

@@ -23,7 +23,6 @@ No documents are known, so intervals take contiguous runs of targets for the ind
 test part is cut into as many equal runs as hold 256 targets each, but at least 8 and at most 100.
 """
 
-import hashlib
 import re
 from array import array
 from collections.abc import Mapping, Sequence
@@ -38,7 +37,7 @@ from seqmem.errors import InputError
 from seqmem.tasks.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import integer
-from seqmem.tasks.streams import log_frequencies, mean_loss, stream_split
+from seqmem.tasks.streams import hash_with_words, log_frequencies, mean_loss, stream_split
 from seqmem.tasks.task import InputSpec, Split, Task, Tokens
 from seqmem.tasks.textfiles import expand, file_digest, read_lines
 from seqmem.tasks.vocabulary import (
@@ -184,8 +183,8 @@ class Text(Task):
 
     @cached_property
     def data_hash(self) -> str:
-        """The test part's ids, and among how many tokens each was to be told apart."""
-        return hashlib.sha256(f"{super().data_hash} of {self.outputs}".encode()).hexdigest()
+        """The test part's ids, and the vocabulary."""
+        return hash_with_words(super().data_hash, self.words)
 
 
 def _part(ids: Ids, name: str) -> Ids:

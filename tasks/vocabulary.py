@@ -54,17 +54,30 @@ class WithUnknown(dict[str, int]):
 
 
 class Closed(dict[str, int]):
-    """word -> id; any other word is a mistake of the file."""
+    """word -> id; any other word is a mistake of the file, told by `finish`.
 
-    def __init__(self, words: Sequence[str], where: str) -> None:
+    Until then it passes for the first word: what else is wrong with the file says more.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
         super().__init__(zip(words, range(len(words)), strict=True))
-        self._where = where
+        self._foreign: str | None = None
 
     def __missing__(self, word: str) -> int:
-        raise InputError(
-            f"{self._where}: '{word[:40]}' is not in the vocabulary of the training split; "
-            "the files do not belong together, get them again"
-        )
+        self._foreign = self._foreign or word
+        return 0
+
+    def finish(self, where: str) -> None:
+        """Say that there are no more words.
+
+        Raises:
+            InputError: one was not in the vocabulary.
+        """
+        if self._foreign is not None:
+            raise InputError(
+                f"{where}: '{self._foreign[:40]}' is not in the vocabulary of the training split; "
+                "the files do not belong together, get them again"
+            )
 
 
 def as_ids(numbers: "array[int]") -> Ids:

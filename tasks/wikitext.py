@@ -42,7 +42,7 @@ from seqmem.tasks.corpora import (
 )
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import only
-from seqmem.tasks.streams import log_frequencies, mean_loss, stream_split
+from seqmem.tasks.streams import hash_with_words, log_frequencies, mean_loss, stream_split
 from seqmem.tasks.task import InputSpec, Split, Task, Tokens
 
 __all__ = ["WikiText2", "WikiText103"]
@@ -161,8 +161,8 @@ class WikiText103(_WikiText):
 
     @cached_property
     def data_hash(self) -> str:
-        """The test split's ids, and among how many words each was to be told apart."""
+        """The test split's ids, and the vocabulary."""
         fingerprint = super().data_hash
         if self.vocabulary == "train":
             return fingerprint
-        return hashlib.sha256(f"{fingerprint} of {self.outputs}".encode()).hexdigest()
+        return hash_with_words(fingerprint, self.corpus.words)
