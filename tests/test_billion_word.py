@@ -45,14 +45,12 @@ def make(task_id: str = TINY) -> BillionWord:
 def sentences(task: BillionWord, split: Split) -> list[tuple[list[str], list[str]]]:
     """Inputs and targets of each sequence, as words."""
     result = []
-    for start, end in zip(split.starts[:-1].tolist(), split.starts[1:].tolist(), strict=True):
-        inside = (split.positions >= start) & (split.positions < end)
-        result.append(
-            (
-                [task.words[i] for i in split.inputs[start:end].tolist()],
-                [task.words[i] for i in split.targets[inside].tolist()],
-            )
-        )
+    bounds = torch.searchsorted(split.positions, split.starts).tolist()
+    starts = split.starts.tolist()
+    for i in range(len(starts) - 1):
+        inputs = split.inputs[starts[i] : starts[i + 1]].tolist()
+        targets = split.targets[bounds[i] : bounds[i + 1]].tolist()
+        result.append(([task.words[x] for x in inputs], [task.words[x] for x in targets]))
     return result
 
 
