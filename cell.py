@@ -80,6 +80,9 @@ class Cell:
         k_train = recipe.k_train if self.k_train is None else self.k_train
         with torch.device("meta"):
             model, _ = build_model(self.model, self.task, k_train, recipe.options)
+        if isinstance(model, ClosedForm):
+            return  # needs no training data
+        self.task.train(self.seed, 0)  # a task without training data says so
         if model.stateful and k_train == "full" and self.task.stream:
             raise InputError(
                 f"--k-train full: {self.task.id} is one long stream, and {self.model} cannot be "
@@ -353,7 +356,7 @@ def _key(*parts: Mapping[str, Any]) -> str:
 
 @cache
 def _train_hash(task: Task, seed: int) -> str:
-    return task.train(seed, 0).fingerprint()
+    return task.training_hash(seed)
 
 
 @cache

@@ -1,9 +1,9 @@
-"""The two ways in which a run ends early, each told to the user in one line."""
+"""The ways in which a run ends early, each told to the user in one line."""
 
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["CellError", "InputError", "unknown"]
+__all__ = ["CellError", "FetchError", "InputError", "unknown"]
 
 
 class InputError(ValueError):
@@ -12,6 +12,10 @@ class InputError(ValueError):
 
 class CellError(RuntimeError):
     """One cell (model, task, k_train, seed) cannot be measured; the other cells are kept."""
+
+
+class FetchError(OSError):
+    """A download failed, as writing to a disk fails; what was finished before is kept."""
 
 
 def unknown(kind: str, given: str, known: Iterable[str], listing: str) -> InputError:

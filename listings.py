@@ -13,7 +13,16 @@ from seqmem.baselines.recipes import recipe_for
 from seqmem.baselines.spec import ModelSpec, build_model, options_of
 from seqmem.errors import InputError
 from seqmem.leaderboard.table import Format
-from seqmem.tasks import DATA, FAMILIES, SUITES, data_problem, load_source, load_task
+from seqmem.tasks import (
+    DATA,
+    FAMILIES,
+    SUITES,
+    Family,
+    data_problem,
+    family_of,
+    load_source,
+    load_task,
+)
 
 __all__ = ["data_rows", "model_rows", "task_rows", "write_rows"]
 
@@ -30,21 +39,28 @@ def task_rows() -> list[Row]:
 
 
 def _task_row(task_id: str) -> Row:
-    family = FAMILIES[task_id.partition("/")[0]]
+    family = FAMILIES[family_of(task_id)]
     problem = data_problem(task_id)
+    known = not problem and not family.user_data
     task = load_task(task_id)
-    optimum = None if problem else task.optimum("full")
+    optimum = task.optimum("full") if known else None
     return {
         "task": task_id,
         "asks": family.summary,
         "loss": task.loss.name,
         "unit": task.loss.score if task.loss.score == "perplexity" else task.loss.unit,
-        "chance": None if problem else round(task.chance(), 4),
+        "chance": round(task.chance(), 4) if known else None,
         "optimum": None if optimum is None else round(optimum, 4),
         "contexts": ",".join(map(str, (*task.contexts, "full"))),
         "suites": ",".join(name for name, suite in SUITES.items() if task_id in suite.tasks),
-        "data": "made here" if family.data is None else "missing" if problem else "found",
+        "data": _whose(family, problem),
     }
+
+
+def _whose(family: Family, problem: str) -> str:
+    if family.user_data:
+        return "yours"
+    return "made here" if family.data is None else "missing" if problem else "found"
 
 
 def model_rows() -> list[Row]:
@@ -77,8 +93,8 @@ def data_rows() -> list[Row]:
         state = "not here"
         if located.files is not None:
             try:
-                source.check()
-                state = "found, counts and hashes right"
+                note = source.check()
+                state = "found, counts and hashes right" + (f"; {note}" if note else "")
             except InputError as error:
                 state = f"wrong: {error}"
         rows.append(

@@ -140,15 +140,29 @@ def models(form: "Format") -> None:
     click.echo(write_rows(model_rows(), form))
 
 
-@cli.command(epilog="Example: seqmem data --data-dir ~/corpora")
+@cli.group(invoke_without_command=True, epilog="Example: seqmem data --data-dir ~/corpora")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @_data_dir_option
+@click.pass_context
 @_one_line_errors
-def data(form: "Format") -> None:
+def data(context: click.Context, form: "Format") -> None:
     """List every data set: where it was looked for, whether it is right, how to get it."""
+    if context.invoked_subcommand is not None:
+        return
     from seqmem.listings import data_rows, write_rows
 
     click.echo(write_rows(data_rows(), form))
+
+
+@data.command(epilog="Example: seqmem data fetch polymusic --data-dir ~/corpora")
+@click.argument("name", metavar="NAME")
+@_data_dir_option
+@_one_line_errors
+def fetch(name: str) -> None:
+    """Download the data set NAME into the data directory, and check it."""
+    from seqmem.tasks.fetch import fetch_data
+
+    _say(fetch_data(name, progress=sys.stderr.isatty()))
 
 
 @cli.command(

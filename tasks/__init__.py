@@ -1,8 +1,9 @@
 """The suite, declared once as data: task ids, and the named sets of tasks.
 
-A task id is ``family``, ``family/parameter=value,…`` or ``family/variant``. The id is at once the
-argument on the command line, the key in a table and the folder of the records. Importing this
-module is cheap: a family's module (and torch) is imported when one of its tasks is loaded.
+A task id is ``family``, ``family/parameter=value,…`` or ``family/variant``; an id that begins with
+``text:`` names the user's own text, the rest of it as is. The id is at once the argument on the
+command line, the key in a table and (made safe) the folder of the records. Importing this module
+is cheap: a family's module (and torch) is imported when one of its tasks is loaded.
 """
 
 import importlib
@@ -25,6 +26,7 @@ __all__ = [
     "Family",
     "Suite",
     "data_problem",
+    "family_of",
     "load_source",
     "load_task",
 ]
@@ -39,8 +41,9 @@ class Family:
         example: an id that works, shown in help and error messages.
         summary: what is asked, in one line.
         data: the data set (see DATA) that must be at hand; None where the task makes its own.
-        variants: the names of which an id has one after the slash; the factory is then called with
-            {"variant": name}. Empty: an id has parameters there.
+        variants: names that may stand after the slash in place of parameters; the factory is then
+            called with {"variant": name}.
+        user_data: whether the text is the user's: the example then stands for ids that work.
     """
 
     factory: str
@@ -48,6 +51,7 @@ class Family:
     summary: str
     data: str | None = None
     variants: tuple[str, ...] = ()
+    user_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,27 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             data="polymusic",
             variants=("jsb", "nottingham", "muse", "piano"),
         ),
+        "wikitext-103": Family(
+            "seqmem.tasks.wikitext:WikiText103.parse",
+            "wikitext-103",
+            "next word of Wikipedia articles, vocabulary of 267,735; vocabulary=FILE or "
+            "vocabulary=valid takes another and needs no training split",
+            data="wikitext-103",
+        ),
+        "billion-word": Family(
+            "seqmem.tasks.billion_word:BillionWord.parse",
+            "billion-word/heldout-10-13",
+            "next word of a news sentence, context within the sentence; train=, valid=, test= "
+            "and min-count= choose other shards",
+            data="lm1b",
+            variants=("heldout-10-13",),
+        ),
+        "text": Family(
+            "seqmem.tasks.text:Text.parse",
+            "text:FILE",
+            "next word of your own text, a file or a glob; text:FILE?unit=char: next character",
+            user_data=True,
+        ),
     }
 )
 
@@ -109,6 +134,7 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
                 "hidden-markov/dwell=10",
                 "wikitext-2",
                 "music/jsb",
+                "billion-word/heldout-10-13",
             ),
             budget="smoke",
             longest_context=64,
@@ -123,6 +149,7 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
                 "wikitext-2",
                 "music/jsb",
                 "music/nottingham",
+                "billion-word/heldout-10-13",
             ),
             budget="small",
         ),
@@ -154,6 +181,8 @@ DATA: Mapping[str, str] = MappingProxyType(
     {
         "wikitext-2": "seqmem.tasks.corpora:WIKITEXT_2",
         "polymusic": "seqmem.tasks.music_sets:POLYMUSIC",
+        "wikitext-103": "seqmem.tasks.corpora:WIKITEXT_103",
+        "lm1b": "seqmem.tasks.lm1b:LM1B",
     }
 )
 
@@ -164,14 +193,18 @@ def load_source(name: str) -> "Source":
     return source
 
 
+def family_of(task_id: str) -> str:
+    """Give the part of an id before its parameters: up to the slash, or ``text`` for a text."""
+    return "text" if task_id.startswith("text:") else task_id.partition("/")[0]
+
+
 def data_problem(task_id: str) -> str:
     """Say why a known task's data cannot be had without a download; empty where they can."""
-    name, _, variant = task_id.partition("/")
-    data = FAMILIES[name].data
+    data = FAMILIES[family_of(task_id)].data
     if data is None:
         return ""
     located = load_source(data).locate()
-    return located.variants.get(variant, located.problem)
+    return located.variants.get(task_id.partition("/")[2], located.problem)
 
 
 def load_task(task_id: str) -> "Task":
@@ -180,31 +213,42 @@ def load_task(task_id: str) -> "Task":
     Raises:
         InputError: the family is unknown, or a parameter is unknown, missing or out of range.
     """
-    name, _, text = task_id.partition("/")
+    name = family_of(task_id)
     if name not in FAMILIES:
         raise unknown("task", task_id, FAMILIES, "seqmem tasks")
     family = FAMILIES[name]
-    parameters: dict[str, str] = {}
-    if family.variants:
+    text = task_id[len(name) + 1 :]
+    if family.user_data:
+        if not task_id.startswith("text:"):
+            raise InputError(f"task '{task_id}': a text is named after a colon, {family.example}")
+        parameters = {"text": text}
+    elif family.variants and ("=" not in text or text.startswith("variant=")):
         if text not in family.variants:
-            ids = [f"{name}/{variant}" for variant in family.variants]
-            raise unknown("task", task_id, ids, "seqmem tasks")
-        parameters, text = {"variant": text}, ""
-    for item in text.split(",") if text else ():
-        key, equals, value = item.partition("=")
-        if not (key and equals and value):
-            raise InputError(
-                f"task '{task_id}': '{item}' is not parameter=value; an id looks like "
-                f"{family.example}"
-            )
-        if key in parameters:
-            raise InputError(f"task '{task_id}': parameter {key} is given twice")
-        parameters[key] = value
+            known = [f"{name}/{variant}" for variant in family.variants]
+            raise unknown("task", task_id, known, "seqmem tasks")
+        parameters = {"variant": text}
+    else:
+        parameters = _parameters(task_id, text, family.example)
     try:
         task: Task = _imported(family.factory)(parameters)
     except InputError as error:
         raise InputError(f"task '{task_id}': {error}") from None
     return task
+
+
+def _parameters(task_id: str, text: str, example: str) -> dict[str, str]:
+    """Read ``parameter=value,…``."""
+    parameters: dict[str, str] = {}
+    for item in text.split(",") if text else ():
+        key, equals, value = item.partition("=")
+        if not (key and equals and value):
+            raise InputError(
+                f"task '{task_id}': '{item}' is not parameter=value; an id looks like {example}"
+            )
+        if key in parameters:
+            raise InputError(f"task '{task_id}': parameter {key} is given twice")
+        parameters[key] = value
+    return parameters
 
 
 def _imported(place: str) -> Any:

@@ -1,59 +1,56 @@
-"""Finding, checking and reading text corpora; the ids are cached by the content they came from.
+"""The WikiText corpora: finding them, holding them against what they must be, turning them to ids.
 
 A corpus is looked for in the data directory (``--data-dir`` or SEQMEM_DATA), in the folder of its
-name, as ``train.txt`` and so on, plain or compressed (.xz, .gz). Only where no data directory is
-given is it taken from the hub. Either way the lines go through the `datasets` library, and counts
-and hashes are checked before anything is measured.
+name, as ``train.txt`` or ``wiki.train.tokens`` and so on, plain or compressed (.xz, .gz). Only
+where no data directory is given is it taken from the hub. Either way the lines go through the
+`datasets` library as a stream; counts and hashes are checked on the way, before anything is
+measured. The ids stand in the cache under a hash of the files, and are mapped from there.
 """
 
-import hashlib
-import json
-import os
-import tempfile
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from seqmem.errors import InputError
-from seqmem.tasks.sources import Located, cache_directory, data_directory
+from seqmem.tasks.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
+from seqmem.tasks.dataset_rows import file_rows, hub_rows
+from seqmem.tasks.line_checks import Expected, LineCheck
+from seqmem.tasks.sources import Located, data_directory
+from seqmem.tasks.textfiles import file_digest, find_file
+from seqmem.tasks.vocabulary import (
+    UNKNOWN,
+    Closed,
+    Growing,
+    Ids,
+    WithUnknown,
+    as_ids,
+    count_ids,
+    read_vocabulary,
+    renumber,
+    settle,
+)
 
 __all__ = [
+    "END_OF_LINE",
     "WIKITEXT_2",
+    "WIKITEXT_103",
     "Corpus",
     "CorpusSource",
-    "Expected",
+    "VocabularyFrom",
     "find_files",
-    "lines_sha256",
     "load_corpus",
 ]
 
 END_OF_LINE = "<eos>"
-SUFFIXES = (".txt", ".txt.xz", ".txt.gz")
-CACHE_VERSION = 1
 
-
-@dataclass(frozen=True)
-class Expected:
-    """What one split must hold.
-
-    Attributes:
-        lines: the number of lines.
-        tokens: the number of words, with one <eos> for each line.
-        sha256: of the lines, words joined by single spaces; see `ordered`.
-        ordered: False where copies with another order of the articles are in circulation: the
-            lines are sorted before they are hashed.
-    """
-
-    lines: int
-    tokens: int
-    sha256: str
-    ordered: bool = True
+# The published vocabulary is that of the training split; else words of valid, or of a file.
+VocabularyFrom = Literal["train", "valid"] | Path
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,7 @@ class CorpusSource:
         hub: repository and configuration on the Hugging Face hub.
         splits: the expected content by split name.
         vocabulary: the number of distinct tokens in the training split.
+        without_train: ids of tasks that can be measured where there is no training split.
     """
 
     name: str
@@ -75,14 +73,16 @@ class CorpusSource:
     hub: tuple[str, str]
     splits: Mapping[str, Expected]
     vocabulary: int
+    without_train: tuple[str, ...] = ()
 
     @property
     def how_to_get(self) -> str:
         """Say what to do to have it here."""
         files = ", ".join(f"{split}.txt" for split in self.splits)
         return (
-            f"put {files} (also .xz or .gz) into DIR/{self.name} and give --data-dir DIR; with no "
-            f"data directory, {self.hub[0]} ({self.hub[1]}) is loaded from the hub"
+            f"`seqmem data fetch {self.name}`; or put {files} (also wiki.train.tokens and so on, "
+            f".xz, .gz) into DIR/{self.name} and give --data-dir DIR; with no data directory, "
+            f"{self.hub[0]} ({self.hub[1]}) is loaded from the hub"
         )
 
     def locate(self) -> Located:
@@ -93,13 +93,23 @@ class CorpusSource:
             return Located(f"hub: {self.hub[0]}, {self.hub[1]}", None, problem)
         where = str(directory / self.name)
         try:
-            return Located(where, find_files(self, directory), "")
+            return Located(where, find_files(self, directory, self.splits), "")
         except InputError as error:
-            return Located(where, None, str(error))
+            here = _present(self, directory, self.splits)
+            evaluable = self.without_train and {"valid", "test"} <= here.keys()
+            return Located(where, here if evaluable else None, str(error))
 
-    def check(self) -> None:
-        """Load the corpus, which checks it."""
-        load_corpus(self)
+    def check(self) -> str | None:
+        """Load what is here, which checks it; say what is not.
+
+        Raises:
+            InputError: a file is damaged or altered.
+        """
+        if not self.locate().problem:
+            load_corpus(self)
+            return None
+        load_corpus(self, "valid")
+        return f"no training split; to be measured as {' or '.join(self.without_train)}"
 
 
 @dataclass(frozen=True)
@@ -107,13 +117,14 @@ class Corpus:
     """A checked corpus.
 
     Attributes:
-        words: id -> word; the most frequent first, equal counts in alphabetical order.
+        words: id -> word; the most frequent first, equal counts in alphabetical order, or in the
+            order of the vocabulary file.
         ids: by split, (tokens,) int32.
         articles: by split, (articles,) the index of each article's first token.
     """
 
     words: tuple[str, ...]
-    ids: Mapping[str, npt.NDArray[np.int32]]
+    ids: Mapping[str, Ids]
     articles: Mapping[str, npt.NDArray[np.int64]]
 
 
@@ -124,10 +135,11 @@ WIKITEXT_2 = CorpusSource(
     hub=("Salesforce/wikitext", "wikitext-2-v1"),
     splits=MappingProxyType(
         {
+            # Copies with another order of the articles are in circulation.
             "train": Expected(
                 36_718,
                 2_088_628,
-                "2df88faa335514e035066653e297fadf54619839c6ee8ab37cd28e71b10aec3b",
+                "e55fe35231e6122445263f5d4d34693e9525b239918d2e42ed4bb43166dd3342",
                 ordered=False,
             ),
             "valid": Expected(
@@ -145,188 +157,172 @@ WIKITEXT_2 = CorpusSource(
     vocabulary=33_278,
 )
 
+WIKITEXT_103 = CorpusSource(
+    name="wikitext-103",
+    title="WikiText-103 (Merity et al. 2016, arXiv 1609.07843)",
+    licence="CC BY-SA 3.0, Wikipedia contributors",
+    hub=("Salesforce/wikitext", "wikitext-103-v1"),
+    splits=MappingProxyType(
+        {
+            # The published counts; together with the vocabulary's size they catch a cut-off or
+            # mixed-up file. No hash of the text is known to the suite.
+            "train": Expected(1_801_350, 103_227_021, None),
+            "valid": Expected(
+                3_760, 217_646, "457c37cc16b260d7052de1cc82854038ea655c4b281277a6d57dfd353d208bbb"
+            ),
+            "test": Expected(
+                4_358, 245_569, "d60a1c910b4ed1cd5fcba38f3aa51a8dada0b15b8787a2bf85d78eff346696c7"
+            ),
+        }
+    ),
+    vocabulary=267_735,
+    without_train=("wikitext-103/vocabulary=valid", "wikitext-103/vocabulary=FILE"),
+)
 
-def find_files(source: CorpusSource, directory: Path) -> dict[str, Path]:
+
+def find_files(source: CorpusSource, directory: Path, splits: Iterable[str]) -> dict[str, Path]:
     """Find one file for each split.
 
     Raises:
         InputError: a split has none.
     """
-    found = {}
-    for split in source.splits:
-        candidates = [directory / source.name / (split + suffix) for suffix in SUFFIXES]
-        present = [path for path in candidates if path.is_file()]
-        if not present:
-            raise InputError(
-                f"{source.name}: {split}.txt (or .txt.xz, .txt.gz) is not in "
-                f"{directory / source.name}; put it there, name another directory with --data-dir "
-                "or SEQMEM_DATA, or unset SEQMEM_DATA to load it from the hub"
+    found = _present(source, directory, splits)
+    for split in splits:
+        if split not in found:
+            ways = (
+                "put it there, name another directory with --data-dir or SEQMEM_DATA, or unset "
+                "SEQMEM_DATA to load it from the hub"
             )
-        found[split] = present[0]
+            if split == "train" and source.without_train:
+                ways += f"; without it only {' or '.join(source.without_train)} can be measured"
+            raise InputError(
+                f"{source.name}: {split}.txt or wiki.{split}.tokens (or .xz, .gz) is not in "
+                f"{directory / source.name}; {ways}"
+            )
     return found
 
 
-def load_corpus(source: CorpusSource) -> Corpus:
+def _present(source: CorpusSource, directory: Path, splits: Iterable[str]) -> dict[str, Path]:
+    folder = directory / source.name
+    found = {split: find_file(folder, (f"{split}.txt", f"wiki.{split}.tokens")) for split in splits}
+    return {split: path for split, path in found.items() if path is not None}
+
+
+def load_corpus(source: CorpusSource, vocabulary: VocabularyFrom = "train") -> Corpus:
     """Load and check a corpus, from the data directory if one is given, else from the hub.
 
+    Args:
+        source: which.
+        vocabulary: where the words come from. With "valid" or a file the training split is
+            neither needed nor read, and other words are ``<unk>``.
+
     Raises:
-        InputError: a file is missing, damaged or altered, or the hub cannot be reached.
+        InputError: a file is missing or damaged, or is not what it must be.
     """
+    splits = tuple(source.splits) if vocabulary == "train" else ("valid", "test")
+    words: tuple[str, ...] | None = None
+    expected = repr(([source.splits[split] for split in splits], source.vocabulary))
+    parts = [source.name, expected, vocabulary if isinstance(vocabulary, str) else "file"]
+    if isinstance(vocabulary, Path):
+        words = read_vocabulary(vocabulary, (UNKNOWN, END_OF_LINE))
+        parts.append("\n".join(words))
     directory = data_directory()
+    lines: Mapping[str, Callable[[], Iterator[str]]]
     if directory is None:
-        return _check_and_encode(source, _read_hub(source), f"hub:{source.hub[0]}")
-    files = find_files(source, directory)
-    digest = hashlib.sha256(f"{CACHE_VERSION} {source}".encode())
-    for path in files.values():
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    cached = cache_directory() / f"{source.name}-{digest.hexdigest()[:32]}.npz"
-    if cached.exists():
-        return _load_cached(source, cached)
-    lines = {split: _read_lines(path) for split, path in files.items()}
-    corpus = _check_and_encode(source, lines, str(directory / source.name))
-    _save_cached(corpus, cached)
-    return corpus
+        rows = hub_rows(source.name, source.hub, splits)
+        lines, where = rows.lines, f"hub: {source.hub[0]}"
+        key = cache_key([*parts, rows.key]) if rows.key else ""
+    else:
+        files = find_files(source, directory, splits)
+        lines = {split: _reader(path) for split, path in files.items()}
+        where = str(directory / source.name)
+        key = cache_key([*parts, *(file_digest(path) for path in files.values())])
 
+    def make() -> Arrays:
+        return _check_and_encode(source, lines, where, vocabulary == "train", words)
 
-def _read_lines(path: Path) -> list[str]:
-    """Read a text file through `datasets`, which also undoes the compression."""
-    # A throw-away cache: the library recognises a file by path and time, not by content.
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            rows = _datasets().load_dataset(
-                "text",
-                data_files={"text": str(path)},
-                split="text",
-                cache_dir=scratch,
-                keep_linebreaks=True,
-            )
-            return list(rows["text"])
-        except InputError:
-            raise
-        except Exception as error:  # the library wraps whatever went wrong, as one of many types
-            reason = error.__cause__ or error
-            raise InputError(
-                f"{path} cannot be read: {type(reason).__name__}: {reason}; "
-                "the file is truncated or damaged, copy it again"
-            ) from None
-
-
-def _read_hub(source: CorpusSource) -> dict[str, list[str]]:
-    names = {"train": "train", "valid": "validation", "test": "test"}
-    try:
-        rows = _datasets().load_dataset(*source.hub)
-        return {split: list(rows[names[split]]["text"]) for split in source.splits}
-    except (OSError, KeyError) as error:
-        raise InputError(
-            f"{source.name}: no data directory is given (--data-dir or SEQMEM_DATA), and "
-            f"{source.hub[0]} cannot be loaded from the hub: {error}"
-        ) from None
-
-
-def _datasets() -> Any:  # the library ships no types
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    import datasets
-
-    datasets.disable_progress_bars()
-    return datasets
-
-
-def _check_and_encode(
-    source: CorpusSource, lines: Mapping[str, Iterable[str]], where: str
-) -> Corpus:
-    """Hold lines against what is expected, then turn words into ids."""
-    words = {split: [line.split() for line in lines[split]] for split in source.splits}
-    for split, expected in source.splits.items():
-        _check(f"{where}, {split}", words[split], expected)
-    counts = Counter(word for line in words["train"] for word in line)
-    counts[END_OF_LINE] += len(words["train"])
-    vocabulary = tuple(sorted(counts, key=lambda word: (-counts[word], word)))
-    if len(vocabulary) != source.vocabulary:
-        raise InputError(
-            f"{where}: the training split has {len(vocabulary)} distinct tokens, "
-            f"expected {source.vocabulary}"
-        )
-    index = {word: i for i, word in enumerate(vocabulary)}
-    encoded = {split: _encode(words[split], index) for split in source.splits}
+    arrays = cached_arrays(source.name, key, make) if key else make()
     return Corpus(
-        vocabulary,
-        {split: ids for split, (ids, _) in encoded.items()},
-        {split: articles for split, (_, articles) in encoded.items()},
+        unpack_words(arrays["words"]),
+        {split: arrays[f"ids.{split}"] for split in splits},
+        {split: arrays[f"articles.{split}"] for split in splits},
     )
 
 
-def _check(where: str, words: list[list[str]], expected: Expected) -> None:
-    tokens = sum(map(len, words)) + len(words)
-    for what, found, right in (
-        ("lines", len(words), expected.lines),
-        ("tokens", tokens, expected.tokens),
-    ):
-        if found != right:
-            raise InputError(
-                f"{where}: {found:,} {what}, expected {right:,}; the file is truncated or "
-                "altered, get it again (`seqmem data` says where from)"
-            )
-    digest = lines_sha256(words, ordered=expected.ordered)
-    if digest != expected.sha256:
+def _reader(path: Path) -> Callable[[], Iterator[str]]:
+    return lambda: file_rows(path)
+
+
+def _check_and_encode(
+    source: CorpusSource,
+    lines: Mapping[str, Callable[[], Iterator[str]]],
+    where: str,
+    published: bool,
+    words: tuple[str, ...] | None,
+) -> Arrays:
+    """Hold lines against what is expected while turning words into ids."""
+    first = next(iter(lines))  # the split that the vocabulary comes from, unless it is given
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
+
+    def encode(split: str, index: dict[str, int]) -> Ids:
+        place = f"{where}, {split}"
+        ids, articles = _encode(lines[split](), index, source.splits[split], place)
+        arrays[f"ids.{split}"], arrays[f"articles.{split}"] = ids, articles
+        return ids
+
+    if words is None:
+        growing = Growing()
+        ids = encode(first, growing)
+        counts = count_ids(ids, len(growing))
+        unknown = None if published else UNKNOWN
+        words, rank = settle(tuple(growing), counts, unknown=unknown)
+        renumber(ids, rank)
+    if published and len(words) != source.vocabulary:
         raise InputError(
-            f"{where}: sha256 of the text is {digest[:16]}…, expected {expected.sha256[:16]}…; "
-            "the file is altered, get it again (`seqmem data` says where from)"
+            f"{where}: the training split has {len(words):,} distinct tokens, expected "
+            f"{source.vocabulary:,}; it is altered, get it again (`seqmem data` says where from)"
         )
-
-
-def lines_sha256(words: Iterable[list[str]], *, ordered: bool) -> str:
-    """Hash lines of words, joined by single spaces; in any order where not `ordered`."""
-    lines = [" ".join(line) + "\n" for line in words]
-    return hashlib.sha256("".join(lines if ordered else sorted(lines)).encode()).hexdigest()
+    for split in lines:
+        if f"ids.{split}" not in arrays:
+            if not published:
+                encode(split, WithUnknown(words))
+                continue
+            closed = Closed(words)
+            encode(split, closed)
+            closed.finish(f"{where}, {split}")
+    return {**arrays, "words": pack_words(words)}
 
 
 def _encode(
-    words: list[list[str]], index: Mapping[str, int]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    end = index[END_OF_LINE]
-    ids: list[int] = []
-    articles = []
-    for i, line in enumerate(words):
-        blank_around = not (i and words[i - 1]) and not (i + 1 < len(words) and words[i + 1])
-        if blank_around and _is_title(line):
-            articles.append(len(ids))
-        ids.extend(index[word] for word in line)
+    lines: Iterable[str], index: dict[str, int], expected: Expected, where: str
+) -> tuple[Ids, npt.NDArray[np.int64]]:
+    """Number the words of one split; find where its articles begin.
+
+    An article begins at a line ``= Title =`` with a blank line, or nothing, before and after.
+    """
+    check = LineCheck(expected)
+    number, end = index.__getitem__, index[END_OF_LINE]
+    ids = array("i")
+    articles: list[int] = []
+    blank_before, title_at = True, -1
+    for line in lines:
+        words = line.split()
+        check.add(words)
+        if title_at >= 0 and not words:
+            articles.append(title_at)
+        title_at = len(ids) if blank_before and _is_title(words) else -1
+        blank_before = not words
+        ids.extend(map(number, words))
         ids.append(end)
+    if title_at >= 0:
+        articles.append(title_at)
+    check.finish(where)
     if not articles or articles[0] > 1:
         articles.insert(0, 0)
     articles[0] = 0  # the blank line before the first title belongs to it
-    return np.array(ids, np.int32), np.array(articles, np.int64)
+    return as_ids(ids), np.array(articles, np.int64)
 
 
-def _is_title(line: list[str]) -> bool:
+def _is_title(line: Sequence[str]) -> bool:
     """Say whether a line reads ``= Title =``; sections have two or more equals signs."""
     return len(line) > 2 and line[0] == "=" == line[-1] and line[1] != "=" and line[-2] != "="
-
-
-def _save_cached(corpus: Corpus, path: Path) -> None:
-    """Write whole or not at all; two processes may do so at once. A full disk costs the cache."""
-    arrays: dict[str, npt.NDArray[Any]] = {f"ids.{split}": a for split, a in corpus.ids.items()}
-    arrays |= {f"articles.{split}": starts for split, starts in corpus.articles.items()}
-    text = np.frombuffer(json.dumps(corpus.words).encode(), np.uint8)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                np.savez(file, allow_pickle=False, words=text, **arrays)
-                file.close()
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink()
-                raise
-    except OSError:
-        return  # the cache only saves time
-
-
-def _load_cached(source: CorpusSource, path: Path) -> Corpus:
-    with np.load(path) as arrays:
-        return Corpus(
-            tuple(json.loads(arrays["words"].tobytes())),
-            {split: arrays[f"ids.{split}"] for split in source.splits},
-            {split: arrays[f"articles.{split}"] for split in source.splits},
-        )

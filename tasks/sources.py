@@ -21,9 +21,8 @@ class Located:
 
     Attributes:
         where: the folder, or the place on the hub.
-        files: the files found, by a name of their own; None where some are missing (with
-            `variants`: all).
-        problem: why it cannot be had without a download; empty where it can.
+        files: the files found, by a name of their own; None where too few for any measurement.
+        problem: what is missing of the whole, and how to get it; empty where nothing is.
         variants: the same for each variant of a family that has files of its own; a missing file
             is then no problem of the others.
     """
@@ -57,8 +56,11 @@ class Source(Protocol):
         """Look for the files on this machine, without reading them."""
         ...
 
-    def check(self) -> None:
+    def check(self) -> str | None:
         """Read the files found and hold counts and hashes against what they must be.
+
+        Returns:
+            what could not be checked or is not here, if anything.
 
         Raises:
             InputError: a file is missing, damaged or altered.

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqmem.tasks import family_of
 from seqmem.tasks.losses import Loss
 
 __all__ = [
@@ -95,7 +96,7 @@ class Split:
         digest = hashlib.sha256()
         for array in (self.inputs, self.starts, self.positions, self.targets):
             digest.update(f"{array.dtype}{tuple(array.shape)}".encode())
-            digest.update(array.contiguous().numpy().tobytes())
+            digest.update(array.contiguous().view(-1).numpy().data)  # no copy: it may be a gigabyte
         return digest.hexdigest()
 
 
@@ -128,7 +129,7 @@ class Task(ABC):
     @property
     def family(self) -> str:
         """The part of the id before the parameters."""
-        return self.id.partition("/")[0]
+        return family_of(self.id)
 
     @property
     def contexts(self) -> tuple[int, ...]:
@@ -137,7 +138,15 @@ class Task(ABC):
 
     @abstractmethod
     def train(self, seed: int, epoch: int) -> Split:
-        """Give the training data of one epoch; a synthetic task draws it anew for every epoch."""
+        """Give the training data of one epoch; a synthetic task draws it anew for every epoch.
+
+        Raises:
+            InputError: the task has no training data: only trained models can be measured on it.
+        """
+
+    def training_hash(self, seed: int) -> str:
+        """The content hash of everything that a model learns from: sha256, as hex."""
+        return self.train(seed, 0).fingerprint()
 
     @abstractmethod
     def split(self, name: Literal["valid", "test"]) -> Split:

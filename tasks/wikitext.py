@@ -1,48 +1,128 @@
-"""WikiText-2: predict the next word of Wikipedia articles.
+"""WikiText-2 and WikiText-103: predict the next word of Wikipedia articles.
 
 Merity et al. 2016 (arXiv 1609.07843). Each split is one stream of words with an ``<eos>`` after
-every line, in the published vocabulary of 33,278 (rare words are already ``<unk>`` in the files).
-The input at t is word t, the target word t + 1; the first word of a split has no input before it
-and is not scored, as usual: 245,568 of the test split's 245,569 tokens are. Loss: cross-entropy,
-reported as perplexity per word. Chance: word frequencies of the training split.
+every line, in the published vocabulary: every word of the training split, where rare words are
+already ``<unk>``; 33,278 and 267,735. The input at t is word t, the target word t + 1; the first
+word of a split has no input before it and is not scored, as usual: 245,568 of the test split's
+245,569 tokens are. Loss: cross-entropy, reported as perplexity per word. Chance: word frequencies
+of the training split.
 
 Contexts run on across articles, as everywhere in the literature; intervals treat articles as the
 independent units, 60 in the test split.
+
+WikiText-103 can be measured without its training split, with another vocabulary. Such scores are
+not comparable with those in the published one, and the id says so:
+
+* ``wikitext-103/vocabulary=FILE``: one word a line; ``<unk>`` and ``<eos>`` are put at the end
+  where the file lacks them;
+* ``wikitext-103/vocabulary=valid``: the words of the validation split.
+
+Words outside become ``<unk>``. Chance is then word frequencies of the validation split, a word of
+the vocabulary that does not occur there counted once. There is no training: only models that are
+trained already, or need none, can be measured.
 """
 
+import hashlib
 from collections.abc import Mapping
 from functools import cache, cached_property
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from seqmem.tasks.corpora import WIKITEXT_2, Corpus, load_corpus
+from seqmem.errors import InputError
+from seqmem.tasks.corpora import (
+    WIKITEXT_2,
+    WIKITEXT_103,
+    Corpus,
+    CorpusSource,
+    VocabularyFrom,
+    load_corpus,
+)
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import only
-from seqmem.tasks.task import Split, Task, Tokens
+from seqmem.tasks.streams import hash_with_words, log_frequencies, mean_loss, stream_split
+from seqmem.tasks.task import InputSpec, Split, Task, Tokens
 
-__all__ = ["WikiText2"]
+__all__ = ["WikiText2", "WikiText103"]
 
 
-class WikiText2(Task):
-    """``wikitext-2``."""
+class _WikiText(Task):
+    """What both share."""
 
-    version: ClassVar[int] = 1
     block_name: ClassVar[str] = "article"
     # Differences to full context, what a curve is read for, are known to about ±1 % from k = 8.
     sample: ClassVar[int | None] = 20_480
     stream: ClassVar[bool] = True
+    source: ClassVar[CorpusSource]
 
-    def __init__(self) -> None:
-        """Take nothing: the data are read when they are first needed."""
-        self.id = "wikitext-2"
-        self.inputs = Tokens(WIKITEXT_2.vocabulary)
-        self.outputs = WIKITEXT_2.vocabulary
+    def __init__(self, vocabulary: VocabularyFrom = "train") -> None:
+        """Take where the words come from; the data are read when they are first needed."""
+        self.id = self.source.name
+        if vocabulary != "train":
+            self.id += f"/vocabulary={vocabulary}"
+        self.vocabulary = vocabulary
         self.loss = CrossEntropy(score="perplexity")
         # Khandelwal et al. 2018 (arXiv 1805.04623): an LSTM uses about 250 words.
         self.longest_context = 256
+
+    @property
+    def inputs(self) -> InputSpec:  # type: ignore[override]  # only a file of words knows its size
+        """Ids of words."""
+        return Tokens(self.outputs)
+
+    @property
+    def outputs(self) -> int:  # type: ignore[override]
+        """The size of the vocabulary."""
+        return self.source.vocabulary if self.vocabulary == "train" else len(self.corpus.words)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The checked corpus.
+
+        Raises:
+            InputError: it is missing, damaged or altered.
+        """
+        return load_corpus(self.source, self.vocabulary)
+
+    def train(self, seed: int, epoch: int) -> Split:
+        """Give the training stream, the same for every seed and epoch.
+
+        Raises:
+            InputError: the task has none.
+        """
+        if self.vocabulary != "train":
+            raise InputError(
+                f"{self.id} has no training split, so nothing can be trained on it; measure a "
+                f"model that is trained already, or take {self.source.name} with its train.txt"
+            )
+        return stream_split(self.corpus.ids["train"])
+
+    @cache  # noqa: B019 - a task lives as long as the run
+    def split(self, name: Literal["valid", "test"]) -> Split:
+        """Give the validation or test stream."""
+        ids, articles = self.corpus.ids[name], self.corpus.articles[name]
+        blocks = np.searchsorted(articles, np.arange(1, len(ids)), side="right") - 1
+        return stream_split(ids, blocks)
+
+    @cache  # noqa: B019 - a task lives as long as the run
+    def constant(self) -> Tensor:
+        """Log word frequencies."""
+        counted = "train" if self.vocabulary == "train" else "valid"
+        return log_frequencies(self.corpus.ids[counted], self.outputs)
+
+    @cache  # noqa: B019 - a task lives as long as the run
+    def chance(self) -> float:
+        """The unigram model's loss on the test split, in nats."""
+        return mean_loss(self.constant(), self.split("test"))
+
+
+class WikiText2(_WikiText):
+    """``wikitext-2``."""
+
+    version: ClassVar[int] = 1
+    source: ClassVar[CorpusSource] = WIKITEXT_2
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "WikiText2":
@@ -54,42 +134,36 @@ class WikiText2(Task):
         only(parameters, (), "wikitext-2")
         return cls()
 
-    @cached_property
-    def corpus(self) -> Corpus:
-        """The checked corpus.
+
+class WikiText103(_WikiText):
+    """``wikitext-103``, ``wikitext-103/vocabulary=valid``, ``wikitext-103/vocabulary=FILE``."""
+
+    version: ClassVar[int] = 1
+    source: ClassVar[CorpusSource] = WIKITEXT_103
+
+    @classmethod
+    def parse(cls, parameters: Mapping[str, str]) -> "WikiText103":
+        """Read the parameters of an id.
 
         Raises:
-            InputError: it is missing, damaged or altered.
+            InputError: one is not ``vocabulary``.
         """
-        return load_corpus(WIKITEXT_2)
+        if not parameters:
+            return cls()
+        only(parameters, ("vocabulary",), WIKITEXT_103.without_train[0])
+        given = parameters["vocabulary"]
+        return cls("valid" if given == "valid" else Path(given))
 
-    def train(self, seed: int, epoch: int) -> Split:
-        """Give the training stream, the same for every seed and epoch."""
-        return self._stream("train")
+    def training_hash(self, seed: int) -> str:
+        """Without a training split, a model can follow from nothing but the constant."""
+        if self.vocabulary == "train":
+            return super().training_hash(seed)
+        return hashlib.sha256(self.constant().numpy().tobytes()).hexdigest()
 
-    @cache  # noqa: B019 - a task lives as long as the run
-    def split(self, name: Literal["valid", "test"]) -> Split:
-        """Give the validation or test stream."""
-        return self._stream(name)
-
-    def constant(self) -> Tensor:
-        """Log word frequencies of the training split; every word occurs there."""
-        counts = np.bincount(self.corpus.ids["train"], minlength=self.outputs)
-        return torch.from_numpy(np.log(counts / counts.sum())).float()
-
-    @cache  # noqa: B019 - a task lives as long as the run
-    def chance(self) -> float:
-        """The unigram model's loss on the test split, in nats."""
-        return float(-self.constant().double()[self.split("test").targets.long()].mean())
-
-    def _stream(self, name: str) -> Split:
-        ids = torch.from_numpy(self.corpus.ids[name])
-        articles = torch.from_numpy(self.corpus.articles[name])
-        positions = torch.arange(len(ids) - 1)
-        return Split(
-            inputs=ids[:-1],
-            starts=torch.tensor([0, len(ids) - 1]),
-            positions=positions,
-            targets=ids[1:],
-            blocks=torch.searchsorted(articles, positions + 1, right=True) - 1,
-        )
+    @cached_property
+    def data_hash(self) -> str:
+        """The test split's ids, and the vocabulary."""
+        fingerprint = super().data_hash
+        if self.vocabulary == "train":
+            return fingerprint
+        return hash_with_words(fingerprint, self.corpus.words)

@@ -23,9 +23,19 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def real_data() -> Path:
-    """The folder of the real corpora; tests that need it are skipped without it."""
-    text = os.environ.get("SEQMEM_DATA")
-    if not text:
-        pytest.skip("real data: set SEQMEM_DATA to the folder that holds the corpora")
-    return Path(text)
+def data() -> Path:
+    """The real data sets; tests that need them are skipped where they are not."""
+    directory = os.environ.get("SEQMEM_DATA")
+    if not directory:
+        pytest.skip("needs real data: set SEQMEM_DATA to the folder that holds the corpora")
+    return Path(directory)
+
+
+@pytest.fixture
+def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data directory, and an empty cache beside it."""
+    directory = tmp_path / "data"
+    directory.mkdir()
+    monkeypatch.setenv("SEQMEM_DATA", str(directory))
+    monkeypatch.setenv("SEQMEM_CACHE", str(tmp_path / "cache"))
+    return directory

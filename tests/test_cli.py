@@ -245,7 +245,7 @@ def test_help_imports_nothing_heavy() -> None:
         ("eval lstm --task copy-memory/T=5 --seed x", "not a valid integer"),
         ("eval lstm --task copy-memory/T=5 --format xml", "'xml' is not one of"),
         ("eval lstm --task copy-memory/T=5 --data-dir nowhere", "no such directory"),
-        ("eval lstm --task wikitext-2 --data-dir .", "train.txt (or .txt.xz, .txt.gz) is not in"),
+        ("eval lstm --task wikitext-2 --data-dir .", "train.txt or wiki.train.tokens (or .xz, .gz) is not in"),
         ("eval lstm --task copy-memory/T=5 --results file", "cannot be written"),
         ("leaderboard --records nowhere", "no such file or folder"),
         ("leaderboard --task nope", "unknown task among the records 'nope'"),

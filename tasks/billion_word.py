@@ -1,0 +1,286 @@
+"""One Billion Word: predict the next word of a news sentence, from that sentence alone.
+
+Chelba et al. 2013 (arXiv 1312.3005). Sentences are shuffled, so context never crosses one: each
+sentence w_1 … w_n is a sequence of its own with inputs ``<s>`` w_1 … w_n and targets w_1 … w_n
+``</s>``. The first word is predicted from ``<s>``, the sentence's end is scored, ``<s>`` never is.
+Loss: cross-entropy, reported as perplexity per word, ends of sentences counted as words (the
+benchmark's own counting: its test set, held-out shard 0, has 159,658). A sentence is the
+independent unit of intervals.
+
+The full benchmark is 0.8 billion words; a task here is a *slice* of it: some shards to train on,
+some to validate, some to test. ``billion-word/heldout-10-13`` trains on held-out shards 10, 11 and
+12, validates on 13 and tests on 0. Others are spelled out in the id:
+``billion-word/train=heldout:10+11+12,valid=heldout:13,test=heldout:0,min-count=3`` is the same one,
+``train=train:1+2`` takes training shards; ``+`` joins, and a part named once holds until the next.
+
+The vocabulary is that of the training slice: words seen at least ``min-count`` times (3 unless the
+id says otherwise), ``<unk>`` for all others, ``</s>`` and ``<s>``. Published perplexities are of
+the full training set and its 793,471 words: they do not apply. Chance: word frequencies of the
+training slice, with ``<unk>`` where the rule puts it.
+"""
+
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqmem.errors import InputError
+from seqmem.tasks.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
+from seqmem.tasks.lm1b import HELD_OUT_10_TO_13, SHARDS, Shard, ShardCheck, find_shards
+from seqmem.tasks.losses import CrossEntropy
+from seqmem.tasks.parameters import integer, only
+from seqmem.tasks.streams import hash_with_words, log_frequencies, mean_loss
+from seqmem.tasks.task import InputSpec, Split, Task, Tokens
+from seqmem.tasks.textfiles import file_digest, read_lines
+from seqmem.tasks.vocabulary import (
+    UNKNOWN,
+    Growing,
+    Ids,
+    WithUnknown,
+    as_ids,
+    count_ids,
+    renumber,
+    settle,
+)
+
+__all__ = ["SLICES", "BillionWord", "Slice"]
+
+BEGIN, END = "<s>", "</s>"
+MIN_COUNT = 3
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Which shards are what, and the vocabulary rule.
+
+    Attributes:
+        train: shards to train on; also the vocabulary's.
+        valid: shards to validate on.
+        test: shards to test on.
+        min_count: the smallest count, in training, of a word of the vocabulary.
+    """
+
+    train: tuple[Shard, ...]
+    valid: tuple[Shard, ...]
+    test: tuple[Shard, ...]
+    min_count: int = MIN_COUNT
+
+    def parts(self) -> dict[str, tuple[Shard, ...]]:
+        """Give the shards by split."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}
+
+    def __str__(self) -> str:
+        """Spell the slice out as an id's parameters."""
+        shards = [f"{name}={_write(part)}" for name, part in self.parts().items()]
+        return ",".join([*shards, f"min-count={self.min_count}"])
+
+
+# The slices with a name of their own.
+SLICES: Mapping[str, Slice] = MappingProxyType(
+    {
+        "heldout-10-13": Slice(
+            train=HELD_OUT_10_TO_13[:3],
+            valid=HELD_OUT_10_TO_13[3:],
+            test=(Shard("heldout", 0),),
+        )
+    }
+)
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    """One split: ids of words, each sentence ended by </s>, and where sentences begin."""
+
+    ids: Ids
+    starts: np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+class BillionWord(Task):
+    """``billion-word/NAME`` or ``billion-word/train=…,valid=…,test=…[,min-count=…]``."""
+
+    version: ClassVar[int] = 1
+    block_name: ClassVar[str] = "sentence"
+    sample: ClassVar[int | None] = 20_480
+
+    def __init__(self, chosen: Slice, name: str = "") -> None:
+        """Take a slice, and its name if it has one; data are read when they are first needed."""
+        self.id = f"billion-word/{name or chosen}"
+        self.slice = chosen
+        self.loss = CrossEntropy(score="perplexity")
+        # One target in eighty comes later in its sentence. On this benchmark an LSTM with about
+        # 13 words of context matches one that reads the sentence (Chelba et al. 2017, arXiv
+        # 1703.10724).
+        self.longest_context = 64
+
+    @classmethod
+    def parse(cls, parameters: Mapping[str, str]) -> "BillionWord":
+        """Read the parameters of an id.
+
+        Raises:
+            InputError: one is missing or unknown, a shard does not exist or is in two splits.
+        """
+        if "variant" in parameters:
+            return cls(SLICES[parameters["variant"]], parameters["variant"])
+        given = {"min-count": str(MIN_COUNT), **parameters}
+        example = f"billion-word/{SLICES['heldout-10-13']}"
+        only(given, ("train", "valid", "test", "min-count"), example)
+        train, valid, test = (_read(name, given[name]) for name in ("train", "valid", "test"))
+        chosen = Slice(train, valid, test, integer("min-count", given["min-count"], 1, 10**6))
+        seen: dict[Shard, str] = {}
+        for name, shards in chosen.parts().items():
+            for shard in shards:
+                if shard in seen:
+                    raise InputError(
+                        f"shard {shard.part}:{shard.number} stands in {seen[shard]} and in {name}; "
+                        "each shard belongs to one split, once"
+                    )
+                seen[shard] = name
+        return cls(chosen)
+
+    @property
+    def inputs(self) -> InputSpec:  # type: ignore[override]  # known once the data are read
+        """Ids of words."""
+        return Tokens(self.outputs)
+
+    @property
+    def outputs(self) -> int:  # type: ignore[override]
+        """The size of the vocabulary."""
+        return len(self.words)
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The vocabulary: id -> word.
+
+        Raises:
+            InputError: a shard is missing, damaged or altered.
+        """
+        return unpack_words(self._arrays["words"])
+
+    @cached_property
+    def _arrays(self) -> Arrays:
+        files = {name: find_shards(shards) for name, shards in self.slice.parts().items()}
+        shards = [item for part in files.values() for item in part.items()]
+        # The checksums as well: what was accepted without one is looked at again with one.
+        checks = [ShardCheck(shard, path).official or "" for shard, path in shards]
+        digests = [file_digest(path) for _, path in shards]
+        key = cache_key(["billion-word", str(self.slice), *checks, *digests])
+        return cached_arrays("billion-word", key, lambda: _encode(files, self.slice.min_count))
+
+    def _sentences(self, name: str) -> _Sentences:
+        return _Sentences(self._arrays[f"ids.{name}"], self._arrays[f"starts.{name}"])
+
+    @cache  # noqa: B019 - a task lives as long as the run
+    def _split(self, name: str) -> Split:
+        sentences = self._sentences(name)
+        targets = torch.from_numpy(sentences.ids)
+        starts = torch.from_numpy(sentences.starts)
+        # Inputs are the targets one step later; before a sentence's first word stands <s>.
+        inputs = targets.roll(1)
+        inputs[starts[:-1]] = self.words.index(BEGIN)
+        return Split(
+            inputs=inputs,
+            starts=starts,
+            positions=torch.arange(len(targets)),
+            targets=targets,
+            blocks=torch.repeat_interleave(torch.arange(len(starts) - 1), starts.diff()),
+        )
+
+    def train(self, seed: int, epoch: int) -> Split:
+        """Give the training sentences, the same for every seed and epoch."""
+        return self._split("train")
+
+    def split(self, name: Literal["valid", "test"]) -> Split:
+        """Give the validation or test sentences."""
+        return self._split(name)
+
+    @cache  # noqa: B019 - a task lives as long as the run
+    def constant(self) -> Tensor:
+        """Log word frequencies of the training slice."""
+        return log_frequencies(self._sentences("train").ids, self.outputs)
+
+    @cache  # noqa: B019 - a task lives as long as the run
+    def chance(self) -> float:
+        """The unigram model's loss on the test split, in nats."""
+        return mean_loss(self.constant(), self.split("test"))
+
+    @cached_property
+    def data_hash(self) -> str:
+        """The test split's ids, and the vocabulary."""
+        return hash_with_words(super().data_hash, self.words)
+
+
+def _encode(files: Mapping[str, Mapping[Shard, Path]], min_count: int) -> Arrays:
+    """Read all shards, hold them against their checksums, number their words."""
+    growing = Growing()
+    train = _number(files["train"], growing)
+    counts = count_ids(train, len(growing))
+    words, rank = settle(
+        tuple(growing), counts, minimum=min_count, unknown=UNKNOWN, always=(BEGIN, END)
+    )
+    renumber(train, rank)
+    index = WithUnknown(words)
+    ids = {"train": train}
+    ids |= {name: _number(files[name], index) for name in ("valid", "test")}
+    starts = {
+        f"starts.{name}": np.concatenate([[0], np.flatnonzero(part == index[END]) + 1])
+        for name, part in ids.items()
+    }
+    return (
+        {f"ids.{name}": part for name, part in ids.items()} | starts | {"words": pack_words(words)}
+    )
+
+
+def _number(shards: Mapping[Shard, Path], index: dict[str, int]) -> Ids:
+    ids = array("i")
+    number, end = index.__getitem__, index[END]
+    for shard, path in shards.items():
+        check = ShardCheck(shard, path)
+        for at, line in enumerate(read_lines(path), 1):
+            check.add(line)
+            words = line.split()
+            if END in words or BEGIN in words:
+                raise InputError(
+                    f"{path}, line {at}: holds {END} or {BEGIN}, which the task puts around each "
+                    "sentence itself; take the benchmark's own shards, which hold neither"
+                )
+            ids.extend(map(number, words))
+            ids.append(end)
+        check.finish()
+    return as_ids(ids)
+
+
+def _read(name: str, text: str) -> tuple[Shard, ...]:
+    """Read ``heldout:10+11+train:3``."""
+    part: Literal["heldout", "train"] | None = None
+    shards = []
+    for item in text.split("+"):
+        named, colon, number = item.rpartition(":")
+        if colon:
+            if named not in ("heldout", "train"):
+                raise InputError(
+                    f"{name}={text}: there are no shards '{named}'; write heldout:NUMBER or "
+                    "train:NUMBER, more of them with +, as in heldout:10+11"
+                )
+            part = "heldout" if named == "heldout" else "train"
+        if part is None:
+            raise InputError(
+                f"{name}={text}: which shards is not said; write heldout:{text} or train:{text}"
+            )
+        shards.append(Shard(part, integer(f"{name}={part}", number, *SHARDS[part])))
+    return tuple(sorted(shards))
+
+
+def _write(shards: Iterable[Shard]) -> str:
+    """Undo `_read`, shards in order."""
+    texts, part = [], ""
+    for shard in shards:
+        texts.append(f"{shard.number}" if shard.part == part else f"{shard.part}:{shard.number}")
+        part = shard.part
+    return "+".join(texts)

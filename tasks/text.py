@@ -1,0 +1,194 @@
+r"""Your own text: predict its next word or character.
+
+``text:FILE`` with FILE a text file, plain, .gz or .xz; or a glob (``text:*.txt``; quote it), whose
+files are read one after the other in order of their names. Options follow a question mark:
+``text:FILE?unit=char&min-count=2``. The id is what was given; what the text holds is in the data
+hash of every record.
+
+Tokens. ``unit=word`` (the default): what stands between whitespace, and an ``<eos>`` after every
+line, an empty one too. ``unit=char``: every character, and a newline after every line. A line ends
+at ``\n`` or ``\r\n``, which give the same tokens. Words and lines may have any length. A word
+that reads ``<eos>`` or ``<unk>`` in the text is taken for that token.
+
+Splits, by position: the first 90 % of the tokens train, the next 5 % validate, the last 5 % test
+(cut after ⌊0.9 n⌋ and ⌊0.95 n⌋ of them); each is one stream, whose first token is not scored. A
+text has at least 1,000 tokens.
+
+The vocabulary is that of the training part: words seen there at least ``min-count`` times (3
+unless the id says otherwise) and ``<eos>``, or all its characters (``min-count`` 1); everything
+else is ``<unk>``. Loss: cross-entropy; words as perplexity per word, characters in nats per
+character. Chance: frequencies in the training part, ``<unk>`` counted at least once.
+
+No documents are known, so intervals take contiguous runs of targets for the independent units: the
+test part is cut into as many equal runs as hold 256 targets each, but at least 8 and at most 100.
+"""
+
+import re
+from array import array
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from torch import Tensor
+
+from seqmem.errors import InputError
+from seqmem.tasks.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
+from seqmem.tasks.losses import CrossEntropy
+from seqmem.tasks.parameters import integer
+from seqmem.tasks.streams import hash_with_words, log_frequencies, mean_loss, stream_split
+from seqmem.tasks.task import InputSpec, Split, Task, Tokens
+from seqmem.tasks.textfiles import expand, file_digest, read_lines
+from seqmem.tasks.vocabulary import (
+    UNKNOWN,
+    Growing,
+    Ids,
+    as_ids,
+    count_ids,
+    renumber,
+    settle,
+)
+
+__all__ = ["Text"]
+
+END_OF_LINE = "<eos>"
+SHORTEST = 1000
+MIN_COUNT = 3
+RUN, RUNS = 256, (8, 100)
+EXAMPLE = "text:FILE?unit=char&min-count=2"
+
+
+class Text(Task):
+    """``text:FILE[?unit=word|char][&min-count=N]``."""
+
+    version: ClassVar[int] = 1
+    block_name: ClassVar[str] = "run of consecutive tokens"
+    sample: ClassVar[int | None] = 20_480
+    stream: ClassVar[bool] = True
+
+    def __init__(
+        self, pattern: str, unit: Literal["word", "char"], min_count: int, given: str
+    ) -> None:
+        """Take a file or glob, the unit, the vocabulary rule, and the id's text."""
+        self.id = f"text:{given}"
+        self.pattern, self.unit, self.min_count = pattern, unit, min_count
+        self.loss = CrossEntropy(score="perplexity" if unit == "word" else "loss")
+        self.longest_context = RUN
+
+    @classmethod
+    def parse(cls, parameters: Mapping[str, str]) -> "Text":
+        """Read the rest of an id, which stands under the key "text".
+
+        Raises:
+            InputError: no file is named, or an option is unknown or out of range.
+        """
+        given = parameters["text"]
+        # A question mark is a glob's as well: options are what reads like options.
+        match = re.fullmatch(r"(.*)\?([^?=/&]+=[^?/]*)", given)
+        pattern, options = (match[1], match[2]) if match else (given, "")
+        if not pattern:
+            raise InputError("no file is named; write text:FILE")
+        read: dict[str, str] = {}
+        for item in options.split("&") if options else ():
+            key, equals, value = item.partition("=")
+            if key not in ("unit", "min-count") or not equals or key in read:
+                raise InputError(
+                    f"'{item}' is not an option, or is given twice; a text takes unit=word, "
+                    f"unit=char and min-count=NUMBER, as in {EXAMPLE}"
+                )
+            read[key] = value
+        unit = read.get("unit", "word")
+        if unit not in ("word", "char"):
+            raise InputError(f"unit={unit}: the unit is word or char, as in {EXAMPLE}")
+        least = read.get("min-count", str(MIN_COUNT if unit == "word" else 1))
+        count = integer("min-count", least, 1, 10**6)
+        return cls(pattern, "char" if unit == "char" else "word", count, given)
+
+    @property
+    def inputs(self) -> InputSpec:  # type: ignore[override]  # known once the text is read
+        """Ids of words or characters."""
+        return Tokens(self.outputs)
+
+    @property
+    def outputs(self) -> int:  # type: ignore[override]
+        """The size of the vocabulary."""
+        return len(self.words)
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The vocabulary: id -> word or character.
+
+        Raises:
+            InputError: there is no such file, or it cannot be read or split.
+        """
+        return unpack_words(self._arrays["words"])
+
+    @cached_property
+    def _arrays(self) -> Arrays:
+        files = expand(self.pattern)
+        settings = f"{self.unit} {self.min_count}"
+        key = cache_key(["text", settings, *map(file_digest, files)])
+        return cached_arrays("text", key, lambda: self._encode(files))
+
+    def _encode(self, files: Sequence[Path]) -> Arrays:
+        """Number the tokens of all files; give up what is rare in the training part."""
+        growing, numbers = Growing(), array("i")
+        number = growing.__getitem__
+        for path in files:
+            for line in read_lines(path):
+                if self.unit == "char":
+                    numbers.extend(map(number, line))
+                    numbers.append(number("\n"))
+                else:
+                    numbers.extend(map(number, line.split()))
+                    numbers.append(number(END_OF_LINE))
+        ids = as_ids(numbers)
+        if len(ids) < SHORTEST:
+            raise InputError(
+                f"{self.pattern}: too short to split, {len(ids):,} {self.unit}s with line ends "
+                f"counted; a text has at least {SHORTEST:,}"
+                + ("" if self.unit == "char" else " (or take its characters: ?unit=char)")
+            )
+        words, rank = settle(
+            tuple(growing),
+            count_ids(_part(ids, "train"), len(growing)),
+            minimum=self.min_count,
+            unknown=UNKNOWN,
+            always=(END_OF_LINE,) if self.unit == "word" else (),
+        )
+        renumber(ids, rank)
+        return {"ids": ids, "words": pack_words(words)}
+
+    def train(self, seed: int, epoch: int) -> Split:
+        """Give the first 90 %, the same for every seed and epoch."""
+        return stream_split(_part(self._arrays["ids"], "train"))
+
+    @cache  # noqa: B019 - a task lives as long as the run
+    def split(self, name: Literal["valid", "test"]) -> Split:
+        """Give the validation or test part."""
+        ids = _part(self._arrays["ids"], name)
+        targets = len(ids) - 1
+        runs = min(max(targets // RUN, RUNS[0]), RUNS[1])
+        return stream_split(ids, np.arange(targets) * runs // targets)
+
+    @cache  # noqa: B019 - a task lives as long as the run
+    def constant(self) -> Tensor:
+        """Log frequencies of the training part."""
+        return log_frequencies(_part(self._arrays["ids"], "train"), self.outputs)
+
+    @cache  # noqa: B019 - a task lives as long as the run
+    def chance(self) -> float:
+        """The unigram model's loss on the test part, in nats."""
+        return mean_loss(self.constant(), self.split("test"))
+
+    @cached_property
+    def data_hash(self) -> str:
+        """The test part's ids, and the vocabulary."""
+        return hash_with_words(super().data_hash, self.words)
+
+
+def _part(ids: Ids, name: str) -> Ids:
+    cuts = {"train": (0, 90), "valid": (90, 95), "test": (95, 100)}[name]
+    begin, end = (len(ids) * cut // 100 for cut in cuts)
+    return ids[begin:end]

@@ -1,0 +1,105 @@
+r"""Reading text files line by line: plain, .gz or .xz, never whole.
+
+The rules, the same for every text that seqmem reads:
+
+* a line ends at ``\n`` or ``\r\n``, and the two give the same line; a last line without an end
+  counts as a line;
+* the text is UTF-8; a byte order mark before the first line is not part of it;
+* words are what stands between whitespace (as ``str.split`` has it), of any length and any number.
+"""
+
+import glob
+import gzip
+import hashlib
+import lzma
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from seqmem.errors import InputError
+
+__all__ = ["COMPRESSED", "expand", "file_digest", "find_file", "open_bytes", "read_lines"]
+
+COMPRESSED = ("", ".xz", ".gz")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_DAMAGED = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
+
+
+def find_file(folder: Path, names: Iterable[str]) -> Path | None:
+    """Give the first of the names that is a file of the folder, plain or compressed."""
+    candidates = (folder / (name + ending) for name in names for ending in COMPRESSED)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def expand(pattern: str) -> list[Path]:
+    """Give the file of this name, or else the files that a glob matches, in order of their names.
+
+    Raises:
+        InputError: there is none.
+    """
+    literal = Path(pattern).expanduser()
+    if literal.is_file():
+        return [literal]
+    if literal.is_dir():
+        raise InputError(f"{pattern} is a folder, not a file; name the files in it: {pattern}/*")
+    if not glob.has_magic(pattern):
+        raise InputError(f"{pattern}: there is no such file; a name without / is looked for here")
+    found = sorted(map(Path, glob.glob(str(literal), recursive=True)))
+    files = [path for path in found if path.is_file()]
+    if not files:
+        raise InputError(f"{pattern} matches no file; quote it, or your shell expands it itself")
+    return files
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a file and undo its compression, which its name tells."""
+    opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
+    return opener(path, "rb")  # type: ignore[operator,no-any-return]
+
+
+def file_digest(path: Path) -> bytes:
+    """Hash a file as it lies on disk: sha256.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Give the lines of a text file, without their ends.
+
+    Raises:
+        InputError: the file is not there, truncated, damaged, empty, or not UTF-8.
+    """
+    number = 0
+    try:
+        with open_bytes(path) as file:
+            for number, line in enumerate(file, 1):
+                if number == 1:
+                    line = line.removeprefix(_BYTE_ORDER_MARK)
+                line = line.removesuffix(b"\n").removesuffix(b"\r")
+                yield line.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}, line {number}: not UTF-8 (byte 0x{error.object[error.start]:02x} at "
+            f"{error.start + 1}); convert it: iconv -f latin1 -t utf-8, or whatever it is in"
+        ) from None
+    except _DAMAGED as error:
+        raise InputError(
+            f"{path}, line {number + 1}: the file is truncated or damaged here "
+            f"({str(error).rstrip('.')}); get it again"
+        ) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if number == 0:
+        raise InputError(f"{path} is empty; a text has at least one line")
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be read: {error.strerror or error}; name another file")
