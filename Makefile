@@ -34,8 +34,8 @@ readme: $(STAMP)  ## write the generated parts of README.md again
 	$(BIN)/python docs/generate.py
 
 $(STAMP): pyproject.toml constraints.txt
-	rm -rf $(VENV)
 	$(PYTHON) -c 'import sys; sys.exit("seqmem needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + ": run make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $(STAMP)

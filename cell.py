@@ -21,19 +21,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 import seqmem
-from seqmem.baselines import batches, layers, training
+from seqmem import baselines, tasks
 from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights, weights_sha256
 from seqmem.baselines.recipes import Recipe, recipe_for
 from seqmem.baselines.spec import ModelSpec, build_model, model_class
 from seqmem.baselines.training import ClosedForm, Trained, seeded, train
 from seqmem.errors import InputError
-from seqmem.leaderboard.record import MeanOf, Point, Record, TaskFacts
+from seqmem.leaderboard.record import Record, TaskFacts
 from seqmem.leaderboard.store import find_record, record_directory, write_record
+from seqmem.summary import summarise
 from seqmem.tasks.curve import (
     Context,
     Curve,
@@ -42,14 +42,13 @@ from seqmem.tasks.curve import (
     measure,
     sample_targets,
 )
-from seqmem.tasks.intervals import Mean, block_mean, group_blocks, wilson
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
 
 __all__ = ["Cell", "Settings", "run_cell"]
 
-GROUPS = 100  # of dependent targets, kept in a record
 SAMPLE_SEED = 0
+LONGEST_TRAINED = 8192  # inputs of a stream, through which gradients flow
 
 
 @dataclass(frozen=True)
@@ -80,13 +79,21 @@ class Cell:
         k_train = recipe.k_train if self.k_train is None else self.k_train
         with torch.device("meta"):
             model, _ = build_model(self.model, self.task, k_train, recipe.options)
+        field = model.receptive_field
+        if self.k_train not in (None, "full") and field is not None and field > int(self.k_train):
+            raise InputError(
+                f"--k-train {self.k_train}: {self.model} sees {field} inputs whatever it is "
+                "trained with; choose smaller options or a larger k"
+            )
         if isinstance(model, ClosedForm):
             return  # needs no training data
         self.task.train(self.seed, 0)  # a task without training data says so
-        if model.stateful and k_train == "full" and self.task.stream:
+        if not model.stateful or not self.task.stream:
+            return
+        if k_train == "full" or k_train > LONGEST_TRAINED:
             raise InputError(
-                f"--k-train full: {self.task.id} is one long stream, and {self.model} cannot be "
-                "trained through all of it at once; give a number"
+                f"--k-train {k_train}: {self.task.id} is one long stream, and {self.model} cannot "
+                f"be trained through that much at once; give at most {LONGEST_TRAINED}"
             )
 
     def __str__(self) -> str:
@@ -140,12 +147,11 @@ def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Re
     k_train = recipe.k_train if cell.k_train is None else cell.k_train
     contexts = settings.contexts_for(cell.task)
     sample = None if settings.exact else cell.task.sample
-    trained_by = _identity(cell, recipe, k_train)
+    trained_by = _identity(cell, recipe, k_train, settings.device)
     measured_by = {
         "contexts": contexts,
         "sample": sample,
         "test": cell.task.data_hash,
-        "device": settings.device,
     }
     folder = record_directory(settings.results / "records", cell.task.id)
     stem = f"{cell.model.name}-{_key(trained_by, measured_by)}"
@@ -154,12 +160,15 @@ def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Re
         return known
     model, fit = _trained_model(cell, recipe, k_train, trained_by, settings, say)
     record = _measure(cell, model, contexts, sample, settings, {"k_train": k_train, **fit}, say)
+    # Another process may have measured the same in the meantime.
+    if not settings.fresh and (known := find_record(folder, stem)) is not None:
+        return known
     write_record(record, folder, stem)
     return record
 
 
-def _identity(cell: Cell, recipe: Recipe, k_train: Context) -> dict[str, Any]:
-    """Everything that shapes a cell's weights."""
+def _identity(cell: Cell, recipe: Recipe, k_train: Context, device: str) -> dict[str, Any]:
+    """Everything that shapes a cell's weights, and the code that measures them."""
     return {
         "task": cell.task.id,
         "version": cell.task.version,
@@ -169,6 +178,7 @@ def _identity(cell: Cell, recipe: Recipe, k_train: Context) -> dict[str, Any]:
         "recipe": asdict(recipe),
         "k_train": k_train,
         "seed": cell.seed,
+        "device": device,
         "torch": torch.__version__,
     }
 
@@ -189,13 +199,14 @@ def _trained_model(
     checkpoint = Checkpoint(folder / "checkpoint.pt")
     if settings.fresh:
         checkpoint.discard()
-    elif weights.exists():
-        return model, load_weights(model, weights)
-    began = time.monotonic()
+    elif (fit := load_weights(model, weights)) is not None:
+        return model, fit
     fitted: Trained | None = None
     if isinstance(model, ClosedForm):
         model.fit(cell.task)
     else:
+        if (initial := cell.task.initial_outputs()) is not None:
+            model.start_from(initial)
         with tqdm(total=recipe.steps, unit="step", disable=None, leave=False) as bar:
             bar.set_description(f"train {cell.model} on {cell.task.id}")
 
@@ -213,7 +224,6 @@ def _trained_model(
                 checkpoint=checkpoint,
                 progress=progress,
             )
-    seconds = time.monotonic() - began
     fit = {
         "seed": cell.seed,
         "budget": cell.budget,
@@ -221,12 +231,12 @@ def _trained_model(
         "options": options,
         "data_hash": identity["data"],
         "result": asdict(fitted) if fitted else None,
-        "seconds": round(seconds, 2),
+        "environment": _environment(settings.device),
     }
     save_weights(model, weights, fit)
     checkpoint.discard()
     if fitted:
-        say(f"{cell}: trained for {fitted.steps:,} steps in {seconds:.0f} s")
+        say(f"{cell}: trained for {fitted.steps:,} steps in {fitted.seconds:.0f} s")
     return model, fit
 
 
@@ -240,17 +250,25 @@ def _measure(
     say: Callable[[str], object],
 ) -> Record:
     task = cell.task
-    everything = task.split("test")
-    split = sample_targets(everything, sample, SAMPLE_SEED)
+    split = task.split("test")
+    chosen = sample_targets(split, sample, SAMPLE_SEED)
     began = time.monotonic()
-    steps = expected_steps(split, contexts)
+    steps = expected_steps(split, contexts, chosen)
     with tqdm(total=steps, unit="step", unit_scale=True, disable=None, leave=False) as bar:
         bar.set_description(f"measure {cell.model} on {task.id}")
-        curve = measure(model, task, split, contexts, device=settings.device, progress=bar.update)
+        curve = measure(
+            model,
+            task,
+            split,
+            contexts,
+            chosen=chosen,
+            device=settings.device,
+            progress=bar.update,
+        )
         extras = _extras(model, task, curve, settings.device)
     seconds = time.monotonic() - began
-    say(f"{cell}: measured {len(split):,} targets at {len(contexts)} contexts in {seconds:.0f} s")
-    groups = group_blocks(curve.blocks, GROUPS)
+    say(f"{cell}: measured {len(chosen):,} targets at {len(contexts)} contexts in {seconds:.0f} s")
+    summary = summarise(curve, task, model, contexts)
     parameters = {id(p): p.numel() for p in model.parameters()}  # tied weights count once
     optimum = task.optimum("full")
     return Record(
@@ -279,20 +297,22 @@ def _measure(
         },
         training=fit,
         measurement={
-            "method": "exact windows",
+            "method": "exact windows"
+            + ("" if len(chosen) == len(split) else " of a sample, as differences to full"),
             "window": "the k most recent inputs since the start of the sequence",
             "full": "state carried" if model.stateful else "whole sequences",
-            "targets": len(split),
-            "targets_total": len(everything),
-            "sample_seed": SAMPLE_SEED if len(split) < len(everything) else None,
+            "targets": len(chosen),
+            "targets_total": len(split),
+            "sample_seed": SAMPLE_SEED if len(chosen) < len(split) else None,
             "block": task.block_name,
             "interval": "Student's t over groups of whole blocks, 95 %",
             "model_steps": curve.steps,
-            "plain_passes": round(curve.steps / len(everything.inputs), 2),
+            "plain_passes": round(curve.steps / len(split.inputs), 2),
             "seconds": round(seconds, 2),
         },
-        group_counts=tuple(np.bincount(groups).tolist()),
-        curve=tuple(_point(k, curve, groups, model, task, everything is split) for k in contexts),
+        group_counts=summary.group_counts,
+        gain=summary.gain,
+        curve=summary.points,
         extras=extras,
         validity=None,
         environment=_environment(settings.device),
@@ -300,53 +320,12 @@ def _measure(
     )
 
 
-def _point(
-    k: Context,
-    curve: Curve,
-    groups: np.ndarray[Any, Any],
-    model: SequenceModel,
-    task: Task,
-    all_targets: bool,
-) -> Point:
-    scores = curve.scores[k]
-    counts = np.bincount(groups)
-    sums = np.bincount(groups, scores.losses)
-    excess = None
-    if "full" in curve.scores:
-        difference = scores.losses - curve.scores["full"].losses
-        excess = _mean(block_mean(np.bincount(groups, difference), counts))
-    accuracy = None
-    if scores.correct is not None:
-        right = block_mean(np.bincount(groups, scores.correct.astype(float)), counts)
-        rate, error = right.value, right.standard_error
-        # Dependent targets count for less: as many as would have given this standard error.
-        trials = rate * (1 - rate) / error**2 if error else float(len(counts))
-        bounds = wilson(rate, min(trials, len(scores.correct)))
-        accuracy = (rate, bounds.low, bounds.high)
-    return Point(
-        k=k,
-        n=len(scores.losses),
-        loss=_mean(block_mean(sums, counts)),
-        excess=excess,
-        optimum=task.optimum(k),
-        accuracy=accuracy,
-        state_floats=None if k == "full" else model.state_size(k),
-        group_sums=tuple(float(f"{total:.9g}") for total in sums),
-    )
-
-
 def _extras(model: SequenceModel, task: Task, curve: Curve, device: str) -> dict[str, float]:
     whole = task.whole("test")
-    if whole is None or "full" not in curve.scores:
+    if whole is None or curve.full is None:
         return {}
     scores = full_scores(model, task, whole, device=device)
     return {"loss over all positions, full context": float(scores.losses.mean())}
-
-
-def _mean(mean: Mean) -> MeanOf:
-    interval = mean.interval
-    ends = None if interval is None else (interval.low, interval.high)
-    return MeanOf(mean.value, mean.standard_error, ends)
 
 
 def _key(*parts: Mapping[str, Any]) -> str:
@@ -361,10 +340,12 @@ def _train_hash(task: Task, seed: int) -> str:
 
 @cache
 def _source_hash(name: str) -> str:
-    """Hash the code that a trained baseline follows from."""
+    """Hash the code that training and measuring a baseline follow from: two rooms, and its own."""
+    files = {path for room in (baselines, tasks) for path in Path(room.__path__[0]).glob("*.py")}
+    files.add(Path(inspect.getsourcefile(model_class(name)) or ""))
     digest = hashlib.sha256()
-    for part in (model_class(name), layers, batches, training):
-        digest.update(Path(inspect.getsourcefile(part) or "").read_bytes())
+    for path in sorted(files):
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
@@ -383,7 +364,8 @@ def _suite() -> dict[str, Any]:
             return None
 
     commit = git("rev-parse", "HEAD") if (root / ".git").exists() else None
-    dirty = None if commit is None else bool(git("status", "--porcelain"))
+    status = None if commit is None else git("status", "--porcelain")
+    dirty = None if status is None else bool(status)
     return {"version": seqmem.__version__, "commit": commit, "dirty": dirty}
 
 
@@ -396,6 +378,7 @@ def _environment(device: str) -> dict[str, Any]:
         "processor": _processor(),
         "device": device if device == "cpu" else torch.cuda.get_device_name(),
         "dtype": "float32",
+        "tf32": device != "cpu" and torch.backends.cudnn.allow_tf32,
         "threads": torch.get_num_threads(),
         "peak_memory_mib": round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)),
     }

@@ -75,11 +75,20 @@ def evaluate(request: Request, say: Callable[[str], object]) -> tuple[list[Recor
         place = f"[{number}/{len(cells)}]"
         try:
             records.append(run_cell(cell, settings, partial(_say_at, say, place)))
-        except (CellError, MemoryError, torch.OutOfMemoryError) as error:
-            reason = error if isinstance(error, CellError) else "out of memory"
+        except (CellError, MemoryError, RuntimeError) as error:
+            if not isinstance(error, CellError) and not _is_out_of_memory(error):
+                raise
+            reason = str(error) if isinstance(error, CellError) else "out of memory"
             failures.append(f"{cell}: {reason}")
             say(f"{place} failed: {failures[-1]}")
     return records, failures
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Tell a lack of memory from a bug: on the CPU, torch says it in a plain RuntimeError."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return "alloc" in str(error).lower()
 
 
 def _say_at(say: Callable[[str], object], place: str, line: str) -> None:

@@ -43,13 +43,18 @@ def _task_row(task_id: str) -> Row:
     problem = data_problem(task_id)
     known = not problem and not family.user_data
     task = load_task(task_id)
-    optimum = task.optimum("full") if known else None
+    optimum = chance = None
+    if known:
+        try:
+            chance, optimum = task.chance(), task.optimum("full")
+        except InputError as error:
+            problem = str(error)
     return {
         "task": task_id,
         "asks": family.summary,
         "loss": task.loss.name,
         "unit": task.loss.score if task.loss.score == "perplexity" else task.loss.unit,
-        "chance": round(task.chance(), 4) if known else None,
+        "chance": None if chance is None else round(chance, 4),
         "optimum": None if optimum is None else round(optimum, 4),
         "contexts": ",".join(map(str, (*task.contexts, "full"))),
         "suites": ",".join(name for name, suite in SUITES.items() if task_id in suite.tasks),

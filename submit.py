@@ -196,7 +196,7 @@ def fetch(name: str) -> None:
 @click.option(
     "--budget",
     metavar="NAME",
-    help="smoke (seconds of training), small (minutes) or full (the published recipe).  "
+    help="smoke (seconds of training), small (minutes) or full (hours).  "
     "[default: the suite's, else small]",
 )
 @click.option(
@@ -294,7 +294,8 @@ def leaderboard(
         if not place.exists():
             raise InputError(f"--records {place}: there is no such file or folder")
     own = Path("results") / "records"
-    records, problems = read_records(places or [COMMITTED, *([own] if own.is_dir() else [])])
+    usual = [place for place in (COMMITTED, own) if place.is_dir()]
+    records, problems = read_records(places or usual)
     for problem in problems:
         _say(f"passed over {problem}")
     known = {record.task.id for record in records}
@@ -305,7 +306,12 @@ def leaderboard(
     if output is None:
         click.echo(text, nl=False)
     else:
-        output.write_text(text, encoding="utf-8")
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"--output {output}: cannot be written ({error.strerror}); name another file"
+            ) from None
     if not records:
         _say("no records yet: `seqmem eval lstm --suite smoke` makes some")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
 
 from seqmem.tasks.model import SequenceModel
@@ -43,7 +43,6 @@ class Checkpoint:
             return None
         except Exception:  # a damaged checkpoint costs the time since the start, no more
             return None
-        content["rng"] = content["rng"].cpu()
         return dict(content)
 
     def discard(self) -> None:
@@ -57,16 +56,14 @@ def save_weights(model: SequenceModel, path: Path, metadata: Mapping[str, Any]) 
     write_atomically(path, lambda temporary: save_model(model, str(temporary), text))
 
 
-def load_weights(model: SequenceModel, path: Path) -> dict[str, Any]:
-    """Fill a model with saved weights and give their metadata.
-
-    Raises:
-        OSError: there is no such file.
-        Exception: the file is damaged, or the weights are another model's.
-    """
-    load_model(model, path)
-    with safe_open(path, framework="pt") as file:
-        return dict(json.loads(file.metadata()["seqmem"]))
+def load_weights(model: SequenceModel, path: Path) -> dict[str, Any] | None:
+    """Fill a model with saved weights and give their metadata; None where nothing is readable."""
+    try:
+        load_model(model, path)
+        with safe_open(path, framework="pt") as file:
+            return dict(json.loads(file.metadata()["seqmem"]))
+    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError):
+        return None
 
 
 def weights_sha256(model: SequenceModel) -> str:
@@ -90,6 +87,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(Path(name))
         os.replace(name, path)
+    except (SafetensorError, RuntimeError) as error:  # how the libraries tell of a full disk
+        Path(name).unlink(missing_ok=True)
+        raise OSError(f"{path} cannot be written: {error}") from None
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

@@ -4,9 +4,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from seqmem.baselines.layers import InputLayer, readout_layer
+from seqmem.baselines.layers import InputLayer, readout_layer, start_readout
 from seqmem.tasks.model import SequenceModel, State
-from seqmem.tasks.task import InputSpec, Tokens
+from seqmem.tasks.task import InputSpec
 
 __all__ = ["TCN"]
 
@@ -53,8 +53,7 @@ class TCN(SequenceModel):
         blocks = [_Block(widths[i], hidden, kernel, 2**i, dropout) for i in range(levels)]
         self.blocks = nn.Sequential(*blocks)
         self._reaches: list[tuple[int, int]] = [(block.reach, block.widths) for block in blocks]
-        tie = tied and isinstance(inputs, Tokens) and inputs.vocabulary == outputs
-        self.leave = readout_layer(hidden, outputs, self.enter if tie else None)
+        self.leave = readout_layer(hidden, outputs, self.enter if tied else None)
         self.receptive_field = _receptive_field(kernel, levels)
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
@@ -66,6 +65,10 @@ class TCN(SequenceModel):
         """(…, hidden) -> (…, outputs)."""
         outputs: Tensor = self.leave(hidden)
         return outputs
+
+    def start_from(self, outputs: Tensor) -> None:
+        """Put the constant outputs (outputs,) into the readout's bias."""
+        start_readout(self.leave, outputs)
 
     def state_size(self, context: int) -> int:
         """Count the past activations that the next step needs: each convolution's own reach."""

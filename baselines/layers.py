@@ -1,10 +1,11 @@
 """What every baseline shares: how inputs enter, and how features leave."""
 
+import torch
 from torch import Tensor, nn
 
 from seqmem.tasks.task import Features, InputSpec, Tokens
 
-__all__ = ["InputLayer", "readout_layer"]
+__all__ = ["InputLayer", "readout_layer", "start_readout"]
 
 
 class InputLayer(nn.Module):
@@ -32,9 +33,20 @@ def readout_layer(width: int, outputs: int, tie: InputLayer | None) -> nn.Linear
     """Make the last layer, sharing the embedding's weights where `tie` is given.
 
     Weight tying: Press & Wolf 2017 (arXiv 1608.05859).
+
+    Raises:
+        ValueError: the weights cannot be shared.
     """
     readout = nn.Linear(width, outputs)
     nn.init.zeros_(readout.bias)
-    if tie is not None and tie.embedding is not None:
+    if tie is not None:
+        if tie.embedding is None or tie.embedding.num_embeddings != outputs:
+            raise ValueError("tied=true needs ids as inputs, and as many outputs as there are ids")
         readout.weight = tie.embedding.weight
     return readout
+
+
+def start_readout(readout: nn.Linear, outputs: Tensor) -> None:
+    """Set the bias, so that the first outputs are these and little else."""
+    with torch.no_grad():
+        readout.bias.copy_(outputs)

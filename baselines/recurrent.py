@@ -5,9 +5,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from seqmem.baselines.layers import InputLayer, readout_layer
+from seqmem.baselines.layers import InputLayer, readout_layer, start_readout
 from seqmem.tasks.model import SequenceModel, State
-from seqmem.tasks.task import InputSpec, Tokens
+from seqmem.tasks.task import InputSpec
 
 __all__ = ["LSTM", "RNN", "Recurrent"]
 
@@ -50,8 +50,7 @@ class Recurrent(SequenceModel):
             self.enter.width, hidden, layers, batch_first=True, dropout=between
         )
         self.dropout = nn.Dropout(dropout)
-        tie = tied and isinstance(inputs, Tokens) and inputs.vocabulary == outputs
-        self.leave = readout_layer(hidden, outputs, self.enter if tie else None)
+        self.leave = readout_layer(hidden, outputs, self.enter if tied else None)
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
         """(B, L, …) -> (B, L, hidden), and the state after the last input."""
@@ -62,6 +61,10 @@ class Recurrent(SequenceModel):
         """(…, hidden) -> (…, outputs)."""
         outputs: Tensor = self.leave(hidden)
         return outputs
+
+    def start_from(self, outputs: Tensor) -> None:
+        """Put the constant outputs (outputs,) into the readout's bias."""
+        start_readout(self.leave, outputs)
 
     def state_size(self, context: int) -> int:
         """Count the floats of the state: the same after any number of inputs."""

@@ -103,7 +103,7 @@ def build_model(
         arguments["context"] = task.longest_context if k_train == "full" else k_train
     try:
         model = model_class(spec.name)(task.inputs, task.outputs, **arguments)
-    except (ValueError, RuntimeError) as error:
+    except ValueError as error:
         raise InputError(f"model '{spec}': {error}") from None
     return model, options
 
@@ -118,8 +118,9 @@ def _read(text: str, key: str, value: str, default: Option) -> Option:
         kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
         raise InputError(f"model '{text}': {key}={value} is not {kind}") from None
     least = 0 if key in ("dropout", "levels") else 1
-    if not (least <= number < 1 if key == "dropout" else least <= number <= 100_000):
-        rule = "from 0 up to, but not, 1" if key == "dropout" else f"from {least} to 100,000"
+    most = 20 if key == "levels" else 100_000
+    if not (least <= number < 1 if key == "dropout" else least <= number <= most):
+        rule = "from 0 up to, but not, 1" if key == "dropout" else f"from {least} to {most:,}"
         raise InputError(f"model '{text}': {key}={value} is out of range: {rule}")
     return number
 

@@ -6,9 +6,10 @@ ends with the same weights as one that was never stopped.
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -49,6 +50,7 @@ class Trained:
         best_step: the step whose weights were kept.
         best_validation: their validation loss.
         stopped: "budget" or "patience".
+        seconds: time spent, over all the runs that it took.
     """
 
     steps: int
@@ -56,6 +58,7 @@ class Trained:
     best_step: int
     best_validation: float
     stopped: Literal["budget", "patience"]
+    seconds: float
 
 
 @dataclass
@@ -70,12 +73,13 @@ class _Progress:
     best_validation: float = math.inf
     waiting: int = 0  # validations since the best
     scale: float = 1.0  # of the learning rate, for the plateau schedule
+    seconds: float = 0.0  # of earlier runs, up to their checkpoint
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Draw from a generator of its own; the global one is afterwards as it was before."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
 
@@ -108,12 +112,13 @@ def train(
     """
     model.to(device)
     valid = task.split("valid")
-    valid = valid.subset(torch.arange(min(recipe.validation_targets, len(valid))))
+    valid = valid.prefix(recipe.validation_targets)
     optimizer = _optimizer(model, recipe)
     at = _Progress()
     state: State = None
     best = _weights(model)
 
+    began = time.monotonic()
     with seeded(seed):
         saved = checkpoint.load(device) if checkpoint else None
         if saved is not None:
@@ -121,7 +126,7 @@ def train(
             state, best = saved["state"], saved["best"]
             model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
-            torch.set_rng_state(saved["rng"])
+            _set_random_state(saved["random"])
 
         for batch in _endless(task, model, recipe, k_train, seed, at):
             model.train()
@@ -147,20 +152,22 @@ def train(
             if at.step == recipe.steps or at.waiting == recipe.patience:
                 break
             if checkpoint and checkpoint.due():
+                elapsed = at.seconds + time.monotonic() - began
                 checkpoint.save(
                     {
-                        "at": asdict(at),
+                        "at": asdict(replace(at, seconds=elapsed)),
                         "state": detach(state),
                         "best": best,
                         "model": model.state_dict(),
                         "optimizer": optimizer.state_dict(),
-                        "rng": torch.get_rng_state(),
+                        "random": _random_state(),
                     }
                 )
 
     model.load_state_dict(best)
     stopped: Literal["budget", "patience"] = "budget" if at.step == recipe.steps else "patience"
-    return Trained(at.step, at.targets, at.best_step, at.best_validation, stopped)
+    seconds = at.seconds + time.monotonic() - began
+    return Trained(at.step, at.targets, at.best_step, at.best_validation, stopped, seconds)
 
 
 def _endless(
@@ -235,6 +242,16 @@ def _validate(model: SequenceModel, task: Task, valid: Split, device: str) -> fl
 
 def _weights(model: SequenceModel) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _random_state() -> list[Tensor]:
+    return [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+
+
+def _set_random_state(states: list[Tensor]) -> None:
+    cpu, *gpus = (state.cpu() for state in states)
+    torch.set_rng_state(cpu)
+    torch.cuda.set_rng_state_all(gpus)
 
 
 def _optimizer(model: SequenceModel, recipe: Recipe) -> torch.optim.Optimizer:

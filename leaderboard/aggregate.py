@@ -1,9 +1,10 @@
 """From records to the rows of a board."""
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from seqmem.leaderboard.record import Context, Record
@@ -26,14 +27,17 @@ class Cell:
 
     Attributes:
         value: the median over seeds.
-        low: of one seed, the interval's lower end; of several, the smallest.
-        high: likewise the upper end, or the largest.
+        half: half the width of its 95 % interval (of the seed nearest the median); None where
+            that is not known.
+        smallest: of any seed.
+        largest: of any seed.
         seeds: how many seeds stand behind it.
     """
 
     value: float
-    low: float | None
-    high: float | None
+    half: float | None
+    smallest: float
+    largest: float
     seeds: int
 
 
@@ -119,9 +123,9 @@ def context_need(record: Record) -> ContextNeed:
     points = [(point.k, point.excess) for point in record.curve if isinstance(point.k, int)]
     if full is None or not points:
         return ContextNeed("unknown")
-    upper = full.loss.interval[1] if full.loss.interval else full.loss.mean
     largest = points[-1][0]
-    if upper >= record.task.chance:
+    gain = record.gain
+    if gain is not None and (gain.interval[0] if gain.interval else gain.mean) <= 0:
         return ContextNeed("chance", largest=largest)
     allowed = tolerance(record)
     reached = low = high = None
@@ -155,18 +159,38 @@ def _board(records: Sequence[Record]) -> Board:
     }
     by_row: dict[tuple[object, ...], dict[int, Record]] = defaultdict(dict)
     for record in sorted(records, key=lambda r: r.created):
-        sampled = record.measurement["targets"]
-        row = record.model["label"], record.training["k_train"], record.training["budget"], sampled
-        by_row[row][record.training["seed"]] = record  # the latest of a seed counts
+        seeds, seed = by_row[_set_up(record)], record.training["seed"]
+        seeds[seed] = _joined(seeds[seed], record) if seed in seeds else record
     rows = [_row(list(seeds.values()), contexts) for seeds in by_row.values()]
     rows.sort(key=lambda row: (_full(row), row.label, str(row.k_train)))
     chance = score(first, first.task.chance)
     return Board(first.task.id, tuple(records), tuple(contexts), tuple(rows), chance, optimum)
 
 
+def _set_up(record: Record) -> tuple[object, ...]:
+    """What the seeds of one row have in common: model, training, and the targets scored."""
+    how = json.dumps([record.training.get("recipe"), record.model.get("options")], sort_keys=True)
+    return (
+        record.model["label"],
+        record.training["k_train"],
+        record.training["budget"],
+        record.measurement["targets"],
+        how,
+    )
+
+
+def _joined(older: Record, newer: Record) -> Record:
+    """Join what was measured of the same weights at other k; of other weights, the newer counts."""
+    if older.model.get("weights_sha256") != newer.model.get("weights_sha256"):
+        return newer
+    points = {point.k: point for record in (older, newer) for point in record.curve}
+    curve = tuple(points[k] for k in sorted(points, key=_order))
+    return replace(newer, curve=curve, gain=newer.gain or older.gain)
+
+
 def _row(records: Sequence[Record], contexts: Sequence[Context]) -> Row:
     first = records[0]
-    ordered = sorted(records, key=lambda record: record.curve[-1].loss.mean)
+    ordered = sorted(records, key=_full_loss)
     cells = {k: cell for k in contexts if (cell := _cell(records, k)) is not None}
     return Row(
         label=first.model["label"],
@@ -183,13 +207,19 @@ def _cell(records: Sequence[Record], k: Context) -> Cell | None:
     if not points:
         return None
     values = [score(record, point.loss.mean) for record, point in points]
-    if len(points) > 1:
-        return Cell(median(values), min(values), max(values), len(points))
-    record, point = points[0]
-    if point.loss.interval is None:
-        return Cell(values[0], None, None, 1)
-    low, high = (score(record, end) for end in point.loss.interval)
-    return Cell(values[0], low, high, 1)
+    middle = median(values)
+    nearest = min(range(len(values)), key=lambda i: abs(values[i] - middle))
+    record, point = points[nearest]
+    half = None
+    if point.loss.interval is not None:
+        low, high = (score(record, end) for end in point.loss.interval)
+        half = (high - low) / 2
+    return Cell(middle, half, min(values), max(values), len(values))
+
+
+def _full_loss(record: Record) -> float:
+    full = record.point("full")
+    return math.inf if full is None else full.loss.mean
 
 
 def _full(row: Row) -> float:

@@ -5,6 +5,7 @@ read. Files are versioned by `SCHEMA`; every later version reads the older ones.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -45,13 +46,15 @@ class Point:
     Attributes:
         k: the context length.
         n: targets scored.
-        loss: the mean loss.
+        loss: the mean loss over all targets of the split; where only a sample was scored, the
+            full-context mean over all plus the mean difference on the sample.
         excess: loss at k minus loss at full, paired on the same targets; None without full.
         optimum: the smallest loss any predictor can reach at k; None where unknown.
         accuracy: share of correct targets and its interval; None for losses without that.
         state_floats: floats the model keeps after k inputs; None where unknown or at full.
-        group_sums: total loss of each group of dependent targets, in the order of the record's
-            `group_counts`: what paired comparisons between models are derived from.
+        group_sums: total loss of the scored targets in each group of dependent ones, in the order
+            of the record's `group_counts`: what paired comparisons are derived from.
+        excess_sums: likewise the total excess over full; None where that is.
     """
 
     k: Context
@@ -62,6 +65,7 @@ class Point:
     accuracy: tuple[float, float, float] | None
     state_floats: int | None
     group_sums: tuple[float, ...]
+    excess_sums: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,9 @@ class Record:
         model: name, options, source hash, weights hash, parameters, receptive field.
         training: k_train, seed, budget, recipe, data hash, what training did, seconds.
         measurement: method, window rule, targets in all and scored, sampling seed, seconds, steps.
-        group_counts: targets in each group of dependent targets.
+        group_counts: targets in each group of dependent targets, those scored at finite k
+            ("windows") and those scored with the full context ("full").
+        gain: chance minus the full-context loss, paired target by target; None without full.
         curve: points, k ascending, full last.
         extras: further scores by name.
         validity: results of the validity gate; None where it was not run.
@@ -117,7 +123,8 @@ class Record:
     model: Mapping[str, Any]
     training: Mapping[str, Any]
     measurement: Mapping[str, Any]
-    group_counts: tuple[int, ...]
+    group_counts: Mapping[str, tuple[int, ...]]
+    gain: MeanOf | None
     curve: tuple[Point, ...]
     extras: Mapping[str, float]
     validity: Mapping[str, Any] | None
@@ -155,24 +162,55 @@ def from_json(text: str) -> Record:
     try:
         data["task"] = TaskFacts(**data["task"])
         data["curve"] = tuple(_point(point) for point in data["curve"])
-        data["group_counts"] = tuple(data["group_counts"])
+        data["gain"] = _mean_of(data["gain"])
+        counts = data["group_counts"].items()
+        data["group_counts"] = {name: tuple(groups) for name, groups in counts}
         record = Record(**data)
-        _ = record.model["name"], record.training["k_train"], record.training["seed"]
-        _ = record.model["label"], record.training["budget"], record.model["parameters"]
+        _check(record)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"a field is missing or wrong: {error}") from None
     return record
+
+
+def _check(record: Record) -> None:
+    """Hold a record to what its readers rely on."""
+    for value, kind in (
+        (record.created, str),
+        (record.task.id, str),
+        (record.task.version, int),
+        (record.task.data_hash, str),
+        (record.task.score, str),
+        (record.task.chance, (int, float)),
+        (record.model["label"], str),
+        (record.model["parameters"], int),
+        (record.training["k_train"], (int, str)),
+        (record.training["budget"], str),
+        (record.training["seed"], int),
+        (record.measurement["targets"], int),
+    ):
+        if not isinstance(value, kind):
+            raise ValueError(f"{value!r} is not of the right kind")
+    order = [math.inf if point.k == "full" else point.k for point in record.curve]
+    if not order or order != sorted(set(order)):
+        raise ValueError("the curve's k are not ascending")
 
 
 def _point(data: dict[str, Any]) -> Point:
     k = data["k"]
     if k != "full" and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
         raise ValueError(f"k is {k!r}")
-    for name in ("loss", "excess"):
-        if data[name] is not None:
-            mean = data[name]
-            interval = None if mean["interval"] is None else tuple(map(float, mean["interval"]))
-            data[name] = MeanOf(float(mean["mean"]), mean["standard_error"], interval)  # type: ignore[arg-type]
-    data["accuracy"] = None if data["accuracy"] is None else tuple(data["accuracy"])
-    data["group_sums"] = tuple(data["group_sums"])
+    loss = _mean_of(data["loss"])
+    if loss is None:
+        raise ValueError("a point has no loss")
+    data["loss"], data["excess"] = loss, _mean_of(data["excess"])
+    for name in ("accuracy", "group_sums", "excess_sums"):
+        data[name] = None if data[name] is None else tuple(map(float, data[name]))
     return Point(**data)
+
+
+def _mean_of(data: dict[str, Any] | None) -> MeanOf | None:
+    if data is None:
+        return None
+    low_high = data["interval"]
+    interval = None if low_high is None else (float(low_high[0]), float(low_high[1]))
+    return MeanOf(float(data["mean"]), data["standard_error"], interval)

@@ -37,9 +37,10 @@ def write_record(record: Record, directory: Path, stem: str) -> Path:
             path = directory / (f"{stem}.json" if number == 1 else f"{stem}.{number}.json")
             try:
                 os.link(name, path)  # unlike a rename, this fails where the name is taken
-                return path
             except FileExistsError:
                 number += 1
+            else:
+                return path
     finally:
         os.unlink(name)
 

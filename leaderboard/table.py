@@ -7,7 +7,7 @@ from typing import Literal
 import pandas as pd
 from tabulate import tabulate
 
-from seqmem.leaderboard.aggregate import Board, Cell, ContextNeed, Row
+from seqmem.leaderboard.aggregate import Board, Cell, ContextNeed, Row, score
 
 __all__ = ["FORMATS", "Format", "flat", "render"]
 
@@ -22,7 +22,8 @@ def render(boards: Sequence[Board], form: Format) -> str:
     if form == "json":
         return flat(boards).to_json(orient="records", indent=1, double_precision=15) + "\n"
     style = "simple" if form == "table" else "pipe"
-    return "\n".join(_section(board, style) for board in boards)
+    ids = [board.task_id for board in boards]
+    return "\n".join(_section(board, style, ids.count(board.task_id) > 1) for board in boards)
 
 
 def flat(boards: Sequence[Board]) -> pd.DataFrame:
@@ -41,7 +42,7 @@ def flat(boards: Sequence[Board]) -> pd.DataFrame:
             "loss_low": point.loss.interval[0] if point.loss.interval else None,
             "loss_high": point.loss.interval[1] if point.loss.interval else None,
             "loss_unit": record.task.unit,
-            "perplexity": math.exp(point.loss.mean) if record.task.score != "loss" else None,
+            "perplexity": score(record, point.loss.mean) if record.task.score != "loss" else None,
             "excess_over_full": point.excess.mean if point.excess else None,
             "accuracy": point.accuracy[0] if point.accuracy else None,
             "optimum": point.optimum,
@@ -57,10 +58,12 @@ def flat(boards: Sequence[Board]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _section(board: Board, style: str) -> str:
+def _section(board: Board, style: str, ambiguous: bool) -> str:
     facts = board.records[0].task
     unit = "perplexity" if facts.score == "perplexity" else f"{facts.loss}, {facts.unit}"
     title = f"{board.task_id}: {unit}"
+    if ambiguous:  # scores of other versions or other data are not comparable
+        title += f" (version {facts.version}, data {facts.data_hash[:8]})"
     heading = f"### {title}\n" if style == "pipe" else f"{title}\n"
     columns = ["model", "k_train", "budget", "seeds", "targets", "parameters"]
     names = [f"k={k}" if k != "full" else "full" for k in board.contexts]
@@ -96,12 +99,12 @@ def _cells(board: Board, row: Row) -> list[str]:
 
 
 def _cell(cell: Cell) -> str:
-    if cell.low is None or cell.high is None:
-        return _number(cell.value)
+    text = _number(cell.value)
+    if cell.half is not None:
+        text += f" ±{_half_width(cell.half, cell.value)}"
     if cell.seeds > 1:
-        return f"{_number(cell.value)} [{_number(cell.low)}, {_number(cell.high)}]"
-    half = (cell.high - cell.low) / 2
-    return f"{_number(cell.value)} ±{_half_width(half, cell.value)}"
+        text += f" [{_number(cell.smallest)}, {_number(cell.largest)}]"
+    return text
 
 
 def _number(value: float) -> str:

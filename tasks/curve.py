@@ -31,7 +31,8 @@ __all__ = [
 
 Context = int | Literal["full"]
 
-# Bounds on what one forward pass holds: model steps, and numbers that the readout gives.
+# Bounds on what one forward pass holds: model steps (but at least some windows, so that products
+# of matrices stay efficient), windows, and numbers that the readout gives.
 STEPS = 1 << 14
 ROWS = (64, 4096)
 READOUT = 1 << 22
@@ -59,23 +60,42 @@ class Curve:
     """The scores of one model on one set of targets, at each context length.
 
     Attributes:
-        scores: by context length, in ascending order, "full" last.
-        blocks: (n,) the block of each target, ascending.
+        scores: by finite context length, ascending, of the chosen targets.
+        full: with the full context, of all N targets; None where it was not measured.
+        chosen: (n,) the indices of the chosen targets, ascending; all N unless sampled.
+        blocks: (N,) the block of each target, ascending.
         steps: model steps spent.
     """
 
-    scores: dict[Context, Scores]
+    scores: dict[int, Scores]
+    full: Scores | None
+    chosen: npt.NDArray[np.int64]
     blocks: npt.NDArray[np.int64]
     steps: int
 
+    def at(self, k: Context) -> Scores:
+        """Give the scores at one context length.
 
-def sample_targets(split: Split, size: int | None, seed: int = 0) -> Split:
-    """Keep a uniform random sample of targets, the same for every model and k; None keeps all."""
+        Raises:
+            KeyError: it was not measured.
+        """
+        if k != "full":
+            return self.scores[k]
+        if self.full is None:
+            raise KeyError(k)
+        return self.full
+
+
+def sample_targets(split: Split, size: int | None, seed: int = 0) -> Tensor:
+    """Choose targets at random, the same for every model and k; None chooses all.
+
+    Returns:
+        (n,) indices, ascending.
+    """
     if size is None or size >= len(split):
-        return split
+        return torch.arange(len(split))
     rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.choice(len(split), size, replace=False))
-    return split.subset(torch.from_numpy(chosen))
+    return torch.from_numpy(np.sort(rng.choice(len(split), size, replace=False)))
 
 
 @torch.inference_mode()
@@ -85,16 +105,21 @@ def measure(
     split: Split,
     contexts: Sequence[Context],
     *,
+    chosen: Tensor | None = None,
     device: str = "cpu",
     progress: Callable[[int], object] = lambda steps: None,
 ) -> Curve:
-    """Score every target of a split at every context length, exactly.
+    """Score targets of a split at every context length, exactly.
+
+    With the full context one pass scores every target. Windows cost k steps a target, and where
+    targets are `chosen`, only these are scored from windows.
 
     Args:
         model: what is measured; put into evaluation mode.
         task: says what the outputs are and how they are scored.
         split: the fixed set of targets.
         contexts: positive integers and "full", in any order.
+        chosen: (n,) ascending indices of the targets to score from windows; None for all.
         device: where the model runs.
         progress: called with the model steps just spent.
 
@@ -110,10 +135,13 @@ def measure(
         progress(steps)
 
     finite = sorted({k for k in contexts if k != "full"})
-    scores: dict[Context, Scores] = dict(_window_scores(model, task, split, finite, device, count))
+    windowed = split if chosen is None else split.subset(chosen)
+    scores = dict(_window_scores(model, task, windowed, finite, device, count))
+    full = None
     if "full" in contexts:
-        scores["full"] = full_scores(model, task, split, device=device, progress=count)
-    return Curve(scores, split.blocks.numpy(), spent)
+        full = full_scores(model, task, split, device=device, progress=count)
+    indices = np.arange(len(split)) if chosen is None else chosen.numpy()
+    return Curve(scores, full, indices, split.blocks.numpy(), spent)
 
 
 def _window_scores(
@@ -139,6 +167,8 @@ def _window_scores(
         rows = available >= length if asked else available == length
         batch = min(max(STEPS // length, ROWS[0]), ROWS[1])
         for chosen in rows.nonzero().squeeze(1).split(batch):
+            if len(chosen) == 0:  # no target has so many inputs
+                continue
             inputs = window_inputs(split, chosen, length).to(device)
             features, _ = model.hidden(inputs)
             _check_features(features, inputs)
@@ -148,10 +178,10 @@ def _window_scores(
             yield length, sink.scores()
 
 
-def expected_steps(split: Split, contexts: Sequence[Context]) -> int:
-    """Count the model steps that `measure` will spend, for a progress bar."""
+def expected_steps(split: Split, contexts: Sequence[Context], chosen: Tensor | None = None) -> int:
+    """Count the model steps that `measure` will spend, for a progress bar; filling left out."""
     finite = [k for k in contexts if k != "full"]
-    available = split.available
+    available = split.available if chosen is None else split.available[chosen]
     steps = len(split.inputs) if "full" in contexts else 0
     steps += sum(k * int((available >= k).sum()) for k in finite)
     short = available[available < max(finite, default=0)]

@@ -42,6 +42,9 @@ class SequenceModel(nn.Module):
         outputs: Tensor = self.readout(self.hidden(inputs)[0])
         return outputs
 
+    def start_from(self, outputs: Tensor) -> None:
+        """Begin training from constant outputs (outputs,); models that cannot do nothing."""
+
     def state_size(self, context: int) -> int | None:
         """Count the floats kept between steps once `context` inputs are read; None: not known."""
         return None

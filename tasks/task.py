@@ -91,6 +91,13 @@ class Split:
             self.blocks[chosen],
         )
 
+    def prefix(self, targets: int) -> "Split":
+        """Keep the first targets, and no inputs behind the last of them."""
+        kept = self.subset(torch.arange(min(targets, len(self))))
+        end = int(kept.positions[-1]) + 1
+        starts = torch.cat([self.starts[self.starts < end], torch.tensor([end])])
+        return Split(self.inputs[:end], starts, kept.positions, kept.targets, kept.blocks)
+
     def fingerprint(self) -> str:
         """Hash inputs, sequence bounds, positions and targets: sha256, as hex."""
         digest = hashlib.sha256()
@@ -162,6 +169,10 @@ class Task(ABC):
 
     def optimum(self, k: int | Literal["full"]) -> float | None:
         """Give the smallest loss any predictor can reach with context k; None where unknown."""
+        return None
+
+    def initial_outputs(self) -> Tensor | None:
+        """Give the outputs, (outputs,), that training had best start from; None for zeros."""
         return None
 
     def whole(self, name: Literal["valid", "test"]) -> Split | None:

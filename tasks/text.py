@@ -177,6 +177,10 @@ class Text(Task):
         """Log frequencies of the training part."""
         return log_frequencies(_part(self._arrays["ids"], "train"), self.outputs)
 
+    def initial_outputs(self) -> Tensor:
+        """Log word frequencies: learning them word by word would take most of a short training."""
+        return self.constant()
+
     @cache  # noqa: B019 - a task lives as long as the run
     def chance(self) -> float:
         """The unigram model's loss on the test part, in nats."""

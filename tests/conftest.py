@@ -17,9 +17,7 @@ def global_random_state_is_left_alone() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the user's cache out of the tests, and the tests out of the user's cache."""
-    if "SEQMEM_CACHE" not in os.environ:
-        folder = tmp_path_factory.getbasetemp() / "cache"
-        monkeypatch.setenv("SEQMEM_CACHE", str(folder))
+    monkeypatch.setenv("SEQMEM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture

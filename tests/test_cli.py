@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from seqmem import cell, submit
 from seqmem.baselines import BASELINES, recipes
@@ -65,7 +66,8 @@ def seqmem_(
 def without_times(path: Path) -> dict[str, object]:
     record = json.loads(path.read_text())
     record["created"] = record["environment"]["peak_memory_mib"] = None
-    record["training"]["seconds"] = record["measurement"]["seconds"] = None
+    record["measurement"]["seconds"] = record["training"]["result"]["seconds"] = None
+    record["training"]["environment"]["peak_memory_mib"] = None
     return dict(record)
 
 
@@ -94,7 +96,9 @@ def test_eval_writes_records_and_prints_the_board(seqmem_: Command, tmp_path: Pa
     assert record.measurement["targets"] == 40_000
     assert record.curve[-1].excess is not None
     assert record.curve[-1].excess.mean == 0
-    assert sum(record.group_counts) == 40_000
+    assert all(sum(counts) == 40_000 for counts in record.group_counts.values())
+    assert record.training["environment"]["threads"] > 0
+    assert record.training["result"]["seconds"] > 0
     for point in record.curve:
         assert sum(point.group_sums) / 40_000 == pytest.approx(point.loss.mean, rel=1e-6)
 
@@ -245,8 +249,14 @@ def test_help_imports_nothing_heavy() -> None:
         ("eval lstm --task copy-memory/T=5 --seed x", "not a valid integer"),
         ("eval lstm --task copy-memory/T=5 --format xml", "'xml' is not one of"),
         ("eval lstm --task copy-memory/T=5 --data-dir nowhere", "no such directory"),
-        ("eval lstm --task wikitext-2 --data-dir .", "train.txt or wiki.train.tokens (or .xz, .gz) is not in"),
+        (
+            "eval lstm --task wikitext-2 --data-dir .",
+            "train.txt or wiki.train.tokens (or .xz, .gz) is not in",
+        ),
         ("eval lstm --task copy-memory/T=5 --results file", "cannot be written"),
+        ("eval lstm:tied=true --task adding-problem/T=5", "tied=true needs ids"),
+        ("eval tcn:levels=40 --task copy-memory/T=5", "out of range: from 0 to 20"),
+        ("leaderboard -o nowhere/x", "cannot be written"),
         ("leaderboard --records nowhere", "no such file or folder"),
         ("leaderboard --task nope", "unknown task among the records 'nope'"),
     ],
@@ -261,6 +271,47 @@ def test_a_wrong_line_costs_one_line(
     assert says in ran.err
     assert ran.err.count("\n") == 1
     assert not record_files(tmp_path)
+
+
+def test_a_wider_field_than_k_train_is_refused(seqmem_: Command) -> None:
+    ran = seqmem_("eval", "tcn:levels=4", *QUICK, "--k-train", "8")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "sees 61 inputs" in ran.err
+
+
+def test_damaged_weights_are_trained_again(seqmem_: Command, tmp_path: Path) -> None:
+    seqmem_("eval", "lstm", *QUICK)
+    (weights,) = (tmp_path / "results" / "checkpoints").rglob("weights.safetensors")
+    weights.write_bytes(weights.read_bytes()[:100])
+    ran = seqmem_("eval", "lstm", *QUICK, "--k", "3,full")
+    assert ran.status == 0
+    assert "trained" in ran.err
+
+
+def test_too_little_memory_costs_one_cell(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_much(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+
+    monkeypatch.setattr(cell, "train", too_much)
+    ran = seqmem_("eval", "lstm", "marginal", *QUICK)
+    assert ran.status == 1
+    assert "out of memory" in ran.err
+    assert "marginal" in ran.out
+
+
+def test_a_full_disk_while_training_is_one_line(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("seqmem.baselines.checkpoint.save_model", full)
+    ran = seqmem_("eval", "lstm", *QUICK)
+    assert ran.status == 1
+    assert "No space left on device" in ran.err.splitlines()[-1]
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_no_gpu_is_one_line(seqmem_: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,6 +413,4 @@ def test_a_kill_in_the_middle_of_training_loses_little(tmp_path: Path) -> None:
         subprocess.run(command(results), check=True, capture_output=True)
     (first,), (second,) = record_files(broken), record_files(whole)
     assert without_times(first) == without_times(second)
-    assert not list(broken.rglob("*.tmp")) or all(
-        "checkpoint" in str(path) for path in broken.rglob("*.tmp")
-    )
+    assert not list((broken / "records").rglob("*.tmp"))

@@ -3,7 +3,6 @@
 import importlib.util
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -41,18 +40,14 @@ def followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, name, module)
         found.loader.exec_module(module)
     entries: dict[str, Any] = {}
-    for table in ("FAMILIES", "BASELINES"):
-        names = {"Family": Family, "Baseline": Baseline}
+    for table in ("FAMILIES", "BASELINES", "RECIPES"):
+        names = {"Family": Family, "Baseline": Baseline, "Recipe": recipes.Recipe}
         entries[table] = eval("{" + block(f"entry: {table}") + "}", names)
     families = MappingProxyType({**seqmem.tasks.FAMILIES, **entries["FAMILIES"]})
     baselines = MappingProxyType({**seqmem.baselines.BASELINES, **entries["BASELINES"]})
     monkeypatch.setattr(seqmem.tasks, "FAMILIES", families)
     monkeypatch.setattr(spec, "BASELINES", baselines)
-    recipe = replace(
-        recipes.recipe_for("hidden-markov", "smoke"), k_train="full", options={"hidden": 32}
-    )
-    extended = {**recipes._RECIPES, ("delay-line", "smoke"): recipe}
-    monkeypatch.setattr(recipes, "_RECIPES", extended)
+    monkeypatch.setattr(recipes, "_RECIPES", {**recipes._RECIPES, **entries["RECIPES"]})
 
 
 @pytest.mark.usefixtures("followed")

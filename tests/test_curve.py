@@ -80,10 +80,10 @@ def test_curve_is_brute_force(kind: str, task: Task, data: st.DataObject) -> Non
     split = data.draw(splits(isinstance(task.inputs, Features)))
     model = make(kind, task)
     curve = measure(model, task, split, CONTEXTS)
-    assert list(curve.scores) == CONTEXTS
+    assert list(curve.scores) == CONTEXTS[:-1]
     for k in CONTEXTS:
         expected = brute_force(model, task, split, k)
-        assert curve.scores[k].losses == pytest.approx(expected, abs=1e-5), f"k={k}"
+        assert curve.at(k).losses == pytest.approx(expected, abs=1e-5), f"k={k}"
 
 
 @pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn", "wrapped"])
@@ -100,7 +100,7 @@ def test_small_batches_and_chunks_change_nothing(
     monkeypatch.setattr(curve_module, "READOUT", 70)
     pieces = measure(model, task, split, CONTEXTS)
     for k in CONTEXTS:
-        assert pieces.scores[k].losses == pytest.approx(whole.scores[k].losses, abs=1e-5)
+        assert pieces.at(k).losses == pytest.approx(whole.at(k).losses, abs=1e-5)
 
 
 def test_full_is_the_usual_stateful_perplexity() -> None:
@@ -116,7 +116,7 @@ def test_full_is_the_usual_stateful_perplexity() -> None:
         torch.arange(length) // 100,
     )
     model = make("lstm", task)
-    measured = measure(model, task, split, ["full"]).scores["full"].losses
+    measured = measure(model, task, split, ["full"]).at("full").losses
 
     total, state = 0.0, None
     with torch.inference_mode():
@@ -224,7 +224,7 @@ def test_accuracy_counts_the_largest_output() -> None:
     task = CopyMemory(3, 3)
     split = task.split("valid")
     model = FullOutputs(Wrong("not at all"))
-    scores = measure(model, task, split, [2]).scores[2]
+    scores = measure(model, task, split, [2]).at(2)
     assert scores.correct is not None
     assert not scores.correct.any()  # all alike: the first, the blank, is never recalled
     assert scores.losses == pytest.approx(np.full(len(split), math.log(10)))
@@ -233,12 +233,41 @@ def test_accuracy_counts_the_largest_output() -> None:
 def test_samples_are_the_same_for_every_model() -> None:
     split = CopyMemory(3, 3).split("test")
     first, second = (sample_targets(split, 100, seed=0) for _ in range(2))
-    assert torch.equal(first.positions, second.positions)
+    assert torch.equal(first, second)
     assert len(first) == 100
-    assert (first.positions.diff() > 0).all()
-    where = torch.searchsorted(split.positions, first.positions)
-    assert torch.equal(split.targets[where], first.targets)
-    assert torch.equal(split.blocks[where], first.blocks)
-    assert not torch.equal(sample_targets(split, 100, seed=1).positions, first.positions)
-    assert sample_targets(split, None) is split
-    assert sample_targets(split, 10**9) is split
+    assert (first.diff() > 0).all()
+    assert not torch.equal(sample_targets(split, 100, seed=1), first)
+    for size in (None, 10**9):
+        assert torch.equal(sample_targets(split, size), torch.arange(len(split)))
+
+
+def test_a_sample_is_scored_from_windows_and_all_with_the_full_context() -> None:
+    task = HiddenMarkov(2)
+    split = task.split("valid").prefix(900)
+    model = make("lstm", task)
+    everything = measure(model, task, split, CONTEXTS)
+    chosen = sample_targets(split, 70)
+    sampled = measure(model, task, split, CONTEXTS, chosen=chosen)
+    assert sampled.at("full").losses == pytest.approx(everything.at("full").losses)
+    for k in sampled.scores:
+        assert sampled.at(k).losses == pytest.approx(everything.at(k).losses[chosen], abs=1e-5)
+
+
+def test_a_k_beyond_every_sequence_costs_nothing_and_is_full() -> None:
+    task = AddingProblem(5)
+    split = task.split("valid")
+    model = make("rnn", task)
+    curve = measure(model, task, split, [10**9, "full"])
+    assert curve.at(10**9).losses == pytest.approx(curve.at("full").losses, abs=1e-5)
+
+
+def test_a_prefix_keeps_the_first_targets_and_what_they_need() -> None:
+    split = CopyMemory(2, 6).split("test")
+    model = make("lstm", CopyMemory(2, 6))
+    whole = measure(model, CopyMemory(2, 6), split, ["full"]).at("full").losses
+    for size in (1, 10, 23, 10**9):
+        part = split.prefix(size)
+        assert len(part) == min(size, len(split))
+        assert part.starts[-1] == len(part.inputs)
+        losses = measure(model, CopyMemory(2, 6), part, ["full"]).at("full").losses
+        assert losses == pytest.approx(whole[:size], abs=1e-6)

@@ -35,6 +35,8 @@ finite = st.floats(-1e6, 1e6)
 @given(st.dictionaries(st.one_of(st.integers(1, 999), st.just("full")), finite, min_size=1))
 def test_records_survive_json(losses: dict[Context, float]) -> None:
     record = make_record(losses)
+    ascending = sorted(record.curve, key=lambda p: 1000 if p.k == "full" else p.k)
+    record = replace(record, curve=tuple(ascending))
     assert from_json(to_json(record)) == record
 
 
@@ -51,6 +53,12 @@ def test_records_survive_json(losses: dict[Context, float]) -> None:
         (lambda d: d["curve"][0].update(k="all"), "missing or wrong"),
         (lambda d: d["curve"][0]["loss"].update(mean="low"), "missing or wrong"),
         (lambda d: d.update(curve=3), "missing or wrong"),
+        (lambda d: d.update(curve=[]), "not ascending"),
+        (lambda d: d.update(curve=d["curve"][::-1]), "not ascending"),
+        (lambda d: d.update(measurement={}), "missing or wrong"),
+        (lambda d: d["task"].update(chance=None), "not of the right kind"),
+        (lambda d: d["task"].update(id=5), "not of the right kind"),
+        (lambda d: d["curve"][0].update(loss=None), "a point has no loss"),
     ],
 )
 def test_what_is_no_record_is_refused(change: object, says: str) -> None:
@@ -145,6 +153,15 @@ def test_context_need_of_a_model_no_better_than_chance() -> None:
     assert context_need(make_record({1: 0.98, "full": 0.98}, half=0.01)).state == "reached"
 
 
+def test_a_small_gain_known_well_is_better_than_chance() -> None:
+    """The gain over chance is paired: the spread of the losses themselves does not matter."""
+    record = make_record({1: 0.981, "full": 0.98}, half=0.3)
+    assert record.gain is not None
+    sure = replace(record, gain=replace(record.gain, interval=(0.01, 0.03)))
+    assert context_need(record).state == "chance"
+    assert context_need(sure).state == "reached"
+
+
 def test_context_need_without_full_is_not_known() -> None:
     assert context_need(make_record({1: 0.9, 2: 0.5})).state == "unknown"
 
@@ -166,7 +183,8 @@ def test_seeds_make_one_row_with_their_median() -> None:
     (row,) = boards(records)[0].rows
     assert [r.training["seed"] for r in row.records] == [0, 1, 2]
     cell = row.cells["full"]
-    assert (cell.value, cell.low, cell.high, cell.seeds) == (0.2, 0.1, 0.3, 3)
+    assert (cell.value, cell.smallest, cell.largest, cell.seeds) == (0.2, 0.1, 0.3, 3)
+    assert cell.half == pytest.approx(0.01)
 
 
 def test_the_latest_record_of_a_seed_counts() -> None:
@@ -175,6 +193,17 @@ def test_the_latest_record_of_a_seed_counts() -> None:
     for order in ([old, new], [new, old]):
         (row,) = boards(order)[0].rows
         assert row.cells["full"].value == 0.4
+
+
+def test_other_contexts_of_the_same_weights_are_joined() -> None:
+    old = make_record({1: 0.9, "full": 0.5}, created="2026-01-01")
+    new = make_record({2: 0.7}, created="2026-01-02")
+    (row,) = boards([old, new])[0].rows
+    assert {k: cell.value for k, cell in row.cells.items()} == {1: 0.9, 2: 0.7, "full": 0.5}
+    assert row.need.state == "beyond"
+    retrained = replace(new, model={**new.model, "weights_sha256": "other"})
+    (row,) = boards([old, retrained])[0].rows
+    assert set(row.cells) == {2}
 
 
 def test_what_is_not_comparable_is_not_mixed() -> None:
@@ -190,8 +219,9 @@ def test_what_is_not_comparable_is_not_mixed() -> None:
         make_record({"full": 0.5}, budget="full"),
         make_record({"full": 0.5}, label="lstm:hidden=3"),
         replace(base, measurement={"targets": 50}),
+        replace(base, training={**base.training, "recipe": {"steps": 3}}),
     ]
-    assert len(boards([base, *rows])[0].rows) == 5
+    assert len(boards([base, *rows])[0].rows) == 6
 
 
 def test_rows_are_ranked_and_missing_is_missing() -> None:
@@ -232,7 +262,7 @@ def test_a_tiny_interval_is_not_shown_as_zero() -> None:
 
 def test_several_seeds_show_their_range() -> None:
     records = [make_record({"full": loss}, seed=i) for i, loss in enumerate((0.3, 0.1, 0.2))]
-    assert "0.2000 [0.1000, 0.3000]" in render(boards(records), "table")
+    assert "0.2000 ±0.0100 [0.1000, 0.3000]" in render(boards(records), "table")
 
 
 def test_names_are_escaped_in_markdown() -> None:

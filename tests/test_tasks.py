@@ -48,7 +48,7 @@ def assert_scores(model: nn.Module, task: Task, expected: dict[Context, float]) 
     sequence_model = model if isinstance(model, Marginal) else FullOutputs(model)
     curve = measure(sequence_model, task, split, list(expected))
     for k, value in expected.items():
-        mean, error = mean_and_error(curve.scores[k].losses, split)
+        mean, error = mean_and_error(curve.at(k).losses, split)
         assert mean == pytest.approx(value, abs=4 * error + 1e-6), f"k={k}"
 
 
@@ -104,10 +104,16 @@ def test_optimum_falls_from_chance(task_id: str) -> None:
 @pytest.mark.parametrize("task_id", SYNTHETIC)
 def test_streams_are_apart(task_id: str) -> None:
     task = load_task(task_id)
-    splits = [task.train(0, 0), task.train(0, 1), task.train(1, 0)]
-    splits += [task.split("valid"), task.split("test")]
-    assert len({split.fingerprint() for split in splits}) == len(splits)
-    assert task.train(0, 1).fingerprint() == splits[1].fingerprint()
+    parts = [task.train(0, 0), task.train(0, 1), task.train(1, 0)]
+    parts += [task.split("valid"), task.split("test")]
+    seen: set[bytes] = set()
+    for part in parts:
+        bounds = zip(part.starts[:-1].tolist(), part.starts[1:].tolist(), strict=True)
+        sequences = {part.inputs[a:b].numpy().tobytes() for a, b in bounds}
+        # Of the 8^10 symbol sequences of copy memory, two streams may draw one alike by chance.
+        assert len(sequences & seen) <= (3 if task.family == "copy-memory" else 0)
+        seen |= sequences
+    assert task.train(0, 1).fingerprint() == parts[1].fingerprint()
 
 
 def test_fingerprint_sees_every_part() -> None:
@@ -241,7 +247,7 @@ def test_markov_oracle_reaches_the_optimum() -> None:
     contexts: list[Context] = [1, 3, 8, "full"]
     curve = measure(FullOutputs(MarkovOracle(task)), task, task.split("test"), contexts)
     for k in contexts:
-        assert curve.scores[k].losses.mean() == pytest.approx(task.optimum(k), abs=1e-5)
+        assert curve.at(k).losses.mean() == pytest.approx(task.optimum(k), abs=1e-5)
 
 
 def test_markov_sequences_are_as_specified() -> None:
@@ -273,9 +279,9 @@ def test_looking_ahead_gains_nothing_from_a_window() -> None:
     task = HiddenMarkov(4)
     split = task.split("valid")
     curve = measure(FullOutputs(Peeking(32)), task, split, [1, 4, "full"])
-    assert curve.scores[4].losses.mean() > task.chance()
+    assert curve.at(4).losses.mean() > task.chance()
     # A pass over the whole sequence cannot hide the targets: what the validity gate is for.
-    assert curve.scores["full"].losses.mean() < task.chance()
+    assert curve.at("full").losses.mean() < task.chance()
 
 
 # Ids, suites, generators.
