@@ -43,22 +43,25 @@ def _task_row(task_id: str) -> Row:
     problem = data_problem(task_id)
     known = not problem and not family.user_data
     task = load_task(task_id)
-    optimum = chance = None
+    optimum = chance = digest = None
     if known:
         try:
             chance, optimum = task.chance(), task.optimum("full")
+            digest = task.data_hash
         except InputError as error:
             problem = str(error)
     return {
         "task": task_id,
         "asks": family.summary,
         "loss": task.loss.name,
-        "unit": task.loss.score if task.loss.score == "perplexity" else task.loss.unit,
+        "unit": task.loss.unit + ("; shown as perplexity" if task.loss.score != "loss" else ""),
         "chance": None if chance is None else round(chance, 4),
         "optimum": None if optimum is None else round(optimum, 4),
+        "longest useful k": task.longest_context,
         "contexts": ",".join(map(str, (*task.contexts, "full"))),
         "suites": ",".join(name for name, suite in SUITES.items() if task_id in suite.tasks),
         "data": _whose(family, problem),
+        "data sha256": digest and digest[:16],
     }
 
 

@@ -60,7 +60,9 @@ def flat(boards: Sequence[Board]) -> pd.DataFrame:
 
 def _section(board: Board, style: str, ambiguous: bool) -> str:
     facts = board.records[0].task
-    unit = "perplexity" if facts.score == "perplexity" else f"{facts.loss}, {facts.unit}"
+    unit = f"{facts.loss}, {facts.unit}"
+    if facts.score == "perplexity":
+        unit = f"perplexity {facts.unit.removeprefix('nats ')}"
     title = f"{board.task_id}: {unit}"
     if ambiguous:  # scores of other versions or other data are not comparable
         title += f" (version {facts.version}, data {facts.data_hash[:8]})"

@@ -113,7 +113,7 @@ class BillionWord(Task):
         """Take a slice, and its name if it has one; data are read when they are first needed."""
         self.id = f"billion-word/{name or chosen}"
         self.slice = chosen
-        self.loss = CrossEntropy(score="perplexity")
+        self.loss = CrossEntropy(score="perplexity", unit="nats per word")
         # One target in eighty comes later in its sentence. On this benchmark an LSTM with about
         # 13 words of context matches one that reads the sentence (Chelba et al. 2017, arXiv
         # 1703.10724).

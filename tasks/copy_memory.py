@@ -49,7 +49,7 @@ class CopyMemory(Task):
         self.id = f"copy-memory/T={span}"
         self.inputs = Tokens(SYMBOLS + 2)
         self.outputs = SYMBOLS + 2
-        self.loss = CrossEntropy(accuracy=True)
+        self.loss = CrossEntropy(accuracy=True, unit="nats per recalled symbol")
         self.shortest, self.longest = shortest, longest
         self.longest_context = longest + RECALLED + 1
 

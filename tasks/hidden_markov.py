@@ -45,7 +45,7 @@ class HiddenMarkov(Task):
         self.id = f"hidden-markov/dwell={dwell}"
         self.inputs = Tokens(SYMBOLS)
         self.outputs = SYMBOLS
-        self.loss = CrossEntropy()
+        self.loss = CrossEntropy(unit="nats per symbol")
         self.dwell = dwell
         # Older inputs tell nothing new: for dwell = 10, 20 and 100, L*(k) is there within
         # 1e-4 nats of L*(full).

@@ -73,7 +73,10 @@ class Text(Task):
         """Take a file or glob, the unit, the vocabulary rule, and the id's text."""
         self.id = f"text:{given}"
         self.pattern, self.unit, self.min_count = pattern, unit, min_count
-        self.loss = CrossEntropy(score="perplexity" if unit == "word" else "loss")
+        self.loss = CrossEntropy(
+            score="perplexity" if unit == "word" else "loss",
+            unit="nats per word" if unit == "word" else "nats per character",
+        )
         self.longest_context = RUN
 
     @classmethod

@@ -63,7 +63,7 @@ class _WikiText(Task):
         if vocabulary != "train":
             self.id += f"/vocabulary={vocabulary}"
         self.vocabulary = vocabulary
-        self.loss = CrossEntropy(score="perplexity")
+        self.loss = CrossEntropy(score="perplexity", unit="nats per word")
         # Khandelwal et al. 2018 (arXiv 1805.04623): an LSTM uses about 250 words.
         self.longest_context = 256
 

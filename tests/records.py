@@ -46,6 +46,7 @@ def make_record(
     chance: float = 1.0,
     optimum: float | None = 0.0,
     score: str = "loss",
+    unit: str = "units",
     half: float | None = 0.01,
     excess_half: float = 0.001,
     version: int = 1,
@@ -63,7 +64,7 @@ def make_record(
         suite={"version": "0", "commit": None, "dirty": None},
         created=created,
         task=TaskFacts(
-            task, version, data_hash, "test", "squared error", "units", score, chance, optimum
+            task, version, data_hash, "test", "squared error", unit, score, chance, optimum
         ),
         model={"name": label.partition(":")[0], "label": label, "parameters": 1234},
         training={"k_train": k_train, "seed": seed, "budget": budget},

@@ -245,10 +245,13 @@ def test_rows_are_ranked_and_missing_is_missing() -> None:
 
 def test_the_table_says_what_was_measured() -> None:
     record = make_record(
-        {1: math.log(100), "full": math.log(50)}, score="perplexity", chance=math.log(900)
+        {1: math.log(100), "full": math.log(50)},
+        score="perplexity",
+        unit="nats per word",
+        chance=math.log(900),
     )
     text = render(boards([record]), "table")
-    assert "toy/T=3: perplexity" in text
+    assert "toy/T=3: perplexity per word" in text
     assert "100.0 ±1.0" in text
     assert "900.0" in text
     assert "optimum" in text
