@@ -51,6 +51,10 @@ class Recurrent(SequenceModel):
         )
         self.dropout = nn.Dropout(dropout)
         self.leave = readout_layer(hidden, outputs, self.enter if tied else None)
+        self.start()
+
+    def start(self) -> None:
+        """Set weights that should not be drawn at random; here none."""
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
         """(B, L, …) -> (B, L, hidden), and the state after the last input."""
@@ -84,19 +88,9 @@ class LSTM(Recurrent):
     layer = nn.LSTM
     states = 2
 
-    def __init__(
-        self,
-        inputs: InputSpec,
-        outputs: int,
-        *,
-        hidden: int = 128,
-        layers: int = 1,
-        dropout: float = 0.0,
-        tied: bool = False,
-    ) -> None:
-        """See Recurrent."""
-        super().__init__(inputs, outputs, hidden=hidden, layers=layers, dropout=dropout, tied=tied)
-        # Jozefowicz et al. 2015: start by remembering. Of the two biases, one is left at zero.
+    def start(self) -> None:
+        """Forget nothing at the start (Jozefowicz et al. 2015): of both biases, one is zero."""
+        hidden = self.layers.hidden_size
         with torch.no_grad():
             for name, parameter in self.layers.named_parameters():
                 if "bias" in name:

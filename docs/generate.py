@@ -6,6 +6,7 @@ python docs/generate.py --check    say whether they are as they would be written
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 from seqmem.leaderboard.aggregate import boards
@@ -17,7 +18,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 
 def tasks() -> str:
-    columns = ("task", "asks", "loss", "contexts", "suites")
+    columns = ("task", "asks", "loss", "unit", "longest useful k", "suites")
     return write_rows(_columns(task_rows(), columns), "markdown")
 
 
@@ -25,16 +26,23 @@ def models() -> str:
     return write_rows(_columns(model_rows(), ("model", "is", "options")), "markdown")
 
 
-def board() -> str:
+def board(budget: str) -> str:
+    """The committed records of one training budget, a table for each task."""
     records, problems = read_records([COMMITTED])
     if problems:
         raise SystemExit("\n".join(problems))
-    return render(boards(records), "markdown").rstrip()
+    chosen = [record for record in records if record.training["budget"] == budget]
+    return render(boards(chosen), "markdown").rstrip()
 
 
 def generated(text: str) -> str:
     """Fill every generated part of a text."""
-    blocks = {"tasks": tasks, "models": models, "board": board}
+    blocks = {
+        "tasks": tasks,
+        "models": models,
+        "board_smoke": partial(board, "smoke"),
+        "board_small": partial(board, "small"),
+    }
     return re.sub(
         r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)",
         lambda found: f"{found[1]}\n{blocks[found[2]]()}\n\n{found[3]}",

@@ -29,15 +29,14 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from seqmem.errors import InputError
 from seqmem.tasks.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
+from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.lm1b import HELD_OUT_10_TO_13, SHARDS, Shard, ShardCheck, find_shards
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import integer, only
-from seqmem.tasks.streams import hash_with_words, log_frequencies, mean_loss
-from seqmem.tasks.task import InputSpec, Split, Task, Tokens
+from seqmem.tasks.task import Split
 from seqmem.tasks.textfiles import file_digest, read_lines
 from seqmem.tasks.vocabulary import (
     UNKNOWN,
@@ -102,7 +101,7 @@ class _Sentences:
     starts: np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
-class BillionWord(Task):
+class BillionWord(LanguageTask):
     """``billion-word/NAME`` or ``billion-word/train=…,valid=…,test=…[,min-count=…]``."""
 
     version: ClassVar[int] = 1
@@ -143,16 +142,6 @@ class BillionWord(Task):
                     )
                 seen[shard] = name
         return cls(chosen)
-
-    @property
-    def inputs(self) -> InputSpec:  # type: ignore[override]  # known once the data are read
-        """Ids of words."""
-        return Tokens(self.outputs)
-
-    @property
-    def outputs(self) -> int:  # type: ignore[override]
-        """The size of the vocabulary."""
-        return len(self.words)
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -200,24 +189,9 @@ class BillionWord(Task):
         """Give the validation or test sentences."""
         return self._split(name)
 
-    @cache  # noqa: B019 - a task lives as long as the run
-    def constant(self) -> Tensor:
-        """Log word frequencies of the training slice."""
-        return log_frequencies(self._sentences("train").ids, self.outputs)
-
-    def initial_outputs(self) -> Tensor:
-        """Log word frequencies: learning them word by word would take most of a short training."""
-        return self.constant()
-
-    @cache  # noqa: B019 - a task lives as long as the run
-    def chance(self) -> float:
-        """The unigram model's loss on the test split, in nats."""
-        return mean_loss(self.constant(), self.split("test"))
-
-    @cached_property
-    def data_hash(self) -> str:
-        """The test split's ids, and the vocabulary."""
-        return hash_with_words(super().data_hash, self.words)
+    def counted_ids(self) -> Ids:
+        """Give the training slice."""
+        return self._sentences("train").ids
 
 
 def _encode(files: Mapping[str, Mapping[Shard, Path]], min_count: int) -> Arrays:

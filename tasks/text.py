@@ -31,14 +31,14 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from torch import Tensor
 
 from seqmem.errors import InputError
 from seqmem.tasks.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
+from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import integer
-from seqmem.tasks.streams import hash_with_words, log_frequencies, mean_loss, stream_split
-from seqmem.tasks.task import InputSpec, Split, Task, Tokens
+from seqmem.tasks.streams import stream_split
+from seqmem.tasks.task import Split
 from seqmem.tasks.textfiles import expand, file_digest, read_lines
 from seqmem.tasks.vocabulary import (
     UNKNOWN,
@@ -59,7 +59,7 @@ RUN, RUNS = 256, (8, 100)
 EXAMPLE = "text:FILE?unit=char&min-count=2"
 
 
-class Text(Task):
+class Text(LanguageTask):
     """``text:FILE[?unit=word|char][&min-count=N]``."""
 
     version: ClassVar[int] = 1
@@ -107,16 +107,6 @@ class Text(Task):
         least = read.get("min-count", str(MIN_COUNT if unit == "word" else 1))
         count = integer("min-count", least, 1, 10**6)
         return cls(pattern, "char" if unit == "char" else "word", count, given)
-
-    @property
-    def inputs(self) -> InputSpec:  # type: ignore[override]  # known once the text is read
-        """Ids of words or characters."""
-        return Tokens(self.outputs)
-
-    @property
-    def outputs(self) -> int:  # type: ignore[override]
-        """The size of the vocabulary."""
-        return len(self.words)
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -175,24 +165,9 @@ class Text(Task):
         runs = min(max(targets // RUN, RUNS[0]), RUNS[1])
         return stream_split(ids, np.arange(targets) * runs // targets)
 
-    @cache  # noqa: B019 - a task lives as long as the run
-    def constant(self) -> Tensor:
-        """Log frequencies of the training part."""
-        return log_frequencies(_part(self._arrays["ids"], "train"), self.outputs)
-
-    def initial_outputs(self) -> Tensor:
-        """Log word frequencies: learning them word by word would take most of a short training."""
-        return self.constant()
-
-    @cache  # noqa: B019 - a task lives as long as the run
-    def chance(self) -> float:
-        """The unigram model's loss on the test part, in nats."""
-        return mean_loss(self.constant(), self.split("test"))
-
-    @cached_property
-    def data_hash(self) -> str:
-        """The test part's ids, and the vocabulary."""
-        return hash_with_words(super().data_hash, self.words)
+    def counted_ids(self) -> Ids:
+        """Give the first 90 %."""
+        return _part(self._arrays["ids"], "train")
 
 
 def _part(ids: Ids, name: str) -> Ids:

@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from torch import Tensor
 
 from seqmem.errors import InputError
 from seqmem.tasks.corpora import (
@@ -40,15 +39,17 @@ from seqmem.tasks.corpora import (
     VocabularyFrom,
     load_corpus,
 )
+from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import only
-from seqmem.tasks.streams import hash_with_words, log_frequencies, mean_loss, stream_split
-from seqmem.tasks.task import InputSpec, Split, Task, Tokens
+from seqmem.tasks.streams import hash_with_words, stream_split
+from seqmem.tasks.task import Split
+from seqmem.tasks.vocabulary import Ids
 
 __all__ = ["WikiText2", "WikiText103"]
 
 
-class _WikiText(Task):
+class _WikiText(LanguageTask):
     """What both share."""
 
     block_name: ClassVar[str] = "article"
@@ -66,11 +67,6 @@ class _WikiText(Task):
         self.loss = CrossEntropy(score="perplexity", unit="nats per word")
         # Khandelwal et al. 2018 (arXiv 1805.04623): an LSTM uses about 250 words.
         self.longest_context = 256
-
-    @property
-    def inputs(self) -> InputSpec:  # type: ignore[override]  # only a file of words knows its size
-        """Ids of words."""
-        return Tokens(self.outputs)
 
     @property
     def outputs(self) -> int:  # type: ignore[override]
@@ -106,20 +102,22 @@ class _WikiText(Task):
         blocks = np.searchsorted(articles, np.arange(1, len(ids)), side="right") - 1
         return stream_split(ids, blocks)
 
-    @cache  # noqa: B019 - a task lives as long as the run
-    def constant(self) -> Tensor:
-        """Log word frequencies."""
-        counted = "train" if self.vocabulary == "train" else "valid"
-        return log_frequencies(self.corpus.ids[counted], self.outputs)
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The vocabulary: id -> word."""
+        return self.corpus.words
 
-    def initial_outputs(self) -> Tensor:
-        """Log word frequencies: learning them word by word would take most of a short training."""
-        return self.constant()
+    def counted_ids(self) -> Ids:
+        """Give the training split, or the validation split where there is none."""
+        return self.corpus.ids["train" if self.vocabulary == "train" else "valid"]
 
-    @cache  # noqa: B019 - a task lives as long as the run
-    def chance(self) -> float:
-        """The unigram model's loss on the test split, in nats."""
-        return mean_loss(self.constant(), self.split("test"))
+    @cached_property
+    def data_hash(self) -> str:
+        """The test split's ids; and the vocabulary, where it is not the published one."""
+        fingerprint = self.split("test").fingerprint()
+        if self.vocabulary == "train":
+            return fingerprint
+        return hash_with_words(fingerprint, self.words)
 
 
 class WikiText2(_WikiText):
@@ -163,11 +161,3 @@ class WikiText103(_WikiText):
         if self.vocabulary == "train":
             return super().training_hash(seed)
         return hashlib.sha256(self.constant().numpy().tobytes()).hexdigest()
-
-    @cached_property
-    def data_hash(self) -> str:
-        """The test split's ids, and the vocabulary."""
-        fingerprint = super().data_hash
-        if self.vocabulary == "train":
-            return fingerprint
-        return hash_with_words(fingerprint, self.corpus.words)
