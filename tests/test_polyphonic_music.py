@@ -510,9 +510,17 @@ class OneFrameAtATime(PolyphonicMusic):
 def test_real_lstm_trained_on_one_frame_is_where_it_was_measured() -> None:
     # 8.50 and 8.52 for a cell of 200 and 256 units; JSB needs little memory.
     task = OneFrameAtATime("jsb")
-    recipe = replace(recipe_for("music", "small"), batch=128, steps=3000, validate_every=250)
+    # A batch holds one frame of each of 64 "sequences"; inputs are not dropped.
+    recipe = replace(
+        recipe_for("music", "small"),
+        batch=64,
+        steps=8000,
+        validate_every=250,
+        patience=8,
+        options={"hidden": 200},
+    )
     with seeded(0):
         model, _ = build_model(parse_model("lstm"), task, "full", recipe.options)
     train(model, task, recipe, k_train="full", seed=0)
     loss = measure(model, task, task.split("test"), [1]).at(1).losses.mean()
-    assert 8.4 < loss < 8.7
+    assert 8.4 < loss < 8.65
