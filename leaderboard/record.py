@@ -138,8 +138,10 @@ class Record:
 
 
 def to_json(record: Record) -> str:
-    """Write a record as JSON, the same text for the same record."""
-    return json.dumps(asdict(record), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    """Write a record as JSON, a line for each field; the same text for the same record."""
+    fields = sorted(asdict(record).items())
+    lines = [f'"{k}": {json.dumps(v, sort_keys=True, allow_nan=False)}' for k, v in fields]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def from_json(text: str) -> Record:
