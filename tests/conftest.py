@@ -20,6 +20,13 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
     monkeypatch.setenv("SEQMEM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def environment_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--data-dir` sets SEQMEM_DATA for its process, which here is that of all tests."""
+    # Set and not only looked at: so it is put back, or taken away again, at the end.
+    monkeypatch.setenv("SEQMEM_DATA", os.environ.get("SEQMEM_DATA", ""))
+
+
 @pytest.fixture
 def data() -> Path:
     """The real data sets; tests that need them are skipped where they are not."""
