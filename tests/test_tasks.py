@@ -34,6 +34,15 @@ SYNTHETIC = [
     "hidden-markov/dwell=10",
 ]
 
+REAL = [
+    "wikitext-2",
+    "billion-word/heldout-10-13",
+    "music/jsb",
+    "music/nottingham",
+    "music/muse",
+    "music/piano",
+]
+
 
 def mean_and_error(losses: np.ndarray, split: Split) -> tuple[float, float]:
     groups = group_blocks(split.blocks.numpy(), 100)
@@ -55,10 +64,7 @@ def assert_scores(model: nn.Module, task: Task, expected: dict[Context, float]) 
 # The contract.
 
 
-@pytest.mark.parametrize("task_id", SYNTHETIC)
-def test_contract(task_id: str) -> None:
-    task = load_task(task_id)
-    assert task.id == task_id
+def assert_fulfils_the_contract(task: Task) -> None:
     assert load_task(task.id).data_hash == task.data_hash
     for split in (task.train(3, 1), task.split("valid"), task.split("test")):
         assert split.starts[0] == 0
@@ -80,6 +86,29 @@ def test_contract(task_id: str) -> None:
     assert task.contexts[0] == 1
     assert list(task.contexts) == sorted(set(task.contexts))
     assert task.contexts[-1] == task.longest_context
+
+
+@pytest.mark.parametrize("task_id", SYNTHETIC)
+def test_contract(task_id: str) -> None:
+    task = load_task(task_id)
+    assert task.id == task_id
+    assert_fulfils_the_contract(task)
+
+
+@pytest.mark.parametrize("task_id", REAL)
+@pytest.mark.usefixtures("data")
+def test_contract_on_real_data(task_id: str) -> None:
+    assert_fulfils_the_contract(load_task(task_id))
+
+
+@pytest.mark.parametrize("task_id", REAL)
+@pytest.mark.usefixtures("data")
+def test_blind_model_scores_chance_on_real_data(task_id: str) -> None:
+    task = load_task(task_id)
+    blind = Marginal(task.inputs, task.outputs)
+    blind.fit(task)
+    losses = measure(blind, task, task.split("test"), ["full"]).at("full").losses
+    assert losses.mean() == pytest.approx(task.chance(), rel=1e-5)
 
 
 @pytest.mark.parametrize("task_id", SYNTHETIC)
