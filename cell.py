@@ -6,33 +6,31 @@ measured.
 """
 
 import hashlib
-import inspect
 import json
-import platform
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-import seqmem
-from seqmem import baselines, tasks
 from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights, weights_sha256
 from seqmem.baselines.recipes import Recipe, recipe_for
-from seqmem.baselines.spec import ModelSpec, build_model, model_class
+from seqmem.baselines.spec import ModelSpec, build_model
 from seqmem.baselines.training import ClosedForm, Trained, seeded, train
 from seqmem.errors import InputError
 from seqmem.leaderboard.record import Record, TaskFacts
 from seqmem.leaderboard.store import find_record, record_directory, write_record
+from seqmem.provenance import (
+    environment_facts,
+    source_sha256,
+    suite_facts,
+    summary_sha256,
+)
 from seqmem.summary import summarise
 from seqmem.tasks.curve import (
     Context,
@@ -152,6 +150,8 @@ def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Re
         "contexts": contexts,
         "sample": sample,
         "test": cell.task.data_hash,
+        "sample_seed": SAMPLE_SEED,
+        "summary": summary_sha256(),
     }
     folder = record_directory(settings.results / "records", cell.task.id)
     stem = f"{cell.model.name}-{_key(trained_by, measured_by)}"
@@ -168,13 +168,13 @@ def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Re
 
 
 def _identity(cell: Cell, recipe: Recipe, k_train: Context, device: str) -> dict[str, Any]:
-    """Everything that shapes a cell's weights, and the code that measures them."""
+    """Everything that shapes a cell's weights, and the code that gives its losses."""
     return {
         "task": cell.task.id,
         "version": cell.task.version,
         "data": _train_hash(cell.task, cell.seed),
         "model": str(cell.model),
-        "source": _source_hash(cell.model.name),
+        "source": source_sha256(cell.model.name),
         "recipe": asdict(recipe),
         "k_train": k_train,
         "seed": cell.seed,
@@ -231,7 +231,7 @@ def _trained_model(
         "options": options,
         "data_hash": identity["data"],
         "result": asdict(fitted) if fitted else None,
-        "environment": _environment(settings.device),
+        "environment": environment_facts(settings.device),
     }
     save_weights(model, weights, fit)
     checkpoint.discard()
@@ -272,7 +272,7 @@ def _measure(
     parameters = {id(p): p.numel() for p in model.parameters()}  # tied weights count once
     optimum = task.optimum("full")
     return Record(
-        suite=_suite(),
+        suite=suite_facts(),
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
         task=TaskFacts(
             id=task.id,
@@ -289,7 +289,7 @@ def _measure(
             "name": cell.model.name,
             "label": str(cell.model),
             "options": fit.pop("options"),
-            "source_sha256": _source_hash(cell.model.name),
+            "source_sha256": source_sha256(cell.model.name),
             "weights_sha256": weights_sha256(model),
             "parameters": sum(parameters.values()),
             "receptive_field": {"declared": model.receptive_field, "measured": None},
@@ -315,7 +315,7 @@ def _measure(
         curve=summary.points,
         extras=extras,
         validity=None,
-        environment=_environment(settings.device),
+        environment=environment_facts(settings.device),
         trust="self-reported",
     )
 
@@ -336,61 +336,3 @@ def _key(*parts: Mapping[str, Any]) -> str:
 @cache
 def _train_hash(task: Task, seed: int) -> str:
     return task.training_hash(seed)
-
-
-@cache
-def _source_hash(name: str) -> str:
-    """Hash the code that training and measuring a baseline follow from: two rooms, and its own."""
-    files = {path for room in (baselines, tasks) for path in Path(room.__path__[0]).glob("*.py")}
-    files.add(Path(inspect.getsourcefile(model_class(name)) or ""))
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-@cache
-def _suite() -> dict[str, Any]:
-    """Version of the suite, and the git commit where it is run from a checkout."""
-    root = Path(__file__).parent
-
-    def git(*arguments: str) -> str | None:
-        command = ["git", "-C", str(root), *arguments]
-        try:
-            return subprocess.run(
-                command, capture_output=True, text=True, check=True
-            ).stdout.strip()
-        except (OSError, subprocess.CalledProcessError):
-            return None
-
-    commit = git("rev-parse", "HEAD") if (root / ".git").exists() else None
-    status = None if commit is None else git("status", "--porcelain")
-    dirty = None if status is None else bool(status)
-    return {"version": seqmem.__version__, "commit": commit, "dirty": dirty}
-
-
-def _environment(device: str) -> dict[str, Any]:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("torch", "numpy", "datasets")},
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "device": device if device == "cpu" else torch.cuda.get_device_name(),
-        "dtype": "float32",
-        "tf32": device != "cpu" and torch.backends.cudnn.allow_tf32,
-        "threads": torch.get_num_threads(),
-        "peak_memory_mib": round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)),
-    }
-
-
-@cache
-def _processor() -> str:
-    """Name the processor, as well as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()

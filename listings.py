@@ -12,7 +12,7 @@ from seqmem.baselines import BASELINES
 from seqmem.baselines.recipes import recipe_for
 from seqmem.baselines.spec import ModelSpec, build_model, options_of
 from seqmem.errors import InputError
-from seqmem.leaderboard.table import Format
+from seqmem.leaderboard import Format
 from seqmem.tasks import (
     DATA,
     FAMILIES,

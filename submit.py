@@ -15,19 +15,17 @@ import click
 
 import seqmem
 from seqmem.errors import InputError, unknown
+from seqmem.leaderboard import FORMATS, Format
 from seqmem.tasks import SUITES
 
 if TYPE_CHECKING:
     from seqmem.leaderboard.record import Record
-    from seqmem.leaderboard.table import Format
     from seqmem.tasks.curve import Context
 
 __all__ = ["cli", "main"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-FORMATS = ("table", "markdown", "csv", "json")
 
 
 def _say(line: str) -> None:
@@ -123,7 +121,7 @@ def _data_dir_option(command: Callable[P, T]) -> Callable[P, T]:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @_data_dir_option
 @_one_line_errors
-def tasks(form: "Format") -> None:
+def tasks(form: Format) -> None:
     """List every task: loss, chance, optimum, context lengths, and whether its data is here."""
     from seqmem.listings import task_rows, write_rows
 
@@ -133,7 +131,7 @@ def tasks(form: "Format") -> None:
 @cli.command(epilog="Example: seqmem models")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @_one_line_errors
-def models(form: "Format") -> None:
+def models(form: Format) -> None:
     """List every model and its options."""
     from seqmem.listings import model_rows, write_rows
 
@@ -145,7 +143,7 @@ def models(form: "Format") -> None:
 @_data_dir_option
 @click.pass_context
 @_one_line_errors
-def data(context: click.Context, form: "Format") -> None:
+def data(context: click.Context, form: Format) -> None:
     """List every data set: where it was looked for, whether it is right, how to get it."""
     if context.invoked_subcommand is not None:
         return
@@ -239,7 +237,7 @@ def evaluate_command(
     device: str,
     results: Path,
     fresh: bool,
-    form: "Format",
+    form: Format,
 ) -> None:
     """Train MODELs, score them at every context length, and print the board.
 
@@ -285,7 +283,7 @@ def evaluate_command(
 )
 @_one_line_errors
 def leaderboard(
-    places: Sequence[Path], task_ids: Sequence[str], form: "Format", output: Path | None
+    places: Sequence[Path], task_ids: Sequence[str], form: Format, output: Path | None
 ) -> None:
     """Show records as a table for each task: rows models, columns context lengths."""
     from seqmem.leaderboard.store import COMMITTED, read_records
@@ -316,7 +314,7 @@ def leaderboard(
         _say("no records yet: `seqmem eval lstm --suite smoke` makes some")
 
 
-def _boards(records: "Sequence[Record]", form: "Format") -> str:
+def _boards(records: "Sequence[Record]", form: Format) -> str:
     from seqmem.leaderboard.aggregate import boards
     from seqmem.leaderboard.table import render
 

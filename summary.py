@@ -4,17 +4,16 @@ Where windows were scored on a sample only, the mean at k is the full-context me
 plus the mean difference on the sample: the first has no sampling error, and the second is small.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 from seqmem.leaderboard.record import MeanOf, Point
 from seqmem.tasks.curve import Context, Curve
-from seqmem.tasks.intervals import LEVEL, block_mean, group_blocks, wilson
+from seqmem.tasks.intervals import Mean, block_mean, group_blocks, sum_of_means, wilson
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
 
@@ -38,24 +37,25 @@ def summarise(
     curve: Curve, task: Task, model: SequenceModel, contexts: Sequence[Context]
 ) -> Summary:
     """Summarise a curve measured on a task's test split."""
-    of_all = _Groups(group_blocks(curve.blocks, GROUPS))
-    of_chosen = _Groups(group_blocks(curve.blocks[curve.chosen], GROUPS))
-    full = gain = None
+    groups = group_blocks(curve.blocks, GROUPS)
+    count = int(groups[-1]) + 1
+    of_all, of_chosen = _Groups(groups, count), _Groups(groups[curve.chosen], count)
+    gain = None
     if curve.full is not None:
-        full = of_all.mean(curve.full.losses)
         gain = of_all.mean(_constant_losses(task) - curve.full.losses)
     points = []
     for k in contexts:
-        groups = of_all if k == "full" else of_chosen
+        of_k = of_all if k == "full" else of_chosen
         scores = curve.at(k)
         excess = excess_sums = None
-        loss = groups.mean(scores.losses)
-        if full is not None and curve.full is not None:
+        loss = of_k.mean(scores.losses)
+        if curve.full is not None:
             reference = curve.full.losses if k == "full" else curve.full.losses[curve.chosen]
             difference = scores.losses - reference
-            excess, excess_sums = groups.mean(difference), groups.sums(difference)
-            if len(curve.chosen) < len(curve.blocks):
-                loss = _shifted(full, excess, len(of_all.counts))
+            excess, excess_sums = of_k.mean(difference), of_k.sums(difference)
+            if len(scores.losses) < len(curve.full.losses):
+                parts = of_all.totals(curve.full.losses), of_chosen.totals(difference)
+                loss = _mean_of(sum_of_means(*parts))
         points.append(
             Point(
                 k=k,
@@ -63,9 +63,9 @@ def summarise(
                 loss=loss,
                 excess=excess,
                 optimum=task.optimum(k),
-                accuracy=None if scores.correct is None else groups.rate(scores.correct),
+                accuracy=None if scores.correct is None else of_k.rate(scores.correct),
                 state_floats=None if k == "full" else model.state_size(k),
-                group_sums=groups.sums(scores.losses),
+                group_sums=of_k.sums(scores.losses),
                 excess_sums=excess_sums,
             )
         )
@@ -78,18 +78,20 @@ def summarise(
 class _Groups:
     """Averages over targets in groups of dependent ones."""
 
-    def __init__(self, groups: npt.NDArray[np.int64]) -> None:
-        self._groups = groups
-        self.counts = np.bincount(groups)
+    def __init__(self, groups: npt.NDArray[np.int64], count: int) -> None:
+        self._groups, self._count = groups, count
+        self.counts = np.bincount(groups, minlength=count)
+
+    def totals(self, values: Values) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Give each group's total and its number of targets."""
+        return np.bincount(self._groups, values, self._count), self.counts
 
     def sums(self, values: Values) -> tuple[float, ...]:
         """Total each group, to nine digits."""
-        return tuple(float(f"{total:.9g}") for total in np.bincount(self._groups, values))
+        return tuple(float(f"{total:.9g}") for total in self.totals(values)[0])
 
     def mean(self, values: Values) -> MeanOf:
-        mean = block_mean(np.bincount(self._groups, values), self.counts)
-        ends = None if mean.interval is None else (mean.interval.low, mean.interval.high)
-        return MeanOf(mean.value, mean.standard_error, ends)
+        return _mean_of(block_mean(*self.totals(values)))
 
     def rate(self, correct: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
         """Give a share and its interval; dependent targets count for less than their number."""
@@ -101,14 +103,9 @@ class _Groups:
         return rate, bounds.low, bounds.high
 
 
-def _shifted(full: MeanOf, excess: MeanOf, groups: int) -> MeanOf:
-    """Add a difference known from a sample to a mean known of all; their errors add in squares."""
-    mean = full.mean + excess.mean
-    if full.standard_error is None or excess.standard_error is None:
-        return MeanOf(mean, None, None)
-    error = math.hypot(full.standard_error, excess.standard_error)
-    half = float(stdtrit(groups - 1, (1 + LEVEL) / 2)) * error
-    return MeanOf(mean, error, (mean - half, mean + half))
+def _mean_of(mean: Mean) -> MeanOf:
+    ends = None if mean.interval is None else (mean.interval.low, mean.interval.high)
+    return MeanOf(mean.value, mean.standard_error, ends)
 
 
 def _constant_losses(task: Task) -> Values:

@@ -4,17 +4,17 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, unknown
+from seqmem.tasks.curve import Context
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
 
 __all__ = ["ModelSpec", "Option", "build_model", "model_class", "options_of", "parse_model"]
 
 Option = int | float | bool
-KTrain = int | Literal["full"]
 
 # Set by the suite from the task and k_train.
 _SET_BY_SUITE = {"context", "covers"}
@@ -74,7 +74,7 @@ def model_class(name: str) -> type[SequenceModel]:
 
 
 def build_model(
-    spec: ModelSpec, task: Task, k_train: KTrain, defaults: Mapping[str, Option]
+    spec: ModelSpec, task: Task, k_train: Context, defaults: Mapping[str, Option]
 ) -> tuple[SequenceModel, dict[str, Option]]:
     """Make an untrained model for a task.
 

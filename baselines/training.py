@@ -111,8 +111,7 @@ def train(
         CellError: the loss is not finite.
     """
     model.to(device)
-    valid = task.split("valid")
-    valid = valid.prefix(recipe.validation_targets)
+    valid = task.split("valid").prefix(recipe.validation_targets)
     optimizer = _optimizer(model, recipe)
     at = _Progress()
     state: State = None

@@ -2,17 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import pandas as pd
 from tabulate import tabulate
 
+from seqmem.leaderboard import Format
 from seqmem.leaderboard.aggregate import Board, Cell, ContextNeed, Row, score
 
-__all__ = ["FORMATS", "Format", "flat", "render"]
-
-Format = Literal["table", "markdown", "csv", "json"]
-FORMATS: tuple[Format, ...] = ("table", "markdown", "csv", "json")
+__all__ = ["flat", "render"]
 
 
 def render(boards: Sequence[Board], form: Format) -> str:

@@ -102,13 +102,13 @@ class HiddenMarkov(Task):
 
     def optimal_losses(self, split: Split, k: int | Literal["full"]) -> np.ndarray:
         """Give the Bayes predictor's loss on each window of a split: (n,) nats."""
+        if k == "full":
+            return self._carried_losses(split)
         emission, transition = self.emission, self.transition
         available = split.available.numpy()
         positions = split.positions.numpy()
         inputs = split.inputs.numpy()
-        longest = int(available.max()) if k == "full" else min(k, int(available.max()))
-        if k == "full":
-            return self._carried_losses(split)
+        longest = min(k, int(available.max()))
         belief = np.full((len(split), TOPICS), 1.0 / TOPICS)  # p(z_t | the window before t)
         for lag in range(longest - 1, -1, -1):
             seen = lag < available

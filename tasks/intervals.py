@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-__all__ = ["LEVEL", "Interval", "Mean", "block_mean", "group_blocks", "wilson"]
+__all__ = ["Interval", "Mean", "block_mean", "group_blocks", "sum_of_means", "wilson"]
 
 LEVEL = 0.95
 _Z = 1.959963984540054  # the normal quantile of LEVEL
@@ -55,13 +55,27 @@ def group_blocks(blocks: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int
 
 def block_mean(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Mean:
     """Average over targets, given each block's total loss and number of targets: (G,), (G,)."""
-    total = int(counts.sum())
-    value = float(sums.sum() / total)
-    groups = len(counts)
+    return sum_of_means((sums, counts))
+
+
+def sum_of_means(*parts: tuple[npt.NDArray[Any], npt.NDArray[Any]]) -> Mean:
+    """Add up means over the same blocks, such as one over all targets and one over a sample.
+
+    What the means of one block have in common counts as such: they are not taken for independent.
+
+    Args:
+        parts: for each mean, every block's total and number of targets: (G,), (G,).
+    """
+    value, groups = 0.0, len(parts[0][0])
+    residuals = np.zeros(groups)  # each block's share of the deviation
+    for sums, counts in parts:
+        total = int(counts.sum())
+        mean = float(sums.sum() / total)
+        value += mean
+        residuals += (sums - mean * counts) / total
     if groups < 2:
         return Mean(value, None, None)
-    spread = float(np.square(sums - value * counts).sum())
-    error = math.sqrt(groups / (groups - 1) * spread) / total
+    error = math.sqrt(groups / (groups - 1) * float(np.square(residuals).sum()))
     half = float(stdtrit(groups - 1, (1 + LEVEL) / 2)) * error
     return Mean(value, error, Interval(value - half, value + half))
 

@@ -1,17 +1,13 @@
-"""Polyphonic music: the reader on made-up files, the task on a made-up set, the anchors on real."""
+"""Polyphonic music: sets found and checked, the task on a made-up set, the anchors on real ones."""
 
-import gzip
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
-from scipy.io import savemat
 
 from seqmem.baselines.marginal import Marginal
 from seqmem.baselines.recipes import recipe_for
@@ -24,15 +20,19 @@ from seqmem.tasks import data_problem, load_source, load_task
 from seqmem.tasks.curve import full_scores, measure
 from seqmem.tasks.music_sets import (
     POLYMUSIC,
-    Expected,
-    PianoRollSet,
     PianoRollSource,
     check_rolls,
     load_rolls,
 )
-from seqmem.tasks.piano_rolls import Roll, read_rolls, rolls_sha256
+from seqmem.tasks.piano_rolls import read_rolls
 from seqmem.tasks.polyphonic_music import PolyphonicMusic
 from seqmem.tasks.task import Split
+from seqmem.tests.rolls import (
+    expected,
+    made_up,
+    write_json,
+    write_mat,
+)
 
 VARIANTS = tuple(POLYMUSIC.sets)
 DATA = Path(os.environ.get("SEQMEM_DATA") or "nowhere") / "polymusic"
@@ -41,56 +41,6 @@ real = pytest.mark.skipif(
     reason="real music: set SEQMEM_DATA to a folder that holds polymusic (`seqmem data` says how)",
 )
 
-Pieces = dict[str, list[Any]]
-
-
-def made_up() -> Pieces:
-    """Three splits of small pieces; the silent keys 0 … 9 and the constant key 87 among them."""
-    rng = np.random.default_rng(0)
-    lengths = {"train": (5, 9, 2), "valid": (3, 4), "test": (2, 7, 4)}
-    pieces: Pieces = {}
-    for split, frames in lengths.items():
-        pieces[split] = [(rng.random((t, 88)) < 0.2).astype(np.uint8) for t in frames]
-        for piece in pieces[split]:
-            piece[:, :10], piece[:, 87] = 0, 1
-    return pieces
-
-
-def notes(roll: Roll) -> list[list[int]]:
-    return [[int(key) + 21 for key in np.flatnonzero(frame)] for frame in roll]
-
-
-def write_mat(path: Path, splits: Mapping[str, Sequence[Any]], *, compressed: bool = True) -> Path:
-    names = {"train": "traindata", "valid": "validdata", "test": "testdata"}
-    cells = {}
-    for split, pieces in splits.items():
-        cells[names[split]] = np.empty((1, len(pieces)), object)
-        for i, piece in enumerate(pieces):
-            cells[names[split]][0, i] = piece
-    savemat(path, cells, do_compression=compressed)
-    return path
-
-
-def write_json(path: Path, splits: Mapping[str, Sequence[Any]]) -> Path:
-    lists = {
-        split: [notes(piece) if isinstance(piece, np.ndarray) else piece for piece in pieces]
-        for split, pieces in splits.items()
-    }
-    return write_document(path, {"name": "made up", "splits": lists})
-
-
-def write_document(path: Path, document: object) -> Path:
-    path.write_bytes(gzip.compress(json.dumps(document).encode()))
-    return path
-
-
-def expected(stem: str, pieces: Pieces) -> PianoRollSet:
-    splits = {
-        split: Expected(len(rolls), sum(map(len, rolls)), rolls_sha256(rolls))
-        for split, rolls in pieces.items()
-    }
-    return PianoRollSet(stem, **splits)
-
 
 @pytest.fixture
 def small() -> PolyphonicMusic:
@@ -98,180 +48,6 @@ def small() -> PolyphonicMusic:
     task = PolyphonicMusic("jsb")
     task.rolls = made_up()
     return task
-
-
-# Reading.
-
-
-def test_both_forms_give_the_same_arrays(tmp_path: Path) -> None:
-    pieces = made_up()
-    mat = read_rolls(write_mat(tmp_path / "a.mat", pieces))
-    text = read_rolls(write_json(tmp_path / "a.json.gz", pieces))
-    assert list(mat) == list(text) == ["train", "valid", "test"]
-    for split, rolls in pieces.items():
-        assert rolls_sha256(mat[split]) == rolls_sha256(text[split]) == rolls_sha256(rolls)
-        for roll, one, other in zip(rolls, mat[split], text[split], strict=True):
-            assert one.dtype == other.dtype == np.uint8
-            assert np.array_equal(one, roll)
-            assert np.array_equal(other, roll)
-
-
-def test_a_matrix_of_doubles_or_booleans_is_read_as_well(tmp_path: Path) -> None:
-    pieces = made_up()
-    for kind in (np.float64, bool):
-        other = {split: [roll.astype(kind) for roll in rolls] for split, rolls in pieces.items()}
-        read = read_rolls(write_mat(tmp_path / "a.mat", other))
-        assert rolls_sha256(read["test"]) == rolls_sha256(pieces["test"])
-
-
-def test_the_hash_sees_where_a_piece_ends() -> None:
-    roll = np.zeros((6, 88), np.uint8)
-    assert rolls_sha256([roll[:2], roll[2:]]) != rolls_sha256([roll[:3], roll[3:]])
-
-
-def spoil(pieces: Pieces, piece: Any) -> Pieces:
-    pieces["valid"][1] = piece
-    return pieces
-
-
-def with_value(value: float) -> np.ndarray[Any, Any]:
-    roll = np.zeros((4, 88))
-    roll[2, 6] = value
-    return roll
-
-
-@pytest.mark.parametrize(
-    ("piece", "message"),
-    [
-        (np.zeros((0, 88)), "valid piece 2 has 0 frames; it takes at least 2"),
-        (np.zeros((1, 88)), "valid piece 2 has 1 frame; it takes at least 2"),
-        (np.zeros((4, 87)), r"valid piece 2 has 87 keys \(columns\), not 88"),
-        (np.zeros((4, 88, 2)), "valid piece 2 is not a matrix of numbers"),
-        ("la", "valid piece 2 is not a matrix of numbers"),
-        (with_value(2), "valid piece 2, frame 3, key 7: 2.0 is neither 0 nor 1"),
-        (with_value(-1), "valid piece 2, frame 3, key 7: -1.0 is neither 0 nor 1"),
-        (with_value(0.5), "valid piece 2, frame 3, key 7: 0.5 is neither 0 nor 1"),
-        (with_value(np.nan), "valid piece 2, frame 3, key 7: nan is neither 0 nor 1"),
-    ],
-)
-def test_a_bad_piece_in_a_mat_is_named(tmp_path: Path, piece: Any, message: str) -> None:
-    path = write_mat(tmp_path / "a.mat", spoil(made_up(), piece))
-    with pytest.raises(InputError, match=f"a.mat: {message}"):
-        read_rolls(path)
-
-
-@pytest.mark.parametrize(
-    ("piece", "message"),
-    [
-        ([], "valid piece 2 has 0 frames; it takes at least 2"),
-        ([[60]], "valid piece 2 has 1 frame; it takes at least 2"),
-        ([[60], [20]], "valid piece 2, frame 2: 20 is not a MIDI note from 21 to 108"),
-        ([[60], [109]], "valid piece 2, frame 2: 109 is not a MIDI note from 21 to 108"),
-        ([[60], [-1]], "valid piece 2, frame 2: -1 is not a MIDI note"),
-        ([[60], [60.0]], "valid piece 2, frame 2: 60.0 is not a MIDI note"),
-        ([[True], [60]], "valid piece 2, frame 1: True is not a MIDI note"),
-        ([[None], [60]], "valid piece 2, frame 1: None is not a MIDI note"),
-        ([["C"], [60]], "valid piece 2, frame 1: 'C' is not a MIDI note"),
-        ([[60], [62, 60, 62]], "valid piece 2, frame 2: note 62 stands there twice"),
-        ([[60], 60], "valid piece 2, frame 2 is not a list of notes"),
-        ({"frames": 2}, "valid piece 2 is not a list of frames"),
-    ],
-)
-def test_a_bad_piece_in_a_json_is_named(tmp_path: Path, piece: Any, message: str) -> None:
-    path = write_json(tmp_path / "a.json.gz", spoil(made_up(), piece))
-    with pytest.raises(InputError, match=f"a.json.gz: {message}"):
-        read_rolls(path)
-
-
-def test_lowest_and_highest_note_are_the_outer_keys(tmp_path: Path) -> None:
-    pieces = spoil(made_up(), [[21], [], [108]])
-    roll = read_rolls(write_json(tmp_path / "a.json.gz", pieces))["valid"][1]
-    assert np.argwhere(roll).tolist() == [[0, 0], [2, 87]]
-
-
-@pytest.mark.parametrize("write", [write_mat, write_json])
-@pytest.mark.parametrize("split", ["train", "valid", "test"])
-def test_a_missing_or_empty_split_is_named(
-    tmp_path: Path, write: Callable[[Path, Pieces], Path], split: str
-) -> None:
-    pieces = made_up()
-    del pieces[split]
-    path = tmp_path / ("a.mat" if write is write_mat else "a.json.gz")
-    with pytest.raises(InputError, match=f"{path.name}: .*the {split} split.* missing"):
-        read_rolls(write(path, pieces))
-    with pytest.raises(InputError, match=f"{path.name}: the {split} split holds no pieces"):
-        read_rolls(write(path, made_up() | {split: []}))
-
-
-def test_a_mat_of_something_else_is_refused(tmp_path: Path) -> None:
-    savemat(tmp_path / "a.mat", {"traindata": np.eye(88)}, do_compression=True)
-    with pytest.raises(InputError, match=r"a\.mat: the variable traindata is not a cell array"):
-        read_rolls(tmp_path / "a.mat")
-
-
-@pytest.mark.parametrize("document", [[], {}, {"splits": []}, "la", None])
-def test_a_json_of_something_else_is_refused(tmp_path: Path, document: object) -> None:
-    with pytest.raises(InputError, match=r"a\.json\.gz: not of the form"):
-        read_rolls(write_document(tmp_path / "a.json.gz", document))
-
-
-def test_a_mat_cut_anywhere_is_refused(tmp_path: Path) -> None:
-    whole = write_mat(tmp_path / "a.mat", made_up()).read_bytes()
-    cut = tmp_path / "cut.mat"
-    for size in (0, 1, 100, 127, 128, 131, *range(136, len(whole), max(len(whole) // 40, 1))):
-        cut.write_bytes(whole[:size])
-        with pytest.raises(InputError, match=r"cut\.mat"):
-            read_rolls(cut)
-
-
-def test_a_mat_without_checksums_is_refused(tmp_path: Path) -> None:
-    path = write_mat(tmp_path / "a.mat", made_up(), compressed=False)
-    with pytest.raises(InputError, match=r"a\.mat cannot be read: .* not all its variables are"):
-        read_rolls(path)
-
-
-def test_a_json_cut_anywhere_is_refused(tmp_path: Path) -> None:
-    whole = write_json(tmp_path / "a.json.gz", made_up()).read_bytes()
-    cut = tmp_path / "cut.json.gz"
-    for size in range(0, len(whole), max(len(whole) // 40, 1)):
-        cut.write_bytes(whole[:size])
-        with pytest.raises(InputError, match=r"cut\.json\.gz cannot be read"):
-            read_rolls(cut)
-
-
-def test_damaged_bytes_are_refused_or_change_the_hash(tmp_path: Path) -> None:
-    pieces = made_up()
-    right = expected("a", pieces)
-    rng = np.random.default_rng(1)
-    for path in (
-        write_mat(tmp_path / "a.mat", pieces),
-        write_json(tmp_path / "a.json.gz", pieces),
-    ):
-        whole = path.read_bytes()
-        for place in rng.integers(136, len(whole) - 8, 60):
-            damaged = bytearray(whole)
-            damaged[place] ^= 0x55
-            path.write_bytes(damaged)
-            with pytest.raises(InputError, match=path.name):
-                check_rolls(path, read_rolls(path), right)
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.json.gz", b'{"splits": {}}'),
-        ("a.json.gz", gzip.compress(b"\xff\xfe")),
-        ("a.json.gz", gzip.compress(b"{")),
-        ("a.json.gz", gzip.compress(b"[" * 100_000)),
-        ("a.mat", b"version https://git-lfs.example/spec/v1\n" * 10),
-        ("a.mat", gzip.compress(b"no MATLAB file")),
-    ],
-)
-def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=rf"{name} cannot be read: .*copy it again"):
-        read_rolls(path)
 
 
 # Finding and checking.
