@@ -30,11 +30,17 @@ class Loss(Protocol):
     @property
     def score(self) -> str: ...  # noqa: D102
 
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Give the loss of each target: (n, outputs), (n,) or (n, D) -> (n,)."""
+    def __call__(self, outputs: Tensor, targets: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Give the loss of each target: (m, outputs), (n,) or (n, D) -> (n,).
+
+        Args:
+            outputs: raw scores.
+            targets: what was to be predicted.
+            rows: (n,) the row of `outputs` that each target is scored with; None: one each.
+        """
         ...
 
-    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+    def correct(self, outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor | None:
         """Say which targets the largest output names: (n,) bool; None where that means nothing."""
         ...
 
@@ -53,14 +59,16 @@ class CrossEntropy:
     name: str = "cross-entropy"
     unit: str = "nats"
 
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(n, V) scores and (n,) class ids -> (n,) nats."""
-        chosen = outputs.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
-        return torch.logsumexp(outputs, -1) - chosen
+    def __call__(self, outputs: Tensor, targets: Tensor, rows: Tensor | None = None) -> Tensor:
+        """(m, V) scores and (n,) class ids -> (n,) nats."""
+        if rows is None:
+            return F.cross_entropy(outputs, targets.long(), reduction="none")
+        # Normalised once a row, however many targets share it.
+        return torch.logsumexp(outputs, -1)[rows] - outputs[rows, targets.long()]
 
-    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
-        """(n, V) scores and (n,) class ids -> (n,) bool."""
-        return outputs.argmax(-1) == targets if self.accuracy else None
+    def correct(self, outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor | None:
+        """(m, V) scores and (n,) class ids -> (n,) bool."""
+        return outputs.argmax(-1)[rows] == targets if self.accuracy else None
 
 
 @dataclass(frozen=True)
@@ -71,11 +79,11 @@ class SquaredError:
     name: str = "squared error"
     unit: str = "squared value"
 
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(n, 1) outputs and (n,) targets -> (n,)."""
-        return (outputs.squeeze(-1) - targets).square()
+    def __call__(self, outputs: Tensor, targets: Tensor, rows: Tensor | None = None) -> Tensor:
+        """(m, 1) outputs and (n,) targets -> (n,)."""
+        return (_of(rows, outputs).squeeze(-1) - targets).square()
 
-    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+    def correct(self, outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor | None:
         """Nothing: a real number is never exactly right."""
         return None
 
@@ -91,13 +99,18 @@ class Bernoulli:
     name: str = "binary cross-entropy"
     unit: str = "nats"
 
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(n, D) log-odds and (n, D) zeros and ones of any type -> (n,) nats."""
+    def __call__(self, outputs: Tensor, targets: Tensor, rows: Tensor | None = None) -> Tensor:
+        """(m, D) log-odds and (n, D) zeros and ones of any type -> (n,) nats."""
         signs = 2 * targets.to(outputs.dtype) - 1
         # −log p(y) = −log sigmoid(±output). Nothing is subtracted from anything of its own size,
         # so that a small loss keeps all its digits and a large one stays finite.
-        return -F.logsigmoid(signs * outputs).sum(-1)
+        return -F.logsigmoid(signs * _of(rows, outputs)).sum(-1)
 
-    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+    def correct(self, outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor | None:
         """Nothing: a frame of many numbers has no largest output that names it."""
         return None
+
+
+def _of(rows: Tensor | None, outputs: Tensor) -> Tensor:
+    """Give each target its row of the outputs."""
+    return outputs if rows is None else outputs[rows]

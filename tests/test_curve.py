@@ -16,7 +16,7 @@ from seqmem.baselines.training import seeded
 from seqmem.errors import CellError
 from seqmem.tasks.adding_problem import AddingProblem
 from seqmem.tasks.copy_memory import CopyMemory
-from seqmem.tasks.curve import Context, expected_steps, measure, sample_targets
+from seqmem.tasks.curve import Context, measure
 from seqmem.tasks.hidden_markov import HiddenMarkov
 from seqmem.tasks.model import FullOutputs, SequenceModel, State
 from seqmem.tasks.task import Features, Split, Task
@@ -80,7 +80,7 @@ def test_curve_is_brute_force(kind: str, task: Task, data: st.DataObject) -> Non
     split = data.draw(splits(isinstance(task.inputs, Features)))
     model = make(kind, task)
     curve = measure(model, task, split, CONTEXTS)
-    assert list(curve.scores) == CONTEXTS[:-1]
+    assert list(curve.estimates) == CONTEXTS[:-1]
     for k in CONTEXTS:
         expected = brute_force(model, task, split, k)
         assert curve.at(k).losses == pytest.approx(expected, abs=1e-5), f"k={k}"

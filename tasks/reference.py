@@ -1,0 +1,167 @@
+"""The reference: one pass that gives every target a loss with as much context as there is.
+
+A model with state carries it from the start of each sequence to its end. One with a finite
+receptive field reads overlapping pieces, which gives the same. Any other reads each sequence whole,
+or, where sequences are too long for that, overlapping pieces: then a target has at least as much
+context as the overlap, but not all, and the losses serve as a reference and not as a score.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqmem.errors import CellError
+from seqmem.tasks.model import SequenceModel, State
+from seqmem.tasks.scoring import Scores, Sink, check_features, is_out_of_memory, pass_steps
+from seqmem.tasks.task import Split, Task
+
+__all__ = ["LONGEST_PASS", "Reference", "full_scores", "read_reference"]
+
+# Sequences read side by side where state is carried.
+STREAMS = 1024
+# The longest sequence that a model without state or finite receptive field reads at once.
+LONGEST_PASS = 1 << 16
+# Overlapping pieces score this many times the overlap: the longer, the less is read twice.
+PIECE = 4
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Every target's score in the reference pass.
+
+    Attributes:
+        scores: of all N targets; finite.
+        is_full: whether each saw everything since the start of its sequence.
+        features: target -> the feature vector (H,) it was scored from, for those asked for.
+        steps: model steps spent.
+    """
+
+    scores: Scores
+    is_full: bool
+    features: dict[int, Tensor]
+    steps: int
+
+
+def full_scores(model: SequenceModel, task: Task, split: Split, *, device: str = "cpu") -> Scores:
+    """Score every target with everything since the start of its sequence.
+
+    Raises:
+        CellError: outputs have the wrong shape or are not finite, or a sequence is too long for a
+            model that can only read it whole.
+    """
+    return read_reference(model, task, split, overlap=None, device=device).scores
+
+
+@torch.inference_mode()
+def read_reference(
+    model: SequenceModel,
+    task: Task,
+    split: Split,
+    *,
+    overlap: int | None,
+    keep: Tensor | None = None,
+    device: str = "cpu",
+    progress: Callable[[int], object] = lambda steps: None,
+) -> Reference:
+    """Read the whole split once.
+
+    Args:
+        model: what is measured, in evaluation mode and on the device.
+        task: says what the outputs are and how they are scored.
+        split: sequences and targets.
+        overlap: inputs before what a piece scores, where sequences are too long to be read whole;
+            None forbids that.
+        keep: (m,) targets whose features are wanted.
+        device: where the model runs.
+        progress: called with the model steps just spent.
+
+    Raises:
+        CellError: outputs have the wrong shape or are not finite, or a sequence is too long.
+    """
+    field = None if model.stateful else model.receptive_field
+    is_full = model.stateful or field is not None or int(split.starts.diff().max()) <= LONGEST_PASS
+    if not is_full and overlap is None:
+        raise CellError(
+            f"k = full: a sequence has {int(split.starts.diff().max()):,} inputs, and a model that "
+            "neither carries state nor declares a receptive field reads at most "
+            f"{LONGEST_PASS:,} at once; ask for finite k"
+        )
+    if not is_full:
+        field = overlap
+    wanted = torch.zeros(len(split), dtype=torch.bool)
+    if keep is not None:
+        wanted[keep] = True
+    most = pass_steps(device)
+    while True:
+        sink = Sink(model, task, split, len(split))
+        features: dict[int, Tensor] = {}
+        spent = 0
+        state: State = None
+        if field is None:
+            passes = _carried(split, model.stateful, most)
+        else:
+            passes = _overlapping(split, field, most)
+        try:
+            for index, scored, fresh in passes:
+                inputs = split.inputs[index].to(device)
+                given, state = model.hidden(inputs, None if fresh else state)
+                check_features(given, inputs)
+                target = torch.where(scored, split.target_at[index], -1)
+                row, column = (target >= 0).nonzero(as_tuple=True)
+                targets = target[row, column]
+                chosen = given[row.to(given.device), column.to(given.device)]  # (m, H)
+                sink.score(chosen, targets, targets.numpy())
+                kept = wanted[targets].nonzero().squeeze(1)
+                features.update(zip(targets[kept].tolist(), chosen[kept].cpu(), strict=True))
+                spent += index.numel()
+                progress(index.numel())
+            break
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or most <= 64:
+                raise
+            most //= 4
+    scores = sink.scores()
+    if not bool(torch.from_numpy(scores.losses).isfinite().all()):
+        raise CellError("the model's outputs are not finite (NaN or infinity)")
+    return Reference(scores, is_full, features, spent)
+
+
+Pass = tuple[Tensor, Tensor, bool]  # (B, L) input index, (B, L) scored here, state starts anew
+
+
+def _carried(split: Split, stateful: bool, most: int) -> Iterator[Pass]:
+    """Read sequences of like length side by side, in consecutive pieces."""
+    lengths = split.starts.diff()
+    batch = STREAMS if stateful else max(most // int(lengths.max()), 1)
+    for rows in lengths.argsort(stable=True).split(batch):
+        longest = int(lengths[rows].max())
+        piece = max(most // len(rows), 1) if stateful else longest
+        for offset in range(0, longest, piece):
+            step = torch.arange(offset, min(offset + piece, longest))
+            # Behind a sequence's end other inputs follow; a causal model is not touched by them.
+            index = (split.starts[rows, None] + step).clamp(max=len(split.inputs) - 1)
+            yield index, step < lengths[rows, None], offset == 0
+
+
+def _overlapping(split: Split, field: int, most: int) -> Iterator[Pass]:
+    """Cut sequences into pieces that begin a receptive field before what they score."""
+    overlap = max(field - 1, 0)
+    piece = max(PIECE * overlap, 256)
+    last = len(split.inputs) - 1
+    begins, reads, ends = [], [], []  # first scored, first read, end
+    for start, end in zip(split.starts[:-1].tolist(), split.starts[1:].tolist(), strict=True):
+        for begin in range(start, end, piece):
+            begins.append(begin)
+            reads.append(max(start, begin - overlap))
+            ends.append(min(begin + piece, end))
+    first, read, behind = (torch.tensor(values) for values in (begins, reads, ends))
+    # Pieces of like length side by side, so that little is read behind the short ones' ends.
+    order = (behind - read).argsort(stable=True)
+    longest = int((behind - read).max())
+    for rows in order.split(max(most // longest, 1)):
+        width = int((behind - read)[rows].max())
+        position = read[rows, None] + torch.arange(width)
+        scored = (position >= first[rows, None]) & (position < behind[rows, None])
+        yield position.clamp(max=last), scored, True

@@ -1,0 +1,204 @@
+"""From a model's features to losses: the readout in bounded chunks, and batches that fit in memory.
+
+The suite turns outputs into losses, never the model. A large vocabulary is read out a few targets
+at a time; where memory runs out all the same, batches are halved and the work goes on.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from seqmem.errors import CellError
+from seqmem.tasks.model import SequenceModel
+from seqmem.tasks.task import Split, Task
+
+__all__ = ["Scores", "Sink", "check_features", "in_batches", "is_out_of_memory", "pass_steps"]
+
+# What one forward pass holds, in model steps, and one chunk of the readout, in numbers: on a CPU
+# small enough to stay in its caches, on a GPU large enough to keep it busy.
+STEPS = {"cpu": 1 << 14, "cuda": 1 << 18}
+READOUT = {"cpu": 1 << 22, "cuda": 1 << 28}
+
+
+def pass_steps(device: str) -> int:
+    """Give how many model steps one forward pass should hold."""
+    return STEPS[torch.device(device).type]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What became of some targets at one context length.
+
+    Attributes:
+        losses: (n,) float64; not finite where the model's outputs are not.
+        correct: (n,) whether the largest output names the target; None for losses without that.
+    """
+
+    losses: npt.NDArray[np.float64]
+    correct: npt.NDArray[np.bool_] | None
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Scores":
+        """Give some of the rows, in the order asked for."""
+        return Scores(self.losses[rows], None if self.correct is None else self.correct[rows])
+
+    @staticmethod
+    def join(parts: "list[Scores]") -> "Scores":
+        """Put scores end to end."""
+        correct = [part.correct for part in parts if part.correct is not None]
+        return Scores(
+            np.concatenate([part.losses for part in parts]),
+            np.concatenate(correct) if correct else None,
+        )
+
+
+class Sink:
+    """Collects the scores of `size` places, in any order; what was not scored is NaN.
+
+    Attributes:
+        deviation: the largest difference between features and those that they were compared with,
+            relative to the largest number among the latter; infinite where none was compared.
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        task: Task,
+        split: Split,
+        size: int,
+        reference: Mapping[int, Tensor] | None = None,
+    ) -> None:
+        """Take what is scored, by whom, and how many places there are.
+
+        Args:
+            model: reads the features out.
+            task: says what the outputs are and how they are scored.
+            split: holds the targets.
+            size: how many places there are.
+            reference: target -> features, (H,), to compare features with; others are not compared.
+        """
+        self._model, self._task, self._split = model, task, split
+        self._losses = np.full(size, np.nan)
+        self._correct: npt.NDArray[np.bool_] | None = None
+        self._reference, self._compared = reference or {}, 0
+        self.deviation = math.inf
+
+    def score(
+        self,
+        features: Tensor,
+        targets: Tensor,
+        places: npt.NDArray[np.int64],
+        rows: Tensor | None = None,
+    ) -> None:
+        """Score targets from features, and keep the scores at `places`.
+
+        Args:
+            features: (m, H).
+            targets: (n,) indices of the split's targets.
+            places: (n,) where their scores belong.
+            rows: (n,) ascending, the features of each target; None: one each.
+
+        Raises:
+            CellError: the model gives outputs of the wrong shape.
+        """
+        device = features.device
+        several = len(features) != len(targets)
+        rows = torch.arange(len(targets)) if rows is None else rows
+        self._compare(features, targets, rows)
+
+        def chunk(part: Tensor) -> None:
+            begin, end = int(part[0]), int(part[-1]) + 1
+            first, last = torch.searchsorted(rows, torch.tensor([begin, end])).tolist()
+            outputs = self._model.readout(features[begin:end]).float()  # (end − begin, outputs)
+            if outputs.shape != (end - begin, self._task.outputs):
+                raise CellError(
+                    f"the model gave {tuple(outputs.shape[1:])} outputs for each input, "
+                    f"the task asks for ({self._task.outputs},)"
+                )
+            wanted = self._split.targets[targets[first:last]].to(device)
+            own = (rows[first:last] - begin).to(device)
+            losses = self._task.loss(outputs, wanted, own if several else None)
+            self._keep(places[first:last], losses, self._task.loss.correct(outputs, wanted, own))
+
+        most = max(READOUT[device.type] // self._task.outputs, 1)
+        in_batches(torch.arange(len(features)), most, chunk)
+
+    def _compare(self, features: Tensor, targets: Tensor, rows: Tensor) -> None:
+        if not self._reference or features.shape[-1] == 0:
+            return
+        known = [i for i, target in enumerate(targets.tolist()) if target in self._reference]
+        if not known:
+            return
+        others = torch.stack([self._reference[int(targets[i])] for i in known])
+        own = features[rows[known].to(features.device)]
+        difference = (own.float().cpu() - others.float()).abs().max()
+        scale = float(others.abs().max())
+        # Features that are not finite agree with nothing.
+        relative = float(difference) / scale if scale > 0 else float(difference)
+        seen = 0.0 if self._compared == 0 else self.deviation
+        self.deviation = max(seen, relative if math.isfinite(relative) else math.inf)
+        self._compared += len(known)
+
+    def _keep(
+        self, places: npt.NDArray[np.int64], losses: Tensor, correct: Tensor | None
+    ) -> None:
+        self._losses[places] = losses.double().cpu().numpy()
+        if correct is not None:
+            if self._correct is None:
+                self._correct = np.zeros(len(self._losses), bool)
+            self._correct[places] = correct.cpu().numpy()
+
+    def scores(self) -> Scores:
+        """Give what was collected."""
+        return Scores(self._losses, self._correct)
+
+
+def check_features(features: Tensor, inputs: Tensor) -> None:
+    """Hold a model to one feature vector for each input.
+
+    Raises:
+        CellError: it gave something else.
+    """
+    if features.ndim != 3 or features.shape[:2] != inputs.shape[:2]:
+        raise CellError(
+            f"for inputs of shape {tuple(inputs.shape)} the model gave features of shape "
+            f"{tuple(features.shape)}; the first two must be the same"
+        )
+
+
+def in_batches(items: Tensor, rows: int, work: Callable[[Tensor], None]) -> None:
+    """Work through items `rows` at a time; where memory runs out, halve that and go on.
+
+    Args:
+        items: (m,) what there is to do.
+        rows: how many at once.
+        work: does some of them; may be asked again for items that it was stopped at.
+
+    Raises:
+        RuntimeError: even one item does not fit in memory (torch.OutOfMemoryError on a GPU).
+    """
+    while len(items) > 0:
+        batch = items[:rows]
+        try:
+            work(batch)
+        except (MemoryError, RuntimeError) as error:
+            if len(batch) == 1 or not is_out_of_memory(error):
+                raise
+            rows = len(batch) // 2
+        else:
+            items = items[rows:]
+            continue
+        # Behind the handler, so that the error's frames no longer hold what did not fit.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell a lack of memory from a bug: on the CPU, torch says it in a plain RuntimeError."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "alloc" in str(error).lower()

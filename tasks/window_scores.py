@@ -1,0 +1,293 @@
+"""Scoring windows: which targets stand in line at each context length, and what they score.
+
+At every k there is one random order of the targets that have more than k inputs; a sample is the
+head of that order, so that a larger sample continues a smaller one. (A target with k inputs or
+fewer sees in a window what it sees in the reference pass.) There are two ways to make an order:
+
+* **by target:** each target has one random number for all k; each window is read on its own.
+* **by start:** each place in the text has one random number, and the target at context k is the
+  k-th from there. A window of 2k inputs then continues one of k inputs that is already read: the
+  model goes on from its state and pays for half, or less. It needs targets everywhere, and a model
+  that carries state; what it is given at any moment is a window, and never holds the target.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from seqmem.tasks.model import SequenceModel, State
+from seqmem.tasks.scoring import Scores, Sink, check_features, in_batches, pass_steps
+from seqmem.tasks.task import Split, Task
+from seqmem.tasks.windows import Shared, window_inputs
+
+__all__ = ["ByStart", "ByTarget", "Scorer", "WindowScores", "is_dense"]
+
+Indices = npt.NDArray[np.int64]
+Features = Mapping[int, Tensor]  # target -> its features, (H,), in the reference pass
+
+# Windows in one batch: at least so many that products of matrices stay efficient.
+ROWS = {"cpu": (64, 1024), "cuda": (64, 16384)}
+# Features that differ by no more than this, relative to the largest number among them, are the
+# same: float32 keeps seven digits, of which sums in another order cost one or two.
+ROUNDING = 1e-5
+
+
+def is_dense(split: Split) -> bool:
+    """Tell whether every input has a target."""
+    return len(split.positions) == len(split.inputs)
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What is measured, and on what.
+
+    Attributes:
+        model: in evaluation mode, on the device.
+        task: says what the outputs are and how they are scored.
+        split: sequences and targets.
+        device: where the model runs.
+        progress: called with k and the model steps just spent on it.
+    """
+
+    model: SequenceModel
+    task: Task
+    split: Split
+    device: str
+    progress: Callable[[int, int], object]
+
+    def sink(self, size: int, reference: Features | None) -> Sink:
+        """Make a collector of scores."""
+        return Sink(self.model, self.task, self.split, size, reference)
+
+    def read(self, inputs: Tensor, state: State, k: int) -> tuple[Tensor, State]:
+        """Let the model read on; count the steps for k."""
+        inputs = inputs.to(self.device)
+        features, state = self.model.hidden(inputs, state)
+        check_features(features, inputs)
+        self.progress(k, inputs.shape[0] * inputs.shape[1])
+        return features, state
+
+    def rows(self, steps: int) -> int:
+        """Give how many windows to read at once, of so many steps each."""
+        low, high = ROWS[torch.device(self.device).type]
+        return min(max(pass_steps(self.device) // steps, low), high)
+
+    def windows(
+        self,
+        targets: Indices,
+        k: int,
+        reference: Features | None = None,
+        shared: Shared | None = None,
+    ) -> Sink:
+        """Score targets from windows of k inputs, each read on its own.
+
+        Windows that are the same are read once.
+
+        Args:
+            targets: (m,) indices, each with k inputs available.
+            k: the window length.
+            reference: features to compare with.
+            shared: which of the windows are the same; None: they count as different.
+        """
+        sink = self.sink(len(targets), reference)
+        shared = shared or Shared(targets, np.arange(len(targets)))
+        members = np.argsort(shared.window, kind="stable")  # targets, those of one window together
+        bounds = np.searchsorted(shared.window[members], np.arange(len(shared.first) + 1))
+
+        def batch(windows: Tensor) -> None:
+            first = torch.from_numpy(shared.first[windows.numpy()])
+            features, _ = self.read(window_inputs(self.split, first, k), None, k)
+            begin, end = int(windows[0]), int(windows[-1]) + 1
+            places = members[bounds[begin] : bounds[end]]
+            rows = torch.from_numpy(shared.window[places] - begin)
+            sink.score(features[:, -1], torch.from_numpy(targets[places]), places, rows)
+
+        in_batches(torch.arange(len(shared.first)), self.rows(k), batch)
+        return sink
+
+
+class WindowScores(ABC):
+    """Scores samples of windows, each the head of a random order."""
+
+    def __init__(self, scorer: Scorer, seed: int) -> None:
+        """Take what is measured, and the seed of the order."""
+        self.scorer = scorer
+        self.available = scorer.split.available.numpy()
+        self.rng = np.random.default_rng(seed)
+
+    def population(self, k: int) -> Indices:
+        """Give the targets with more than k inputs, ascending."""
+        return np.flatnonzero(self.available > k)
+
+    @abstractmethod
+    def order(self, k: int) -> Indices:
+        """Give the same targets in the order in which they are sampled."""
+
+    @abstractmethod
+    def score(
+        self, wanted: Mapping[int, slice], reference: Features | None = None
+    ) -> dict[int, Scores]:
+        """Score parts of the orders.
+
+        Args:
+            wanted: k -> which part of its order.
+            reference: features of these targets in the reference pass, where it should end early.
+
+        Returns:
+            k -> scores, ascending. Where a model's features at some k agree with those of the
+            reference for every target, longer windows would say nothing new: that k is the last.
+        """
+
+
+class ByTarget(WindowScores):
+    """Each window on its own: any model, any targets."""
+
+    def __init__(self, scorer: Scorer, seed: int) -> None:
+        """Give each target a random number."""
+        super().__init__(scorer, seed)
+        self._numbers = self.rng.permutation(len(scorer.split))
+
+    def order(self, k: int) -> Indices:
+        """Give the targets with more than k inputs in the order of their numbers."""
+        return self._numbers[self.available[self._numbers] > k]
+
+    def score(
+        self, wanted: Mapping[int, slice], reference: Features | None = None
+    ) -> dict[int, Scores]:
+        """Score parts of the orders; see WindowScores."""
+        scores: dict[int, Scores] = {}
+        for k in sorted(wanted):
+            sink = self.scorer.windows(self.order(k)[wanted[k]], k, reference)
+            scores[k] = sink.scores()
+            if reference is not None and sink.deviation <= ROUNDING:
+                break
+        return scores
+
+
+class ByStart(WindowScores):
+    """Windows that grow: for targets everywhere.
+
+    A model with state goes on from one k to the next. One without (asked for every k) reads the
+    longest window once, and its features at the k-th place are those of k inputs, provided that it
+    is causal.
+    """
+
+    def __init__(self, scorer: Scorer, seed: int) -> None:
+        """Give each place in the text a random number."""
+        super().__init__(scorer, seed)
+        self._numbers = self.rng.permutation(len(scorer.split.inputs))
+        lengths = scorer.split.starts.diff().numpy()
+        self._remaining = np.repeat(lengths, lengths) - self.available + 1
+
+    def starts(self, k: int) -> Indices:
+        """Give where windows of k inputs begin, in the order of their numbers.
+
+        Not at the beginning of a sequence: such a window is all that the reference pass sees.
+        """
+        fits = (self._remaining >= k) & (self.available > 1)
+        return self._numbers[fits[self._numbers]]
+
+    def order(self, k: int) -> Indices:
+        """Give the targets with more than k inputs in the order of their windows' starts."""
+        return self.starts(k) + (k - 1)
+
+    def score(
+        self, wanted: Mapping[int, slice], reference: Features | None = None
+    ) -> dict[int, Scores]:
+        """Score parts of the orders; see WindowScores."""
+        parts = {k: _Part(self.starts(k)[wanted[k]]) for k in sorted(wanted)}
+        sinks = {k: self.scorer.sink(len(part.starts), reference) for k, part in parts.items()}
+        finals = np.zeros(len(self._numbers), np.int64)  # the longest k asked of each start
+        for k, part in parts.items():
+            finals[part.starts] = k
+        for group in self._groups(finals):
+            for k, part in parts.items():
+                for window in group:
+                    if window.final < k:
+                        continue
+                    features = window.grow(k)  # (B, H)
+                    rows, places = part.find(window.starts)
+                    targets = torch.from_numpy(window.starts[rows] + (k - 1))
+                    sinks[k].score(features[torch.from_numpy(rows)], targets, places)
+                if reference is not None and sinks[k].deviation <= ROUNDING:
+                    return {length: sinks[length].scores() for length in parts if length <= k}
+        return {k: sink.scores() for k, sink in sinks.items()}
+
+    def _groups(self, finals: Indices) -> Iterator[list["_Growing"]]:
+        """Put starts that grow to the same length together, at most a batch of rows in a group."""
+        _, most = ROWS[torch.device(self.scorer.device).type]
+        group: list[_Growing] = []
+        room = most
+        for final in np.unique(finals[finals > 0])[::-1]:
+            starts = np.flatnonzero(finals == final)
+            while len(starts) > 0:
+                group.append(_Growing(self.scorer, starts[:room], int(final)))
+                starts, room = starts[room:], room - len(group[-1].starts)
+                if room == 0:
+                    yield group
+                    group, room = [], most
+        if group:
+            yield group
+
+
+class _Part:
+    """Some starts of one k, and where each of their scores belongs."""
+
+    def __init__(self, starts: Indices) -> None:
+        self.starts = starts
+        self._order = np.argsort(starts)
+        self._sorted = starts[self._order]
+
+    def find(self, starts: Indices) -> tuple[Indices, Indices]:
+        """Give which of these starts are of this part, and their places in it."""
+        if len(self.starts) == 0:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        place = np.searchsorted(self._sorted, starts).clip(max=len(self._sorted) - 1)
+        rows = np.flatnonzero(self._sorted[place] == starts)
+        return rows, self._order[place[rows]]
+
+
+class _Growing:
+    """A batch of windows of the same length that grows."""
+
+    def __init__(self, scorer: Scorer, starts: Indices, final: int) -> None:
+        self.starts, self.final = starts, final
+        self._scorer = scorer
+        self._begin = torch.from_numpy(starts)
+        self._state: State = None
+        self._length = 0
+        self._last: Tensor | None = None
+        self._whole: Tensor | None = None
+
+    def grow(self, k: int) -> Tensor:
+        """Give the features at the end of windows of k inputs: (B, H)."""
+        if not self._scorer.model.stateful:
+            return self._read_once()[:, k - 1]
+
+        def piece(steps: Tensor) -> None:
+            inputs = self._scorer.split.inputs[self._begin[:, None] + steps]
+            features, self._state = self._scorer.read(inputs, self._state, k)
+            self._last = features[:, -1]
+
+        most = max(pass_steps(self._scorer.device) // len(self.starts), 1)
+        in_batches(torch.arange(self._length, k), most, piece)
+        self._length = k
+        assert self._last is not None
+        return self._last
+
+    def _read_once(self) -> Tensor:
+        if self._whole is None:
+            parts: list[Tensor] = []
+
+            def batch(begin: Tensor) -> None:
+                inputs = self._scorer.split.inputs[begin[:, None] + torch.arange(self.final)]
+                parts.append(self._scorer.read(inputs, None, self.final)[0])
+
+            in_batches(self._begin, self._scorer.rows(self.final), batch)
+            self._whole = torch.cat(parts)
+        return self._whole
