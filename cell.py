@@ -7,10 +7,8 @@ measured.
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,34 +16,20 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights, weights_sha256
+from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights
 from seqmem.baselines.recipes import Recipe, recipe_for
-from seqmem.baselines.spec import ModelSpec, build_model
+from seqmem.baselines.spec import ModelSpec, build_model, model_class
 from seqmem.baselines.training import ClosedForm, Trained, seeded, train
 from seqmem.errors import InputError
-from seqmem.leaderboard.record import Record, TaskFacts
+from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.store import find_record, record_directory, write_record
-from seqmem.provenance import (
-    environment_facts,
-    source_sha256,
-    suite_facts,
-    summary_sha256,
-)
-from seqmem.summary import summarise
-from seqmem.tasks.curve import (
-    Context,
-    Curve,
-    expected_steps,
-    full_scores,
-    measure,
-    sample_targets,
-)
+from seqmem.measurement import Measuring, measure_record
+from seqmem.provenance import environment_facts, source_sha256
 from seqmem.tasks.model import SequenceModel
-from seqmem.tasks.task import Task
+from seqmem.tasks.task import Context, Task
 
 __all__ = ["Cell", "Settings", "run_cell"]
 
-SAMPLE_SEED = 0
 LONGEST_TRAINED = 8192  # inputs of a stream, through which gradients flow
 
 
@@ -106,26 +90,13 @@ class Settings:
 
     Attributes:
         results: the folder of records and checkpoints.
-        contexts: context lengths, ascending, full last; None for the task's own.
-        longest_context: the longest of the task's own to take; None for all.
-        exact: whether every target is scored, not a sample of a large test split.
-        device: where models run.
+        measuring: how trained models are measured.
         fresh: whether finished records and checkpoints are passed over.
     """
 
     results: Path
-    contexts: tuple[Context, ...] | None = None
-    longest_context: int | None = None
-    exact: bool = False
-    device: str = "cpu"
+    measuring: Measuring
     fresh: bool = False
-
-    def contexts_for(self, task: Task) -> tuple[Context, ...]:
-        """Give the context lengths to measure on a task."""
-        if self.contexts is not None:
-            return self.contexts
-        longest = self.longest_context or task.longest_context
-        return (*(k for k in task.contexts if k <= longest), "full")
 
 
 def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Record:
@@ -143,23 +114,27 @@ def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Re
     """
     recipe = recipe_for(cell.task.family, cell.budget)
     k_train = recipe.k_train if cell.k_train is None else cell.k_train
-    contexts = settings.contexts_for(cell.task)
-    sample = None if settings.exact else cell.task.sample
-    trained_by = _identity(cell, recipe, k_train, settings.device)
-    measured_by = {
-        "contexts": contexts,
-        "sample": sample,
-        "test": cell.task.data_hash,
-        "sample_seed": SAMPLE_SEED,
-        "summary": summary_sha256(),
-    }
+    trained_by = _identity(cell, recipe, k_train, settings.measuring.device)
     folder = record_directory(settings.results / "records", cell.task.id)
-    stem = f"{cell.model.name}-{_key(trained_by, measured_by)}"
+    stem = f"{cell.model.name}-{_key(trained_by, settings.measuring.identity(cell.task))}"
     if not settings.fresh and (known := find_record(folder, stem)) is not None:
         say(f"{cell}: already measured")
         return known
     model, fit = _trained_model(cell, recipe, k_train, trained_by, settings, say)
-    record = _measure(cell, model, contexts, sample, settings, {"k_train": k_train, **fit}, say)
+    facts = {
+        "name": cell.model.name,
+        "label": str(cell.model),
+        "options": fit.pop("options"),
+        "source_sha256": source_sha256(model_class(cell.model.name).__module__),
+    }
+    record = measure_record(
+        model,
+        facts,
+        {"k_train": k_train, **fit},
+        cell.task,
+        settings.measuring,
+        lambda line: say(f"{cell}: {line}"),
+    )
     # Another process may have measured the same in the meantime.
     if not settings.fresh and (known := find_record(folder, stem)) is not None:
         return known
@@ -168,13 +143,17 @@ def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Re
 
 
 def _identity(cell: Cell, recipe: Recipe, k_train: Context, device: str) -> dict[str, Any]:
-    """Everything that shapes a cell's weights, and the code that gives its losses."""
+    """Everything that shapes a cell's weights."""
     return {
         "task": cell.task.id,
         "version": cell.task.version,
         "data": _train_hash(cell.task, cell.seed),
         "model": str(cell.model),
-        "source": source_sha256(cell.model.name),
+        "source": source_sha256(
+            "seqmem.baselines.training",
+            model_class(cell.model.name).__module__,
+            type(cell.task).__module__,
+        ),
         "recipe": asdict(recipe),
         "k_train": k_train,
         "seed": cell.seed,
@@ -220,7 +199,7 @@ def _trained_model(
                 recipe,
                 k_train=k_train,
                 seed=cell.seed,
-                device=settings.device,
+                device=settings.measuring.device,
                 checkpoint=checkpoint,
                 progress=progress,
             )
@@ -231,101 +210,13 @@ def _trained_model(
         "options": options,
         "data_hash": identity["data"],
         "result": asdict(fitted) if fitted else None,
-        "environment": environment_facts(settings.device),
+        "environment": environment_facts(settings.measuring.device),
     }
     save_weights(model, weights, fit)
     checkpoint.discard()
     if fitted:
         say(f"{cell}: trained for {fitted.steps:,} steps in {fitted.seconds:.0f} s")
     return model, fit
-
-
-def _measure(
-    cell: Cell,
-    model: SequenceModel,
-    contexts: Sequence[Context],
-    sample: int | None,
-    settings: Settings,
-    fit: dict[str, Any],
-    say: Callable[[str], object],
-) -> Record:
-    task = cell.task
-    split = task.split("test")
-    chosen = sample_targets(split, sample, SAMPLE_SEED)
-    began = time.monotonic()
-    steps = expected_steps(split, contexts, chosen)
-    with tqdm(total=steps, unit="step", unit_scale=True, disable=None, leave=False) as bar:
-        bar.set_description(f"measure {cell.model} on {task.id}")
-        curve = measure(
-            model,
-            task,
-            split,
-            contexts,
-            chosen=chosen,
-            device=settings.device,
-            progress=bar.update,
-        )
-        extras = _extras(model, task, curve, settings.device)
-    seconds = time.monotonic() - began
-    say(f"{cell}: measured {len(chosen):,} targets at {len(contexts)} contexts in {seconds:.0f} s")
-    summary = summarise(curve, task, model, contexts)
-    parameters = {id(p): p.numel() for p in model.parameters()}  # tied weights count once
-    optimum = task.optimum("full")
-    return Record(
-        suite=suite_facts(),
-        created=datetime.now(UTC).isoformat(timespec="microseconds"),
-        task=TaskFacts(
-            id=task.id,
-            version=task.version,
-            data_hash=task.data_hash,
-            split="test",
-            loss=task.loss.name,
-            unit=task.loss.unit,
-            score=task.loss.score,
-            chance=task.chance(),
-            optimum=optimum,
-        ),
-        model={
-            "name": cell.model.name,
-            "label": str(cell.model),
-            "options": fit.pop("options"),
-            "source_sha256": source_sha256(cell.model.name),
-            "weights_sha256": weights_sha256(model),
-            "parameters": sum(parameters.values()),
-            "receptive_field": {"declared": model.receptive_field, "measured": None},
-            "stateful": model.stateful,
-        },
-        training=fit,
-        measurement={
-            "method": "exact windows"
-            + ("" if len(chosen) == len(split) else " of a sample, as differences to full"),
-            "window": "the k most recent inputs since the start of the sequence",
-            "full": "state carried" if model.stateful else "whole sequences",
-            "targets": len(chosen),
-            "targets_total": len(split),
-            "sample_seed": SAMPLE_SEED if len(chosen) < len(split) else None,
-            "block": task.block_name,
-            "interval": "Student's t over groups of whole blocks, 95 %",
-            "model_steps": curve.steps,
-            "plain_passes": round(curve.steps / len(split.inputs), 2),
-            "seconds": round(seconds, 2),
-        },
-        group_counts=summary.group_counts,
-        gain=summary.gain,
-        curve=summary.points,
-        extras=extras,
-        validity=None,
-        environment=environment_facts(settings.device),
-        trust="self-reported",
-    )
-
-
-def _extras(model: SequenceModel, task: Task, curve: Curve, device: str) -> dict[str, float]:
-    whole = task.whole("test")
-    if whole is None or curve.full is None:
-        return {}
-    scores = full_scores(model, task, whole, device=device)
-    return {"loss over all positions, full context": float(scores.losses.mean())}
 
 
 def _key(*parts: Mapping[str, Any]) -> str:

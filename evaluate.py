@@ -17,9 +17,11 @@ from seqmem.baselines.spec import parse_model
 from seqmem.cell import Cell, Settings, run_cell
 from seqmem.errors import CellError, InputError, unknown
 from seqmem.leaderboard.record import Record
+from seqmem.measurement import DType, Measuring
 from seqmem.tasks import SUITES, data_problem, load_task
-from seqmem.tasks.curve import Context
-from seqmem.tasks.task import Task
+from seqmem.tasks.precision import USUAL, Precision
+from seqmem.tasks.scoring import is_out_of_memory
+from seqmem.tasks.task import Context, Task
 
 __all__ = ["Request", "evaluate", "plan"]
 
@@ -36,7 +38,9 @@ class Request:
         k_trains: contexts to train with; None in it stands for the recipe's.
         seeds: seeds of training.
         budget: name of the training budget; None for the suite's, else small.
-        exact: whether every target is scored.
+        precision: how well every mean is to be known; None: every target is scored.
+        every_k: whether every whole number up to the longest context is measured.
+        dtype: what models compute with when they are measured.
         device: "auto", "cpu" or "cuda".
         results: folder of records and checkpoints.
         fresh: whether finished work is passed over.
@@ -49,7 +53,9 @@ class Request:
     k_trains: tuple[Context | None, ...] = (None,)
     seeds: tuple[int, ...] = (0,)
     budget: str | None = None
-    exact: bool = False
+    precision: Precision | None = USUAL
+    every_k: bool = False
+    dtype: DType = "float32"
     device: str = "auto"
     results: Path = Path("results")
     fresh: bool = False
@@ -70,25 +76,24 @@ def evaluate(request: Request, say: Callable[[str], object]) -> tuple[list[Recor
         OSError: results cannot be written any more; finished cells are kept.
     """
     cells, settings = plan(request, say)
-    records, failures = [], []
+    records: list[Record] = []
+    failures: list[str] = []
+    told = 0
     for number, cell in enumerate(cells, 1):
         place = f"[{number}/{len(cells)}]"
         try:
             records.append(run_cell(cell, settings, partial(_say_at, say, place)))
+            failed = records[-1].measurement.get("failed", {})
+            failures += [f"{cell}: k={k}: {reason}" for k, reason in failed.items()]
         except (CellError, MemoryError, RuntimeError) as error:
-            if not isinstance(error, CellError) and not _is_out_of_memory(error):
+            if not isinstance(error, CellError) and not is_out_of_memory(error):
                 raise
             reason = str(error) if isinstance(error, CellError) else "out of memory"
             failures.append(f"{cell}: {reason}")
-            say(f"{place} failed: {failures[-1]}")
+        for failure in failures[told:]:
+            say(f"{place} failed: {failure}")
+        told = len(failures)
     return records, failures
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Tell a lack of memory from a bug: on the CPU, torch says it in a plain RuntimeError."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return "alloc" in str(error).lower()
 
 
 def _say_at(say: Callable[[str], object], place: str, line: str) -> None:
@@ -114,9 +119,12 @@ def plan(request: Request, say: Callable[[str], object]) -> tuple[list[Cell], Se
     device = _device(request.device)
     tasks = _tasks(request, say)
     _check_writable(request.results)
-    settings = Settings(
-        request.results, request.contexts, longest, request.exact, device, request.fresh
+    measuring = Measuring(
+        request.contexts, longest, request.precision, request.every_k, request.dtype, device
     )
+    for task in tasks:
+        measuring.half_width(task)
+    settings = Settings(request.results, measuring, request.fresh)
     cells = [
         Cell(model, task, k_train, seed, budget)
         for task, model, k_train, seed in product(

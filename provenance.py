@@ -1,7 +1,8 @@
 """Where a number comes from: the code, the suite's version, the machine."""
 
+import ast
 import hashlib
-import inspect
+import importlib.util
 import platform
 import resource
 import subprocess
@@ -14,27 +15,52 @@ from typing import Any
 import torch
 
 import seqmem
-from seqmem import baselines, summary, tasks
-from seqmem.baselines.spec import model_class
 
-__all__ = ["environment_facts", "source_sha256", "suite_facts", "summary_sha256"]
+__all__ = ["environment_facts", "source_sha256", "suite_facts"]
+
+
+# Lists of what there is: adding to them changes no number, and what a cell takes from them stands
+# in its identity as it is.
+LISTS = {"seqmem.tasks", "seqmem.baselines", "seqmem.baselines.recipes"}
 
 
 @cache
-def source_sha256(name: str) -> str:
-    """Hash the code that a baseline's losses follow from: two rooms, and its own file."""
-    files = {path for room in (baselines, tasks) for path in Path(room.__path__[0]).glob("*.py")}
-    files.add(Path(inspect.getsourcefile(model_class(name)) or ""))
+def source_sha256(*modules: str) -> str:
+    """Hash the code of modules and of all that they import from this package, directly or not."""
+    files: dict[str, Path] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name in files or name in LISTS:
+            continue
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        files[name] = Path(spec.origin)
+        waiting += _imports(files[name])
     digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(path.name.encode() + path.read_bytes())
+    for name in sorted(files):
+        digest.update(name.encode() + files[name].read_bytes())
     return digest.hexdigest()
 
 
 @cache
-def summary_sha256() -> str:
-    """Hash the code that turns losses into the numbers of a record."""
-    return hashlib.sha256(Path(summary.__file__).read_bytes()).hexdigest()
+def _imports(path: Path) -> tuple[str, ...]:
+    """Name the modules of this package that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return tuple(name for name in names if name.startswith("seqmem.") and _is_module(name))
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # what stands before the last dot is no package
+        return False
 
 
 @cache
@@ -57,7 +83,7 @@ def suite_facts() -> dict[str, Any]:
     return {"version": seqmem.__version__, "commit": commit, "dirty": dirty}
 
 
-def environment_facts(device: str) -> dict[str, Any]:
+def environment_facts(device: str, dtype: str = "float32") -> dict[str, Any]:
     """Tell of the packages, the machine, and how this process uses it."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
@@ -66,7 +92,7 @@ def environment_facts(device: str) -> dict[str, Any]:
         "machine": platform.machine(),
         "processor": _processor(),
         "device": device if device == "cpu" else torch.cuda.get_device_name(),
-        "dtype": "float32",
+        "dtype": dtype,
         "tf32": device != "cpu" and torch.backends.cudnn.allow_tf32,
         "threads": torch.get_num_threads(),
         "peak_memory_mib": round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)),

@@ -20,7 +20,9 @@ from seqmem.tasks import SUITES
 
 if TYPE_CHECKING:
     from seqmem.leaderboard.record import Record
-    from seqmem.tasks.curve import Context
+    from seqmem.measurement import DType
+    from seqmem.tasks.precision import Precision
+    from seqmem.tasks.task import Context
 
 __all__ = ["cli", "main"]
 
@@ -82,6 +84,28 @@ class _ContextList(click.ParamType[Any]):
             else:
                 self.fail(f"'{text}' is not a context length: a whole number from 1 on, or full")
         return tuple(sorted(contexts, key=lambda k: (k == "full", k if k != "full" else 0)))
+
+
+class _PrecisionType(click.ParamType[Any]):
+    """``0.5%`` or ``0.01``."""
+
+    name = "X"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Precision":
+        """Read the text."""
+        from seqmem.tasks.precision import Precision, parse_precision
+
+        if isinstance(value, Precision):
+            return value
+        try:
+            return parse_precision(str(value))
+        except ValueError:
+            self.fail(
+                f"'{value}' is not a precision: a positive share, as in 0.5%, or a positive number "
+                "in the loss's unit, as in 0.01"
+            )
 
 
 _CONTEXTS = _ContextList()
@@ -198,9 +222,27 @@ def fetch(name: str) -> None:
     "[default: the suite's, else small]",
 )
 @click.option(
-    "--exact",
+    "--precision",
+    type=_PrecisionType(),
+    default="0.5%",
+    show_default=True,
+    help="Largest half-width of the 95 % interval at every k: a share of a perplexity, or else of "
+    "the way from chance to the optimum; without % in the loss's unit.",
+)
+@click.option("--exact", is_flag=True, help="Score every target at every k.")
+@click.option(
+    "--all-k",
+    "every_k",
     is_flag=True,
-    help="Score every target, also where a large test split is sampled by default.",
+    help="Every whole number up to the longest context; models without state are trusted to be "
+    "causal.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="What models compute with when they are measured; the effect on the loss is recorded.",
 )
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
@@ -233,7 +275,10 @@ def evaluate_command(
     k_trains: "Sequence[tuple[Context, ...]]",
     seeds: Sequence[int],
     budget: str | None,
+    precision: "Precision",
     exact: bool,
+    every_k: bool,
+    dtype: "DType",
     device: str,
     results: Path,
     fresh: bool,
@@ -254,7 +299,9 @@ def evaluate_command(
         k_trains=tuple(k for given in k_trains for k in given) or (None,),
         seeds=tuple(seeds),
         budget=budget,
-        exact=exact,
+        precision=None if exact else precision,
+        every_k=every_k,
+        dtype=dtype,
         device=device,
         results=results,
         fresh=fresh,

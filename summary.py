@@ -1,10 +1,11 @@
-"""From a curve's raw scores to the numbers of a record: means, intervals, paired differences.
+"""From a curve's losses to the numbers of a record: means, intervals, paired differences.
 
-Where windows were scored on a sample only, the mean at k is the full-context mean over all targets
-plus the mean difference on the sample: the first has no sampling error, and the second is small.
+A curve gives every target a loss at every k, measured or estimated, such that means over groups of
+targets are right. So what was sampled and what was not is averaged in the same way, and an interval
+from the spread between groups holds the error of sampling, too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from seqmem.leaderboard.record import MeanOf, Point
-from seqmem.tasks.curve import Context, Curve
-from seqmem.tasks.intervals import Mean, block_mean, group_blocks, sum_of_means, wilson
+from seqmem.tasks.curve import Curve
+from seqmem.tasks.intervals import Mean, block_mean, group_blocks, wilson
 from seqmem.tasks.model import SequenceModel
-from seqmem.tasks.task import Task
+from seqmem.tasks.task import Context, Task
 
 __all__ = ["Summary", "summarise"]
 
@@ -29,62 +30,50 @@ class Summary:
     """What a record holds of a curve; see Record."""
 
     points: tuple[Point, ...]
-    group_counts: Mapping[str, tuple[int, ...]]
+    group_counts: tuple[int, ...]
     gain: MeanOf | None
 
 
 def summarise(
     curve: Curve, task: Task, model: SequenceModel, contexts: Sequence[Context]
 ) -> Summary:
-    """Summarise a curve measured on a task's test split."""
-    groups = group_blocks(curve.blocks, GROUPS)
-    count = int(groups[-1]) + 1
-    of_all, of_chosen = _Groups(groups, count), _Groups(groups[curve.chosen], count)
-    gain = None
-    if curve.full is not None:
-        gain = of_all.mean(_constant_losses(task) - curve.full.losses)
+    """Summarise a curve measured on a task's test split, at the context lengths that it has."""
+    groups = _Groups(group_blocks(task.split("test").blocks.numpy(), GROUPS))
+    full = curve.full if "full" in contexts else None
+    gain = None if full is None else groups.mean(_constant_losses(task) - full.losses)
     points = []
     for k in contexts:
-        of_k = of_all if k == "full" else of_chosen
-        scores = curve.at(k)
-        excess = excess_sums = None
-        loss = of_k.mean(scores.losses)
-        if curve.full is not None:
-            reference = curve.full.losses if k == "full" else curve.full.losses[curve.chosen]
-            difference = scores.losses - reference
-            excess, excess_sums = of_k.mean(difference), of_k.sums(difference)
-            if len(scores.losses) < len(curve.full.losses):
-                parts = of_all.totals(curve.full.losses), of_chosen.totals(difference)
-                loss = _mean_of(sum_of_means(*parts))
+        if k != "full" and k not in curve.estimates:
+            continue
+        at = curve.at(k)
         points.append(
             Point(
                 k=k,
-                n=len(scores.losses),
-                loss=loss,
-                excess=excess,
+                n=at.n,
+                method=at.method,
+                loss=groups.mean(at.losses),
+                half_width=at.half_width,
+                excess=None if full is None else groups.mean(at.losses - full.losses),
                 optimum=task.optimum(k),
-                accuracy=None if scores.correct is None else of_k.rate(scores.correct),
+                accuracy=None if at.correct is None else groups.rate(at.correct),
                 state_floats=None if k == "full" else model.state_size(k),
-                group_sums=of_k.sums(scores.losses),
-                excess_sums=excess_sums,
+                steps=at.steps,
+                group_sums=groups.sums(at.losses),
             )
         )
-    counts = {
-        name: tuple(g.counts.tolist()) for name, g in (("full", of_all), ("windows", of_chosen))
-    }
-    return Summary(tuple(points), counts, gain)
+    return Summary(tuple(points), tuple(groups.counts.tolist()), gain)
 
 
 class _Groups:
     """Averages over targets in groups of dependent ones."""
 
-    def __init__(self, groups: npt.NDArray[np.int64], count: int) -> None:
-        self._groups, self._count = groups, count
-        self.counts = np.bincount(groups, minlength=count)
+    def __init__(self, groups: npt.NDArray[np.int64]) -> None:
+        self._groups = groups
+        self.counts = np.bincount(groups)
 
     def totals(self, values: Values) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Give each group's total and its number of targets."""
-        return np.bincount(self._groups, values, self._count), self.counts
+        return np.bincount(self._groups, values, len(self.counts)), self.counts
 
     def sums(self, values: Values) -> tuple[float, ...]:
         """Total each group, to nine digits."""
@@ -93,13 +82,14 @@ class _Groups:
     def mean(self, values: Values) -> MeanOf:
         return _mean_of(block_mean(*self.totals(values)))
 
-    def rate(self, correct: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+    def rate(self, correct: Values) -> tuple[float, float, float]:
         """Give a share and its interval; dependent targets count for less than their number."""
-        share = self.mean(correct.astype(float))
-        rate, error = share.mean, share.standard_error
+        share = self.mean(correct)
+        # A regression's estimate may lie a little outside what a rate can be.
+        rate, error = min(max(share.mean, 0.0), 1.0), share.standard_error
         # As many independent trials as would have given this standard error.
         trials = rate * (1 - rate) / error**2 if error else float(len(self.counts))
-        bounds = wilson(rate, min(trials, len(correct)))
+        bounds = wilson(rate, min(trials, len(correct)) or 1.0)
         return rate, bounds.low, bounds.high
 
 

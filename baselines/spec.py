@@ -8,9 +8,8 @@ from typing import Any
 
 from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, unknown
-from seqmem.tasks.curve import Context
 from seqmem.tasks.model import SequenceModel
-from seqmem.tasks.task import Task
+from seqmem.tasks.task import Context, Task
 
 __all__ = ["ModelSpec", "Option", "build_model", "model_class", "options_of", "parse_model"]
 

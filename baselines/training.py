@@ -20,9 +20,9 @@ from seqmem.baselines.batches import Batch, batches
 from seqmem.baselines.checkpoint import Checkpoint
 from seqmem.baselines.recipes import Recipe
 from seqmem.errors import CellError
-from seqmem.tasks.reference import full_scores
 from seqmem.tasks.losses import Loss
 from seqmem.tasks.model import SequenceModel, State, detach
+from seqmem.tasks.reference import full_scores
 from seqmem.tasks.task import Split, Task
 
 __all__ = ["ClosedForm", "Trained", "seeded", "train"]

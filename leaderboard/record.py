@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from seqmem.leaderboard.schemas import upgrade
+
 __all__ = [
     "SCHEMA",
     "MeanOf",
@@ -21,7 +23,7 @@ __all__ = [
     "to_json",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
 
 Context = int | Literal["full"]
 
@@ -45,27 +47,33 @@ class Point:
 
     Attributes:
         k: the context length.
-        n: targets scored.
-        loss: the mean loss over all targets of the split; where only a sample was scored, the
-            full-context mean over all plus the mean difference on the sample.
-        excess: loss at k minus loss at full, paired on the same targets; None without full.
+        n: targets whose loss at k is known; the rest is estimated.
+        method: how: "all" targets, a "sample", or nothing scored because the loss is that of a
+            larger context ("agrees with full", "receptive field", "no longer sequence").
+        loss: the mean loss over all targets of the split; its interval is that over data of the
+            same kind, dependent targets counted as such.
+        half_width: half the 95 % interval of the mean over just these targets: what sampling left
+            open; 0 where all are known.
+        excess: loss at k minus loss at full, paired target by target; None without full.
         optimum: the smallest loss any predictor can reach at k; None where unknown.
         accuracy: share of correct targets and its interval; None for losses without that.
         state_floats: floats the model keeps after k inputs; None where unknown or at full.
-        group_sums: total loss of the scored targets in each group of dependent ones, in the order
-            of the record's `group_counts`: what paired comparisons are derived from.
-        excess_sums: likewise the total excess over full; None where that is.
+        steps: model steps spent on windows of this length; None where that is not known.
+        group_sums: total loss in each group of dependent targets, in the order of the record's
+            `group_counts`: what paired comparisons are derived from.
     """
 
     k: Context
     n: int
+    method: str
     loss: MeanOf
+    half_width: float
     excess: MeanOf | None
     optimum: float | None
     accuracy: tuple[float, float, float] | None
     state_floats: int | None
+    steps: int | None
     group_sums: tuple[float, ...]
-    excess_sums: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
@@ -105,9 +113,9 @@ class Record:
         task: what was asked.
         model: name, options, source hash, weights hash, parameters, receptive field.
         training: k_train, seed, budget, recipe, data hash, what training did, seconds.
-        measurement: method, window rule, targets in all and scored, sampling seed, seconds, steps.
-        group_counts: targets in each group of dependent targets, those scored at finite k
-            ("windows") and those scored with the full context ("full").
+        measurement: method, precision, window rule, targets, sampling seed, seconds, steps, and
+            why a context length could not be measured.
+        group_counts: targets in each group of dependent targets.
         gain: chance minus the full-context loss, paired target by target; None without full.
         curve: points, k ascending, full last.
         extras: further scores by name.
@@ -123,7 +131,7 @@ class Record:
     model: Mapping[str, Any]
     training: Mapping[str, Any]
     measurement: Mapping[str, Any]
-    group_counts: Mapping[str, tuple[int, ...]]
+    group_counts: tuple[int, ...]
     gain: MeanOf | None
     curve: tuple[Point, ...]
     extras: Mapping[str, float]
@@ -162,11 +170,12 @@ def from_json(text: str) -> Record:
             "update seqmem"
         )
     try:
+        if data["schema"] < SCHEMA:
+            data = upgrade(data)
         data["task"] = TaskFacts(**data["task"])
         data["curve"] = tuple(_point(point) for point in data["curve"])
         data["gain"] = _mean_of(data["gain"])
-        counts = data["group_counts"].items()
-        data["group_counts"] = {name: tuple(groups) for name, groups in counts}
+        data["group_counts"] = tuple(data["group_counts"])
         record = Record(**data)
         _check(record)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -205,8 +214,9 @@ def _point(data: dict[str, Any]) -> Point:
     if loss is None:
         raise ValueError("a point has no loss")
     data["loss"], data["excess"] = loss, _mean_of(data["excess"])
-    for name in ("accuracy", "group_sums", "excess_sums"):
-        data[name] = None if data[name] is None else tuple(map(float, data[name]))
+    data["group_sums"] = tuple(map(float, data["group_sums"]))
+    if data["accuracy"] is not None:
+        data["accuracy"] = tuple(map(float, data["accuracy"]))
     return Point(**data)
 
 

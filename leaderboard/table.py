@@ -35,7 +35,9 @@ def flat(boards: Sequence[Board]) -> pd.DataFrame:
             "seed": record.training["seed"],
             "k": point.k,
             "n": point.n,
+            "method": point.method,
             "loss": point.loss.mean,
+            "half_width": point.half_width,
             "loss_low": point.loss.interval[0] if point.loss.interval else None,
             "loss_high": point.loss.interval[1] if point.loss.interval else None,
             "loss_unit": record.task.unit,
@@ -64,20 +66,20 @@ def _section(board: Board, style: str, ambiguous: bool) -> str:
     if ambiguous:  # scores of other versions or other data are not comparable
         title += f" (version {facts.version}, data {facts.data_hash[:8]})"
     heading = f"### {title}\n" if style == "pipe" else f"{title}\n"
-    columns = ["model", "k_train", "budget", "seeds", "targets", "parameters"]
+    columns = ["model", "k_train", "budget", "seeds", "parameters", "passes", "known to"]
     names = [f"k={k}" if k != "full" else "full" for k in board.contexts]
     rows = []
     if board.optimum:
         best = [_number(board.optimum[k]) if k in board.optimum else "" for k in board.contexts]
-        rows.append(["optimum", *[""] * 5, *best, ""])
+        rows.append(["optimum", *[""] * 6, *best, ""])
     rows += [_cells(board, row) for row in board.rows]
-    rows.append(["chance", *[""] * 5, *[_number(board.chance)] * len(names), ""])
+    rows.append(["chance", *[""] * 6, *[_number(board.chance)] * len(names), ""])
     table = tabulate(
         rows,
         headers=[*columns, *names, "k*(1 %)"],
         tablefmt=style,
         disable_numparse=True,
-        colalign=["left", *["right"] * (len(names) + 6)],
+        colalign=["left", *["right"] * (len(names) + 7)],
     )
     return f"{heading}\n{table}\n"
 
@@ -90,11 +92,30 @@ def _cells(board: Board, row: Row) -> list[str]:
         str(row.k_train),
         row.budget,
         str(len(row.records)),
-        f"{record.measurement['targets']:,}",
         f"{record.model['parameters']:,}",
+        _passes(row),
+        _known_to(row),
         *shown,
         _need(row.need),
     ]
+
+
+def _passes(row: Row) -> str:
+    """What measuring cost, in passes over the split; the dearest seed."""
+    passes = [record.measurement.get("plain_passes") for record in row.records]
+    known = [value for value in passes if value is not None]
+    return f"{max(known):.3g}" if known else "–"
+
+
+def _known_to(row: Row) -> str:
+    """How well every mean is known for the split as it is: what sampling left open, at most."""
+    points = [(record, point) for record in row.records for point in record.curve]
+    widest = max(point.half_width for _, point in points)
+    if widest == 0:
+        return "exact"
+    if row.records[0].task.score == "perplexity":
+        return f"±{100 * math.expm1(widest):.2g} %"
+    return f"±{widest:.2g}"
 
 
 def _cell(cell: Cell) -> str:

@@ -106,7 +106,6 @@ class BillionWord(LanguageTask):
 
     version: ClassVar[int] = 1
     block_name: ClassVar[str] = "sentence"
-    sample: ClassVar[int | None] = 20_480
 
     def __init__(self, chosen: Slice, name: str = "") -> None:
         """Take a slice, and its name if it has one; data are read when they are first needed."""

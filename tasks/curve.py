@@ -16,7 +16,6 @@ that, all are scored, and the losses at this k serve as a control for the larger
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -26,12 +25,11 @@ from seqmem.tasks.estimate import Estimate, Method, Search, of_reference
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.reference import Reference, read_reference
 from seqmem.tasks.sampling import PILOT
-from seqmem.tasks.task import Split, Task, geometric_contexts
+from seqmem.tasks.task import Context, Split, Task, geometric_contexts
 from seqmem.tasks.window_scores import ByStart, ByTarget, Scorer, WindowScores, is_dense
 
-__all__ = ["Context", "Curve", "Estimate", "measure"]
+__all__ = ["Curve", "Estimate", "measure"]
 
-Context = int | Literal["full"]
 
 # Targets on which a model without state is held to what it declares, and how far, relative to their
 # size, features may be from what they must be.

@@ -136,8 +136,11 @@ class Search:
         return Estimate("sample", n, max(half, rounding), losses, correct, steps)
 
     def _pilot(self) -> None:
+        # Without a state, that features agree says nothing of longer windows.
+        stateful = self._windows.scorer.model.stateful
         found = self._windows.score(
-            {k: slice(PILOT) for k in self._contexts}, self._reference.features
+            {k: slice(PILOT) for k in self._contexts},
+            self._reference.features if stateful else None,
         )
         if found and len(found) < len(self._contexts):
             self._agrees = max(found)

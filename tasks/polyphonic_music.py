@@ -46,7 +46,6 @@ class PolyphonicMusic(Task):
     block_name: ClassVar[str] = "piece"
     # All of JSB. There are no more than 170 pieces to a test split, so that the pieces, not the
     # frames taken from each, say how wide an interval is.
-    sample: ClassVar[int | None] = 8192
 
     def __init__(self, variant: str) -> None:
         """Take the short name of a set; the data are read when they are first needed."""

@@ -143,9 +143,7 @@ class Sink:
         self.deviation = max(seen, relative if math.isfinite(relative) else math.inf)
         self._compared += len(known)
 
-    def _keep(
-        self, places: npt.NDArray[np.int64], losses: Tensor, correct: Tensor | None
-    ) -> None:
+    def _keep(self, places: npt.NDArray[np.int64], losses: Tensor, correct: Tensor | None) -> None:
         self._losses[places] = losses.double().cpu().numpy()
         if correct is not None:
             if self._correct is None:

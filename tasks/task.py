@@ -19,6 +19,7 @@ from seqmem.tasks import family_of
 from seqmem.tasks.losses import Loss
 
 __all__ = [
+    "Context",
     "Features",
     "InputSpec",
     "Split",
@@ -27,6 +28,9 @@ __all__ = [
     "generator",
     "geometric_contexts",
 ]
+
+
+Context = int | Literal["full"]  # a context length k
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,6 @@ class Task(ABC):
     Attributes:
         version: counts the changes that make older scores incomparable.
         block_name: what one block of dependent targets is.
-        sample: how many targets are scored unless all are asked for; None: always all.
         stream: whether the training data are one long sequence, too long to train through.
         id: the task's id.
         inputs: what one input is.
@@ -124,7 +127,6 @@ class Task(ABC):
 
     version: ClassVar[int]
     block_name: ClassVar[str] = "sequence"
-    sample: ClassVar[int | None] = None
     stream: ClassVar[bool] = False
 
     id: str
@@ -167,7 +169,7 @@ class Task(ABC):
     def chance(self) -> float:
         """Give the loss of `constant`: the best predictor that remembers nothing."""
 
-    def optimum(self, k: int | Literal["full"]) -> float | None:
+    def optimum(self, k: Context) -> float | None:
         """Give the smallest loss any predictor can reach with context k; None where unknown."""
         return None
 

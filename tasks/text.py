@@ -64,7 +64,6 @@ class Text(LanguageTask):
 
     version: ClassVar[int] = 1
     block_name: ClassVar[str] = "run of consecutive tokens"
-    sample: ClassVar[int | None] = 20_480
     stream: ClassVar[bool] = True
 
     def __init__(

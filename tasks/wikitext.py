@@ -53,8 +53,6 @@ class _WikiText(LanguageTask):
     """What both share."""
 
     block_name: ClassVar[str] = "article"
-    # Differences to full context, what a curve is read for, are known to ±1 % from k = 16.
-    sample: ClassVar[int | None] = 20_480
     stream: ClassVar[bool] = True
     source: ClassVar[CorpusSource]
 

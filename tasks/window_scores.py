@@ -21,7 +21,14 @@ import torch
 from torch import Tensor
 
 from seqmem.tasks.model import SequenceModel, State
-from seqmem.tasks.scoring import Scores, Sink, check_features, in_batches, pass_steps
+from seqmem.tasks.scoring import (
+    Scores,
+    Sink,
+    check_features,
+    in_batches,
+    is_out_of_memory,
+    pass_steps,
+)
 from seqmem.tasks.task import Split, Task
 from seqmem.tasks.windows import Shared, window_inputs
 
@@ -200,37 +207,53 @@ class ByStart(WindowScores):
         self, wanted: Mapping[int, slice], reference: Features | None = None
     ) -> dict[int, Scores]:
         """Score parts of the orders; see WindowScores."""
+        _, rows = ROWS[torch.device(self.scorer.device).type]
+        while True:
+            try:
+                return self._score(wanted, reference, rows)
+            except (MemoryError, RuntimeError) as error:
+                if rows == 1 or not is_out_of_memory(error):
+                    raise
+                rows //= 2
+
+    def _score(
+        self, wanted: Mapping[int, slice], reference: Features | None, rows: int
+    ) -> dict[int, Scores]:
         parts = {k: _Part(self.starts(k)[wanted[k]]) for k in sorted(wanted)}
         sinks = {k: self.scorer.sink(len(part.starts), reference) for k, part in parts.items()}
-        finals = np.zeros(len(self._numbers), np.int64)  # the longest k asked of each start
-        for k, part in parts.items():
-            finals[part.starts] = k
-        for group in self._groups(finals):
+        groups = list(self._groups(parts, rows))
+        may_end = reference is not None and len(groups) == 1
+        for group in groups:
+            windows = [_Growing(self.scorer, starts, final) for starts, final in group]
             for k, part in parts.items():
-                for window in group:
+                for window in windows:
                     if window.final < k:
                         continue
                     features = window.grow(k)  # (B, H)
-                    rows, places = part.find(window.starts)
-                    targets = torch.from_numpy(window.starts[rows] + (k - 1))
-                    sinks[k].score(features[torch.from_numpy(rows)], targets, places)
-                if reference is not None and sinks[k].deviation <= ROUNDING:
+                    row, places = part.find(window.starts)
+                    targets = torch.from_numpy(window.starts[row] + (k - 1))
+                    sinks[k].score(features[torch.from_numpy(row)], targets, places)
+                if may_end and sinks[k].deviation <= ROUNDING:
                     return {length: sinks[length].scores() for length in parts if length <= k}
         return {k: sink.scores() for k, sink in sinks.items()}
 
-    def _groups(self, finals: Indices) -> Iterator[list["_Growing"]]:
-        """Put starts that grow to the same length together, at most a batch of rows in a group."""
-        _, most = ROWS[torch.device(self.scorer.device).type]
-        group: list[_Growing] = []
-        room = most
-        for final in np.unique(finals[finals > 0])[::-1]:
+    def _groups(
+        self, parts: Mapping[int, "_Part"], rows: int
+    ) -> Iterator[list[tuple[Indices, int]]]:
+        """Give starts and the length to which they grow, as many as are read side by side."""
+        finals = np.zeros(len(self._numbers), np.int64)  # the longest k asked of each start
+        for k, part in parts.items():
+            finals[part.starts] = k
+        group: list[tuple[Indices, int]] = []
+        room = rows
+        for final in np.unique(finals[finals > 0])[::-1].tolist():
             starts = np.flatnonzero(finals == final)
             while len(starts) > 0:
-                group.append(_Growing(self.scorer, starts[:room], int(final)))
-                starts, room = starts[room:], room - len(group[-1].starts)
+                group.append((starts[:room], final))
+                starts, room = starts[room:], room - len(group[-1][0])
                 if room == 0:
                     yield group
-                    group, room = [], most
+                    group, room = [], rows
         if group:
             yield group
 

@@ -24,13 +24,15 @@ def make_point(
     return Point(
         k=k,
         n=100,
+        method="all",
+        half_width=fields.get("half_width", 0.0),
+        steps=100,
         loss=mean(loss, half),
         excess=None if excess is None else mean(excess, excess_half),
         optimum=fields.get("optimum"),
         accuracy=fields.get("accuracy"),
         state_floats=None,
         group_sums=(loss * 40, loss * 60),
-        excess_sums=None if excess is None else (excess * 40, excess * 60),
     )
 
 
@@ -69,7 +71,7 @@ def make_record(
         model={"name": label.partition(":")[0], "label": label, "parameters": 1234},
         training={"k_train": k_train, "seed": seed, "budget": budget},
         measurement={"targets": 100},
-        group_counts={"full": (40, 60), "windows": (40, 60)},
+        group_counts=(40, 60),
         gain=None if full is None else make_point("full", chance - full, half).loss,
         curve=tuple(points),
         extras={},

@@ -11,9 +11,10 @@ import torch
 from seqmem.errors import InputError
 from seqmem.tasks import lm1b, load_task
 from seqmem.tasks.billion_word import SLICES, BillionWord
-from seqmem.tasks.curve import full_scores, measure
+from seqmem.tasks.curve import measure
 from seqmem.tasks.lm1b import CHECKSUM_FILE, LM1B, Shard, find_shards
 from seqmem.tasks.model import SequenceModel, State
+from seqmem.tasks.reference import full_scores
 from seqmem.tasks.task import Split
 from seqmem.tasks.textfiles import read_lines
 from seqmem.tasks.windows import window_inputs
@@ -121,7 +122,7 @@ def test_a_measured_model_is_shown_one_sentence_at_a_time(own_data: Path) -> Non
     begin = task.words.index("<s>")
     assert model.seen
     assert all(begin not in window[1:] for window in model.seen)
-    for scores in curve.scores.values():
+    for scores in curve.estimates.values():
         assert scores.losses.mean() == pytest.approx(task.chance(), abs=1e-6)
     assert full_scores(model, task, split).losses.mean() == pytest.approx(task.chance(), abs=1e-6)
 

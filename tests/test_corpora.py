@@ -13,6 +13,7 @@ import pytest
 from seqmem.baselines.spec import parse_model
 from seqmem.cell import Cell, Settings, run_cell
 from seqmem.errors import InputError
+from seqmem.measurement import Measuring
 from seqmem.tasks import corpora, load_task
 from seqmem.tasks.corpora import (
     WIKITEXT_2,
@@ -289,7 +290,7 @@ def test_only_what_needs_no_training_is_planned_on_it(data: Path, tmp_path: Path
         Cell(parse_model("lstm"), task, None, 0, "smoke").check()
     cell = Cell(parse_model("marginal"), task, None, 0, "smoke")
     cell.check()
-    record = run_cell(cell, Settings(tmp_path, contexts=(1, "full")), lambda line: None)
+    record = run_cell(cell, Settings(tmp_path, Measuring(contexts=(1, "full"))), lambda line: None)
     assert record.curve[0].loss.mean == pytest.approx(task.chance(), rel=0.02)
 
 

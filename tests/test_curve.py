@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-import seqmem.tasks.curve as curve_module
 from seqmem.baselines.convolutional import TCN
 from seqmem.baselines.recurrent import LSTM, RNN
 from seqmem.baselines.training import seeded
 from seqmem.errors import CellError
+from seqmem.tasks import reference, scoring, window_scores
 from seqmem.tasks.adding_problem import AddingProblem
 from seqmem.tasks.copy_memory import CopyMemory
-from seqmem.tasks.curve import Context, measure
+from seqmem.tasks.curve import measure
 from seqmem.tasks.hidden_markov import HiddenMarkov
 from seqmem.tasks.model import FullOutputs, SequenceModel, State
-from seqmem.tasks.task import Features, Split, Task
+from seqmem.tasks.task import Context, Features, Split, Task
 
 CONTEXTS: list[Context] = [1, 2, 3, 5, 8, 100, "full"]
 
@@ -54,11 +54,12 @@ def brute_force(model: SequenceModel, task: Task, split: Split, k: Context) -> l
 
 
 @st.composite
-def splits(draw: st.DrawFn, features: bool) -> Split:
-    """Sequences of any lengths, some with no target, targets anywhere."""
+def splits(draw: st.DrawFn, features: bool, everywhere: bool = False) -> Split:
+    """Sequences of any lengths, some with no target, targets anywhere or everywhere."""
     lengths = draw(st.lists(st.integers(1, 14), min_size=1, max_size=6))
     total = sum(lengths)
     chosen = draw(st.sets(st.integers(0, total - 1), min_size=1))
+    chosen = set(range(total)) if everywhere else chosen
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     positions = torch.tensor(sorted(chosen))
     starts = torch.tensor([0, *np.cumsum(lengths).tolist()])
@@ -86,21 +87,43 @@ def test_curve_is_brute_force(kind: str, task: Task, data: st.DataObject) -> Non
         assert curve.at(k).losses == pytest.approx(expected, abs=1e-5), f"k={k}"
 
 
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn"])
+@settings(max_examples=10, deadline=None)
+@given(data=st.data(), every_k=st.booleans())
+def test_windows_that_grow_are_brute_force(kind: str, data: st.DataObject, every_k: bool) -> None:
+    """With targets everywhere, windows go on from shorter ones, or are read once for every k."""
+    split = data.draw(splits(features=False, everywhere=True))
+    model, task = make(kind, CopyMemory(5, 5)), CopyMemory(5, 5)
+    contexts: list[Context] = [*range(1, 16), "full"] if every_k else CONTEXTS
+    curve = measure(model, task, split, contexts, every_k=every_k)
+    for k in contexts:
+        expected = brute_force(model, task, split, k)
+        assert curve.at(k).losses == pytest.approx(expected, abs=1e-5), f"k={k}"
+        assert curve.at(k).half_width == 0
+
+
 @pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn", "wrapped"])
+@pytest.mark.parametrize("everywhere", [False, True], ids=["some", "everywhere"])
 def test_small_batches_and_chunks_change_nothing(
-    kind: str, monkeypatch: pytest.MonkeyPatch
+    kind: str, everywhere: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = HiddenMarkov(2)
-    split = task.split("valid").subset(torch.arange(0, 600, 7))
+    split = task.split("valid").prefix(600)
+    if not everywhere:
+        split = split.subset(torch.arange(0, 600, 7))
     model = make(kind, task)
     whole = measure(model, task, split, CONTEXTS)
-    monkeypatch.setattr(curve_module, "STEPS", 16)
-    monkeypatch.setattr(curve_module, "ROWS", (1, 3))
-    monkeypatch.setattr(curve_module, "STREAMS", 2)
-    monkeypatch.setattr(curve_module, "READOUT", 70)
+    shrink(monkeypatch, steps=16, readout=70)
+    monkeypatch.setattr(window_scores, "ROWS", {"cpu": (1, 3)})
+    monkeypatch.setattr(reference, "STREAMS", 2)
     pieces = measure(model, task, split, CONTEXTS)
     for k in CONTEXTS:
         assert pieces.at(k).losses == pytest.approx(whole.at(k).losses, abs=1e-5)
+
+
+def shrink(monkeypatch: pytest.MonkeyPatch, steps: int, readout: int) -> None:
+    monkeypatch.setattr(scoring, "STEPS", {"cpu": steps})
+    monkeypatch.setattr(scoring, "READOUT", {"cpu": readout})
 
 
 def test_full_is_the_usual_stateful_perplexity() -> None:
@@ -155,22 +178,88 @@ def test_only_scored_positions_are_read_out_in_bounded_chunks() -> None:
     task.outputs = 200_000
     split = task.split("valid").subset(torch.arange(400))
     model = Counting(task.outputs)
-    curve = measure(model, task, split, [1, 8, "full"])
-    assert model.rows == 3 * len(split)
-    assert model.largest_readout <= curve_module.READOUT
-    assert model.steps == curve.steps == expected_steps(split, [1, 8, "full"])
+    curve = measure(model, task, split, [1, 41, "full"])
+    # At k = 1 all targets look alike. At 41 none is like another; but the first of each sequence's
+    # ten has no more than 41 inputs, and sees them in the reference pass.
+    assert model.rows == 400 + 1 + 360
+    assert model.largest_readout <= scoring.READOUT["cpu"]
+    assert model.steps == curve.steps == len(split.inputs) + 1 + 360 * 41
 
 
-def test_windows_are_never_computed_twice() -> None:
-    """Beyond what a sequence has given, larger k cost nothing."""
+def test_a_window_that_holds_all_there_is_costs_nothing() -> None:
     task = AddingProblem(10)
     split = task.split("valid")
-    for contexts in ([10], [10, 20, 40], [20], [5, 10, 11]):
+    for contexts, windows in (([10], 0), ([10, 20, 40], 0), ([5, 10, 11], 5), ([5, 9], 14)):
         model = Counting(1)
         curve = measure(model, task, split, contexts)
-        per_target = 10 + (5 if 5 in contexts else 0)
-        assert model.steps == per_target * len(split)
-        assert curve.steps == expected_steps(split, contexts)
+        assert model.steps == curve.steps == (10 + windows) * len(split)
+        for k in contexts:
+            assert (curve.at(k).method == "no longer sequence") == (k >= 10)
+
+
+def test_windows_that_grow_cost_half() -> None:
+    """Each of 1, 2, 4 … 64 inputs goes on from the one before: 64 steps, not 127."""
+    task = HiddenMarkov(2)
+    ids = torch.arange(3000).int() * 7919 % 32
+    split = stream(ids)
+    model = Counting(task.outputs)
+    curve = measure(model, task, split, [2**i for i in range(7)])
+    assert model.steps == curve.steps
+    # The pass; then 32 windows of one input, and less than 3,000 that grow from nothing to 64.
+    assert curve.steps < 3000 + 32 + 3000 * 64
+
+
+def stream(ids: Tensor) -> Split:
+    """A text: each id is the target of the one before."""
+    length = len(ids) - 1
+    return Split(
+        ids[:-1], torch.tensor([0, length]), torch.arange(length), ids[1:].long(),
+        torch.arange(length) // 100,
+    )  # fmt: skip
+
+
+class Shift(SequenceModel):
+    """Remembers the last `order` inputs and nothing else, though it carries a state."""
+
+    stateful = True
+
+    def __init__(self, order: int, outputs: int) -> None:
+        super().__init__()
+        self.order, self.outputs = order, outputs
+        generator = torch.Generator().manual_seed(0)
+        self.weights = torch.randn(order, outputs, outputs, generator=generator)
+        self.steps = 0
+
+    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        self.steps += inputs.numel()
+        given = nn.functional.one_hot(inputs.long(), self.outputs).float()
+        if state is None:
+            state = torch.zeros(len(inputs), self.order - 1, self.outputs)
+        seen = torch.cat([state, given], 1)  # (B, order − 1 + L, V)
+        features = sum(
+            seen[:, i : i + inputs.shape[1]] @ self.weights[i] for i in range(self.order)
+        )
+        assert isinstance(features, Tensor)
+        return features, seen[:, len(seen[0]) - self.order + 1 :]
+
+    def readout(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+
+def test_what_is_forgotten_costs_nothing() -> None:
+    """Once windows say what the carried state says, longer ones are not read."""
+    task = HiddenMarkov(2)
+    ids = torch.randint(0, 32, (5001,), generator=torch.Generator().manual_seed(1)).int()
+    split, model = stream(ids), Shift(3, task.outputs)
+    contexts: list[Context] = [*(2**i for i in range(11)), "full"]
+    curve = measure(model, task, split, contexts, precision=0.05)
+    methods = [curve.at(k).method for k in contexts]
+    assert methods[3:] == ["agrees with full"] * 8 + ["all"]
+    assert all(curve.at(k).steps == 0 for k in (8, 64, 1024))
+    assert model.steps == curve.steps
+    for k in contexts[3:]:
+        assert curve.at(k).losses == pytest.approx(curve.at("full").losses)
+    assert abs(curve.at(2).losses.mean() - curve.at("full").losses.mean()) > 0.1
 
 
 class Wrong(nn.Module):
@@ -213,7 +302,7 @@ def test_broken_outputs_are_an_error(how: str, says: str, contexts: list[Context
 
 
 def test_a_long_stream_needs_state_or_a_receptive_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(curve_module, "LONGEST_PASS", 10)
+    monkeypatch.setattr(reference, "LONGEST_PASS", 10)
     task = CopyMemory(3, 3)
     with pytest.raises(CellError, match="neither carries state"):
         measure(make("wrapped", task), task, task.split("valid"), ["full"])
@@ -230,27 +319,96 @@ def test_accuracy_counts_the_largest_output() -> None:
     assert scores.losses == pytest.approx(np.full(len(split), math.log(10)))
 
 
-def test_samples_are_the_same_for_every_model() -> None:
-    split = CopyMemory(3, 3).split("test")
-    first, second = (sample_targets(split, 100, seed=0) for _ in range(2))
-    assert torch.equal(first, second)
-    assert len(first) == 100
-    assert (first.diff() > 0).all()
-    assert not torch.equal(sample_targets(split, 100, seed=1), first)
-    for size in (None, 10**9):
-        assert torch.equal(sample_targets(split, size), torch.arange(len(split)))
+class NotANumberAt(SequenceModel):
+    """Breaks on windows of one length."""
+
+    def __init__(self, k: int, outputs: int) -> None:
+        super().__init__()
+        self.k, self.outputs = k, outputs
+
+    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        fill = math.nan if inputs.shape[1] == self.k else 0.0
+        return torch.full((*inputs.shape[:2], 2), fill), None
+
+    def readout(self, hidden: Tensor) -> Tensor:
+        return hidden[..., :1].expand(*hidden.shape[:-1], self.outputs)
 
 
-def test_a_sample_is_scored_from_windows_and_all_with_the_full_context() -> None:
+@pytest.mark.parametrize("precision", [None, 0.01])
+def test_a_k_that_fails_leaves_the_others(precision: float | None) -> None:
+    task = AddingProblem(20)
+    model = NotANumberAt(8, 1)
+    curve = measure(model, task, task.split("valid"), [4, 8, 16, "full"], precision=precision)
+    assert list(curve.estimates) == [4, 16]
+    assert list(curve.failures) == [8]
+    assert "not finite" in curve.failures[8]
+    assert curve.at(16).losses == pytest.approx(curve.at("full").losses)
+
+
+class Greedy(SequenceModel):
+    """Runs out of memory when it is given more than so many inputs, or features, at once."""
+
+    def __init__(self, inner: SequenceModel, most: int) -> None:
+        super().__init__()
+        self.inner, self.most = inner, most
+        self.stateful, self.receptive_field = inner.stateful, inner.receptive_field
+
+    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        if inputs.shape[0] * inputs.shape[1] > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.inner.hidden(inputs, state)
+
+    def readout(self, hidden: Tensor) -> Tensor:
+        if len(hidden) > self.most:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        outputs: Tensor = self.inner.readout(hidden)
+        return outputs
+
+
+@pytest.mark.parametrize("kind", ["lstm", "tcn"])
+@pytest.mark.parametrize("precision", [None, 0.02])
+def test_where_memory_runs_out_batches_get_smaller(kind: str, precision: float | None) -> None:
     task = HiddenMarkov(2)
-    split = task.split("valid").prefix(900)
-    model = make("lstm", task)
-    everything = measure(model, task, split, CONTEXTS)
-    chosen = sample_targets(split, 70)
-    sampled = measure(model, task, split, CONTEXTS, chosen=chosen)
-    assert sampled.at("full").losses == pytest.approx(everything.at("full").losses)
-    for k in sampled.scores:
-        assert sampled.at(k).losses == pytest.approx(everything.at(k).losses[chosen], abs=1e-5)
+    split = task.split("valid").prefix(2000)
+    model = make(kind, task)
+    expected = measure(model, task, split, CONTEXTS, precision=precision)
+    curve = measure(Greedy(model, 300), task, split, CONTEXTS, precision=precision)
+    for k in CONTEXTS:
+        assert curve.at(k).losses == pytest.approx(expected.at(k).losses, abs=1e-4)
+    with pytest.raises(torch.OutOfMemoryError):
+        measure(Greedy(model, 0), task, split, CONTEXTS)
+
+
+class Declares(SequenceModel):
+    """Sums inputs from `back` steps before to `ahead` after; declares a receptive field of 4."""
+
+    receptive_field = 4
+
+    def __init__(self, back: int, ahead: int) -> None:
+        super().__init__()
+        self.back, self.ahead = back, ahead
+
+    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        values = inputs[..., 0]  # (B, L)
+        padded = nn.functional.pad(values, (self.back, self.ahead))
+        return padded.unfold(1, self.back + 1 + self.ahead, 1).sum(-1, keepdim=True), None
+
+    def readout(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+
+@pytest.mark.parametrize(("back", "ahead", "honest"), [(3, 0, True), (4, 0, False), (2, 1, False)])
+def test_a_false_receptive_field_is_found_out(back: int, ahead: int, honest: bool) -> None:
+    task = AddingProblem(20)
+    split = task.split("valid")
+    # Targets in the middle, where there is something to look ahead at.
+    middle = Split(split.inputs, split.starts, split.positions - 8, split.targets, split.blocks)
+    if honest:
+        curve = measure(Declares(back, ahead), task, middle, [1, 4, 8, "full"])
+        assert curve.at(8).method == "receptive field"
+    else:
+        with pytest.raises(CellError, match="looks ahead, or sees further back"):
+            measure(Declares(back, ahead), task, middle, [1, 4, 8, "full"])
 
 
 def test_a_k_beyond_every_sequence_costs_nothing_and_is_full() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from seqmem.tasks.losses import Bernoulli
+from seqmem.tasks.losses import Bernoulli, CrossEntropy, Loss, SquaredError
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
@@ -49,5 +49,26 @@ def test_bernoulli_of_nan_is_nan() -> None:
     assert Bernoulli()(torch.full((1, 2), math.nan), torch.ones(1, 2)).isnan().all()
 
 
+@pytest.mark.parametrize("loss", [CrossEntropy(accuracy=True), SquaredError(), Bernoulli()])
+def test_targets_may_share_a_row_of_outputs(loss: Loss) -> None:
+    rng = torch.Generator().manual_seed(1)
+    width = 1 if isinstance(loss, SquaredError) else 5
+    outputs = torch.randn(3, width, generator=rng)
+    rows = torch.tensor([0, 0, 2, 1, 2, 0])
+    targets: torch.Tensor = {
+        CrossEntropy: torch.randint(0, 5, (6,), generator=rng),
+        SquaredError: torch.rand(6, generator=rng),
+        Bernoulli: torch.randint(0, 2, (6, 5), generator=rng).byte(),
+    }[type(loss)]
+    own = torch.arange(6)
+    torch.testing.assert_close(loss(outputs, targets, rows), loss(outputs[rows], targets))
+    shared, apart = (
+        loss.correct(outputs, targets, rows),
+        loss.correct(outputs[rows], targets, own),
+    )
+    assert (shared is None) == (apart is None)
+    assert shared is None or apart is None or torch.equal(shared, apart)
+
+
 def test_bernoulli_counts_nothing_correct() -> None:
-    assert Bernoulli().correct(torch.zeros(1, 2), torch.zeros(1, 2)) is None
+    assert Bernoulli().correct(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1).long()) is None

@@ -17,7 +17,7 @@ from seqmem.errors import InputError
 from seqmem.evaluate import Request, plan
 from seqmem.listings import data_rows, task_rows
 from seqmem.tasks import data_problem, load_source, load_task
-from seqmem.tasks.curve import full_scores, measure
+from seqmem.tasks.curve import measure
 from seqmem.tasks.music_sets import (
     POLYMUSIC,
     PianoRollSource,
@@ -26,6 +26,7 @@ from seqmem.tasks.music_sets import (
 )
 from seqmem.tasks.piano_rolls import read_rolls
 from seqmem.tasks.polyphonic_music import PolyphonicMusic
+from seqmem.tasks.reference import full_scores
 from seqmem.tasks.task import Split
 from seqmem.tests.rolls import (
     expected,
@@ -182,7 +183,7 @@ def test_chance_is_the_marginals_measured_loss(small: PolyphonicMusic) -> None:
     blind = Marginal(small.inputs, small.outputs)
     blind.fit(small)
     curve = measure(blind, small, small.split("test"), [1, 3, "full"])
-    for scores in curve.scores.values():
+    for scores in curve.estimates.values():
         assert scores.losses.mean() == pytest.approx(small.chance(), rel=1e-6)
         assert scores.correct is None
 

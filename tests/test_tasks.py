@@ -17,11 +17,11 @@ from seqmem.errors import InputError
 from seqmem.tasks import FAMILIES, SUITES, load_task
 from seqmem.tasks.adding_problem import AddingProblem
 from seqmem.tasks.copy_memory import CopyMemory
-from seqmem.tasks.curve import Context, measure
+from seqmem.tasks.curve import measure
 from seqmem.tasks.hidden_markov import HiddenMarkov
 from seqmem.tasks.intervals import block_mean, group_blocks
 from seqmem.tasks.model import FullOutputs
-from seqmem.tasks.task import Features, Split, Task, Tokens, generator, geometric_contexts
+from seqmem.tasks.task import Context, Features, Split, Task, Tokens, generator, geometric_contexts
 from seqmem.tests.oracles import AddingOracle, CopyOracle, MarkovOracle, Peeking
 
 SYNTHETIC = [

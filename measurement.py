@@ -1,0 +1,202 @@
+"""Measuring a trained model on a task, and the record that is made of it."""
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import torch
+from tqdm import tqdm
+
+from seqmem.baselines.checkpoint import weights_sha256
+from seqmem.leaderboard.record import Record, TaskFacts
+from seqmem.provenance import environment_facts, source_sha256, suite_facts
+from seqmem.summary import summarise
+from seqmem.tasks.curve import Curve, measure
+from seqmem.tasks.model import SequenceModel
+from seqmem.tasks.precision import USUAL, Precision
+from seqmem.tasks.reference import full_scores
+from seqmem.tasks.task import Context, Task
+
+__all__ = ["DTYPES", "Measuring", "measure_record"]
+
+SAMPLE_SEED = 0
+
+DType = Literal["float32", "bfloat16"]
+DTYPES: tuple[DType, ...] = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How models are measured.
+
+    Attributes:
+        contexts: context lengths, ascending, full last; None for the task's own.
+        longest_context: the longest of the task's own to take; None for all.
+        precision: how well every mean is to be known; None: every target is scored.
+        every_k: whether every whole number up to the longest context is measured.
+        dtype: what the model computes with.
+        device: where it runs.
+    """
+
+    contexts: tuple[Context, ...] | None = None
+    longest_context: int | None = None
+    precision: Precision | None = USUAL
+    every_k: bool = False
+    dtype: DType = "float32"
+    device: str = "cpu"
+
+    def contexts_for(self, task: Task) -> tuple[Context, ...]:
+        """Give the context lengths to measure on a task."""
+        longest = self.longest_context or task.longest_context
+        contexts = self.contexts or (*(k for k in task.contexts if k <= longest), "full")
+        if self.every_k:
+            longest = max((k for k in contexts if k != "full"), default=0)
+            contexts = (*range(1, longest + 1), *(("full",) if "full" in contexts else ()))
+        return contexts
+
+    def half_width(self, task: Task) -> float | None:
+        """Give the precision in the loss's unit.
+
+        Raises:
+            InputError: it is smaller than rounding.
+        """
+        return None if self.precision is None else self.precision.half_width(task)
+
+    def identity(self, task: Task) -> dict[str, Any]:
+        """Everything that shapes what is measured of given weights."""
+        return {
+            "contexts": self.contexts_for(task),
+            "precision": None if self.precision is None else asdict(self.precision),
+            "every_k": self.every_k,
+            "dtype": self.dtype,
+            "test": task.data_hash,
+            "sample_seed": SAMPLE_SEED,
+            "source": source_sha256("seqmem.tasks.curve", "seqmem.summary"),
+        }
+
+
+def measure_record(
+    model: SequenceModel,
+    facts: Mapping[str, Any],
+    training: Mapping[str, Any],
+    task: Task,
+    how: Measuring,
+    say: Callable[[str], object],
+) -> Record:
+    """Measure a trained model's curve on the test split, and make a record of it.
+
+    Args:
+        model: what is measured; it is left as it was, on the device.
+        facts: the model's name, label, options and source, as a record holds them.
+        training: how it was trained, as a record holds it.
+        task: the task.
+        how: contexts, precision, device.
+        say: called with one line at the end.
+
+    Raises:
+        CellError: the model cannot be measured.
+    """
+    split = task.split("test")
+    contexts = how.contexts_for(task)
+    half_width = how.half_width(task)
+    measured = model
+    if how.dtype != "float32":
+        measured = copy.deepcopy(model).to(getattr(torch, how.dtype))
+    began = time.monotonic()
+    with tqdm(unit="step", unit_scale=True, disable=None, leave=False) as bar:
+        bar.set_description(f"measure {facts['label']} on {task.id}")
+        curve = measure(
+            measured,
+            task,
+            split,
+            contexts,
+            precision=half_width,
+            every_k=how.every_k,
+            seed=SAMPLE_SEED,
+            device=how.device,
+            progress=bar.update,
+        )
+        extras = _extras(model, measured, task, curve, how.device)
+    seconds = time.monotonic() - began
+    passes = curve.steps / len(split.inputs)
+    say(f"measured at {len(contexts)} contexts in {seconds:.0f} s ({passes:.2f} plain passes)")
+    summary = summarise(curve, task, model, contexts)
+    parameters = {id(p): p.numel() for p in model.parameters()}  # tied weights count once
+    return Record(
+        suite=suite_facts(),
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        task=_task_facts(task),
+        model={
+            **facts,
+            "weights_sha256": weights_sha256(model),
+            "parameters": sum(parameters.values()),
+            "receptive_field": {"declared": model.receptive_field, "measured": None},
+            "stateful": model.stateful,
+        },
+        training=training,
+        measurement={
+            "method": "every target" if half_width is None else "reference pass and samples",
+            "precision": None if how.precision is None else str(how.precision),
+            "precision_in_loss": half_width,
+            "window": "the k most recent inputs since the start of the sequence",
+            "full": "state carried" if model.stateful else "whole sequences",
+            "reference": _reference_name(model, curve),
+            "targets": len(split),
+            "sample_seed": SAMPLE_SEED,
+            "block": task.block_name,
+            "interval": "Student's t over groups of whole blocks, 95 %",
+            "failed": {str(k): reason for k, reason in curve.failures.items()},
+            "model_steps": curve.steps,
+            "plain_passes": round(passes, 3),
+            "seconds": round(seconds, 2),
+        },
+        group_counts=summary.group_counts,
+        gain=summary.gain,
+        curve=summary.points,
+        extras=extras,
+        validity=None,
+        environment=environment_facts(how.device, how.dtype),
+        trust="self-reported",
+    )
+
+
+def _task_facts(task: Task) -> TaskFacts:
+    return TaskFacts(
+        id=task.id,
+        version=task.version,
+        data_hash=task.data_hash,
+        split="test",
+        loss=task.loss.name,
+        unit=task.loss.unit,
+        score=task.loss.score,
+        chance=task.chance(),
+        optimum=task.optimum("full"),
+    )
+
+
+def _reference_name(model: SequenceModel, curve: Curve) -> str:
+    if model.stateful:
+        return "state carried"
+    if model.receptive_field is not None:
+        return "overlapping pieces, a receptive field before what they score"
+    return "whole sequences" if curve.full else "overlapping pieces"
+
+
+def _extras(
+    model: SequenceModel, measured: SequenceModel, task: Task, curve: Curve, device: str
+) -> dict[str, float]:
+    """Give further scores in use, and what a shorter float changes."""
+    extras: dict[str, float] = {}
+    if curve.full is None:
+        return extras
+    if (whole := task.whole("test")) is not None:
+        scores = full_scores(measured, task, whole, device=device)
+        extras["loss over all positions, full context"] = float(scores.losses.mean())
+    if measured is not model:
+        exact = full_scores(model.to(device), task, task.split("test"), device=device)
+        difference = curve.full.losses - exact.losses
+        extras["full-context loss minus that in float32"] = float(difference.mean())
+    return extras

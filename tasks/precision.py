@@ -1,0 +1,65 @@
+"""How precisely a curve is asked for: as a share, or in the loss's unit."""
+
+import math
+from dataclasses import dataclass
+
+from seqmem.errors import InputError
+from seqmem.tasks.task import Task
+
+__all__ = ["USUAL", "Precision", "parse_precision"]
+
+# Losses are float32: means of them are not known better than a few units in the last place.
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The largest half-width of the 95 % interval of a mean loss, over the split as it is.
+
+    Attributes:
+        value: positive.
+        relative: whether it is a share: of the perplexity where that is the task's score, otherwise
+            of the way from chance to the optimum (to 0 where that is unknown).
+    """
+
+    value: float
+    relative: bool
+
+    def half_width(self, task: Task) -> float:
+        """Give the half-width in the loss's unit.
+
+        Raises:
+            InputError: it is smaller than rounding.
+        """
+        half = self.value
+        if self.relative and task.loss.score == "perplexity":
+            half = math.log1p(self.value)
+        elif self.relative:
+            half = self.value * (task.chance() - (task.optimum("full") or 0.0))
+        least = ROUNDING * task.chance()
+        if half < least:
+            raise InputError(
+                f"--precision {self}: on {task.id} that is {half:.2g} {task.loss.unit}, less than "
+                f"rounding leaves ({least:.2g}); ask for less, or for --exact"
+            )
+        return half
+
+    def __str__(self) -> str:
+        """Give what `parse_precision` reads."""
+        return f"{100 * self.value:g}%" if self.relative else f"{self.value:g}"
+
+
+USUAL = Precision(0.005, relative=True)  # half of what counts as no difference
+
+
+def parse_precision(text: str) -> Precision:
+    """Read ``0.5%`` (a share) or ``0.01`` (in the loss's unit).
+
+    Raises:
+        ValueError: it is not a positive number, or a share of more than 100 %.
+    """
+    number, percent, rest = text.strip().partition("%")
+    value = float(number) / (100 if percent else 1)
+    if rest or not 0 < value < math.inf or (percent and value > 1):
+        raise ValueError(text)
+    return Precision(value, bool(percent))
