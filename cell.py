@@ -28,7 +28,7 @@ from seqmem.provenance import environment_facts, source_sha256
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["Cell", "Settings", "run_cell"]
+__all__ = ["Cell", "Settings", "run_cell", "trained_model"]
 
 LONGEST_TRAINED = 8192  # inputs of a stream, through which gradients flow
 
@@ -51,14 +51,23 @@ class Cell:
     seed: int
     budget: str
 
+    @property
+    def recipe(self) -> Recipe:
+        """How the model is trained."""
+        return recipe_for(self.task.family, self.budget)
+
+    @property
+    def context_trained(self) -> Context:
+        """The context it is trained with."""
+        return self.recipe.k_train if self.k_train is None else self.k_train
+
     def check(self) -> None:
         """Find out before training whether the cell can be.
 
         Raises:
             InputError: the options do not make a model, or the task cannot be trained so.
         """
-        recipe = recipe_for(self.task.family, self.budget)
-        k_train = recipe.k_train if self.k_train is None else self.k_train
+        recipe, k_train = self.recipe, self.context_trained
         with torch.device("meta"):
             model, _ = build_model(self.model, self.task, k_train, recipe.options)
         field = model.receptive_field
@@ -112,15 +121,13 @@ def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Re
         CellError: training diverged, or the model cannot be measured.
         OSError: results cannot be written.
     """
-    recipe = recipe_for(cell.task.family, cell.budget)
-    k_train = recipe.k_train if cell.k_train is None else cell.k_train
-    trained_by = _identity(cell, recipe, k_train, settings.measuring.device)
     folder = record_directory(settings.results / "records", cell.task.id)
+    trained_by = _identity(cell, settings.measuring.device)
     stem = f"{cell.model.name}-{_key(trained_by, settings.measuring.identity(cell.task))}"
     if not settings.fresh and (known := find_record(folder, stem)) is not None:
         say(f"{cell}: already measured")
         return known
-    model, fit = _trained_model(cell, recipe, k_train, trained_by, settings, say)
+    model, fit = trained_model(cell, settings, say)
     facts = {
         "name": cell.model.name,
         "label": str(cell.model),
@@ -130,7 +137,7 @@ def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Re
     record = measure_record(
         model,
         facts,
-        {"k_train": k_train, **fit},
+        {"k_train": cell.context_trained, **fit},
         cell.task,
         settings.measuring,
         lambda line: say(f"{cell}: {line}"),
@@ -142,7 +149,7 @@ def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Re
     return record
 
 
-def _identity(cell: Cell, recipe: Recipe, k_train: Context, device: str) -> dict[str, Any]:
+def _identity(cell: Cell, device: str) -> dict[str, Any]:
     """Everything that shapes a cell's weights."""
     return {
         "task": cell.task.id,
@@ -154,23 +161,26 @@ def _identity(cell: Cell, recipe: Recipe, k_train: Context, device: str) -> dict
             model_class(cell.model.name).__module__,
             type(cell.task).__module__,
         ),
-        "recipe": asdict(recipe),
-        "k_train": k_train,
+        "recipe": asdict(cell.recipe),
+        "k_train": cell.context_trained,
         "seed": cell.seed,
         "device": device,
         "torch": torch.__version__,
     }
 
 
-def _trained_model(
-    cell: Cell,
-    recipe: Recipe,
-    k_train: Context,
-    identity: Mapping[str, Any],
-    settings: Settings,
-    say: Callable[[str], object],
+def trained_model(
+    cell: Cell, settings: Settings, say: Callable[[str], object]
 ) -> tuple[SequenceModel, dict[str, Any]]:
-    """Give the trained model and what its training was; take up what is on disk."""
+    """Give a cell's trained model and what its training was; take up what is on disk.
+
+    Raises:
+        InputError: the options do not make a model, or data are missing or altered.
+        CellError: training diverged.
+        OSError: weights cannot be written.
+    """
+    recipe, k_train = cell.recipe, cell.context_trained
+    identity = _identity(cell, settings.measuring.device)
     with seeded(cell.seed):
         model, options = build_model(cell.model, cell.task, k_train, recipe.options)
     folder = settings.results / "checkpoints" / f"{cell.model.name}-{_key(identity)}"

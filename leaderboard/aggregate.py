@@ -168,13 +168,12 @@ def _board(records: Sequence[Record]) -> Board:
 
 
 def _set_up(record: Record) -> tuple[object, ...]:
-    """What the seeds of one row have in common: model, training, and the targets scored."""
+    """What the seeds of one row have in common: the model and its training."""
     how = json.dumps([record.training.get("recipe"), record.model.get("options")], sort_keys=True)
     return (
         record.model["label"],
         record.training["k_train"],
         record.training["budget"],
-        record.measurement["targets"],
         how,
     )
 

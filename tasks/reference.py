@@ -14,7 +14,14 @@ from torch import Tensor
 
 from seqmem.errors import CellError
 from seqmem.tasks.model import SequenceModel, State
-from seqmem.tasks.scoring import Scores, Sink, check_features, is_out_of_memory, pass_steps
+from seqmem.tasks.scoring import (
+    Scores,
+    Sink,
+    check_features,
+    for_model,
+    is_out_of_memory,
+    pass_steps,
+)
 from seqmem.tasks.task import Split, Task
 
 __all__ = ["LONGEST_PASS", "Reference", "full_scores", "read_reference"]
@@ -105,7 +112,7 @@ def read_reference(
             passes = _overlapping(split, field, most)
         try:
             for index, scored, fresh in passes:
-                inputs = split.inputs[index].to(device)
+                inputs = for_model(split.inputs[index], model, device)
                 given, state = model.hidden(inputs, None if fresh else state)
                 check_features(given, inputs)
                 target = torch.where(scored, split.target_at[index], -1)

@@ -69,7 +69,7 @@ def regress(losses: Values, targets: Indices, controls: Sequence[Values]) -> Reg
     """Regress a sample's losses (n,) on controls, (N,) each, by least squares."""
     design = _design(controls, targets)
     coefficients, _, rank, _ = np.linalg.lstsq(design, losses, rcond=1e-10)
-    residuals = losses - design @ coefficients
+    residuals: Values = losses - design @ coefficients
     freedom = max(len(losses) - int(rank), 1)
     spread = math.sqrt(float(residuals @ residuals) / freedom)
     return Regression(targets, coefficients, residuals, spread, freedom)

@@ -17,7 +17,15 @@ from seqmem.errors import CellError
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Split, Task
 
-__all__ = ["Scores", "Sink", "check_features", "in_batches", "is_out_of_memory", "pass_steps"]
+__all__ = [
+    "Scores",
+    "Sink",
+    "check_features",
+    "for_model",
+    "in_batches",
+    "is_out_of_memory",
+    "pass_steps",
+]
 
 # What one forward pass holds, in model steps, and one chunk of the readout, in numbers: on a CPU
 # small enough to stay in its caches, on a GPU large enough to keep it busy.
@@ -153,6 +161,14 @@ class Sink:
     def scores(self) -> Scores:
         """Give what was collected."""
         return Scores(self._losses, self._correct)
+
+
+def for_model(inputs: Tensor, model: SequenceModel, device: str) -> Tensor:
+    """Put inputs where the model is; floats become what it computes with."""
+    parameter = next(model.parameters(), None)
+    if parameter is None or not inputs.is_floating_point():
+        return inputs.to(device)
+    return inputs.to(device, parameter.dtype)
 
 
 def check_features(features: Tensor, inputs: Tensor) -> None:

@@ -25,6 +25,7 @@ from seqmem.tasks.scoring import (
     Scores,
     Sink,
     check_features,
+    for_model,
     in_batches,
     is_out_of_memory,
     pass_steps,
@@ -73,7 +74,7 @@ class Scorer:
 
     def read(self, inputs: Tensor, state: State, k: int) -> tuple[Tensor, State]:
         """Let the model read on; count the steps for k."""
-        inputs = inputs.to(self.device)
+        inputs = for_model(inputs, self.model, self.device)
         features, state = self.model.hidden(inputs, state)
         check_features(features, inputs)
         self.progress(k, inputs.shape[0] * inputs.shape[1])
@@ -201,7 +202,7 @@ class ByStart(WindowScores):
 
     def order(self, k: int) -> Indices:
         """Give the targets with more than k inputs in the order of their windows' starts."""
-        return self.starts(k) + (k - 1)
+        return np.asarray(self.starts(k) + (k - 1))
 
     def score(
         self, wanted: Mapping[int, slice], reference: Features | None = None

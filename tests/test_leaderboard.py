@@ -218,10 +218,9 @@ def test_what_is_not_comparable_is_not_mixed() -> None:
         make_record({"full": 0.5}, k_train=8),
         make_record({"full": 0.5}, budget="full"),
         make_record({"full": 0.5}, label="lstm:hidden=3"),
-        replace(base, measurement={"targets": 50}),
         replace(base, training={**base.training, "recipe": {"steps": 3}}),
     ]
-    assert len(boards([base, *rows])[0].rows) == 6
+    assert len(boards([base, *rows])[0].rows) == 5
 
 
 def test_rows_are_ranked_and_missing_is_missing() -> None:
@@ -237,7 +236,7 @@ def test_rows_are_ranked_and_missing_is_missing() -> None:
     text = render([board], "markdown")
     (line,) = [line for line in text.splitlines() if line.startswith("| a ")]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[6:] == ["–", "0.9000 ±0.0100", "–", "0.2000 ±0.0100", "> 2"]
+    assert cells[5:] == ["–", "exact", "–", "0.9000 ±0.0100", "–", "0.2000 ±0.0100", "> 2"]
 
 
 # Tables.
