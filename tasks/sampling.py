@@ -68,7 +68,8 @@ class Regression:
 def regress(losses: Values, targets: Indices, controls: Sequence[Values]) -> Regression:
     """Regress a sample's losses (n,) on controls, (N,) each, by least squares."""
     design = _design(controls, targets)
-    coefficients, _, rank, _ = np.linalg.lstsq(design, losses, rcond=1e-10)
+    solution, _, rank, _ = np.linalg.lstsq(design, losses, rcond=1e-10)
+    coefficients: Values = np.asarray(solution, np.float64)
     residuals: Values = losses - design @ coefficients
     freedom = max(len(losses) - int(rank), 1)
     spread = math.sqrt(float(residuals @ residuals) / freedom)

@@ -202,7 +202,8 @@ class ByStart(WindowScores):
 
     def order(self, k: int) -> Indices:
         """Give the targets with more than k inputs in the order of their windows' starts."""
-        return np.asarray(self.starts(k) + (k - 1))
+        targets: Indices = self.starts(k) + (k - 1)
+        return targets
 
     def score(
         self, wanted: Mapping[int, slice], reference: Features | None = None
