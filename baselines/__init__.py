@@ -35,5 +35,9 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
         "tcn": Baseline(
             "seqmem.baselines.convolutional:TCN", "temporal convolutional network (Bai et al.)"
         ),
+        "lru": Baseline(
+            "seqmem.baselines.state_space:LRU",
+            "linear recurrent unit: a diagonal state space model (Orvieto et al.)",
+        ),
     }
 )

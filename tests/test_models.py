@@ -72,7 +72,9 @@ def test_carried_state_is_one_pass(name: str) -> None:
         features, state = model.hidden(piece, state)
         pieces.append(features)
     torch.testing.assert_close(torch.cat(pieces, 1), whole)
-    floats = sum(part[:, 0].numel() for part in (state if isinstance(state, tuple) else (state,)))
+    parts = state if isinstance(state, tuple) else (state,)
+    # A complex number is two floats; the batch is the second dimension.
+    floats = sum(part[:, 0].numel() * (1 + part.is_complex()) for part in parts)
     assert model.state_size(30) == floats
 
 
@@ -129,7 +131,7 @@ def test_lstm_starts_by_remembering() -> None:
         assert bias.tolist() == [0] * 4 + [1] * 4 + [0] * 8  # input, forget, cell, output
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "tcn"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "tcn", "lru"])
 def test_tied_weights_are_one(name: str) -> None:
     task = load_task("hidden-markov/dwell=2")
     spec = parse_model(f"{name}:tied=true,hidden=8")
@@ -141,7 +143,7 @@ def test_tied_weights_are_one(name: str) -> None:
     assert model.leave.weight is model.enter.embedding.weight
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "tcn"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "tcn", "lru"])
 def test_dropout_acts_in_training_only(name: str) -> None:
     task = load_task("copy-memory/T=5")
     with seeded(1):
