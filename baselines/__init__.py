@@ -39,5 +39,9 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
             "seqmem.baselines.state_space:LRU",
             "linear recurrent unit: a diagonal state space model (Orvieto et al.)",
         ),
+        "kneser-ney": Baseline(
+            "seqmem.baselines.ngram:KneserNey",
+            "n-gram model with modified Kneser-Ney smoothing; for next-token tasks",
+        ),
     }
 )

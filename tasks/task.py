@@ -114,6 +114,7 @@ class Task(ABC):
         version: counts the changes that make older scores incomparable.
         block_name: what one block of dependent targets is.
         sample: how many targets are scored unless all are asked for; None: always all.
+        next_token: whether inputs are ids and each target is the input that comes next.
         stream: whether the training data are one long sequence, too long to train through.
         id: the task's id.
         inputs: what one input is.
@@ -125,6 +126,7 @@ class Task(ABC):
     version: ClassVar[int]
     block_name: ClassVar[str] = "sequence"
     sample: ClassVar[int | None] = None
+    next_token: ClassVar[bool] = False
     stream: ClassVar[bool] = False
 
     id: str

@@ -16,13 +16,14 @@ from seqmem.baselines.spec import (
     options_of,
     parse_model,
 )
-from seqmem.baselines.training import seeded
+from seqmem.baselines.training import ClosedForm, seeded
 from seqmem.errors import InputError
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Features, InputSpec, Task, Tokens
 
 TASKS = ["copy-memory/T=5", "adding-problem/T=20"]
+NEXT_TOKEN = "hidden-markov/dwell=2"
 
 
 def build(name: str, task: Task, k_train: int | str = "full") -> SequenceModel:
@@ -38,12 +39,20 @@ def inputs_for(spec: InputSpec, batch: int, length: int) -> torch.Tensor:
     return torch.rand(batch, length, spec.dimension, generator=source)
 
 
-@pytest.mark.parametrize("name", BASELINES)
-@pytest.mark.parametrize("task_id", TASKS)
+PAIRS = [
+    (name, task_id)
+    for name in BASELINES
+    for task_id in ([NEXT_TOKEN] if model_class(name).next_token_only else [*TASKS, NEXT_TOKEN])
+]
+
+
+@pytest.mark.parametrize(("name", "task_id"), PAIRS)
 @torch.inference_mode()
 def test_contract(name: str, task_id: str) -> None:
     task = load_task(task_id)
     model = build(name, task)
+    if isinstance(model, ClosedForm):
+        model.fit(task, 0)
     inputs = inputs_for(task.inputs, 3, 40)
     outputs = model(inputs)
     assert outputs.shape == (3, 40, task.outputs)
