@@ -76,8 +76,8 @@ class Cell:
                 f"--k-train {self.k_train}: {self.model} sees {field} inputs whatever it is "
                 "trained with; choose smaller options or a larger k"
             )
-        if isinstance(model, ClosedForm):
-            return  # needs no training data
+        if isinstance(model, ClosedForm) and not model.reads_training_data:
+            return
         self.task.train(self.seed, 0)  # a task without training data says so
         if not model.stateful or not self.task.stream:
             return
@@ -192,7 +192,7 @@ def trained_model(
         return model, fit
     fitted: Trained | None = None
     if isinstance(model, ClosedForm):
-        model.fit(cell.task)
+        model.fit(cell.task, cell.seed)
     else:
         if (initial := cell.task.initial_outputs()) is not None:
             model.start_from(initial)

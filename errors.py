@@ -3,11 +3,15 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["CellError", "FetchError", "InputError", "unknown"]
+__all__ = ["CellError", "FetchError", "InputError", "NotApplicableError", "unknown"]
 
 
 class InputError(ValueError):
     """What the user gave is wrong: the message quotes it, the rule it broke and the way out."""
+
+
+class NotApplicableError(InputError):
+    """A model is not made for this kind of task; a suite passes over the two together."""
 
 
 class CellError(RuntimeError):

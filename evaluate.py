@@ -15,7 +15,7 @@ import torch
 from seqmem.baselines.recipes import BUDGETS
 from seqmem.baselines.spec import parse_model
 from seqmem.cell import Cell, Settings, run_cell
-from seqmem.errors import CellError, InputError, unknown
+from seqmem.errors import CellError, InputError, NotApplicableError, unknown
 from seqmem.leaderboard.record import Record
 from seqmem.measurement import DType, Measuring
 from seqmem.tasks import SUITES, data_problem, load_task
@@ -103,6 +103,8 @@ def _say_at(say: Callable[[str], object], place: str, line: str) -> None:
 def plan(request: Request, say: Callable[[str], object]) -> tuple[list[Cell], Settings]:
     """Check a request and spell it out.
 
+    In a suite, a model is passed over on tasks that it is not made for.
+
     Raises:
         InputError: something asked for does not exist or cannot be.
     """
@@ -125,14 +127,21 @@ def plan(request: Request, say: Callable[[str], object]) -> tuple[list[Cell], Se
     for task in tasks:
         measuring.half_width(task)
     settings = Settings(request.results, measuring, request.fresh)
-    cells = [
-        Cell(model, task, k_train, seed, budget)
-        for task, model, k_train, seed in product(
-            tasks, models, dict.fromkeys(request.k_trains), dict.fromkeys(request.seeds)
-        )
-    ]
-    for cell in cells:
-        cell.check()
+    cells, passed_over = [], set()
+    for task, model, k_train, seed in product(
+        tasks, models, dict.fromkeys(request.k_trains), dict.fromkeys(request.seeds)
+    ):
+        cell = Cell(model, task, k_train, seed, budget)
+        try:
+            cell.check()
+        except NotApplicableError as error:
+            if request.suite is None:  # the task was asked for by name
+                raise
+            passed_over.add(f"{model} on {task.id} is passed over: {error}")
+        else:
+            cells.append(cell)
+    for line in sorted(passed_over):
+        say(line)
     return cells, settings
 
 

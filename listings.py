@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from seqmem.baselines import BASELINES
 from seqmem.baselines.recipes import recipe_for
-from seqmem.baselines.spec import ModelSpec, build_model, options_of
+from seqmem.baselines.spec import ModelSpec, build_model, model_class, options_of
 from seqmem.errors import InputError
 from seqmem.leaderboard import Format
 from seqmem.tasks import (
@@ -73,10 +73,11 @@ def _whose(family: Family, problem: str) -> str:
 
 def model_rows() -> list[Row]:
     """Give one row for each baseline, with its size on one task as an example."""
-    task = load_task("adding-problem/T=200")
-    recipe = recipe_for(task.family, "small")
     rows: list[Row] = []
     for name, baseline in BASELINES.items():
+        next_token = model_class(name).next_token_only
+        task = load_task("hidden-markov/dwell=100" if next_token else "adding-problem/T=200")
+        recipe = recipe_for(task.family, "small")
         with torch.device("meta"):  # sizes only: no weights are made or drawn
             model, _ = build_model(ModelSpec(name), task, "full", recipe.options)
         options = options_of(name).items()

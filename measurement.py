@@ -124,7 +124,8 @@ def measure_record(
     passes = curve.steps / len(split.inputs)
     say(f"measured at {len(contexts)} contexts in {seconds:.0f} s ({passes:.2f} plain passes)")
     summary = summarise(curve, task, model, contexts)
-    parameters = {id(p): p.numel() for p in model.parameters()}  # tied weights count once
+    # All that was learned, counts of n-grams too; tied weights once.
+    learned = {w.data_ptr(): w.numel() for w in model.state_dict().values()}
     return Record(
         suite=suite_facts(),
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -132,7 +133,7 @@ def measure_record(
         model={
             **facts,
             "weights_sha256": weights_sha256(model),
-            "parameters": sum(parameters.values()),
+            "parameters": sum(learned.values()),
             "receptive_field": {"declared": model.receptive_field, "measured": None},
             "stateful": model.stateful,
         },

@@ -35,5 +35,13 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
         "tcn": Baseline(
             "seqmem.baselines.convolutional:TCN", "temporal convolutional network (Bai et al.)"
         ),
+        "lru": Baseline(
+            "seqmem.baselines.state_space:LRU",
+            "linear recurrent unit: a diagonal state space model (Orvieto et al.)",
+        ),
+        "kneser-ney": Baseline(
+            "seqmem.baselines.ngram:KneserNey",
+            "n-gram model with modified Kneser-Ney smoothing; for next-token tasks",
+        ),
     }
 )

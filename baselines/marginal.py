@@ -16,14 +16,15 @@ class Marginal(SequenceModel):
     """
 
     receptive_field = 0
+    reads_training_data = False
 
     def __init__(self, inputs: InputSpec, outputs: int) -> None:
         """Take how many outputs go out; the inputs are not looked at."""
         super().__init__()
         self.register_buffer("constant", torch.zeros(outputs))
 
-    def fit(self, task: Task) -> None:
-        """Take the task's best constant: nothing is trained."""
+    def fit(self, task: Task, seed: int) -> None:
+        """Take the task's best constant: nothing is trained, and no seed changes it."""
         self.constant = task.constant()
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:

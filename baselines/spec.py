@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seqmem.baselines import BASELINES
-from seqmem.errors import InputError, unknown
+from seqmem.errors import InputError, NotApplicableError, unknown
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Task
 
@@ -91,7 +91,13 @@ def build_model(
 
     Raises:
         InputError: the options do not make a model.
+        NotApplicableError: the model is not made for this kind of task.
     """
+    if model_class(spec.name).next_token_only and not task.next_token:
+        raise NotApplicableError(
+            f"{spec.name} predicts the next of the tokens that it reads, which {task.id} does not "
+            "ask for; take a language task or hidden-markov, or another model"
+        )
     options = options_of(spec.name)
     options |= {key: value for key, value in defaults.items() if key in options}
     options |= spec.options

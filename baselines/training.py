@@ -34,10 +34,16 @@ FIRST_STREAM = 10_000  # keeps the data order's generator apart from the dropout
 
 @runtime_checkable
 class ClosedForm(Protocol):
-    """A model that is not trained: it is computed from the task."""
+    """A model that is not trained: it is computed from the task.
 
-    def fit(self, task: Task) -> None:
-        """Set the weights."""
+    Attributes:
+        reads_training_data: whether the task must have training data.
+    """
+
+    reads_training_data: bool
+
+    def fit(self, task: Task, seed: int) -> None:
+        """Set the weights, from the training data of this seed where they are read."""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def main() -> None:
 
 @torch.inference_mode()
 def window_by_window(model: SequenceModel, task: Task, split: Split, part: int) -> float:
-    """Seconds that scoring every window of every k on its own would take, by the rows of a batch."""
+    """Seconds that scoring every window of every k on its own would take, from a part of them."""
     rng = np.random.default_rng(0)
     total = 0.0
     for k in (k for k in CONTEXTS if k != "full"):

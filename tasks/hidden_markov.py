@@ -39,6 +39,7 @@ class HiddenMarkov(Task):
     """``hidden-markov/dwell=20``."""
 
     version: ClassVar[int] = 1
+    next_token: ClassVar[bool] = True
 
     def __init__(self, dwell: int) -> None:
         """Take the mean number of steps a topic lasts, at least 2."""

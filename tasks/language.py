@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from functools import cache, cached_property
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -14,6 +15,8 @@ __all__ = ["LanguageTask"]
 
 class LanguageTask(Task):
     """Inputs and targets are ids of one vocabulary, which is known once the data are read."""
+
+    next_token: ClassVar[bool] = True
 
     @property
     @abstractmethod

@@ -19,12 +19,15 @@ class SequenceModel(nn.Module):
 
     Attributes:
         receptive_field: how many of the latest inputs an output depends on; None: all of them.
+        next_token_only: whether it is made for tasks whose targets are the next inputs, and for
+            no others.
         stateful: whether `hidden` takes and returns a state, so that a sequence can be read in
             pieces.
     """
 
     receptive_field: int | None = None
     stateful: bool = False
+    next_token_only: bool = False
 
     @abstractmethod
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:

@@ -117,6 +117,7 @@ class Task(ABC):
     Attributes:
         version: counts the changes that make older scores incomparable.
         block_name: what one block of dependent targets is.
+        next_token: whether inputs are ids and each target is the input that comes next.
         stream: whether the training data are one long sequence, too long to train through.
         id: the task's id.
         inputs: what one input is.
@@ -127,6 +128,7 @@ class Task(ABC):
 
     version: ClassVar[int]
     block_name: ClassVar[str] = "sequence"
+    next_token: ClassVar[bool] = False
     stream: ClassVar[bool] = False
 
     id: str

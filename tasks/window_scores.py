@@ -198,7 +198,8 @@ class ByStart(WindowScores):
         Not at the beginning of a sequence: such a window is all that the reference pass sees.
         """
         fits = (self._remaining >= k) & (self.available > 1)
-        return self._numbers[fits[self._numbers]]
+        starts: Indices = self._numbers[fits[self._numbers]]
+        return starts
 
     def order(self, k: int) -> Indices:
         """Give the targets with more than k inputs in the order of their windows' starts."""

@@ -190,6 +190,18 @@ def test_a_suite_passes_over_what_is_not_here(seqmem_: Command) -> None:
     assert sorted(line.partition(":")[0] for line in shown) == sorted(made_here)
 
 
+def test_a_suite_passes_over_models_on_tasks_they_are_not_made_for(seqmem_: Command) -> None:
+    seeds = ["--seed", "0", "--seed", "1"]
+    ran = seqmem_("eval", "kneser-ney", "marginal", "--suite", "smoke", *seeds)
+    assert ran.status == 0, ran.err
+    says = [line for line in ran.err.splitlines() if line.startswith("kneser-ney on")]
+    assert [line.partition(" is passed over: ")[0] for line in says] == [
+        f"kneser-ney on {task}" for task in sorted(SUITES["smoke"].tasks) if "T=" in task
+    ]
+    shown = [line for line in ran.out.splitlines() if "kneser-ney" in line]
+    assert len(shown) == 1  # on hidden-markov
+
+
 def test_listings(seqmem_: Command) -> None:
     tasks = json.loads(seqmem_("tasks", "--format", "json").out)
     assert {task_id for suite in SUITES.values() for task_id in suite.tasks} <= {
@@ -255,6 +267,8 @@ def test_help_imports_nothing_heavy() -> None:
         ),
         ("eval lstm --task copy-memory/T=5 --results file", "cannot be written"),
         ("eval lstm:tied=true --task adding-problem/T=5", "tied=true needs ids"),
+        ("eval kneser-ney --task copy-memory/T=5", "next of the tokens that it reads"),
+        ("eval lru:state=0 --task copy-memory/T=5", "out of range: from 1"),
         ("eval tcn:levels=40 --task copy-memory/T=5", "out of range: from 0 to 20"),
         ("leaderboard -o nowhere/x", "cannot be written"),
         ("leaderboard --records nowhere", "no such file or folder"),

@@ -16,13 +16,14 @@ from seqmem.baselines.spec import (
     options_of,
     parse_model,
 )
-from seqmem.baselines.training import seeded
+from seqmem.baselines.training import ClosedForm, seeded
 from seqmem.errors import InputError
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Features, InputSpec, Task, Tokens
 
 TASKS = ["copy-memory/T=5", "adding-problem/T=20"]
+NEXT_TOKEN = "hidden-markov/dwell=2"
 
 
 def build(name: str, task: Task, k_train: int | str = "full") -> SequenceModel:
@@ -38,12 +39,20 @@ def inputs_for(spec: InputSpec, batch: int, length: int) -> torch.Tensor:
     return torch.rand(batch, length, spec.dimension, generator=source)
 
 
-@pytest.mark.parametrize("name", BASELINES)
-@pytest.mark.parametrize("task_id", TASKS)
+PAIRS = [
+    (name, task_id)
+    for name in BASELINES
+    for task_id in ([NEXT_TOKEN] if model_class(name).next_token_only else [*TASKS, NEXT_TOKEN])
+]
+
+
+@pytest.mark.parametrize(("name", "task_id"), PAIRS)
 @torch.inference_mode()
 def test_contract(name: str, task_id: str) -> None:
     task = load_task(task_id)
     model = build(name, task)
+    if isinstance(model, ClosedForm):
+        model.fit(task, 0)
     inputs = inputs_for(task.inputs, 3, 40)
     outputs = model(inputs)
     assert outputs.shape == (3, 40, task.outputs)
@@ -72,7 +81,9 @@ def test_carried_state_is_one_pass(name: str) -> None:
         features, state = model.hidden(piece, state)
         pieces.append(features)
     torch.testing.assert_close(torch.cat(pieces, 1), whole)
-    floats = sum(part[:, 0].numel() for part in (state if isinstance(state, tuple) else (state,)))
+    parts = state if isinstance(state, tuple) else (state,)
+    # A complex number is two floats; the batch is the second dimension.
+    floats = sum(part[:, 0].numel() * (1 + part.is_complex()) for part in parts)
     assert model.state_size(30) == floats
 
 
@@ -129,7 +140,7 @@ def test_lstm_starts_by_remembering() -> None:
         assert bias.tolist() == [0] * 4 + [1] * 4 + [0] * 8  # input, forget, cell, output
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "tcn"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "tcn", "lru"])
 def test_tied_weights_are_one(name: str) -> None:
     task = load_task("hidden-markov/dwell=2")
     spec = parse_model(f"{name}:tied=true,hidden=8")
@@ -141,7 +152,7 @@ def test_tied_weights_are_one(name: str) -> None:
     assert model.leave.weight is model.enter.embedding.weight
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "tcn"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "tcn", "lru"])
 def test_dropout_acts_in_training_only(name: str) -> None:
     task = load_task("copy-memory/T=5")
     with seeded(1):

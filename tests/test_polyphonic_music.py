@@ -181,7 +181,7 @@ def test_constant_is_the_log_odds_of_the_training_targets(small: PolyphonicMusic
 
 def test_chance_is_the_marginals_measured_loss(small: PolyphonicMusic) -> None:
     blind = Marginal(small.inputs, small.outputs)
-    blind.fit(small)
+    blind.fit(small, 0)
     curve = measure(blind, small, small.split("test"), [1, 3, "full"])
     for scores in curve.estimates.values():
         assert scores.losses.mean() == pytest.approx(small.chance(), rel=1e-6)
@@ -190,7 +190,7 @@ def test_chance_is_the_marginals_measured_loss(small: PolyphonicMusic) -> None:
 
 def test_every_piece_counts_by_its_frames(small: PolyphonicMusic) -> None:
     blind = Marginal(small.inputs, small.outputs)
-    blind.fit(small)
+    blind.fit(small, 0)
     split = small.split("test")
     losses = full_scores(blind, small, split).losses
     by_piece = [losses[split.blocks.numpy() == piece].mean() for piece in range(3)]
@@ -245,7 +245,7 @@ def test_real_chance(variant: str, chance: float) -> None:
     task = load_task(f"music/{variant}")
     assert task.chance() == pytest.approx(chance, abs=0.005)
     blind = Marginal(task.inputs, task.outputs)
-    blind.fit(task)
+    blind.fit(task, 0)
     split = task.split("test")
     losses = full_scores(blind, task, split).losses
     assert losses.mean() == pytest.approx(task.chance(), abs=1e-5)

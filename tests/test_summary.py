@@ -88,7 +88,7 @@ def test_without_full_nothing_is_compared_with_it(
 
 def test_the_best_constant_gains_nothing(task: HiddenMarkov) -> None:
     blind = Marginal(task.inputs, task.outputs)
-    blind.fit(task)
+    blind.fit(task, 0)
     summary = summarise(measure(blind, task, task.split("test"), ["full"]), task, blind, ["full"])
     assert summary.gain is not None
     assert summary.gain.mean == pytest.approx(0, abs=1e-7)

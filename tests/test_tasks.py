@@ -106,7 +106,7 @@ def test_contract_on_real_data(task_id: str) -> None:
 def test_blind_model_scores_chance_on_real_data(task_id: str) -> None:
     task = load_task(task_id)
     blind = Marginal(task.inputs, task.outputs)
-    blind.fit(task)
+    blind.fit(task, 0)
     losses = measure(blind, task, task.split("test"), ["full"]).at("full").losses
     assert losses.mean() == pytest.approx(task.chance(), rel=1e-5)
 
@@ -115,7 +115,7 @@ def test_blind_model_scores_chance_on_real_data(task_id: str) -> None:
 def test_blind_model_scores_chance(task_id: str) -> None:
     task = load_task(task_id)
     blind = Marginal(task.inputs, task.outputs)
-    blind.fit(task)
+    blind.fit(task, 0)
     contexts: list[Context] = [1, task.longest_context, "full"]
     assert_scores(blind, task, dict.fromkeys(contexts, task.chance()))
 

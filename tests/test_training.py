@@ -28,7 +28,7 @@ QUICK = Recipe(
     learning_rate=1e-2,
     validate_every=5,
     validation_targets=64,
-    options={"hidden": 8, "dropout": 0.2},
+    options={"hidden": 8, "state": 4, "dropout": 0.2},
 )
 
 
@@ -180,7 +180,7 @@ def same_weights(a: SequenceModel, b: SequenceModel) -> bool:
     return weights_sha256(a) == weights_sha256(b)
 
 
-@pytest.mark.parametrize("model", ["lstm", "tcn"])
+@pytest.mark.parametrize("model", ["lstm", "tcn", "lru"])
 def test_a_seed_gives_the_same_weights(model: str) -> None:
     task = load_task("copy-memory/T=3")
     first, second, other = (fit(model, task, seed=seed)[0] for seed in (4, 4, 5))
@@ -192,7 +192,7 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("model", ["lstm", "rnn", "tcn"])
+@pytest.mark.parametrize("model", ["lstm", "rnn", "tcn", "lru"])
 @pytest.mark.parametrize(
     ("task", "k_train", "recipe"),
     [
