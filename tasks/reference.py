@@ -147,16 +147,15 @@ def _carried(split: Split, stateful: bool, most: int) -> Iterator[Pass]:
         piece = max(most // len(rows), 1) if stateful else longest
         for offset in range(0, longest, piece):
             step = torch.arange(offset, min(offset + piece, longest))
-            # Behind a sequence's end other inputs follow; a causal model is not touched by them.
-            index = (split.starts[rows, None] + step).clamp(max=len(split.inputs) - 1)
-            yield index, step < lengths[rows, None], offset == 0
+            # A short sequence is filled up with its last input, never with another sequence's.
+            within = torch.minimum(step, lengths[rows, None] - 1)
+            yield split.starts[rows, None] + within, step < lengths[rows, None], offset == 0
 
 
 def _overlapping(split: Split, field: int, most: int) -> Iterator[Pass]:
     """Cut sequences into pieces that begin a receptive field before what they score."""
     overlap = max(field - 1, 0)
     piece = max(PIECE * overlap, 256)
-    last = len(split.inputs) - 1
     begins, reads, ends = [], [], []  # first scored, first read, end
     for start, end in zip(split.starts[:-1].tolist(), split.starts[1:].tolist(), strict=True):
         for begin in range(start, end, piece):
@@ -171,4 +170,4 @@ def _overlapping(split: Split, field: int, most: int) -> Iterator[Pass]:
         width = int((behind - read)[rows].max())
         position = read[rows, None] + torch.arange(width)
         scored = (position >= first[rows, None]) & (position < behind[rows, None])
-        yield position.clamp(max=last), scored, True
+        yield torch.minimum(position, behind[rows, None] - 1), scored, True
