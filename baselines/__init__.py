@@ -32,6 +32,7 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
         ),
         "rnn": Baseline("seqmem.baselines.recurrent:RNN", "recurrent network with tanh"),
         "lstm": Baseline("seqmem.baselines.recurrent:LSTM", "long short-term memory"),
+        "gru": Baseline("seqmem.baselines.recurrent:GRU", "gated recurrent unit (Cho et al.)"),
         "tcn": Baseline(
             "seqmem.baselines.convolutional:TCN", "temporal convolutional network (Bai et al.)"
         ),
