@@ -115,6 +115,7 @@ def train(
     optimizer = _optimizer(model, recipe)
     at = _Progress()
     state: State = None
+    model.constrain()
     best = _weights(model)
 
     began = time.monotonic()
@@ -214,6 +215,7 @@ def _step(
     mean = _backward(model, loss, chosen, batch.targets.to(device))
     torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()
+    model.constrain()
     return mean, state
 
 
