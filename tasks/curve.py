@@ -23,6 +23,7 @@ __all__ = [
     "Context",
     "Curve",
     "Scores",
+    "carried_passes",
     "expected_steps",
     "full_scores",
     "measure",
@@ -208,7 +209,7 @@ def full_scores(
     """
     sink = _Sink(task, split)
     field = None if model.stateful else model.receptive_field
-    passes = _carried(split, model.stateful) if field is None else _overlapping(split, field)
+    passes = carried_passes(split, model.stateful) if field is None else _overlapping(split, field)
     state: State = None
     for index, scored, fresh in passes:
         inputs = split.inputs[index].to(device)
@@ -224,8 +225,16 @@ def full_scores(
 Pass = tuple[Tensor, Tensor, bool]  # (B, L) input index, (B, L) scored here, state starts anew
 
 
-def _carried(split: Split, stateful: bool) -> Iterator[Pass]:
-    """Read sequences of like length side by side, in consecutive pieces."""
+def carried_passes(split: Split, stateful: bool) -> Iterator[Pass]:
+    """Read sequences of like length side by side, in consecutive pieces.
+
+    Yields:
+        the indices (B, L) of the inputs to read, whether each is read for its own sequence (B, L)
+        and not to fill up behind its end, and whether the state starts anew.
+
+    Raises:
+        CellError: a sequence is too long for a model that cannot read it in pieces.
+    """
     lengths = split.starts.diff()
     longest = int(lengths.max())
     if not stateful and longest > LONGEST_PASS:
