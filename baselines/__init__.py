@@ -32,6 +32,15 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
         ),
         "rnn": Baseline("seqmem.baselines.recurrent:RNN", "recurrent network with tanh"),
         "lstm": Baseline("seqmem.baselines.recurrent:LSTM", "long short-term memory"),
+        "gru": Baseline("seqmem.baselines.recurrent:GRU", "gated recurrent unit (Cho et al.)"),
+        "rnn-stable": Baseline(
+            "seqmem.baselines.stable:StableRNN",
+            "rnn kept contractive: it provably forgets (Miller & Hardt)",
+        ),
+        "lstm-stable": Baseline(
+            "seqmem.baselines.stable:StableLSTM",
+            "lstm kept contractive: it provably forgets (Miller & Hardt)",
+        ),
         "tcn": Baseline(
             "seqmem.baselines.convolutional:TCN", "temporal convolutional network (Bai et al.)"
         ),

@@ -9,7 +9,7 @@ from seqmem.baselines.layers import InputLayer, readout_layer, start_readout
 from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import InputSpec
 
-__all__ = ["LSTM", "RNN", "Recurrent"]
+__all__ = ["GRU", "LSTM", "RNN", "Recurrent"]
 
 
 class Recurrent(SequenceModel):
@@ -20,7 +20,7 @@ class Recurrent(SequenceModel):
     """
 
     stateful = True
-    layer: ClassVar[type[nn.RNN] | type[nn.LSTM]]
+    layer: ClassVar[type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]]
     states: ClassVar[int]  # how many vectors of the hidden size one layer keeps
 
     def __init__(
@@ -79,6 +79,18 @@ class RNN(Recurrent):
     """The simple recurrent network, h' = tanh(W h + U x + b) (Elman 1990)."""
 
     layer = nn.RNN
+    states = 1
+
+
+class GRU(Recurrent):
+    """Gated recurrent unit (Cho et al. 2014, arXiv 1406.1078, section 2.3).
+
+    With reset gate r and update gate z, h' = (1 − z) n + z h. The reset gate stands behind the
+    matrix product, n = tanh(U x + b + r (W h + b')), as torch and cuDNN have it; the paper's
+    stands before it, n = tanh(U x + W (r h)).
+    """
+
+    layer = nn.GRU
     states = 1
 
 

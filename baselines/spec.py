@@ -18,6 +18,9 @@ Option = int | float | bool
 # Set by the suite from the task and k_train.
 _SET_BY_SUITE = {"context", "covers"}
 
+# Options that are below 1; all others count something.
+_SHARES = {"dropout", "lambda_max", "forget_max"}
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -122,10 +125,10 @@ def _read(text: str, key: str, value: str, default: Option) -> Option:
     except (KeyError, ValueError):
         kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
         raise InputError(f"model '{text}': {key}={value} is not {kind}") from None
-    least = 0 if key in ("dropout", "levels") else 1
+    least = 0 if key == "levels" else 1
     most = 20 if key == "levels" else 100_000
-    if not (least <= number < 1 if key == "dropout" else least <= number <= most):
-        rule = "from 0 up to, but not, 1" if key == "dropout" else f"from {least} to {most:,}"
+    if not (0 <= number < 1 if key in _SHARES else least <= number <= most):
+        rule = "from 0 up to, but not, 1" if key in _SHARES else f"from {least} to {most:,}"
         raise InputError(f"model '{text}': {key}={value} is out of range: {rule}")
     return number
 

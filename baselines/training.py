@@ -121,6 +121,7 @@ def train(
     optimizer = _optimizer(model, recipe)
     at = _Progress()
     state: State = None
+    model.constrain()
     best = _weights(model)
 
     began = time.monotonic()
@@ -220,6 +221,7 @@ def _step(
     mean = _backward(model, loss, chosen, batch.targets.to(device))
     torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()
+    model.constrain()
     return mean, state
 
 

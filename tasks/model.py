@@ -48,6 +48,12 @@ class SequenceModel(nn.Module):
     def start_from(self, outputs: Tensor) -> None:
         """Begin training from constant outputs (outputs,); models that cannot do nothing."""
 
+    def constrain(self) -> None:
+        """Put the weights back into the set they are constrained to; most models have none.
+
+        Called at the start of training and after every optimiser step.
+        """
+
     def state_size(self, context: int) -> int | None:
         """Count the floats kept between steps once `context` inputs are read; None: not known."""
         return None

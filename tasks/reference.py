@@ -24,7 +24,7 @@ from seqmem.tasks.scoring import (
 )
 from seqmem.tasks.task import Split, Task
 
-__all__ = ["LONGEST_PASS", "Reference", "full_scores", "read_reference"]
+__all__ = ["LONGEST_PASS", "Reference", "carried_passes", "full_scores", "read_reference"]
 
 # Sequences read side by side where state is carried.
 STREAMS = 1024
@@ -107,7 +107,7 @@ def read_reference(
         spent = 0
         state: State = None
         if field is None:
-            passes = _carried(split, model.stateful, most)
+            passes = carried_passes(split, model.stateful, most)
         else:
             passes = _overlapping(split, field, most)
         try:
@@ -138,8 +138,13 @@ def read_reference(
 Pass = tuple[Tensor, Tensor, bool]  # (B, L) input index, (B, L) scored here, state starts anew
 
 
-def _carried(split: Split, stateful: bool, most: int) -> Iterator[Pass]:
-    """Read sequences of like length side by side, in consecutive pieces."""
+def carried_passes(split: Split, stateful: bool, most: int) -> Iterator[Pass]:
+    """Read sequences of like length side by side, in consecutive pieces where state is carried.
+
+    Yields:
+        the indices (B, L) of the inputs to read, whether each is read for its own sequence (B, L)
+        and not to fill up behind its end, and whether the state starts anew; about `most` inputs.
+    """
     lengths = split.starts.diff()
     batch = STREAMS if stateful else max(most // int(lengths.max()), 1)
     for rows in lengths.argsort(stable=True).split(batch):

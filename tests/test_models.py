@@ -7,7 +7,7 @@ from torch import nn
 from seqmem.baselines import BASELINES
 from seqmem.baselines.convolutional import TCN
 from seqmem.baselines.layers import InputLayer
-from seqmem.baselines.recurrent import LSTM
+from seqmem.baselines.recurrent import GRU, LSTM
 from seqmem.baselines.spec import (
     ModelSpec,
     Option,
@@ -24,6 +24,7 @@ from seqmem.tasks.task import Features, InputSpec, Task, Tokens
 
 TASKS = ["copy-memory/T=5", "adding-problem/T=20"]
 NEXT_TOKEN = "hidden-markov/dwell=2"
+TRAINED = [name for name in BASELINES if name not in ("marginal", "kneser-ney")]
 
 
 def build(name: str, task: Task, k_train: int | str = "full") -> SequenceModel:
@@ -140,7 +141,22 @@ def test_lstm_starts_by_remembering() -> None:
         assert bias.tolist() == [0] * 4 + [1] * 4 + [0] * 8  # input, forget, cell, output
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "tcn", "lru"])
+def test_gru_resets_behind_the_matrix_product() -> None:
+    """The equations of the docstring, one step from a state that is not zero."""
+    with seeded(0):
+        model = GRU(Features(2), 1, hidden=3)
+    weights = {name: value.detach() for name, value in model.layers.named_parameters()}
+    inputs = inputs_for(Features(2), 1, 2)
+    with torch.no_grad():
+        before, after = model.hidden(inputs)[0][0]
+    read = weights["weight_ih_l0"] @ inputs[0, 1] + weights["bias_ih_l0"]
+    kept = weights["weight_hh_l0"] @ before + weights["bias_hh_l0"]
+    reset, update = torch.sigmoid(read[:6] + kept[:6]).split(3)
+    new = torch.tanh(read[6:] + reset * kept[6:])
+    torch.testing.assert_close(after, (1 - update) * new + update * before)
+
+
+@pytest.mark.parametrize("name", TRAINED)
 def test_tied_weights_are_one(name: str) -> None:
     task = load_task("hidden-markov/dwell=2")
     spec = parse_model(f"{name}:tied=true,hidden=8")
@@ -152,7 +168,7 @@ def test_tied_weights_are_one(name: str) -> None:
     assert model.leave.weight is model.enter.embedding.weight
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "tcn", "lru"])
+@pytest.mark.parametrize("name", TRAINED)
 def test_dropout_acts_in_training_only(name: str) -> None:
     task = load_task("copy-memory/T=5")
     with seeded(1):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from seqmem.baselines.marginal import Marginal
-from seqmem.errors import InputError
+from seqmem.errors import CellError, InputError
 from seqmem.tasks import FAMILIES, SUITES, load_task
 from seqmem.tasks.adding_problem import AddingProblem
 from seqmem.tasks.copy_memory import CopyMemory
@@ -21,7 +21,9 @@ from seqmem.tasks.curve import measure
 from seqmem.tasks.hidden_markov import HiddenMarkov
 from seqmem.tasks.intervals import block_mean, group_blocks
 from seqmem.tasks.model import FullOutputs
+from seqmem.tasks.reference import full_scores
 from seqmem.tasks.task import Context, Features, Split, Task, Tokens, generator, geometric_contexts
+from seqmem.tasks.window_scores import Scorer
 from seqmem.tests.oracles import AddingOracle, CopyOracle, MarkovOracle, Peeking
 
 SYNTHETIC = [
@@ -307,10 +309,14 @@ def test_markov_sequences_are_as_specified() -> None:
 def test_looking_ahead_gains_nothing_from_a_window() -> None:
     task = HiddenMarkov(4)
     split = task.split("valid")
-    curve = measure(FullOutputs(Peeking(32)), task, split, [1, 4, "full"])
-    assert curve.at(4).losses.mean() > task.chance()
-    # A pass over the whole sequence cannot hide the targets: what the validity gate is for.
-    assert curve.at("full").losses.mean() < task.chance()
+    model = FullOutputs(Peeking(32))
+    scorer = Scorer(model, task, split, "cpu", lambda k, steps: None)
+    able = np.flatnonzero(split.available.numpy() >= 4)
+    assert scorer.windows(able, 4).scores().losses.mean() > task.chance()
+    # A pass over the whole sequence cannot hide the targets; that the model looks is found out.
+    assert full_scores(model, task, split).losses.mean() < task.chance()
+    with pytest.raises(CellError, match="looks ahead"):
+        measure(model, task, split, [1, 4, "full"])
 
 
 # Ids, suites, generators.

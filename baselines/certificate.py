@@ -1,0 +1,249 @@
+"""The certificate: from a recurrent network's weights, a context that provably suffices.
+
+Let the same network read an endless past, or only the k latest inputs from the zero state. Both
+read the same k inputs last, and all that differs is the state before them: zero in one, within the
+radius R of zero in the other. `stable.py` derives what one step makes of a difference e of two
+states, e' = A e, for the tanh-RNN (one number, Euclidean norm) and for the LSTM (one number each
+for cell and hidden state, maximum norm). Layers make a cascade: layer l > 1 reads the new state of
+the layer below, which differs too, so that
+
+    e'_l = A_l e_l + g_l e'_(l−1),     e = R before the first of the k inputs,
+
+where g_l bounds what one step makes of a difference of its inputs. No difference exceeds 2 R. After
+k steps the last entry of e bounds the difference of the top layer's features. With one tanh layer
+this is λ^k R: the truncation theorem of Miller & Hardt (arXiv 1805.10369) with
+R = (‖U‖ B + ‖b‖)/(1 − λ) for inputs of norm at most B, or √d, the norm of d ones, if that is less.
+
+Everything is computed in double precision from the weights as they are, so that a certificate is
+sharper than the set that `stable.py` projects onto, and any network that happens to satisfy the
+conditions has one. It is about exact arithmetic in evaluation mode; in single precision the states
+differ by rounding errors as well, about 1e-7/(1 − λ).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from seqmem.baselines.recurrent import LSTM, RNN
+from seqmem.errors import InputError
+from seqmem.tasks.model import SequenceModel
+
+__all__ = ["FEATURE_BOUND", "Certificate", "LayerBounds", "certificate"]
+
+FEATURE_BOUND = 1.0  # largest absolute value of the tasks' features: all lie in [0, 1]
+SLOWEST = 0.99999  # a larger factor promises nothing of use: a million inputs and more
+
+
+@dataclass(frozen=True)
+class LayerBounds:
+    """What one step of one layer does to a difference of states, with n parts of a state.
+
+    Attributes:
+        rate: λ, the contraction factor of one step: the spectral radius of `matrix`.
+        matrix: (n, n) A, what becomes of a difference in each part.
+        gain: (n,) g, what a difference of the inputs adds to each part.
+        radius: (n,) R, the largest norm of each part of a state; the last part is the output.
+        forget: largest value of the forget gate; None without one.
+    """
+
+    rate: float
+    matrix: tuple[tuple[float, ...], ...]
+    gain: tuple[float, ...]
+    radius: tuple[float, ...]
+    forget: float | None = None
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A proof that a network forgets, in numbers.
+
+    Attributes:
+        norm: of features and of parts of a state: "euclidean" for the RNN, "maximum" for the LSTM.
+        layers: the constants of each layer, the first one first.
+        steps: r, the fewest steps whose iteration contracts the whole state (all layers, cells
+            included) in the Euclidean norm.
+        factor: λ of that r-step map, below 1.
+        readout: the largest change of any output for a change of the features by 1 in `norm`. A
+            cross-entropy changes at most twice as much as the outputs, a binary one over D keys
+            at most D times.
+    """
+
+    norm: Literal["euclidean", "maximum"]
+    layers: tuple[LayerBounds, ...]
+    steps: int
+    factor: float
+    readout: float
+
+    @property
+    def rate(self) -> float:
+        """The factor by which the bound falls with each step in the long run."""
+        return max(layer.rate for layer in self.layers)
+
+    def bound(self, k: int) -> float:
+        """Bound the norm of the difference of the top features at full context and at k ≥ 0."""
+        errors = self._radius()
+        for _ in range(k):
+            errors = _cascade(self.layers, errors)
+        return errors[-1]
+
+    def promised_context(self, error: float) -> int:
+        """Give the smallest k from which on `bound` stays at or below an error.
+
+        Where one tanh layer is all, this is log(R/error) / log(1/λ), rounded up. For the outputs
+        to differ by at most δ, ask with error = δ / readout.
+
+        Args:
+            error: of the top layer's features, in `norm`; above 0.
+
+        Raises:
+            InputError: the error is not above 0.
+        """
+        if not 0 < error < math.inf:
+            raise InputError(f"error={error}: only an error above 0 is reached; give one")
+        errors = self._radius()
+        k = promised = 1
+        while True:
+            errors, before = _cascade(self.layers, errors), errors
+            if errors[-1] > error:
+                promised = k + 1
+            # A step never makes less of more: once all parts fall, they fall for ever.
+            elif all(now <= then for now, then in zip(errors, before, strict=True)):
+                return promised
+            k += 1
+
+    def _radius(self) -> list[float]:
+        return [bound for layer in self.layers for bound in layer.radius]
+
+
+def certificate(model: SequenceModel) -> Certificate:
+    """Prove from its weights that a recurrent network forgets.
+
+    Features are taken to lie in [−1, 1]; an embedding's own bound is read off its weights.
+
+    Raises:
+        InputError: there is no proof: another kind of model, or weights that do not contract.
+    """
+    name = type(model).__name__
+    if not isinstance(model, RNN | LSTM):
+        raise InputError(
+            f"no certificate for {name}: one is known for networks of tanh and LSTM layers only; "
+            "train rnn-stable or lstm-stable"
+        )
+    layers: list[LayerBounds] = []
+    with torch.no_grad():
+        bounds = _rnn_layer if isinstance(model, RNN) else _lstm_layer
+        for index in range(model.layers.num_layers):
+            entering = layers[-1].radius[-1] if layers else _input_bound(model)
+            layer = bounds(model.layers, index, entering)
+            if layer is None:
+                raise InputError(
+                    f"no certificate for this {name}: layer {index + 1} need not contract; "
+                    "train rnn-stable or lstm-stable, which are kept contractive"
+                )
+            layers.append(layer)
+        readout = model.leave.weight.double()
+        euclidean = isinstance(model, RNN)
+        largest = float(readout.norm(2 if euclidean else 1, dim=1).max())
+    steps, factor = _iterated(layers, model.layers.hidden_size, euclidean)
+    return Certificate(
+        "euclidean" if euclidean else "maximum", tuple(layers), steps, factor, largest
+    )
+
+
+def _input_bound(model: RNN | LSTM) -> float:
+    """Bound one input of the first layer, in the norm that the model is certified in."""
+    order = 2 if isinstance(model, RNN) else math.inf
+    if model.enter.embedding is None:
+        return float(torch.full((model.enter.width,), FEATURE_BOUND).double().norm(order))
+    return float(model.enter.embedding.weight.double().norm(order, dim=1).max())
+
+
+def _rnn_layer(layers: nn.Module, index: int, entering: float) -> LayerBounds | None:
+    """Bound a tanh layer whose inputs have a Euclidean norm of at most `entering`."""
+    recurrent, inputs, bias = _weights(layers, index)
+    rate = float(torch.linalg.matrix_norm(recurrent, 2))
+    if not rate < SLOWEST:  # nor where it is not a number
+        return None
+    gain = float(torch.linalg.matrix_norm(inputs, 2))
+    radius = (gain * entering + float(bias.norm())) / (1 - rate)
+    return LayerBounds(rate, ((rate,),), (gain,), (min(radius, math.sqrt(len(bias))),))
+
+
+def _lstm_layer(layers: nn.Module, index: int, entering: float) -> LayerBounds | None:
+    """Bound an LSTM layer whose inputs are within ±`entering`."""
+    recurrent, inputs, bias = _weights(layers, index)
+    w_i, w_f, w_z, w_o = recurrent.abs().sum(1).chunk(4)  # ℓ1 norms of rows, in torch's order
+    u_i, u_f, u_z, u_o = inputs.abs().sum(1).chunk(4)
+    forget = torch.sigmoid(w_f + entering * u_f + bias.chunk(4)[1])  # (hidden,)
+    cell = 1 / (1 - forget)
+    f, c = float(forget.max()), float(cell.max())
+    a = float((w_i / 4 + w_z + cell * w_f / 4).max())
+    w = float(w_o.max()) / 4
+    gain = float((u_i / 4 + u_z + cell * u_f / 4).max())
+    # The spectral radius of ((f, a), (f, a + w)).
+    both = f + a + w
+    rate = (both + math.sqrt(both**2 - 4 * f * w)) / 2
+    if not rate < SLOWEST:  # nor where it is not a number
+        return None
+    return LayerBounds(
+        rate,
+        ((f, a), (f, a + w)),
+        (gain, gain + float(u_o.max()) / 4),
+        (c, math.tanh(c)),
+        f,
+    )
+
+
+def _weights(layers: nn.Module, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Give recurrent and input matrix and the sum of the biases of one layer, as doubles."""
+    names = ("weight_hh", "weight_ih", "bias_hh", "bias_ih")
+    recurrent, inputs, *biases = (getattr(layers, f"{name}_l{index}").double() for name in names)
+    return recurrent, inputs, biases[0] + biases[1]
+
+
+def _cascade(
+    layers: Sequence[LayerBounds], errors: Sequence[float], capped: bool = True
+) -> list[float]:
+    """Take the differences of all parts of a state, layer after layer, one step on."""
+    after: list[float] = []
+    entering = 0.0  # both runs read the same inputs
+    place = 0
+    for layer in layers:
+        own = errors[place : place + len(layer.gain)]
+        following = [
+            sum(factor * error for factor, error in zip(row, own, strict=True)) + gain * entering
+            for row, gain in zip(layer.matrix, layer.gain, strict=True)
+        ]
+        if capped:  # two states within the radius are at most twice the radius apart
+            following = [min(e, 2 * r) for e, r in zip(following, layer.radius, strict=True)]
+        after += following
+        entering = after[-1]
+        place += len(own)
+    return after
+
+
+def _iterated(layers: Sequence[LayerBounds], hidden: int, euclidean: bool) -> tuple[int, float]:
+    """Give the fewest steps that contract in the Euclidean norm, and their factor.
+
+    The parts' Euclidean norms have the state's as their own Euclidean norm. From the maximum norm
+    of n numbers to the Euclidean and back it takes a factor √n.
+    """
+    parts = sum(len(layer.gain) for layer in layers)
+    one: npt.NDArray[np.float64] = np.array(
+        [_cascade(layers, row, capped=False) for row in np.eye(parts).tolist()]
+    ).T
+    power, steps = one, 1
+    while True:
+        if euclidean:
+            factor = float(np.linalg.norm(power, 2))
+        else:
+            factor = math.sqrt(hidden * parts) * float(np.linalg.norm(power, np.inf))
+        if factor < 1:
+            return steps, factor
+        power, steps = power @ one, steps + 1

@@ -1,0 +1,45 @@
+"""What the tests of stable networks share."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqmem.baselines.stable import StableLSTM, StableRNN
+from seqmem.tasks.model import SequenceModel
+
+Stable = StableRNN | StableLSTM
+STABLE: list[type[Stable]] = [StableRNN, StableLSTM]
+
+
+def draw(seed: int, *shape: int, scale: float = 1.0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64) * scale
+
+
+def assert_inside(model: SequenceModel, slack: float = 1e-6) -> None:
+    """The conditions themselves, from the weights, apart from the code that projects."""
+    assert isinstance(model, StableRNN | StableLSTM)
+    weights = {
+        name: value.detach().double().numpy() for name, value in model.layers.named_parameters()
+    }
+    for layer in range(model.layers.num_layers):
+        recurrent = weights[f"weight_hh_l{layer}"]
+        if isinstance(model, StableRNN):
+            assert np.linalg.svd(recurrent)[1].max() <= model.lambda_max + slack
+            continue
+        rows = np.abs(recurrent).sum(1).reshape(4, -1)
+        inputs = np.abs(weights[f"weight_ih_l{layer}"]).sum(1).reshape(4, -1)
+        bias = (weights[f"bias_ih_l{layer}"] + weights[f"bias_hh_l{layer}"]).reshape(4, -1)
+        forget = (1 / (1 + np.exp(-(rows[1] + inputs[1] + bias[1])))).max()
+        assert forget <= model.forget_max + slack
+        # Miller & Hardt's conditions, with room to spare for lambda_max.
+        room = 1 - forget
+        norm_i, norm_f, norm_z, norm_o = rows.max(1)
+        assert norm_i < room
+        assert norm_o < room
+        assert norm_z < room / 4
+        assert norm_f < room**2
+        cell = norm_f / room
+        assert forget + (norm_i + norm_o + cell) / 4 + norm_z <= model.lambda_max + slack
+    if isinstance(model, StableLSTM) and model.enter.embedding is not None:
+        assert float(model.enter.embedding.weight.detach().abs().max()) <= 1
