@@ -35,5 +35,9 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
         "tcn": Baseline(
             "seqmem.baselines.convolutional:TCN", "temporal convolutional network (Bai et al.)"
         ),
+        "transformer": Baseline(
+            "seqmem.baselines.transformer:Transformer",
+            "causal Transformer with a hard window of attention",
+        ),
     }
 )

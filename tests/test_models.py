@@ -1,5 +1,7 @@
 """What every baseline must fulfil, and what each promises of itself."""
 
+from inspect import signature
+
 import pytest
 import torch
 from torch import nn
@@ -23,6 +25,8 @@ from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Features, InputSpec, Task, Tokens
 
 TASKS = ["copy-memory/T=5", "adding-problem/T=20"]
+# Those that the suite gives a receptive field.
+FEED_FORWARD = [n for n in BASELINES if "context" in signature(model_class(n)).parameters]
 
 
 def build(name: str, task: Task, k_train: int | str = "full") -> SequenceModel:
@@ -78,11 +82,14 @@ def test_carried_state_is_one_pass(name: str) -> None:
 
 @pytest.mark.parametrize("k_train", ["full", 1, 2, 3, 4, 7, 30, 64])
 @pytest.mark.parametrize("task_id", TASKS)
+@pytest.mark.parametrize("name", FEED_FORWARD)
 @torch.inference_mode()
-def test_tcn_depends_on_exactly_its_receptive_field(k_train: int | str, task_id: str) -> None:
+def test_depends_on_exactly_its_receptive_field(
+    name: str, k_train: int | str, task_id: str
+) -> None:
     task = load_task(task_id)
     with seeded(1):
-        model, _ = build_model(ModelSpec("tcn"), task, k_train, {"hidden": 16})  # type: ignore[arg-type]
+        model, _ = build_model(ModelSpec(name), task, k_train, {"hidden": 16})  # type: ignore[arg-type]
     model.eval()
     field = model.receptive_field
     assert field is not None
@@ -129,7 +136,7 @@ def test_lstm_starts_by_remembering() -> None:
         assert bias.tolist() == [0] * 4 + [1] * 4 + [0] * 8  # input, forget, cell, output
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "tcn"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", *FEED_FORWARD])
 def test_tied_weights_are_one(name: str) -> None:
     task = load_task("hidden-markov/dwell=2")
     spec = parse_model(f"{name}:tied=true,hidden=8")
@@ -141,7 +148,7 @@ def test_tied_weights_are_one(name: str) -> None:
     assert model.leave.weight is model.enter.embedding.weight
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "tcn"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", *FEED_FORWARD])
 def test_dropout_acts_in_training_only(name: str) -> None:
     task = load_task("copy-memory/T=5")
     with seeded(1):
