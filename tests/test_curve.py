@@ -13,6 +13,7 @@ import seqmem.tasks.curve as curve_module
 from seqmem.baselines.convolutional import TCN
 from seqmem.baselines.recurrent import LSTM, RNN
 from seqmem.baselines.training import seeded
+from seqmem.baselines.transformer import Transformer
 from seqmem.errors import CellError
 from seqmem.tasks.adding_problem import AddingProblem
 from seqmem.tasks.copy_memory import CopyMemory
@@ -29,6 +30,8 @@ def make(kind: str, task: Task) -> SequenceModel:
     with seeded(7):
         if kind == "tcn":
             model: SequenceModel = TCN(task.inputs, task.outputs, context=6, hidden=5, kernel=2)
+        elif kind == "transformer":
+            model = Transformer(task.inputs, task.outputs, context=6, hidden=5, heads=2)
         elif kind == "wrapped":
             plain = LSTM(task.inputs, task.outputs, hidden=5)
             model = FullOutputs(nn.Sequential(plain))
@@ -72,7 +75,7 @@ def splits(draw: st.DrawFn, features: bool) -> Split:
     return Split(inputs, starts, positions, targets, blocks)
 
 
-@pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn", "wrapped"])
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn", "transformer", "wrapped"])
 @pytest.mark.parametrize("task", [CopyMemory(5, 5), AddingProblem(9)], ids=["ids", "floats"])
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
@@ -86,7 +89,7 @@ def test_curve_is_brute_force(kind: str, task: Task, data: st.DataObject) -> Non
         assert curve.at(k).losses == pytest.approx(expected, abs=1e-5), f"k={k}"
 
 
-@pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn", "wrapped"])
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn", "transformer", "wrapped"])
 def test_small_batches_and_chunks_change_nothing(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
