@@ -44,6 +44,16 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
         "tcn": Baseline(
             "seqmem.baselines.convolutional:TCN", "temporal convolutional network (Bai et al.)"
         ),
+        "gcnn": Baseline(
+            "seqmem.baselines.gcnn:GCNN", "gated convolutional network (Dauphin et al.)"
+        ),
+        "wavenet": Baseline(
+            "seqmem.baselines.wavenet:WaveNet", "gated dilated convolutions with skip connections"
+        ),
+        "transformer": Baseline(
+            "seqmem.baselines.transformer:Transformer",
+            "causal Transformer with a hard window of attention",
+        ),
         "lru": Baseline(
             "seqmem.baselines.state_space:LRU",
             "linear recurrent unit: a diagonal state space model (Orvieto et al.)",

@@ -1,17 +1,16 @@
-"""Convolutional networks over time: a fixed number of latest inputs, all alike."""
+"""The temporal convolutional network: residual blocks of dilated causal convolutions."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from seqmem.baselines.layers import InputLayer, readout_layer, start_readout
-from seqmem.tasks.model import SequenceModel, State
+from seqmem.baselines.causal import CausalConv1d, Convolutional, chained, fit_stack, match_channels
 from seqmem.tasks.task import InputSpec
 
 __all__ = ["TCN"]
 
 
-class TCN(SequenceModel):
+class TCN(Convolutional):
     """Temporal convolutional network (Bai, Kolter & Koltun 2018, arXiv 1803.01271, section 3).
 
     Residual blocks of two causal convolutions, the dilation doubling from block to block. The
@@ -44,35 +43,9 @@ class TCN(SequenceModel):
             dropout: share of channels' activations dropped in training.
             tied: whether embedding and readout share weights; needs ids in and as many out.
         """
-        super().__init__()
-        if not levels:
-            kernel, levels = _size(context, covers, kernel)
-        self.enter = InputLayer(inputs, hidden)
-        self.dropout = nn.Dropout(dropout)
-        widths = [self.enter.width] + [hidden] * levels
-        blocks = [_Block(widths[i], hidden, kernel, 2**i, dropout) for i in range(levels)]
-        self.blocks = nn.Sequential(*blocks)
-        self._reaches: list[tuple[int, int]] = [(block.reach, block.widths) for block in blocks]
-        self.leave = readout_layer(hidden, outputs, self.enter if tied else None)
-        self.receptive_field = _receptive_field(kernel, levels)
-
-    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """(B, L, …) -> (B, L, hidden); no state."""
-        features = self.dropout(self.enter(inputs)).transpose(1, 2)  # (B, hidden, L)
-        return self.blocks(features).transpose(1, 2), None
-
-    def readout(self, hidden: Tensor) -> Tensor:
-        """(…, hidden) -> (…, outputs)."""
-        outputs: Tensor = self.leave(hidden)
-        return outputs
-
-    def start_from(self, outputs: Tensor) -> None:
-        """Put the constant outputs (outputs,) into the readout's bias."""
-        start_readout(self.leave, outputs)
-
-    def state_size(self, context: int) -> int:
-        """Count the past activations that the next step needs: each convolution's own reach."""
-        return sum(min(reach, context) * widths for reach, widths in self._reaches)
+        stack = fit_stack(context, covers, kernel=kernel, levels=levels, convolutions=2)
+        layers = chained(_Block, stack, hidden, dropout)
+        super().__init__(inputs, outputs, stack, layers, hidden=hidden, dropout=dropout, tied=tied)
 
 
 class _Block(nn.Module):
@@ -80,36 +53,14 @@ class _Block(nn.Module):
 
     def __init__(self, width: int, hidden: int, kernel: int, dilation: int, dropout: float) -> None:
         super().__init__()
-        self.reach = (kernel - 1) * dilation  # inputs before the current one
-        self.widths = width + hidden  # channels that the two convolutions read
-        self.first = weight_norm(nn.Conv1d(width, hidden, kernel, dilation=dilation))
-        self.second = weight_norm(nn.Conv1d(hidden, hidden, kernel, dilation=dilation))
-        self.match = nn.Conv1d(width, hidden, 1) if width != hidden else nn.Identity()
+        self.first = weight_norm(CausalConv1d(width, hidden, kernel, dilation))
+        self.second = weight_norm(CausalConv1d(hidden, hidden, kernel, dilation))
+        self.match = match_channels(width, hidden)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, width, L) -> (B, hidden, L)."""
         features = inputs
         for convolution in (self.first, self.second):
-            features = convolution(F.pad(features, (self.reach, 0)))
-            features = self.dropout(F.relu(features))
+            features = self.dropout(F.relu(convolution(features)))
         return F.relu(features + self.match(inputs))
-
-
-def _receptive_field(kernel: int, levels: int) -> int:
-    return 1 + 2 * (kernel - 1) * ((1 << levels) - 1)
-
-
-def _size(context: int, covers: bool, kernel: int) -> tuple[int, int]:
-    """Choose kernel and levels: the least field that covers `context`, or the most within it."""
-    if covers:
-        levels = 1
-        while _receptive_field(kernel, levels) < context:
-            levels += 1
-        return kernel, levels
-    # Narrower kernels where even one level of the asked-for kernel sees too much.
-    kernel = max(1, min(kernel, (context + 1) // 2))
-    levels = 1
-    while kernel > 1 and _receptive_field(kernel, levels + 1) <= context:
-        levels += 1
-    return kernel, levels

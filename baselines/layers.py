@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Features, InputSpec, Tokens
 
-__all__ = ["InputLayer", "readout_layer", "start_readout"]
+__all__ = ["InputLayer", "LinearReadout", "readout_layer", "start_readout"]
 
 
 class InputLayer(nn.Module):
@@ -50,3 +51,18 @@ def start_readout(readout: nn.Linear, outputs: Tensor) -> None:
     """Set the bias, so that the first outputs are these and little else."""
     with torch.no_grad():
         readout.bias.copy_(outputs)
+
+
+class LinearReadout(SequenceModel):
+    """A model whose outputs are one linear map, `leave`, of its features."""
+
+    leave: nn.Linear
+
+    def readout(self, hidden: Tensor) -> Tensor:
+        """(…, hidden) -> (…, outputs)."""
+        outputs: Tensor = self.leave(hidden)
+        return outputs
+
+    def start_from(self, outputs: Tensor) -> None:
+        """Put the constant outputs (outputs,) into the readout's bias."""
+        start_readout(self.leave, outputs)

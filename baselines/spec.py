@@ -106,9 +106,11 @@ def build_model(
     options |= spec.options
     arguments: dict[str, Any] = dict(options)
     known = inspect.signature(model_class(spec.name)).parameters
-    if "context" in known:
-        arguments["covers"] = k_train == "full"
-        arguments["context"] = task.longest_context if k_train == "full" else k_train
+    reach = {
+        "context": task.longest_context if k_train == "full" else k_train,
+        "covers": k_train == "full",
+    }
+    arguments |= {key: value for key, value in reach.items() if key in known}
     try:
         model = model_class(spec.name)(task.inputs, task.outputs, **arguments)
     except ValueError as error:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from seqmem.baselines.convolutional import TCN
 from seqmem.baselines.recurrent import LSTM, RNN
 from seqmem.baselines.training import seeded
+from seqmem.baselines.transformer import Transformer
 from seqmem.errors import CellError
 from seqmem.tasks import reference, scoring, window_scores
 from seqmem.tasks.adding_problem import AddingProblem
@@ -29,6 +30,8 @@ def make(kind: str, task: Task) -> SequenceModel:
     with seeded(7):
         if kind == "tcn":
             model: SequenceModel = TCN(task.inputs, task.outputs, context=6, hidden=5, kernel=2)
+        elif kind == "transformer":
+            model = Transformer(task.inputs, task.outputs, context=6, hidden=5, heads=2)
         elif kind == "wrapped":
             plain = LSTM(task.inputs, task.outputs, hidden=5)
             model = FullOutputs(nn.Sequential(plain))
@@ -73,7 +76,7 @@ def splits(draw: st.DrawFn, features: bool, everywhere: bool = False) -> Split:
     return Split(inputs, starts, positions, targets, blocks)
 
 
-@pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn", "wrapped"])
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn", "transformer", "wrapped"])
 @pytest.mark.parametrize("task", [CopyMemory(5, 5), AddingProblem(9)], ids=["ids", "floats"])
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
@@ -87,7 +90,7 @@ def test_curve_is_brute_force(kind: str, task: Task, data: st.DataObject) -> Non
         assert curve.at(k).losses == pytest.approx(expected, abs=1e-5), f"k={k}"
 
 
-@pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn"])
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn", "transformer"])
 @settings(max_examples=10, deadline=None)
 @given(data=st.data(), every_k=st.booleans())
 def test_windows_that_grow_are_brute_force(kind: str, data: st.DataObject, every_k: bool) -> None:
@@ -102,7 +105,7 @@ def test_windows_that_grow_are_brute_force(kind: str, data: st.DataObject, every
         assert curve.at(k).half_width == 0
 
 
-@pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn", "wrapped"])
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn", "transformer", "wrapped"])
 @pytest.mark.parametrize("everywhere", [False, True], ids=["some", "everywhere"])
 def test_small_batches_and_chunks_change_nothing(
     kind: str, everywhere: bool, monkeypatch: pytest.MonkeyPatch

@@ -1,5 +1,7 @@
 """What every baseline must fulfil, and what each promises of itself."""
 
+from inspect import signature
+
 import pytest
 import torch
 from torch import nn
@@ -25,6 +27,8 @@ from seqmem.tasks.task import Features, InputSpec, Task, Tokens
 TASKS = ["copy-memory/T=5", "adding-problem/T=20"]
 NEXT_TOKEN = "hidden-markov/dwell=2"
 TRAINED = [name for name in BASELINES if name not in ("marginal", "kneser-ney")]
+# Those that the suite gives a receptive field.
+FEED_FORWARD = [n for n in TRAINED if "context" in signature(model_class(n)).parameters]
 
 
 def build(name: str, task: Task, k_train: int | str = "full") -> SequenceModel:
@@ -90,11 +94,14 @@ def test_carried_state_is_one_pass(name: str) -> None:
 
 @pytest.mark.parametrize("k_train", ["full", 1, 2, 3, 4, 7, 30, 64])
 @pytest.mark.parametrize("task_id", TASKS)
+@pytest.mark.parametrize("name", FEED_FORWARD)
 @torch.inference_mode()
-def test_tcn_depends_on_exactly_its_receptive_field(k_train: int | str, task_id: str) -> None:
+def test_depends_on_exactly_its_receptive_field(
+    name: str, k_train: int | str, task_id: str
+) -> None:
     task = load_task(task_id)
     with seeded(1):
-        model, _ = build_model(ModelSpec("tcn"), task, k_train, {"hidden": 16})  # type: ignore[arg-type]
+        model, _ = build_model(ModelSpec(name), task, k_train, {"hidden": 16})  # type: ignore[arg-type]
     model.eval()
     field = model.receptive_field
     assert field is not None

@@ -21,6 +21,7 @@ from seqmem.tasks.hidden_markov import HiddenMarkov
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Split, Task
 
+FEED_FORWARD = ["tcn", "gcnn", "wavenet", "transformer"]
 QUICK = Recipe(
     steps=12,
     batch=8,
@@ -115,7 +116,9 @@ def test_sequences_come_in_another_order_for_another_seed() -> None:
 # Gradients.
 
 
-@pytest.mark.parametrize("model_text", ["lstm:tied=true", "tcn:tied=true", "rnn"])
+@pytest.mark.parametrize(
+    "model_text", ["lstm:tied=true", "rnn", *(f"{name}:tied=true" for name in FEED_FORWARD)]
+)
 def test_chunked_readout_gives_the_plain_gradient(
     model_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,7 +183,7 @@ def same_weights(a: SequenceModel, b: SequenceModel) -> bool:
     return weights_sha256(a) == weights_sha256(b)
 
 
-@pytest.mark.parametrize("model", ["lstm", "tcn", "lru"])
+@pytest.mark.parametrize("model", ["lstm", *FEED_FORWARD, "lru"])
 def test_a_seed_gives_the_same_weights(model: str) -> None:
     task = load_task("copy-memory/T=3")
     first, second, other = (fit(model, task, seed=seed)[0] for seed in (4, 4, 5))
@@ -328,3 +331,16 @@ def test_tcn_recalls_copy_memory() -> None:
     correct = measure(model, task, task.split("test"), ["full"]).at("full").correct
     assert correct is not None
     assert correct.mean() > 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FEED_FORWARD)
+def test_feed_forward_models_learn_from_context(name: str) -> None:
+    task = load_task("hidden-markov/dwell=10")
+    recipe = recipe_for("hidden-markov", "smoke")
+    model, _ = fit(name, task, replace(recipe, validation_targets=2048), recipe.k_train)
+    split = task.split("test").prefix(16_384)
+    losses = torch.from_numpy(measure(model, task, split, ["full"]).at("full").losses)
+    constant = task.constant().expand(len(split), -1)
+    gain = task.loss(constant, split.targets).double() - losses
+    assert gain.mean() > 4 * gain.std() / len(split) ** 0.5
