@@ -35,7 +35,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for name in arguments.models:
-        model, task = trained(name, "wikitext-2")
+        model, task = trained(name)
         split = task.split("test")
         if arguments.targets:
             split = split.prefix(arguments.targets)

@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=MODELS)
     arguments = parser.parse_args()
     for name in arguments.models:
-        model, task = trained(name, "wikitext-2")
+        model, task = trained(name)
         split = task.split("test").prefix(arguments.targets)
         reach = model.receptive_field or 512
         contexts = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256) if k < reach]

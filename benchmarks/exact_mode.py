@@ -37,7 +37,7 @@ def main() -> None:
         return
     rows = []
     for name in arguments.models:
-        trained(name, "wikitext-2")
+        trained(name)
         plain, exact = (
             json.loads(
                 subprocess.run(
@@ -75,7 +75,7 @@ def main() -> None:
 
 def run(name: str, way: str, targets: int) -> dict[str, object]:
     """Measure one way: seconds, memory beyond what the model and the data took, means."""
-    model, task = trained(name, "wikitext-2")
+    model, task = trained(name)
     split = task.split("test").prefix(targets)
     plain_loop(model, task, split.prefix(64), [1])  # libraries set up
     before = peak()

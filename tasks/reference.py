@@ -9,6 +9,7 @@ context as the overlap, but not all, and the losses serve as a reference and not
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -87,52 +88,66 @@ def read_reference(
     Raises:
         CellError: outputs have the wrong shape or are not finite, or a sequence is too long.
     """
+    longest = int(split.starts.diff().max())
     field = None if model.stateful else model.receptive_field
-    is_full = model.stateful or field is not None or int(split.starts.diff().max()) <= LONGEST_PASS
+    is_full = model.stateful or field is not None or longest <= LONGEST_PASS
     if not is_full and overlap is None:
         raise CellError(
-            f"k = full: a sequence has {int(split.starts.diff().max()):,} inputs, and a model that "
-            "neither carries state nor declares a receptive field reads at most "
-            f"{LONGEST_PASS:,} at once; ask for finite k"
+            f"k = full: a sequence has {longest:,} inputs, and a model that neither carries state "
+            f"nor declares a receptive field reads at most {LONGEST_PASS:,} at once; leave full "
+            "out of --k"
         )
-    if not is_full:
-        field = overlap
+    reach = field if is_full else overlap
     wanted = torch.zeros(len(split), dtype=torch.bool)
     if keep is not None:
         wanted[keep] = True
     most = pass_steps(device)
     while True:
-        sink = Sink(model, task, split, len(split))
-        features: dict[int, Tensor] = {}
-        spent = 0
-        state: State = None
-        if field is None:
+        if reach is None:
             passes = carried_passes(split, model.stateful, most)
         else:
-            passes = _overlapping(split, field, most)
+            passes = _overlapping(split, reach, most)
         try:
-            for index, scored, fresh in passes:
-                inputs = for_model(split.inputs[index], model, device)
-                given, state = model.hidden(inputs, None if fresh else state)
-                check_features(given, inputs)
-                target = torch.where(scored, split.target_at[index], -1)
-                row, column = (target >= 0).nonzero(as_tuple=True)
-                targets = target[row, column]
-                chosen = given[row.to(given.device), column.to(given.device)]  # (m, H)
-                sink.score(chosen, targets, targets.numpy())
-                kept = wanted[targets].nonzero().squeeze(1)
-                features.update(zip(targets[kept].tolist(), chosen[kept].cpu(), strict=True))
-                spent += index.numel()
-                progress(index.numel())
-            break
+            scores, features, spent = _read(model, task, split, passes, wanted, device, progress)
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error) or most <= 64:
+            if most <= 64 or not is_out_of_memory(error):
                 raise
-            most //= 4
-    scores = sink.scores()
-    if not bool(torch.from_numpy(scores.losses).isfinite().all()):
+            most //= 4  # and once more from the start
+        else:
+            break
+    if not np.isfinite(scores.losses).all():
         raise CellError("the model's outputs are not finite (NaN or infinity)")
     return Reference(scores, is_full, features, spent)
+
+
+def _read(
+    model: SequenceModel,
+    task: Task,
+    split: Split,
+    passes: Iterator["Pass"],
+    wanted: Tensor,
+    device: str,
+    progress: Callable[[int], object],
+) -> tuple[Scores, dict[int, Tensor], int]:
+    """Go through all passes; give scores, the features of wanted targets, and the steps spent."""
+    sink = Sink(model, task, split, len(split))
+    features: dict[int, Tensor] = {}
+    spent = 0
+    state: State = None
+    for index, scored, fresh in passes:
+        inputs = for_model(split.inputs[index], model, device)
+        given, state = model.hidden(inputs, None if fresh else state)
+        check_features(given, inputs)
+        target = torch.where(scored, split.target_at[index], -1)
+        row, column = (target >= 0).nonzero(as_tuple=True)
+        targets = target[row, column]
+        chosen = given[row.to(given.device), column.to(given.device)]  # (m, H)
+        sink.score(chosen, targets, targets.numpy())
+        kept = wanted[targets].nonzero().squeeze(1)
+        features.update(zip(targets[kept].tolist(), chosen[kept].cpu(), strict=True))
+        spent += index.numel()
+        progress(index.numel())
+    return sink.scores(), features, spent
 
 
 Pass = tuple[Tensor, Tensor, bool]  # (B, L) input index, (B, L) scored here, state starts anew
