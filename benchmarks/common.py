@@ -32,6 +32,7 @@ class BenchmarkCell(Cell):
 
     @property
     def recipe(self) -> Recipe:
+        """Cut the budget's recipe short."""
         usual = super().recipe
         return replace(usual, steps=min(self.steps, usual.steps), validate_every=self.steps // 2)
 
