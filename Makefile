@@ -10,7 +10,7 @@ ifneq ($(wildcard ../shared/data),)
 export SEQMEM_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: eval test test-fast check lint types readme clean
+.PHONY: eval test test-fast check lint types benchmarks readme clean
 
 eval: $(STAMP)  ## train two models on the smoke suite and print the board
 	$(BIN)/seqmem eval lstm tcn --suite smoke
@@ -29,6 +29,9 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+benchmarks: $(STAMP)  ## the figures of docs/performance.md; most of two hours, and needs the corpora
+	for name in coverage cost exact_mode growth; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 readme: $(STAMP)  ## write the generated parts of README.md again
 	$(BIN)/python docs/generate.py

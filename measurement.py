@@ -123,6 +123,8 @@ def measure_record(
     seconds = time.monotonic() - began
     passes = curve.steps / len(split.inputs)
     say(f"measured at {len(contexts)} contexts in {seconds:.0f} s ({passes:.2f} plain passes)")
+    for line in _notes(curve):
+        say(line)
     summary = summarise(curve, task, model, contexts)
     # All that was learned, counts of n-grams too; tied weights once.
     learned = {w.data_ptr(): w.numel() for w in model.state_dict().values()}
@@ -176,6 +178,23 @@ def _task_facts(task: Task) -> TaskFacts:
         chance=task.chance(),
         optimum=task.optimum("full"),
     )
+
+
+_NOTES = {
+    "agrees with full": "windows give what the full context gives, to rounding",
+    "receptive field": "the model sees no further; as full",
+    "no longer sequence": "no sequence is longer; as full",
+}
+
+
+def _notes(curve: Curve) -> list[str]:
+    """Say from which k on nothing had to be scored, and why."""
+    lines = []
+    for method, why in _NOTES.items():
+        contexts = [str(k) for k, found in curve.estimates.items() if found.method == method]
+        if contexts:
+            lines.append(f"k = {contexts[0]}{' and above' if contexts[1:] else ''}: {why}")
+    return lines
 
 
 def _reference_name(model: SequenceModel, curve: Curve) -> str:

@@ -1,6 +1,7 @@
 """The command line, as its user meets it."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -11,14 +12,16 @@ from pathlib import Path
 
 import pytest
 from safetensors import SafetensorError
+from torch import Tensor
 
 from seqmem import cell, measurement, submit
-from seqmem.baselines import BASELINES, recipes
+from seqmem.baselines import BASELINES, convolutional, recipes
 from seqmem.baselines.training import train
 from seqmem.errors import CellError
 from seqmem.leaderboard.store import read_records
 from seqmem.tasks import DATA, SUITES
 from seqmem.tasks.curve import measure
+from seqmem.tasks.model import State
 
 QUICK = ["--task", "adding-problem/T=5", "--budget", "smoke"]
 
@@ -119,6 +122,10 @@ def test_finished_cells_are_not_done_again(seqmem_: Command, tmp_path: Path) -> 
         ["--k", "1,full"],
         ["--k-train", "2"],
         ["--task", "adding-problem/T=6"],
+        ["--exact"],
+        ["--precision", "2%"],
+        ["--all-k"],
+        ["--dtype", "bfloat16"],
     ],
 )
 def test_what_changes_the_number_is_measured_anew(
@@ -128,6 +135,61 @@ def test_what_changes_the_number_is_measured_anew(
     ran = seqmem_("eval", "lstm", *QUICK, *change)
     assert ran.status == 0
     assert len(record_files(tmp_path)) == 2
+
+
+def test_how_it_was_measured_stands_in_the_record(seqmem_: Command, tmp_path: Path) -> None:
+    task = ["--task", "hidden-markov/dwell=4", "--budget", "smoke"]
+    ran = seqmem_("eval", "lstm", *task, "--precision", "20%", "--k", "2,8,4000,full")
+    assert ran.status == 0, ran.err
+    assert "k = 4000: no sequence is longer; as full" in ran.err
+    assert "plain passes)" in ran.err
+    (path,) = record_files(tmp_path)
+    record = json.loads(path.read_text())
+    how = record["measurement"]
+    points = {point["k"]: point for point in record["curve"]}
+    assert how["precision"] == "20%"
+    assert how["reference"] == how["full"] == "state carried"
+    assert how["plain_passes"] == pytest.approx(how["model_steps"] / how["targets"], abs=1e-3)
+    assert how["failed"] == {}
+    for k in (2, 8):
+        assert points[k]["method"] in ("sample", "all")
+        assert points[k]["half_width"] <= how["precision_in_loss"]
+        assert points[k]["steps"] > 0
+    assert points[8]["n"] < how["targets"]
+    assert points[4000]["method"] == "no longer sequence"
+    assert points[4000]["loss"] == points["full"]["loss"]
+    assert points[4000]["steps"] == 0
+
+
+def test_every_k_and_shorter_floats(seqmem_: Command, tmp_path: Path) -> None:
+    ran = seqmem_("eval", "tcn", *QUICK, "--all-k", "--dtype", "bfloat16", "--format", "json")
+    assert ran.status == 0, ran.err
+    assert [row["k"] for row in json.loads(ran.out)] == [1, 2, 3, 4, 5, "full"]
+    (path,) = record_files(tmp_path)
+    record = json.loads(path.read_text())
+    assert record["environment"]["dtype"] == "bfloat16"
+    assert record["training"]["environment"]["dtype"] == "float32"
+    assert abs(record["extras"]["full-context loss minus that in float32"]) > 0
+
+
+def test_a_k_that_fails_costs_one_line_and_leaves_the_others(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    usual = convolutional.TCN.hidden
+
+    def breaks(model: convolutional.TCN, inputs: Tensor, state: State = None) -> object:
+        features, state = usual(model, inputs, state)
+        return features * (math.nan if inputs.shape[1] == 2 else 1), state
+
+    monkeypatch.setattr(convolutional.TCN, "hidden", breaks)
+    for _ in range(2):  # the second time from the record
+        ran = seqmem_("eval", "tcn", *QUICK)
+        assert ran.status == 1
+        assert "k=2: the model's outputs are not finite" in ran.err
+        (path,) = record_files(tmp_path)
+        record = json.loads(path.read_text())
+        assert [point["k"] for point in record["curve"]] == [1, 4, 5, "full"]
+        assert "adding-problem/T=5" in ran.out
 
 
 def test_other_contexts_need_no_new_training(seqmem_: Command) -> None:
@@ -257,6 +319,10 @@ def test_help_imports_nothing_heavy() -> None:
         ("eval lstm --task copy-memory/T=5 --k 1,,2", "'' is not a context length"),
         ("eval lstm --task copy-memory/T=5 --k 1.5", "'1.5' is not a context length"),
         ("eval lstm --task copy-memory/T=5 --k-train 0", "'0' is not a context length"),
+        ("eval lstm --task copy-memory/T=5 --precision 0", "'0' is not a precision: a positive"),
+        ("eval lstm --task copy-memory/T=5 --precision -1%", "'-1%' is not a precision"),
+        ("eval lstm --task copy-memory/T=5 --precision 1e-9%", "less than rounding leaves"),
+        ("eval lstm --task copy-memory/T=5 --dtype float16", "'float16' is not one of"),
         ("eval lstm --task copy-memory/T=5 --seed -1", "not in the range"),
         ("eval lstm --task copy-memory/T=5 --seed x", "not a valid integer"),
         ("eval lstm --task copy-memory/T=5 --format xml", "'xml' is not one of"),
