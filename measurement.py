@@ -161,7 +161,7 @@ def measure_record(
         curve=summary.points,
         extras=extras,
         validity=None,
-        environment=environment_facts(how.device, how.dtype),
+        environment=environment_facts(how.device, how.dtype, tf32=False),
         trust="self-reported",
     )
 

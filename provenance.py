@@ -83,8 +83,17 @@ def suite_facts() -> dict[str, Any]:
     return {"version": seqmem.__version__, "commit": commit, "dirty": dirty}
 
 
-def environment_facts(device: str, dtype: str = "float32") -> dict[str, Any]:
-    """Tell of the packages, the machine, and how this process uses it."""
+def environment_facts(
+    device: str, dtype: str = "float32", tf32: bool | None = None
+) -> dict[str, Any]:
+    """Tell of the packages, the machine, and how this process uses it.
+
+    Args:
+        device: where models ran.
+        dtype: what they computed with.
+        tf32: whether a GPU's convolutions took shortcuts; None: as torch is set.
+    """
+    usual = device != "cpu" and torch.backends.cudnn.allow_tf32
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "python": platform.python_version(),
@@ -93,7 +102,7 @@ def environment_facts(device: str, dtype: str = "float32") -> dict[str, Any]:
         "processor": _processor(),
         "device": device if device == "cpu" else torch.cuda.get_device_name(),
         "dtype": dtype,
-        "tf32": device != "cpu" and torch.backends.cudnn.allow_tf32,
+        "tf32": usual if tf32 is None else tf32,
         "threads": torch.get_num_threads(),
         "peak_memory_mib": round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)),
     }

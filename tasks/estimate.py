@@ -194,8 +194,8 @@ class Search:
             self.failures[k] = "the model's outputs are not finite (NaN or infinity)"
             return
         self._scores[k] = Scores.join([self._scores[k], scores]) if k in self._scores else scores
-        population = self._windows.population(k)
-        if len(self._scores[k].losses) == len(population):
+        complete = self._size(k) == len(self._windows.population(k))
+        if complete and self._precision is not None:
             losses = self._reference.scores.losses.copy()
             losses[self._windows.order(k)] = self._scores[k].losses
             self._all[k] = losses
