@@ -157,6 +157,7 @@ def _identity(cell: Cell, device: str) -> dict[str, Any]:
         "data": _train_hash(cell.task, cell.seed),
         "model": str(cell.model),
         "source": source_sha256(
+            "seqmem.baselines.spec",
             "seqmem.baselines.training",
             model_class(cell.model.name).__module__,
             type(cell.task).__module__,

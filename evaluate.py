@@ -134,6 +134,7 @@ def plan(request: Request, say: Callable[[str], object]) -> tuple[list[Cell], Se
         cell = Cell(model, task, k_train, seed, budget)
         try:
             cell.check()
+            measuring.check(model.name)
         except NotApplicableError as error:
             if request.suite is None:  # the task was asked for by name
                 raise

@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -11,13 +11,15 @@ import torch
 from tqdm import tqdm
 
 from seqmem.baselines.checkpoint import weights_sha256
+from seqmem.baselines.spec import model_class
+from seqmem.errors import CellError, NotApplicableError
 from seqmem.leaderboard.record import Record, TaskFacts
 from seqmem.provenance import environment_facts, source_sha256, suite_facts
 from seqmem.summary import summarise
 from seqmem.tasks.curve import Curve, measure
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.precision import USUAL, Precision
-from seqmem.tasks.reference import full_scores
+from seqmem.tasks.reference import LONGEST_PASS, full_scores
 from seqmem.tasks.task import Context, Task
 
 __all__ = ["DTYPES", "Measuring", "measure_record"]
@@ -65,16 +67,27 @@ class Measuring:
         """
         return None if self.precision is None else self.precision.half_width(task)
 
+    def check(self, model: str) -> None:
+        """Find out before training whether a baseline can be measured so.
+
+        Raises:
+            NotApplicableError: it cannot compute with floats of this kind.
+        """
+        if self.dtype != "float32" and model_class(model).float32_only:
+            raise NotApplicableError(
+                f"--dtype {self.dtype}: {model} computes in float32 only; leave one of them out"
+            )
+
     def identity(self, task: Task) -> dict[str, Any]:
         """Everything that shapes what is measured of given weights."""
         return {
             "contexts": self.contexts_for(task),
-            "precision": None if self.precision is None else asdict(self.precision),
+            "precision": self.half_width(task),
             "every_k": self.every_k,
             "dtype": self.dtype,
             "test": task.data_hash,
             "sample_seed": SAMPLE_SEED,
-            "source": source_sha256("seqmem.tasks.curve", "seqmem.summary"),
+            "source": source_sha256("seqmem.measurement"),
         }
 
 
@@ -126,6 +139,9 @@ def measure_record(
     for line in _notes(curve):
         say(line)
     summary = summarise(curve, task, model, contexts)
+    if not summary.points:
+        reasons = "; ".join(f"k={k}: {reason}" for k, reason in curve.failures.items())
+        raise CellError(f"nothing could be measured: {reasons}")
     # All that was learned, counts of n-grams too; tied weights once.
     learned = {w.data_ptr(): w.numel() for w in model.state_dict().values()}
     return Record(
@@ -151,6 +167,7 @@ def measure_record(
             "sample_seed": SAMPLE_SEED,
             "block": task.block_name,
             "interval": "Student's t over groups of whole blocks, 95 %",
+            "half_width": "Student's t over sampled targets, finite population, 95 %",
             "failed": {str(k): reason for k, reason in curve.failures.items()},
             "model_steps": curve.steps,
             "plain_passes": round(passes, 3),
@@ -210,13 +227,17 @@ def _extras(
 ) -> dict[str, float]:
     """Give further scores in use, and what a shorter float changes."""
     extras: dict[str, float] = {}
-    if curve.full is None:
-        return extras
-    if (whole := task.whole("test")) is not None:
+    whole = task.whole("test")
+    if whole is not None and curve.full is not None:
         scores = full_scores(measured, task, whole, device=device)
         extras["loss over all positions, full context"] = float(scores.losses.mean())
     if measured is not model:
-        exact = full_scores(model.to(device), task, task.split("test"), device=device)
-        difference = curve.full.losses - exact.losses
-        extras["full-context loss minus that in float32"] = float(difference.mean())
+        # Of a stream that the model cannot read at once, its beginning tells as well.
+        split = task.split("test")
+        split = split if curve.full is not None else split.prefix(LONGEST_PASS)
+        short, usual = (
+            float(full_scores(m.to(device).eval(), task, split, device=device).losses.mean())
+            for m in (measured, model)
+        )
+        extras["full-context loss minus that in float32"] = short - usual
     return extras

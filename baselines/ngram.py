@@ -26,6 +26,7 @@ class KneserNey(SequenceModel):
         receptive_field: n − 1.
     """
 
+    float32_only = True  # probabilities need their digits
     next_token_only = True
     reads_training_data = True  # see ClosedForm
 

@@ -29,6 +29,7 @@ class LRU(SequenceModel):
     """
 
     stateful = True
+    float32_only = True  # there are no shorter complex numbers
 
     def __init__(
         self,

@@ -187,5 +187,5 @@ def _rotated(vectors: Tensor, positions: Tensor) -> Tensor:
     speed = BASE ** (-torch.arange(half, device=vectors.device) / half)  # radians a step
     angle = positions[:, None] * speed  # (n, half)
     one, other = vectors.chunk(2, -1)
-    cos, sin = angle.cos(), angle.sin()
+    cos, sin = angle.cos().to(vectors.dtype), angle.sin().to(vectors.dtype)
     return torch.cat([one * cos - other * sin, one * sin + other * cos], -1)

@@ -174,15 +174,23 @@ def _set_up(record: Record) -> tuple[object, ...]:
         record.model["label"],
         record.training["k_train"],
         record.training["budget"],
+        record.environment.get("dtype"),
         how,
     )
 
 
 def _joined(older: Record, newer: Record) -> Record:
-    """Join what was measured of the same weights at other k; of other weights, the newer counts."""
-    if older.model.get("weights_sha256") != newer.model.get("weights_sha256"):
+    """Join what was measured of the same weights; of other weights, the newer counts."""
+    same = (
+        older.model.get("weights_sha256") == newer.model.get("weights_sha256")
+        and older.group_counts == newer.group_counts
+    )
+    if not same:
         return newer
-    points = {point.k: point for record in (older, newer) for point in record.curve}
+    points = {point.k: point for point in newer.curve}
+    for point in older.curve:
+        if point.k not in points or point.half_width < points[point.k].half_width:
+            points[point.k] = point  # what is known better counts, not what is newer
     curve = tuple(points[k] for k in sorted(points, key=_order))
     return replace(newer, curve=curve, gain=newer.gain or older.gain)
 

@@ -30,7 +30,9 @@ def _from_1(data: dict[str, Any]) -> dict[str, Any]:
     for point in data["curve"]:
         excess_sums = point.pop("excess_sums")
         standard_error = 0.0
-        if point["n"] < total and full is not None:
+        if full is None and point["n"] < total:
+            standard_error = point["loss"]["standard_error"] or 0.0
+        elif full is not None and point["n"] < total:
             times = total / sampled
             point["group_sums"] = [
                 known + times * excess

@@ -110,7 +110,7 @@ def _passes(row: Row) -> str:
 def _known_to(row: Row) -> str:
     """How well every mean is known for the split as it is: what sampling left open, at most."""
     points = [(record, point) for record in row.records for point in record.curve]
-    widest = max(point.half_width for _, point in points)
+    widest = max((point.half_width for _, point in points), default=0.0)
     if widest == 0:
         return "exact"
     if row.records[0].task.score == "perplexity":

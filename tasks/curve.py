@@ -14,7 +14,7 @@ pilot sample and the precision asked for. Where all distinct windows of k inputs
 that, all are scored, and the losses at this k serve as a control for the larger ones.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,28 @@ __all__ = ["Curve", "Estimate", "measure"]
 # size, features may be from what they must be.
 CHECKED = 64
 SAME = 1e-3
+
+
+class OnDemand(Mapping[int, Estimate]):
+    """Estimates by k, each made when it is looked at: all targets' losses at all k are many."""
+
+    def __init__(self, contexts: Sequence[int], make: Callable[[int], Estimate]) -> None:
+        """Take what there is, and what makes it."""
+        self._contexts, self._make = contexts, make
+
+    def __getitem__(self, k: int) -> Estimate:
+        """Make the estimate of a k."""
+        if k not in self._contexts:
+            raise KeyError(k)
+        return self._make(k)
+
+    def __iter__(self) -> Iterator[int]:
+        """Go through the context lengths, ascending."""
+        return iter(self._contexts)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._contexts)
 
 
 @dataclass(frozen=True)
@@ -122,14 +144,23 @@ def measure(
         _check_reach(windows, reference, max(reach, 1))
     search = Search(windows, reference, measured, precision)
     search.run()
-    estimates = {k: search.estimate(k, spent.get(k, 0)) for k in measured if k in search.known}
+    failures = dict(search.failures)
+    as_full: dict[int, Method] = {}
     for k in finite[len(measured) :]:
-        method: Method = "no longer sequence" if k >= longest else "receptive field"
-        estimates[k] = of_reference(reference, method)
+        if reference.is_full:
+            as_full[k] = "no longer sequence" if k >= longest else "receptive field"
+        else:
+            failures[k] = "it is the full context, which this model cannot read at once"
+
+    def estimate(k: int) -> Estimate:
+        if k in as_full:
+            return of_reference(reference, as_full[k])
+        return search.estimate(k, spent.get(k, 0))
+
     return Curve(
-        estimates,
+        OnDemand([k for k in finite if k not in failures], estimate),
         of_reference(reference, "all") if reference.is_full else None,
-        search.failures,
+        failures,
         reference.steps + sum(spent.values()),
     )
 
@@ -167,14 +198,19 @@ def _check_reach(windows: WindowScores, reference: Reference, reach: int) -> Non
     Raises:
         CellError: they are not.
     """
-    targets = np.array(sorted(reference.features), np.int64)
+    targets = np.array(list(reference.features), np.int64)
     lengths = np.minimum(windows.available[targets], reach)
+    # No more steps than a quarter of a pass, shortest windows first; but one in any case.
+    order = np.argsort(lengths, kind="stable")
+    affordable = np.cumsum(lengths[order]) <= len(windows.scorer.split.inputs) / 4
+    affordable[0] = True
+    targets, lengths = targets[order][affordable], lengths[order][affordable]
     for length in np.unique(lengths).tolist():
         chosen = targets[lengths == length]
         sink = windows.scorer.windows(chosen, length, reference.features)
-        dtype = reference.features[int(chosen[0])].dtype
-        allowed = max(SAME, 16 * torch.finfo(dtype).eps)
-        if sink.deviation > allowed and reference.features[int(chosen[0])].numel() > 0:
+        kind = reference.features[int(chosen[0])].dtype
+        allowed = max(SAME, 16 * torch.finfo(kind).eps) if kind.is_floating_point else 0.0
+        if sink.deviation > allowed:
             raise CellError(
                 f"features after {length:,} inputs differ by {sink.deviation:.2g} (relative) from "
                 "those of a window of these inputs alone: the model looks ahead, or sees further "

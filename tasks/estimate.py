@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seqmem.tasks.reference import Reference
-from seqmem.tasks.sampling import PILOT, regress, size_needed
-from seqmem.tasks.scoring import Scores
+from seqmem.tasks.sampling import PILOT, regress, size_needed, size_to_see
+from seqmem.tasks.scoring import Scores, is_out_of_memory
 from seqmem.tasks.window_scores import WindowScores
 from seqmem.tasks.windows import DistinctWindows
 
@@ -91,7 +91,6 @@ class Search:
         self._windows, self._reference, self._precision = windows, reference, precision
         self._contexts = list(contexts)
         self._scores: dict[int, Scores] = {}  # of the head of each order
-        self._all: dict[int, Values] = {}  # losses of all targets, where they are known
         self._agrees: int | None = None  # the k from which on windows say what the reference says
         self.failures: dict[int, str] = {}
 
@@ -107,7 +106,7 @@ class Search:
         distinct = DistinctWindows(self._windows.scorer.split)
         wanted = {k: self._needed(k, distinct) for k in self._open()}
         while wanted := {k: n for k, n in wanted.items() if n > self._size(k)}:
-            self._extend(wanted)
+            self._score({k: slice(self._size(k), n) for k, n in wanted.items()})
             wanted = {k: self._needed(k) for k in self._open()}
 
     def estimate(self, k: int, steps: int) -> Estimate:
@@ -121,7 +120,8 @@ class Search:
         if k not in self._scores:
             assert self._agrees is not None
             nearest = self.estimate(self._agrees, 0)
-            return of_reference(reference, "agrees with full", nearest.n, nearest.half_width)
+            half = max(nearest.half_width, self._unseen(self._agrees))
+            return of_reference(reference, "agrees with full", nearest.n, half)
         population, scores = self._windows.population(k), self._scores[k]
         losses, half = self._fill(k, reference.scores.losses, scores.losses, self._controls(k))
         correct = None
@@ -136,16 +136,37 @@ class Search:
         return Estimate("sample", n, max(half, rounding), losses, correct, steps)
 
     def _pilot(self) -> None:
+        """Score the same small number of targets at every k, as far as that says anything new."""
+        pilots = {k: slice(PILOT) for k in self._contexts}
         # Without a state, that features agree says nothing of longer windows.
         stateful = self._windows.scorer.model.stateful
-        found = self._windows.score(
-            {k: slice(PILOT) for k in self._contexts},
-            self._reference.features if stateful else None,
-        )
-        if found and len(found) < len(self._contexts):
-            self._agrees = max(found)
-        for k, scores in found.items():
-            self._add(k, scores)
+        self._score(pilots, self._reference if stateful else None)
+        rest = {k: part for k, part in pilots.items() if k not in self._scores}
+        rest = {k: part for k, part in rest.items() if k not in self.failures}
+        last = max(self._scores, default=None)
+        if not rest or last is None:
+            return
+        if self._precision is not None and self._unseen(last) <= self._precision:
+            self._agrees = last
+        else:  # what is rare may be too large to be overlooked
+            self._score(rest)
+
+    def _unseen(self, k: int) -> float:
+        """Bound what targets of a kind that the sample of k missed may add to the mean.
+
+        At most 3 in n targets are of such a kind (the rule of three), and none, it is supposed, has
+        a larger difference to the reference than any at the next shorter context.
+        """
+        return 3 * self._largest_before(k) / max(self._size(k), 1)
+
+    def _largest_before(self, k: int) -> float:
+        """Give the largest difference to the reference at the next shorter k measured."""
+        shorter = [known for known in self._scores if known < k]
+        if not shorter:
+            return 0.0
+        scores = self._scores[max(shorter)].losses
+        targets = self._windows.order(max(shorter))[: len(scores)]
+        return float(np.abs(scores - self._reference.scores.losses[targets]).max())
 
     def _open(self) -> list[int]:
         """Give the context lengths about which more can be found out, ascending."""
@@ -165,12 +186,13 @@ class Search:
         population, size = self._windows.population(k), self._size(k)
         needed = len(population)
         if self._precision is not None:
-            share = needed / len(self._reference.scores.losses)
+            allowed = self._precision * len(self._reference.scores.losses) / needed
             fit = regress(self._scores[k].losses, self._windows.order(k)[:size], self._controls(k))
-            if fit.half_width(len(population)) * share <= self._precision:
+            seen = size_to_see(self._largest_before(k), len(population), allowed)
+            if fit.half_width(len(population)) <= allowed and size >= seen:
                 return size
-            needed = size_needed(fit.spread, len(population), self._precision / share)
-            needed = max(needed, size + PILOT)
+            needed = size_needed(fit.spread, len(population), allowed)
+            needed = max(needed, seen, size + PILOT)
             if needed > 0.9 * len(population):
                 needed = len(population)
         if distinct is not None:
@@ -180,13 +202,22 @@ class Search:
                 places = np.searchsorted(population, self._windows.order(k))
                 self._scores.pop(k, None)
                 self._add(k, scores.take(places))
-                return len(population)
+                return self._size(k)
         return needed
 
-    def _extend(self, wanted: Mapping[int, int]) -> None:
-        found = self._windows.score({k: slice(self._size(k), n) for k, n in wanted.items()})
-        for k, scores in found.items():
-            self._add(k, scores)
+    def _score(self, wanted: Mapping[int, slice], reference: Reference | None = None) -> None:
+        """Score parts of the orders; a k that does not fit in memory costs only itself."""
+        try:
+            for k, scores in self._windows.score(wanted, reference).items():
+                self._add(k, scores)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            for k in wanted:
+                if len(wanted) == 1:
+                    self.failures[k] = "out of memory"
+                else:
+                    self._score({k: wanted[k]})
 
     def _add(self, k: int, scores: Scores) -> None:
         """Take in scores of the next targets in the order of k."""
@@ -194,16 +225,21 @@ class Search:
             self.failures[k] = "the model's outputs are not finite (NaN or infinity)"
             return
         self._scores[k] = Scores.join([self._scores[k], scores]) if k in self._scores else scores
-        complete = self._size(k) == len(self._windows.population(k))
-        if complete and self._precision is not None:
-            losses = self._reference.scores.losses.copy()
-            losses[self._windows.order(k)] = self._scores[k].losses
-            self._all[k] = losses
 
     def _controls(self, k: int) -> list[Values]:
         """Give the losses, (N,) each, that those at k are compared with."""
-        complete = [self._all[shorter] for shorter in sorted(self._all) if shorter < k]
-        return [self._reference.scores.losses, *complete[-CONTROLS:]]
+        complete = [
+            shorter
+            for shorter in sorted(self._scores)
+            if shorter < k and self._size(shorter) == len(self._windows.population(shorter))
+        ]
+        known = self._reference.scores.losses
+        controls = [known]
+        for shorter in complete[-CONTROLS:]:
+            losses = known.copy()
+            losses[self._windows.order(shorter)] = self._scores[shorter].losses
+            controls.append(losses)
+        return controls
 
     def _fill(
         self, k: int, before: Values, values: Values, controls: Sequence[Values]

@@ -7,7 +7,6 @@ construction.
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -64,7 +63,7 @@ class CrossEntropy:
         if rows is None:
             return F.cross_entropy(outputs, targets.long(), reduction="none")
         # Normalised once a row, however many targets share it.
-        return torch.logsumexp(outputs, -1)[rows] - outputs[rows, targets.long()]
+        return -F.log_softmax(outputs, -1)[rows, targets.long()]
 
     def correct(self, outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor | None:
         """(m, V) scores and (n,) class ids -> (n,) bool."""

@@ -23,10 +23,12 @@ class SequenceModel(nn.Module):
             no others.
         stateful: whether `hidden` takes and returns a state, so that a sequence can be read in
             pieces.
+        float32_only: whether it cannot compute with shorter floats.
     """
 
     receptive_field: int | None = None
     stateful: bool = False
+    float32_only: bool = False
     next_token_only: bool = False
 
     @abstractmethod

@@ -40,7 +40,7 @@ class Precision:
         if half < least:
             raise InputError(
                 f"--precision {self}: on {task.id} that is {half:.2g} {task.loss.unit}, less than "
-                f"rounding leaves ({least:.2g}); ask for less, or for --exact"
+                f"rounding leaves ({least:.2g}); ask for more, or for --exact"
             )
         return half
 

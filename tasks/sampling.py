@@ -19,9 +19,10 @@ from scipy.special import stdtrit
 
 from seqmem.tasks.intervals import LEVEL
 
-__all__ = ["PILOT", "Regression", "regress", "size_needed"]
+__all__ = ["PILOT", "Regression", "regress", "size_needed", "size_to_see"]
 
 PILOT = 256  # targets scored at every k before the spread is known; the least behind an interval
+LEVERAGE = 0.25  # the largest pull of one target on a slope
 MARGIN = 1.05  # sizes aim at an interval this much narrower: the next sample's spread may be larger
 
 Values = npt.NDArray[np.float64]
@@ -34,7 +35,7 @@ class Regression:
 
     Attributes:
         targets: (n,) the sample.
-        coefficients: (p + 1,) intercept first.
+        coefficients: intercept first, then those of the first controls; the others have none.
         residuals: (n,) what the controls leave unexplained; their mean is zero.
         spread: standard deviation of the residuals, degrees of freedom taken off.
         freedom: degrees of freedom left.
@@ -61,19 +62,33 @@ class Regression:
         often as there are targets for each of the sample. So the mean, and that of any group, is
         the regression estimate, and the spread between groups holds the error of sampling too.
         """
-        values[population] = _design(controls, population) @ self.coefficients
+        used = controls[: len(self.coefficients) - 1]
+        values[population] = _design(used, population) @ self.coefficients
         values[self.targets] += self.residuals * (len(population) / len(self.targets))
 
 
 def regress(losses: Values, targets: Indices, controls: Sequence[Values]) -> Regression:
-    """Regress a sample's losses (n,) on controls, (N,) each, by least squares."""
-    design = _design(controls, targets)
-    solution, _, rank, _ = np.linalg.lstsq(design, losses, rcond=1e-10)
-    coefficients: Values = np.asarray(solution, np.float64)
+    """Regress a sample's losses (n,) on controls, (N,) each, by least squares.
+
+    Where a few targets alone would decide a slope (a control that is the same for nearly all), the
+    first control is subtracted as it is instead: a slope read off them would explain them, and say
+    nothing of the targets that were not sampled.
+    """
+    for count in (len(controls), 1) if len(controls) > 1 else (len(controls),):
+        design = _design(controls[:count], targets)
+        basis, singular, _ = np.linalg.svd(design, full_matrices=False)
+        leverage = np.square(basis).sum(1).max()
+        if singular[-1] > 1e-10 * singular[0] and (count == 0 or leverage <= LEVERAGE):
+            coefficients = np.linalg.lstsq(design, losses, rcond=None)[0]
+            freedom = len(losses) - design.shape[1]
+            break
+    else:
+        coefficients = np.array([float((losses - design[:, 1]).mean()), 1.0])
+        freedom = len(losses) - 1
     residuals: Values = losses - design @ coefficients
-    freedom = max(len(losses) - int(rank), 1)
+    freedom = max(freedom, 1)
     spread = math.sqrt(float(residuals @ residuals) / freedom)
-    return Regression(targets, coefficients, residuals, spread, freedom)
+    return Regression(targets, np.asarray(coefficients, np.float64), residuals, spread, freedom)
 
 
 def size_needed(spread: float, population: int, half_width: float) -> int:
@@ -89,6 +104,21 @@ def size_needed(spread: float, population: int, half_width: float) -> int:
         return min(PILOT, population)
     size = 1 / ((half_width / (quantile * spread)) ** 2 + 1 / population)
     return min(max(math.ceil(size), PILOT), population)
+
+
+def size_to_see(largest: float, population: int, half_width: float) -> int:
+    """Give the sample size that does not overlook what is rare, at least PILOT.
+
+    With n targets, none of a kind that is seen, at most 3 in n are of that kind (at 95 %; the rule
+    of three, Hanley & Lippman-Hand 1983); n is such that these could not move the mean by more than
+    the half-width.
+
+    Args:
+        largest: how much larger one loss may be than its control says.
+        population: how many targets there are.
+        half_width: what may be overlooked.
+    """
+    return min(max(math.ceil(3 * largest / half_width), PILOT), population)
 
 
 def _design(controls: Sequence[Values], targets: Indices) -> Values:

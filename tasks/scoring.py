@@ -68,8 +68,9 @@ class Sink:
     """Collects the scores of `size` places, in any order; what was not scored is NaN.
 
     Attributes:
-        deviation: the largest difference between features and those that they were compared with,
-            relative to the largest number among the latter; infinite where none was compared.
+        compared: how many targets' features were compared with those of a reference.
+        deviation: the largest difference seen, relative to the largest number among the latter;
+            infinite where features are not finite.
     """
 
     def __init__(
@@ -92,8 +93,8 @@ class Sink:
         self._model, self._task, self._split = model, task, split
         self._losses = np.full(size, np.nan)
         self._correct: npt.NDArray[np.bool_] | None = None
-        self._reference, self._compared = reference or {}, 0
-        self.deviation = math.inf
+        self._reference = reference or {}
+        self.compared, self.deviation = 0, 0.0
 
     def score(
         self,
@@ -147,9 +148,8 @@ class Sink:
         scale = float(others.abs().max())
         # Features that are not finite agree with nothing.
         relative = float(difference) / scale if scale > 0 else float(difference)
-        seen = 0.0 if self._compared == 0 else self.deviation
-        self.deviation = max(seen, relative if math.isfinite(relative) else math.inf)
-        self._compared += len(known)
+        self.deviation = max(self.deviation, relative if math.isfinite(relative) else math.inf)
+        self.compared += len(known)
 
     def _keep(self, places: npt.NDArray[np.int64], losses: Tensor, correct: Tensor | None) -> None:
         self._losses[places] = losses.double().cpu().numpy()
@@ -215,4 +215,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Tell a lack of memory from a bug: on the CPU, torch says it in a plain RuntimeError."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "alloc" in str(error).lower()
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in text or "not enough memory" in text
+    )

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from seqmem.tasks.model import SequenceModel, State
+from seqmem.tasks.reference import Reference
 from seqmem.tasks.scoring import (
     Scores,
     Sink,
@@ -43,6 +44,16 @@ ROWS = {"cpu": (64, 1024), "cuda": (64, 16384)}
 # Features that differ by no more than this, relative to the largest number among them, are the
 # same: float32 keeps seven digits, of which sums in another order cost one or two.
 ROUNDING = 1e-5
+
+
+def _agree(sink: Sink, targets: Indices, reference: Reference) -> bool:
+    """Tell whether windows gave all these targets what the reference pass gave them."""
+    losses = reference.scores.losses[targets]
+    return (
+        0 < len(targets) == sink.compared
+        and sink.deviation <= ROUNDING
+        and bool(np.allclose(sink.scores().losses, losses, rtol=ROUNDING, atol=ROUNDING))
+    )
 
 
 def is_dense(split: Split) -> bool:
@@ -138,17 +149,18 @@ class WindowScores(ABC):
 
     @abstractmethod
     def score(
-        self, wanted: Mapping[int, slice], reference: Features | None = None
+        self, wanted: Mapping[int, slice], reference: Reference | None = None
     ) -> dict[int, Scores]:
         """Score parts of the orders.
 
         Args:
             wanted: k -> which part of its order.
-            reference: features of these targets in the reference pass, where it should end early.
+            reference: the reference pass, where it should end early.
 
         Returns:
-            k -> scores, ascending. Where a model's features at some k agree with those of the
-            reference for every target, longer windows would say nothing new: that k is the last.
+            k -> scores, ascending. Where at some k the features and the losses of all these
+            targets agree with the reference's, longer windows would say nothing new: that k is the
+            last.
         """
 
 
@@ -165,14 +177,17 @@ class ByTarget(WindowScores):
         return self._numbers[self.available[self._numbers] > k]
 
     def score(
-        self, wanted: Mapping[int, slice], reference: Features | None = None
+        self, wanted: Mapping[int, slice], reference: Reference | None = None
     ) -> dict[int, Scores]:
         """Score parts of the orders; see WindowScores."""
         scores: dict[int, Scores] = {}
         for k in sorted(wanted):
-            sink = self.scorer.windows(self.order(k)[wanted[k]], k, reference)
+            targets = self.order(k)[wanted[k]]
+            sink = self.scorer.windows(
+                targets, k, None if reference is None else reference.features
+            )
             scores[k] = sink.scores()
-            if reference is not None and sink.deviation <= ROUNDING:
+            if reference is not None and _agree(sink, targets, reference):
                 break
         return scores
 
@@ -207,10 +222,12 @@ class ByStart(WindowScores):
         return targets
 
     def score(
-        self, wanted: Mapping[int, slice], reference: Features | None = None
+        self, wanted: Mapping[int, slice], reference: Reference | None = None
     ) -> dict[int, Scores]:
         """Score parts of the orders; see WindowScores."""
-        _, rows = ROWS[torch.device(self.scorer.device).type]
+        rows = self.scorer.rows(1 if self.scorer.model.stateful else max(wanted, default=1))
+        if reference is not None:
+            rows = max(rows, sum(part.stop for part in wanted.values()))  # a pilot, all at once
         while True:
             try:
                 return self._score(wanted, reference, rows)
@@ -220,23 +237,24 @@ class ByStart(WindowScores):
                 rows //= 2
 
     def _score(
-        self, wanted: Mapping[int, slice], reference: Features | None, rows: int
+        self, wanted: Mapping[int, slice], reference: Reference | None, rows: int
     ) -> dict[int, Scores]:
         parts = {k: _Part(self.starts(k)[wanted[k]]) for k in sorted(wanted)}
-        sinks = {k: self.scorer.sink(len(part.starts), reference) for k, part in parts.items()}
+        features = None if reference is None else reference.features
+        sinks = {k: self.scorer.sink(len(part.starts), features) for k, part in parts.items()}
         groups = list(self._groups(parts, rows))
-        may_end = reference is not None and len(groups) == 1
         for group in groups:
             windows = [_Growing(self.scorer, starts, final) for starts, final in group]
             for k, part in parts.items():
                 for window in windows:
-                    if window.final < k:
-                        continue
-                    features = window.grow(k)  # (B, H)
-                    row, places = part.find(window.starts)
-                    targets = torch.from_numpy(window.starts[row] + (k - 1))
-                    sinks[k].score(features[torch.from_numpy(row)], targets, places)
-                if may_end and sinks[k].deviation <= ROUNDING:
+                    if window.final >= k:
+                        last = window.grow(k)  # (B, H)
+                        row, places = part.find(window.starts)
+                        targets = torch.from_numpy(window.starts[row] + (k - 1))
+                        sinks[k].score(last[torch.from_numpy(row)], targets, places)
+                if reference is None or len(groups) > 1:
+                    continue
+                if _agree(sinks[k], part.starts + (k - 1), reference):
                     return {length: sinks[length].scores() for length in parts if length <= k}
         return {k: sink.scores() for k, sink in sinks.items()}
 

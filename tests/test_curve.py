@@ -322,6 +322,77 @@ def test_accuracy_counts_the_largest_output() -> None:
     assert scores.losses == pytest.approx(np.full(len(split), math.log(10)))
 
 
+class Latch(SequenceModel):
+    """Forgets all before the latest id that is a multiple of five; carries a state."""
+
+    stateful = True
+
+    def __init__(self, outputs: int, wide: bool) -> None:
+        super().__init__()
+        self.outputs, self.wide = outputs, wide
+
+    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        kept = torch.full((len(inputs),), -1.0) if state is None else state
+        features = []
+        for symbol in inputs.T:
+            # Remembers the first symbol since then; the others change nothing.
+            kept = torch.where(symbol % 5 == 0, -1.0, torch.where(kept < 0, symbol.float(), kept))
+            features.append(torch.stack([kept, torch.full_like(kept, 1e9 * self.wide)], -1))
+        return torch.stack(features, 1), kept
+
+    def readout(self, hidden: Tensor) -> Tensor:
+        places = torch.arange(self.outputs)
+        return -0.1 * (places - hidden[..., :1]).abs()
+
+
+def latched(length: int, share: float) -> Split:
+    """A stream where a given share of places lets the latch go."""
+    rng = np.random.default_rng(3)
+    ids = np.where(rng.random(length) < share, 0, 1 + rng.integers(0, 4, length))
+    return stream(torch.from_numpy(ids.astype(np.int32)))
+
+
+def test_agreement_of_some_is_not_agreement_of_all() -> None:
+    """At a k where most windows agree with the full context and some do not, none is skipped."""
+    task = HiddenMarkov(2)
+    split, model = latched(8000, 0.03), Latch(task.outputs, wide=False)
+    contexts: list[Context] = [*range(1, 80), "full"]
+    curve = measure(model, task, split, contexts, precision=0.005, every_k=True)
+    exact = measure(model, task, split, [20, 40, 70])
+    agree = [k for k in range(1, 80) if curve.at(k).method == "agrees with full"]
+    assert not agree
+    for k in (20, 40, 70):
+        assert abs(curve.at(k).losses.mean() - exact.at(k).losses.mean()) < 0.01
+
+
+def test_features_that_agree_because_one_is_huge_do_not_count() -> None:
+    task = HiddenMarkov(2)
+    split, model = latched(6000, 0.1), Latch(task.outputs, wide=True)
+    curve = measure(model, task, split, [1, 2, 4, "full"], precision=0.01)
+    assert all(found.method in ("sample", "all") for found in curve.estimates.values())
+
+
+def test_a_k_as_long_as_a_stream_that_cannot_be_read_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference, "LONGEST_PASS", 100)
+    task = HiddenMarkov(2)
+    split = stream(torch.arange(500).int() % 32)
+    model = make("wrapped", task)
+    curve = measure(model, task, split, [2, 400, 499, 10**6])
+    assert list(curve.estimates) == [2, 400]
+    assert curve.full is None
+    assert list(curve.failures) == [499, 10**6]
+    assert curve.at(2).losses[1:] == pytest.approx(brute_force(model, task, split, 2)[1:], abs=1e-5)
+
+
+def test_looking_at_what_a_model_declares_costs_little() -> None:
+    """A model that reads a long sequence whole is held to windows of a quarter of a pass."""
+    task = HiddenMarkov(2)
+    split = stream(torch.arange(4001).int() * 7 % 32)
+    model = make("wrapped", task)
+    curve = measure(model, task, split, [1, "full"], precision=0.5)
+    assert curve.steps < 4000 * 1.25 + 256 + 32 + 1
+
+
 class NotANumberAt(SequenceModel):
     """Breaks on windows of one length."""
 
@@ -368,6 +439,23 @@ class Greedy(SequenceModel):
         return outputs
 
 
+def test_a_k_that_never_fits_in_memory_costs_only_itself() -> None:
+    task = AddingProblem(20)
+    split = task.split("valid").prefix(400)
+
+    class TooLong(Declares):
+        def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+            if inputs.shape[1] == 8:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().hidden(inputs, state)
+
+    model = TooLong(3, 0)
+    model.receptive_field = None
+    curve = measure(model, task, split, [4, 8, 16, "full"])
+    assert list(curve.estimates) == [4, 16]
+    assert curve.failures == {8: "out of memory"}
+
+
 @pytest.mark.parametrize("kind", ["lstm", "tcn"])
 @pytest.mark.parametrize("precision", [None, 0.02])
 def test_where_memory_runs_out_batches_get_smaller(kind: str, precision: float | None) -> None:
@@ -378,17 +466,16 @@ def test_where_memory_runs_out_batches_get_smaller(kind: str, precision: float |
     curve = measure(Greedy(model, 300), task, split, CONTEXTS, precision=precision)
     for k in CONTEXTS:
         assert curve.at(k).losses == pytest.approx(expected.at(k).losses, abs=1e-4)
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(torch.OutOfMemoryError):  # not even one step of the reference pass
         measure(Greedy(model, 0), task, split, CONTEXTS)
 
 
 class Declares(SequenceModel):
     """Sums inputs from `back` steps before to `ahead` after; declares a receptive field of 4."""
 
-    receptive_field = 4
-
     def __init__(self, back: int, ahead: int) -> None:
         super().__init__()
+        self.receptive_field = 4
         self.back, self.ahead = back, ahead
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqmem.tasks.sampling import PILOT, regress, size_needed
+from seqmem.tasks.sampling import PILOT, regress, size_needed, size_to_see
 
 
 def test_without_controls_it_is_the_mean_and_the_textbook_interval() -> None:
@@ -26,9 +26,10 @@ def test_a_control_that_explains_all_leaves_nothing_open() -> None:
     control = rng.normal(size=1000)
     truth = 3 + 2 * control
     targets = rng.choice(1000, 50, replace=False)
-    fit = regress(truth[targets], targets, [control, control, np.ones(1000)])  # collinear ones too
+    controls = [control, control, np.ones(1000)]  # collinear ones too
+    fit = regress(truth[targets], targets, controls)
     filled = np.zeros(1000)
-    fit.fill(filled, np.arange(1000), [control, control, np.ones(1000)])
+    fit.fill(filled, np.arange(1000), controls)
     assert filled == pytest.approx(truth)
     assert fit.half_width(1000) < 1e-12
 
@@ -62,6 +63,36 @@ def test_intervals_cover_and_means_of_groups_are_right() -> None:
     for estimates, right in ((means, truth.mean()), (parts, truth[group].mean())):
         error = np.std(estimates) / math.sqrt(repeats)
         assert abs(np.mean(estimates) - right) < 4 * error + 1e-4
+
+
+@pytest.mark.parametrize("usual", [0.0, 2.0])
+def test_a_control_that_hardly_varies_is_subtracted_as_it_is(usual: float) -> None:
+    """A task that is nearly solved: nearly all targets have one loss, and few another.
+
+    A slope read off the few that a sample has, or the control thrown away where it has none, would
+    give a wrong mean with an interval of no width. The difference is known without either.
+    """
+    rng = np.random.default_rng(2)
+    control = np.full(20_000, usual)
+    control[rng.choice(20_000, 80, replace=False)] = 8.0
+    truth = control + rng.normal(0, 0.05, 20_000)
+    hits = 0
+    for _ in range(300):
+        targets = rng.choice(20_000, PILOT, replace=False)
+        fit = regress(truth[targets], targets, [control])
+        filled = np.zeros(20_000)
+        fit.fill(filled, np.arange(20_000), [control])
+        half_width = fit.half_width(20_000)
+        assert 0.003 < half_width < 0.012
+        hits += abs(filled.mean() - truth.mean()) <= half_width
+    assert hits / 300 > 0.9
+
+
+def test_what_is_rare_asks_for_more_targets() -> None:
+    """With 3 in n unseen, n is such that they cannot move the mean by more than is allowed."""
+    assert size_to_see(largest=2.0, population=10**6, half_width=0.01) == 600
+    assert size_to_see(largest=0.01, population=10**6, half_width=0.01) == PILOT
+    assert size_to_see(largest=9.0, population=500, half_width=0.01) == 500
 
 
 @given(
