@@ -156,7 +156,13 @@ def tasks(form: Format) -> None:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @_one_line_errors
 def models(form: Format) -> None:
-    """List every model and its options."""
+    """List every model and its options, and how large it is on an example task.
+
+    Parameters, receptive field and state are those of `seqmem eval MODEL --task
+    hidden-markov/dwell=20`; "–" stands for no bound on the receptive field, and for parameters
+    that only the training data tell. State is what is kept once the longest useful context was
+    read.
+    """
     from seqmem.listings import model_rows, write_rows
 
     click.echo(write_rows(model_rows(), form))
