@@ -10,7 +10,8 @@ from tabulate import tabulate
 
 from seqmem.baselines import BASELINES
 from seqmem.baselines.recipes import recipe_for
-from seqmem.baselines.spec import ModelSpec, build_model, model_class, options_of
+from seqmem.baselines.spec import ModelSpec, build_model, options_of
+from seqmem.baselines.training import ClosedForm
 from seqmem.errors import InputError
 from seqmem.leaderboard import Format
 from seqmem.tasks import (
@@ -20,22 +21,23 @@ from seqmem.tasks import (
     Family,
     data_problem,
     family_of,
+    listed_tasks,
     load_source,
     load_task,
 )
+from seqmem.tasks.model import SequenceModel
 
-__all__ = ["data_rows", "model_rows", "task_rows", "write_rows"]
+__all__ = ["EXAMPLE", "data_rows", "model_rows", "task_rows", "write_rows"]
 
 Row = Mapping[str, object]
+
+# What models' sizes are shown for.
+EXAMPLE = "hidden-markov/dwell=20"
 
 
 def task_rows() -> list[Row]:
     """Give one row for each task of the suites."""
-    ids = dict.fromkeys(
-        [family.example for family in FAMILIES.values()]
-        + [task_id for suite in SUITES.values() for task_id in suite.tasks]
-    )
-    return [_task_row(task_id) for task_id in sorted(ids, key=_natural)]
+    return [_task_row(task_id) for task_id in sorted(listed_tasks(), key=_natural)]
 
 
 def _task_row(task_id: str) -> Row:
@@ -72,26 +74,38 @@ def _whose(family: Family, problem: str) -> str:
 
 
 def model_rows() -> list[Row]:
-    """Give one row for each baseline, with its size on one task as an example."""
+    """Give one row for each baseline, with its sizes as trained on `EXAMPLE` by default.
+
+    State floats are those kept once the task's longest useful context was read.
+    """
+    task = load_task(EXAMPLE)  # a task of the next token, which every baseline can do
+    recipe = recipe_for(task.family, "small")
     rows: list[Row] = []
     for name, baseline in BASELINES.items():
-        next_token = model_class(name).next_token_only
-        task = load_task("hidden-markov/dwell=100" if next_token else "adding-problem/T=200")
-        recipe = recipe_for(task.family, "small")
         with torch.device("meta"):  # sizes only: no weights are made or drawn
-            model, _ = build_model(ModelSpec(name), task, "full", recipe.options)
+            model, _ = build_model(ModelSpec(name), task, recipe.k_train, recipe.options)
         options = options_of(name).items()
         rows.append(
             {
                 "model": name,
                 "is": baseline.summary,
                 "options": ",".join(f"{key}={value}" for key, value in options),
-                "parameters": sum(p.numel() for p in model.parameters()),
+                "sizes on": EXAMPLE,
+                "parameters": _parameters(model),
                 "receptive field": model.receptive_field,
                 "state floats": model.state_size(task.longest_context),
             }
         )
     return rows
+
+
+def _parameters(model: SequenceModel) -> int | None:
+    """Count what is learned, as records do; None where only the training data tell how much."""
+    if isinstance(model, ClosedForm) and model.reads_training_data:
+        return None
+    # Tied weights once; without storage only the objects tell.
+    learned = {id(w): int(w.numel()) for w in model.state_dict(keep_vars=True).values()}
+    return sum(learned.values())
 
 
 def data_rows() -> list[Row]:
@@ -124,7 +138,8 @@ def write_rows(rows: Sequence[Row], form: Format) -> str:
     if form == "json":
         return json.dumps(rows, indent=1, ensure_ascii=False)
     if form == "csv":
-        return pd.DataFrame(rows).to_csv(index=False).rstrip("\n")
+        # As objects: in a column of numbers one that is missing would make fractions of the rest.
+        return pd.DataFrame(rows, dtype=object).to_csv(index=False).rstrip("\n")
     cells = [
         {key: "–" if value is None else str(value) for key, value in row.items()} for row in rows
     ]

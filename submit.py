@@ -19,6 +19,7 @@ from seqmem.leaderboard import FORMATS, Format
 from seqmem.tasks import SUITES
 
 if TYPE_CHECKING:
+    from seqmem.leaderboard.published import Published
     from seqmem.leaderboard.record import Record
     from seqmem.measurement import DType
     from seqmem.tasks.precision import Precision
@@ -156,7 +157,13 @@ def tasks(form: Format) -> None:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @_one_line_errors
 def models(form: Format) -> None:
-    """List every model and its options."""
+    """List every model and its options, and how large it is on an example task.
+
+    Parameters, receptive field and state are those of `seqmem eval MODEL --task
+    hidden-markov/dwell=20`; "–" stands for no bound on the receptive field, and for parameters
+    that only the training data tell. State is what is kept once the longest useful context was
+    read.
+    """
     from seqmem.listings import model_rows, write_rows
 
     click.echo(write_rows(model_rows(), form))
@@ -322,15 +329,30 @@ def evaluate_command(
     help="Records to show; repeatable.  [default: the committed ones, and ./results]",
 )
 @click.option("--task", "task_ids", metavar="ID", multiple=True, help="Only this task; repeatable.")
+@click.option(
+    "--published/--no-published",
+    "with_published",
+    default=True,
+    show_default=True,
+    help="Show published numbers, with their sources, below what was measured; never ranked.",
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file."
 )
 @_one_line_errors
 def leaderboard(
-    places: Sequence[Path], task_ids: Sequence[str], form: Format, output: Path | None
+    places: Sequence[Path],
+    task_ids: Sequence[str],
+    with_published: bool,
+    form: Format,
+    output: Path | None,
 ) -> None:
-    """Show records as a table for each task: rows models, columns context lengths."""
+    """Show records as a table for each task: rows models, columns context lengths.
+
+    A task of which there are only published numbers is shown where --task asks for it.
+    """
+    from seqmem.leaderboard.published import read_published
     from seqmem.leaderboard.store import COMMITTED, read_records
 
     for place in places:
@@ -341,11 +363,18 @@ def leaderboard(
     records, problems = read_records(places or usual)
     for problem in problems:
         _say(f"passed over {problem}")
-    known = {record.task.id for record in records}
+    measured = {record.task.id for record in records}
+    published = read_published() if with_published else ()
+    known = measured | {entry.task for entry in published}
     for task_id in task_ids:
         if task_id not in known:
-            raise unknown("task among the records", task_id, known, "seqmem leaderboard")
-    text = _boards([r for r in records if not task_ids or r.task.id in task_ids], form)
+            raise unknown("task among the records", task_id, sorted(known), "seqmem leaderboard")
+    asked = set(task_ids) or measured
+    text = _boards(
+        [record for record in records if record.task.id in asked],
+        form,
+        [entry for entry in published if entry.task in asked],
+    )
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -359,11 +388,13 @@ def leaderboard(
         _say("no records yet: `seqmem eval lstm --suite smoke` makes some")
 
 
-def _boards(records: "Sequence[Record]", form: Format) -> str:
+def _boards(
+    records: "Sequence[Record]", form: Format, published: "Sequence[Published]" = ()
+) -> str:
     from seqmem.leaderboard.aggregate import boards
     from seqmem.leaderboard.table import render
 
-    return render(boards(records), form)
+    return render(boards(records), form, published)
 
 
 def main() -> None:

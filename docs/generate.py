@@ -6,10 +6,12 @@ python docs/generate.py --check    say whether they are as they would be written
 
 import re
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from seqmem.leaderboard.aggregate import boards
+from seqmem.leaderboard.published import Published, read_published
 from seqmem.leaderboard.store import COMMITTED, read_records
 from seqmem.leaderboard.table import render
 from seqmem.listings import Row, model_rows, task_rows, write_rows
@@ -26,13 +28,15 @@ def models() -> str:
     return write_rows(_columns(model_rows(), ("model", "is", "options")), "markdown")
 
 
-def board(budget: str) -> str:
+def board(budget: str, published: Sequence[Published] = ()) -> str:
     """The committed records of one training budget, a table for each task."""
     records, problems = read_records([COMMITTED])
     if problems:
         raise SystemExit("\n".join(problems))
     chosen = [record for record in records if record.training["budget"] == budget]
-    return render(boards(chosen), "markdown").rstrip()
+    measured = {record.task.id for record in chosen}
+    beside = [entry for entry in published if entry.task in measured]
+    return render(boards(chosen), "markdown", beside).rstrip()
 
 
 def generated(text: str) -> str:
@@ -41,7 +45,7 @@ def generated(text: str) -> str:
         "tasks": tasks,
         "models": models,
         "board_smoke": partial(board, "smoke"),
-        "board_small": partial(board, "small"),
+        "board_small": partial(board, "small", read_published()),
     }
     return re.sub(
         r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)",

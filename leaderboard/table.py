@@ -3,58 +3,83 @@
 import math
 from collections.abc import Sequence
 
-import pandas as pd
 from tabulate import tabulate
 
 from seqmem.leaderboard import Format
-from seqmem.leaderboard.aggregate import Board, Cell, ContextNeed, Row, score
+from seqmem.leaderboard.aggregate import Board, Cell, ContextNeed, Row
+from seqmem.leaderboard.flat import flat
+from seqmem.leaderboard.published import UNITS, Published
 
-__all__ = ["flat", "render"]
+__all__ = ["render"]
 
 
-def render(boards: Sequence[Board], form: Format) -> str:
-    """Write boards in one of `FORMATS`; csv and json have one row for each model, k and seed."""
+def render(boards: Sequence[Board], form: Format, published: Sequence[Published] = ()) -> str:
+    """Write boards in one of `FORMATS`; csv and json have one row for each model, k and seed.
+
+    Args:
+        boards: what was measured.
+        form: one of `FORMATS`.
+        published: what papers print. It follows its task's board, in the order given and never
+            ranked; tasks without a board come last.
+    """
     if form == "csv":
-        return flat(boards).to_csv(index=False)
+        return flat(boards, published).to_csv(index=False)
     if form == "json":
-        return flat(boards).to_json(orient="records", indent=1, double_precision=15) + "\n"
+        table = flat(boards, published)
+        return table.to_json(orient="records", indent=1, double_precision=15) + "\n"
     style = "simple" if form == "table" else "pipe"
     ids = [board.task_id for board in boards]
-    return "\n".join(_section(board, style, ids.count(board.task_id) > 1) for board in boards)
+    parts = []
+    for i, board in enumerate(boards):
+        parts.append(_section(board, style, ids.count(board.task_id) > 1))
+        if board.task_id not in ids[i + 1 :]:  # once, below the last of several versions
+            parts += _published(board.task_id, published, style)
+    for task_id in dict.fromkeys(entry.task for entry in published if entry.task not in ids):
+        parts.append(_heading(f"{task_id}: nothing measured", style))
+        parts += _published(task_id, published, style)
+    return "\n".join(parts)
 
 
-def flat(boards: Sequence[Board]) -> pd.DataFrame:
-    """Give one row for each task, model, k_train, budget, seed and k."""
-    rows = [
-        {
-            "task": record.task.id,
-            "task_version": record.task.version,
-            "model": record.model["label"],
-            "k_train": record.training["k_train"],
-            "budget": record.training["budget"],
-            "seed": record.training["seed"],
-            "k": point.k,
-            "n": point.n,
-            "method": point.method,
-            "loss": point.loss.mean,
-            "half_width": point.half_width,
-            "loss_low": point.loss.interval[0] if point.loss.interval else None,
-            "loss_high": point.loss.interval[1] if point.loss.interval else None,
-            "loss_unit": record.task.unit,
-            "perplexity": score(record, point.loss.mean) if record.task.score != "loss" else None,
-            "excess_over_full": point.excess.mean if point.excess else None,
-            "accuracy": point.accuracy[0] if point.accuracy else None,
-            "optimum": point.optimum,
-            "chance": record.task.chance,
-            "parameters": record.model["parameters"],
-            "trust": record.trust,
+def _heading(title: str, style: str) -> str:
+    return f"### {title}\n" if style == "pipe" else f"{title}\n"
+
+
+def _published(task_id: str, published: Sequence[Published], style: str) -> list[str]:
+    """Give a small table for each unit, which heads the column of scores."""
+    here = [entry for entry in published if entry.task == task_id]
+    tables = []
+    for unit in dict.fromkeys(entry.unit for entry in here):
+        entries = [entry for entry in here if entry.unit == unit]
+        columns = {
+            "published": [_escape(entry.model) for entry in entries],
+            unit: [entry.printed for entry in entries],
+            "context": [_context(entry) for entry in entries],
+            "parameters": [entry.parameters or "–" for entry in entries],
+            "source": [_escape(str(entry.source)) for entry in entries],
+            "note": [_escape(entry.note) for entry in entries],
         }
-        for board in boards
-        for row in board.rows
-        for record in row.records
-        for point in record.curve
-    ]
-    return pd.DataFrame(rows)
+        if not any(entry.parameters for entry in entries):
+            del columns["parameters"]
+        if not any(entry.note for entry in entries):
+            del columns["note"]
+        aligned = {unit, "context", "parameters"}
+        table = tabulate(
+            columns,
+            headers="keys",
+            tablefmt=style,
+            disable_numparse=True,
+            colalign=["right" if name in aligned else "left" for name in columns],
+        )
+        differs = UNITS[unit].differs
+        caveat = f" Not the measured score: {differs}." if differs else ""
+        tables.append(f"Published, as printed; not ranked.{caveat}\n\n{table}\n")
+    return tables
+
+
+def _context(entry: Published) -> str:
+    if entry.at_most is not None:
+        return f"≤ {entry.at_most}"
+    return "–" if entry.context is None else str(entry.context)
 
 
 def _section(board: Board, style: str, ambiguous: bool) -> str:
@@ -65,7 +90,6 @@ def _section(board: Board, style: str, ambiguous: bool) -> str:
     title = f"{board.task_id}: {unit}"
     if ambiguous:  # scores of other versions or other data are not comparable
         title += f" (version {facts.version}, data {facts.data_hash[:8]})"
-    heading = f"### {title}\n" if style == "pipe" else f"{title}\n"
     columns = ["model", "k_train", "budget", "seeds", "parameters", "passes", "known to"]
     names = [f"k={k}" if k != "full" else "full" for k in board.contexts]
     rows = []
@@ -81,7 +105,7 @@ def _section(board: Board, style: str, ambiguous: bool) -> str:
         disable_numparse=True,
         colalign=["left", *["right"] * (len(names) + 7)],
     )
-    return f"{heading}\n{table}\n"
+    return f"{_heading(title, style)}\n{table}\n"
 
 
 def _cells(board: Board, row: Row) -> list[str]:

@@ -27,6 +27,7 @@ __all__ = [
     "Suite",
     "data_problem",
     "family_of",
+    "listed_tasks",
     "load_source",
     "load_task",
 ]
@@ -191,6 +192,12 @@ def load_source(name: str) -> "Source":
     """Import a data set's description."""
     source: Source = _imported(DATA[name])
     return source
+
+
+def listed_tasks() -> tuple[str, ...]:
+    """Give the id of every task that `seqmem tasks` lists: examples, and those of the suites."""
+    examples = [family.example for family in FAMILIES.values()]
+    return tuple(dict.fromkeys(examples + [t for suite in SUITES.values() for t in suite.tasks]))
 
 
 def family_of(task_id: str) -> str:

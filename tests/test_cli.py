@@ -243,6 +243,22 @@ def test_the_leaderboard_shows_own_records(seqmem_: Command, tmp_path: Path) -> 
     assert "passed over results/broken.json: not JSON" in ran.err
 
 
+def test_the_leaderboard_shows_published_numbers(seqmem_: Command) -> None:
+    usual = seqmem_("leaderboard")
+    assert "not ranked" in usual.out
+    assert "nothing measured" not in usual.out
+    assert "not ranked" not in seqmem_("leaderboard", "--no-published").out
+    only = seqmem_("leaderboard", "--task", "wikitext-103", "--format", "markdown")
+    assert only.status == 0
+    assert "### wikitext-103: nothing measured" in only.out
+    assert "45.19" in only.out
+    rows = json.loads(seqmem_("leaderboard", "--task", "wikitext-103", "--format", "json").out)
+    assert {row["trust"] for row in rows} == {"published"}
+    ran = seqmem_("leaderboard", "--task", "wikitext-103", "--no-published")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "unknown task among the records 'wikitext-103'" in ran.err
+
+
 def test_a_suite_passes_over_what_is_not_here(seqmem_: Command) -> None:
     ran = seqmem_("eval", "marginal", "--suite", "smoke")
     assert ran.status == 0

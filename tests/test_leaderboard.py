@@ -292,6 +292,7 @@ def test_an_empty_board_is_empty() -> None:
 def test_the_leaderboard_needs_no_torch() -> None:
     code = (
         "import sys, seqmem.leaderboard.table, seqmem.leaderboard.store, "
-        "seqmem.leaderboard.aggregate; assert 'torch' not in sys.modules"
+        "seqmem.leaderboard.aggregate; from seqmem.leaderboard.published import read_published; "
+        "assert read_published(); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

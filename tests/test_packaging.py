@@ -28,6 +28,17 @@ def test_every_subpackage_is_listed() -> None:
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == {"seqmem"} | folders
 
 
+def test_data_files_are_shipped() -> None:
+    """A wheel holds only what is named: the records, and what papers print."""
+    named = PROJECT["tool"]["setuptools"]["package-data"]["seqmem.leaderboard"]
+    room = ROOT / "leaderboard"
+    shipped = {path for pattern in named for path in room.glob(pattern)}
+    data = {p for p in room.rglob("*") if p.suffix in (".json", ".toml", ".csv", ".txt")}
+    assert data
+    assert shipped == data
+    assert room / "published.toml" in shipped
+
+
 def test_type_checkers_see_every_entry() -> None:
     """One link for each room and each module at the root: checkers run no import hooks."""
     links = {path.name: path for path in (ROOT / ".typing" / "seqmem").iterdir()}

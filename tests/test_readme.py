@@ -32,7 +32,7 @@ def test_options_named_in_the_readme_exist() -> None:
         option
         for command in submit.cli.commands.values()
         for parameter in command.params
-        for option in parameter.opts
+        for option in (*parameter.opts, *parameter.secondary_opts)
     }
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--help"} <= known
 
