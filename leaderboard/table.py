@@ -7,7 +7,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from seqmem.leaderboard import Format
-from seqmem.leaderboard.aggregate import Board, Cell, ContextNeed, Row, score
+from seqmem.leaderboard.aggregate import Board, Cell, ContextNeed, Row, score, state_trained
 
 __all__ = ["flat", "render"]
 
@@ -24,13 +24,14 @@ def render(boards: Sequence[Board], form: Format) -> str:
 
 
 def flat(boards: Sequence[Board]) -> pd.DataFrame:
-    """Give one row for each task, model, k_train, budget, seed and k."""
+    """Give one row for each task, model, k_train, state, budget, seed and k."""
     rows = [
         {
             "task": record.task.id,
             "task_version": record.task.version,
             "model": record.model["label"],
             "k_train": record.training["k_train"],
+            "state": state_trained(record),
             "budget": record.training["budget"],
             "seed": record.training["seed"],
             "k": point.k,
@@ -89,7 +90,7 @@ def _cells(board: Board, row: Row) -> list[str]:
     shown = [_cell(row.cells[k]) if k in row.cells else "–" for k in board.contexts]
     return [
         _escape(row.label),
-        str(row.k_train),
+        f"{row.k_train} (reset)" if row.state == "reset" else str(row.k_train),
         row.budget,
         str(len(row.records)),
         f"{record.model['parameters']:,}",
