@@ -1,17 +1,18 @@
-"""One cell (model, task, k_train, seed): train it, measure it, keep a record.
+"""One cell (model, task, k_train, state, seed): train it, measure it, keep a record.
 
 The one place where the rooms meet. What is finished is never done again: trained weights are kept
-under a hash of everything that shaped them, records under a hash of that and of how they were
-measured.
+under a hash of everything that shaped them, and so is what is known of a training that diverged;
+records under a hash of that and of how they were measured.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tqdm import tqdm
@@ -20,16 +21,18 @@ from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights
 from seqmem.baselines.recipes import Recipe, recipe_for
 from seqmem.baselines.spec import ModelSpec, build_model, model_class
 from seqmem.baselines.training import ClosedForm, Trained, seeded, train
-from seqmem.errors import InputError
+from seqmem.errors import CellError, DivergedError, NotTrainableError
+from seqmem.leaderboard.failure import Failure, find_failure, write_failure
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.store import find_record, record_directory, write_record
 from seqmem.measurement import Measuring, measure_record
-from seqmem.provenance import environment_facts, source_sha256
+from seqmem.provenance import environment_facts, source_sha256, suite_facts
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["Cell", "Settings", "run_cell", "trained_model"]
+__all__ = ["Cell", "Settings", "TrainingState", "run_cell", "trained_model"]
 
+TrainingState = Literal["carried", "reset"]
 LONGEST_TRAINED = 8192  # inputs of a stream, through which gradients flow
 
 
@@ -43,6 +46,9 @@ class Cell:
         k_train: the context to train with; None for the recipe's.
         seed: of weights, training data, order and dropout.
         budget: the training budget.
+        state: whether a model with state carries it from one segment of k_train inputs to the
+            next, or is reset before each window of k_train inputs.
+        given_recipe: how the model is trained; None for the budget's way on such a task.
     """
 
     model: ModelSpec
@@ -50,21 +56,34 @@ class Cell:
     k_train: Context | None
     seed: int
     budget: str
+    state: TrainingState = "carried"
+    given_recipe: Recipe | None = None
 
     @property
     def recipe(self) -> Recipe:
         """How the model is trained."""
-        return recipe_for(self.task.family, self.budget)
+        return self.given_recipe or recipe_for(self.task.family, self.budget)
 
     @property
     def context_trained(self) -> Context:
         """The context it is trained with."""
         return self.recipe.k_train if self.k_train is None else self.k_train
 
+    @property
+    def state_trained(self) -> TrainingState | None:
+        """What becomes of the state in training; None for a model that has none.
+
+        Where k_train is full, every sequence is one window, and both ways are the same.
+        """
+        if not model_class(self.model.name).stateful:
+            return None
+        return "carried" if self.context_trained == "full" else self.state
+
     def check(self) -> None:
         """Find out before training whether the cell can be.
 
         Raises:
+            NotTrainableError: with another k_train it could be.
             InputError: the options do not make a model, or the task cannot be trained so.
         """
         recipe, k_train = self.recipe, self.context_trained
@@ -72,7 +91,7 @@ class Cell:
             model, _ = build_model(self.model, self.task, k_train, recipe.options)
         field = model.receptive_field
         if self.k_train not in (None, "full") and field is not None and field > int(self.k_train):
-            raise InputError(
+            raise NotTrainableError(
                 f"--k-train {self.k_train}: {self.model} sees {field} inputs whatever it is "
                 "trained with; choose smaller options or a larger k"
             )
@@ -82,7 +101,7 @@ class Cell:
         if not model.stateful or not self.task.stream:
             return
         if k_train == "full" or k_train > LONGEST_TRAINED:
-            raise InputError(
+            raise NotTrainableError(
                 f"--k-train {k_train}: {self.task.id} is one long stream, and {self.model} cannot "
                 f"be trained through that much at once; give at most {LONGEST_TRAINED}"
             )
@@ -90,6 +109,8 @@ class Cell:
     def __str__(self) -> str:
         """Name the cell for messages."""
         k_train = "" if self.k_train is None else f", k_train={self.k_train}"
+        if self.state_trained == "reset":
+            k_train = f", k_train={self.context_trained} (reset)"
         return f"{self.model} on {self.task.id}{k_train}, seed {self.seed}, {self.budget} budget"
 
 
@@ -137,7 +158,7 @@ def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Re
     record = measure_record(
         model,
         facts,
-        {"k_train": cell.context_trained, **fit},
+        {"k_train": cell.context_trained, "state": cell.state_trained, **fit},
         cell.task,
         settings.measuring,
         lambda line: say(f"{cell}: {line}"),
@@ -164,6 +185,7 @@ def _identity(cell: Cell, device: str) -> dict[str, Any]:
         ),
         "recipe": asdict(cell.recipe),
         "k_train": cell.context_trained,
+        "state": cell.state_trained,
         "seed": cell.seed,
         "device": device,
         "torch": torch.__version__,
@@ -177,43 +199,39 @@ def trained_model(
 
     Raises:
         InputError: the options do not make a model, or data are missing or altered.
-        CellError: training diverged.
+        CellError: training diverged, now or before; it is kept on disk.
         OSError: weights cannot be written.
     """
     recipe, k_train = cell.recipe, cell.context_trained
     identity = _identity(cell, settings.measuring.device)
     with seeded(cell.seed):
         model, options = build_model(cell.model, cell.task, k_train, recipe.options)
-    folder = settings.results / "checkpoints" / f"{cell.model.name}-{_key(identity)}"
+    stem = f"{cell.model.name}-{_key(identity)}"
+    folder = settings.results / "checkpoints" / stem
     weights = folder / "weights.safetensors"
     checkpoint = Checkpoint(folder / "checkpoint.pt")
     if settings.fresh:
         checkpoint.discard()
     elif (fit := load_weights(model, weights)) is not None:
         return model, fit
+    elif (known := find_failure(settings.results, cell.task.id, stem)) is not None:
+        failure, path = known
+        raise CellError(
+            f"not tried again: training diverged before, {failure.reason} at step "
+            f"{failure.step:,} ({path}); --fresh tries again"
+        )
     fitted: Trained | None = None
     if isinstance(model, ClosedForm):
         model.fit(cell.task, cell.seed)
     else:
         if (initial := cell.task.initial_outputs()) is not None:
             model.start_from(initial)
-        with tqdm(total=recipe.steps, unit="step", disable=None, leave=False) as bar:
-            bar.set_description(f"train {cell.model} on {cell.task.id}")
-
-            def progress(step: int, validation: float) -> None:
-                bar.update(step - bar.n)
-                bar.set_postfix(valid=f"{validation:.4g}", refresh=False)
-
-            fitted = train(
-                model,
-                cell.task,
-                recipe,
-                k_train=k_train,
-                seed=cell.seed,
-                device=settings.measuring.device,
-                checkpoint=checkpoint,
-                progress=progress,
-            )
+        try:
+            fitted = _train(model, cell, settings.measuring.device, checkpoint)
+        except DivergedError as error:
+            path = _write_failure(error, cell, settings, stem)
+            checkpoint.discard()  # what goes on from there diverges again
+            raise CellError(f"{error} ({path})") from None
     fit = {
         "seed": cell.seed,
         "budget": cell.budget,
@@ -228,6 +246,50 @@ def trained_model(
     if fitted:
         say(f"{cell}: trained for {fitted.steps:,} steps in {fitted.seconds:.0f} s")
     return model, fit
+
+
+def _train(model: SequenceModel, cell: Cell, device: str, checkpoint: Checkpoint) -> Trained:
+    """Train a model under a progress bar."""
+    with tqdm(total=cell.recipe.steps, unit="step", disable=None, leave=False) as bar:
+        bar.set_description(f"train {cell.model} on {cell.task.id}")
+
+        def progress(step: int, validation: float) -> None:
+            bar.update(step - bar.n)
+            bar.set_postfix(valid=f"{validation:.4g}", refresh=False)
+
+        return train(
+            model,
+            cell.task,
+            cell.recipe,
+            k_train=cell.context_trained,
+            carry=cell.state_trained != "reset",
+            seed=cell.seed,
+            device=device,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+
+
+def _write_failure(error: DivergedError, cell: Cell, settings: Settings, stem: str) -> Path:
+    failure = Failure(
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        reason=error.reason,
+        step=error.step,
+        losses=error.losses,
+        cell={
+            "model": str(cell.model),
+            "task": cell.task.id,
+            "task_version": cell.task.version,
+            "k_train": cell.context_trained,
+            "state": cell.state_trained,
+            "seed": cell.seed,
+            "budget": cell.budget,
+        },
+        recipe=asdict(cell.recipe),
+        suite=suite_facts(),
+        environment=environment_facts(settings.measuring.device),
+    )
+    return write_failure(failure, settings.results, stem)
 
 
 def _key(*parts: Mapping[str, Any]) -> str:

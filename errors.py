@@ -1,9 +1,18 @@
 """The ways in which a run ends early, each told to the user in one line."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-__all__ = ["CellError", "FetchError", "InputError", "NotApplicableError", "unknown"]
+__all__ = [
+    "CellError",
+    "DivergedError",
+    "FetchError",
+    "InputError",
+    "NotApplicableError",
+    "NotFiniteError",
+    "NotTrainableError",
+    "unknown",
+]
 
 
 class InputError(ValueError):
@@ -14,8 +23,31 @@ class NotApplicableError(InputError):
     """A model is not made for this kind of task; a suite passes over the two together."""
 
 
+class NotTrainableError(InputError):
+    """A model cannot be trained with this context on this task; a diagonal leaves it out."""
+
+
 class CellError(RuntimeError):
     """One cell (model, task, k_train, seed) cannot be measured; the other cells are kept."""
+
+
+class NotFiniteError(CellError):
+    """A model's outputs are NaN or infinite."""
+
+
+class DivergedError(CellError):
+    """Training ended in a loss that is not finite or has exploded.
+
+    Attributes:
+        reason: what was seen.
+        step: the optimiser step at which it was seen, from 1 on.
+        losses: mean losses of the latest steps, the last one last.
+    """
+
+    def __init__(self, reason: str, step: int, losses: Sequence[float]) -> None:
+        """Take what was seen, and where."""
+        super().__init__(f"training diverged: {reason} at step {step:,}")
+        self.reason, self.step, self.losses = reason, step, tuple(losses)
 
 
 class FetchError(OSError):

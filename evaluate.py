@@ -6,24 +6,26 @@ Everything that can be found wrong is found before the first cell is trained.
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from seqmem.baselines.recipes import BUDGETS
-from seqmem.baselines.spec import parse_model
-from seqmem.cell import Cell, Settings, run_cell
-from seqmem.errors import CellError, InputError, NotApplicableError, unknown
+from seqmem.baselines.spec import ModelSpec, parse_model
+from seqmem.cell import Cell, Settings, TrainingState
+from seqmem.errors import InputError, NotApplicableError, NotTrainableError, unknown
+from seqmem.jobs import run_cells
 from seqmem.leaderboard.record import Record
 from seqmem.measurement import DType, Measuring
 from seqmem.tasks import SUITES, data_problem, load_task
 from seqmem.tasks.precision import USUAL, Precision
-from seqmem.tasks.scoring import is_out_of_memory
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["Request", "evaluate", "plan"]
+__all__ = ["KTrain", "Request", "evaluate", "plan"]
+
+KTrain = Context | Literal["diagonal"] | None  # as asked for; None: the recipe's
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ class Request:
         tasks: task ids; either these or a suite.
         suite: the name of a suite.
         contexts: context lengths to score; None for each task's own.
-        k_trains: contexts to train with; None in it stands for the recipe's.
+        k_trains: contexts to train with; None in it stands for the recipe's, "diagonal" for every
+            context of the task's grid that a model can be trained with, and full.
+        state: what becomes of a model's state in training.
         seeds: seeds of training.
         budget: name of the training budget; None for the suite's, else small.
         precision: how well every mean is to be known; None: every target is scored.
@@ -44,13 +48,15 @@ class Request:
         device: "auto", "cpu" or "cuda".
         results: folder of records and checkpoints.
         fresh: whether finished work is passed over.
+        jobs: processes to run cells in.
     """
 
     models: tuple[str, ...]
     tasks: tuple[str, ...] = ()
     suite: str | None = None
     contexts: tuple[Context, ...] | None = None
-    k_trains: tuple[Context | None, ...] = (None,)
+    k_trains: tuple[KTrain, ...] = (None,)
+    state: TrainingState = "carried"
     seeds: tuple[int, ...] = (0,)
     budget: str | None = None
     precision: Precision | None = USUAL
@@ -59,6 +65,7 @@ class Request:
     device: str = "auto"
     results: Path = Path("results")
     fresh: bool = False
+    jobs: int = 1
 
 
 def evaluate(request: Request, say: Callable[[str], object]) -> tuple[list[Record], list[str]]:
@@ -66,7 +73,8 @@ def evaluate(request: Request, say: Callable[[str], object]) -> tuple[list[Recor
 
     Args:
         request: what is asked for.
-        say: called with one line for each step that takes time, and each cell that fails.
+        say: called with one line for each step that takes time, each cell that fails, and how far
+            the run is.
 
     Returns:
         the records of the cells that were measured, and one line for each that could not be.
@@ -76,34 +84,16 @@ def evaluate(request: Request, say: Callable[[str], object]) -> tuple[list[Recor
         OSError: results cannot be written any more; finished cells are kept.
     """
     cells, settings = plan(request, say)
-    records: list[Record] = []
-    failures: list[str] = []
-    told = 0
-    for number, cell in enumerate(cells, 1):
-        place = f"[{number}/{len(cells)}]"
-        try:
-            records.append(run_cell(cell, settings, partial(_say_at, say, place)))
-            failed = records[-1].measurement.get("failed", {})
-            failures += [f"{cell}: k={k}: {reason}" for k, reason in failed.items()]
-        except (CellError, MemoryError, RuntimeError) as error:
-            if not isinstance(error, CellError) and not is_out_of_memory(error):
-                raise
-            reason = str(error) if isinstance(error, CellError) else "out of memory"
-            failures.append(f"{cell}: {reason}")
-        for failure in failures[told:]:
-            say(f"{place} failed: {failure}")
-        told = len(failures)
-    return records, failures
-
-
-def _say_at(say: Callable[[str], object], place: str, line: str) -> None:
-    say(f"{place} {line}")
+    outcomes = run_cells(cells, settings, request.jobs, say)
+    records = [outcome.record for outcome in outcomes if outcome.record is not None]
+    return records, [failure for outcome in outcomes for failure in outcome.failures]
 
 
 def plan(request: Request, say: Callable[[str], object]) -> tuple[list[Cell], Settings]:
     """Check a request and spell it out.
 
-    In a suite, a model is passed over on tasks that it is not made for.
+    In a suite, a model is passed over on tasks that it is not made for; on a diagonal, contexts
+    that it cannot be trained with.
 
     Raises:
         InputError: something asked for does not exist or cannot be.
@@ -128,22 +118,52 @@ def plan(request: Request, say: Callable[[str], object]) -> tuple[list[Cell], Se
         measuring.half_width(task)
     settings = Settings(request.results, measuring, request.fresh)
     cells, passed_over = [], set()
-    for task, model, k_train, seed in product(
-        tasks, models, dict.fromkeys(request.k_trains), dict.fromkeys(request.seeds)
-    ):
-        cell = Cell(model, task, k_train, seed, budget)
+    for task, model in product(tasks, models):
         try:
-            cell.check()
+            found, left_out = _cells(request, settings, task, model, budget)
             measuring.check(model.name)
         except NotApplicableError as error:
             if request.suite is None:  # the task was asked for by name
                 raise
             passed_over.add(f"{model} on {task.id} is passed over: {error}")
-        else:
-            cells.append(cell)
+            continue
+        cells += found
+        passed_over |= {f"left out of the diagonal: {line}" for line in left_out}
     for line in sorted(passed_over):
         say(line)
     return cells, settings
+
+
+def _cells(
+    request: Request, settings: Settings, task: Task, model: ModelSpec, budget: str
+) -> tuple[list[Cell], list[str]]:
+    """Give the cells of one model on one task, and why contexts were left out of a diagonal.
+
+    Raises:
+        NotApplicableError: the model is not made for this kind of task.
+        InputError: it cannot be trained so.
+    """
+    named = dict.fromkeys(k for k in request.k_trains if k != "diagonal")
+    diagonal: tuple[Context, ...] = ()
+    if "diagonal" in request.k_trains:
+        diagonal = (*settings.measuring.grid(task), "full")
+    cells, left_out = [], []
+    for k_train, seed in product(dict.fromkeys((*named, *diagonal)), dict.fromkeys(request.seeds)):
+        cell = Cell(model, task, k_train, seed, budget, request.state)
+        try:
+            cell.check()
+        except NotTrainableError as error:
+            if k_train in named:
+                raise
+            left_out.append(str(error))
+        else:
+            cells.append(cell)
+    if not cells:
+        raise InputError(
+            f"--k-train diagonal: {model} on {task.id} can be trained with no context of the grid; "
+            f"give others with --k. {left_out[0]}"
+        )
+    return cells, left_out
 
 
 def _tasks(request: Request, say: Callable[[str], object]) -> list[Task]:

@@ -50,10 +50,14 @@ class Measuring:
     dtype: DType = "float32"
     device: str = "cpu"
 
+    def grid(self, task: Task) -> tuple[Context, ...]:
+        """Give the context lengths that are asked for; `every_k` fills in those between."""
+        longest = self.longest_context or task.longest_context
+        return self.contexts or (*(k for k in task.contexts if k <= longest), "full")
+
     def contexts_for(self, task: Task) -> tuple[Context, ...]:
         """Give the context lengths to measure on a task."""
-        longest = self.longest_context or task.longest_context
-        contexts = self.contexts or (*(k for k in task.contexts if k <= longest), "full")
+        contexts = self.grid(task)
         if self.every_k:
             longest = max((k for k in contexts if k != "full"), default=0)
             contexts = (*range(1, longest + 1), *(("full",) if "full" in contexts else ()))

@@ -9,16 +9,19 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
 import seqmem
+from seqmem.arguments import ContextList, KTrainList, PrecisionType
 from seqmem.errors import InputError, unknown
 from seqmem.leaderboard import FORMATS, Format
 from seqmem.tasks import SUITES
 
 if TYPE_CHECKING:
+    from seqmem.cell import TrainingState
+    from seqmem.evaluate import KTrain
     from seqmem.leaderboard.published import Published
     from seqmem.leaderboard.record import Record
     from seqmem.measurement import DType
@@ -62,54 +65,6 @@ def _one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
             ) from None
 
     return wrapped
-
-
-class _ContextList(click.ParamType[Any]):
-    """``1,2,4,full``: context lengths, given in any order."""
-
-    name = "K,…"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> "tuple[Context, ...]":
-        """Read the list, ascending, full last."""
-        if isinstance(value, tuple):
-            return value
-        contexts: set[Context] = set()
-        for item in str(value).split(","):
-            text = item.strip()
-            if text == "full":
-                contexts.add("full")
-            elif text.isascii() and text.isdigit() and 0 < int(text[:18]) < 10**9:
-                contexts.add(int(text))
-            else:
-                self.fail(f"'{text}' is not a context length: a whole number from 1 on, or full")
-        return tuple(sorted(contexts, key=lambda k: (k == "full", k if k != "full" else 0)))
-
-
-class _PrecisionType(click.ParamType[Any]):
-    """``0.5%`` or ``0.01``."""
-
-    name = "X"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> "Precision":
-        """Read the text."""
-        from seqmem.tasks.precision import Precision, parse_precision
-
-        if isinstance(value, Precision):
-            return value
-        try:
-            return parse_precision(str(value))
-        except ValueError:
-            self.fail(
-                f"'{value}' is not a precision: a positive share, as in 0.5%, or a positive number "
-                "in the loss's unit, as in 0.01"
-            )
-
-
-_CONTEXTS = _ContextList()
 
 
 @click.group(
@@ -203,15 +158,25 @@ def fetch(name: str) -> None:
 @click.option(
     "--k",
     "contexts",
-    type=_CONTEXTS,
+    type=ContextList(),
     help="Context lengths to score, as in 1,2,4,full.  [default: powers of two, and full]",
 )
 @click.option(
     "--k-train",
     "k_trains",
-    type=_CONTEXTS,
+    type=KTrainList(),
     multiple=True,
-    help="Context to train with, a number or full; repeatable.  [default: the recipe's]",
+    help="Contexts to train with, each a cell of its own: numbers, full, or diagonal for every "
+    "context of the task's grid, and full; repeatable.  [default: the recipe's]",
+)
+@click.option(
+    "--state",
+    type=click.Choice(["carried", "reset"]),
+    default="carried",
+    show_default=True,
+    help="How recurrent models are trained with a number: state carried from one segment of "
+    "k_train inputs to the next, or reset, each target predicted from its own k_train latest "
+    "inputs alone. Models without state ignore it.",
 )
 @click.option(
     "--seed",
@@ -230,7 +195,7 @@ def fetch(name: str) -> None:
 )
 @click.option(
     "--precision",
-    type=_PrecisionType(),
+    type=PrecisionType(),
     default="0.5%",
     show_default=True,
     help="Largest half-width of the 95 % interval at every k: a share of a perplexity, or else of "
@@ -263,7 +228,18 @@ def fetch(name: str) -> None:
     show_default=True,
     help="Where records and checkpoints go.",
 )
-@click.option("--fresh", is_flag=True, help="Do not reuse finished records or checkpoints.")
+@click.option(
+    "--fresh", is_flag=True, help="Do not reuse finished records, checkpoints or known failures."
+)
+@click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Processes that cells are shared out to, at most one for each core; they share the "
+    "threads.",
+)
 @click.option(
     "--format",
     "form",
@@ -279,7 +255,8 @@ def evaluate_command(
     task_ids: Sequence[str],
     suite: str | None,
     contexts: "tuple[Context, ...] | None",
-    k_trains: "Sequence[tuple[Context, ...]]",
+    k_trains: "Sequence[tuple[KTrain, ...]]",
+    state: "TrainingState",
     seeds: Sequence[int],
     budget: str | None,
     precision: "Precision",
@@ -289,6 +266,7 @@ def evaluate_command(
     device: str,
     results: Path,
     fresh: bool,
+    jobs: int,
     form: Format,
 ) -> None:
     """Train MODELs, score them at every context length, and print the board.
@@ -304,6 +282,7 @@ def evaluate_command(
         suite=suite,
         contexts=contexts,
         k_trains=tuple(k for given in k_trains for k in given) or (None,),
+        state=state,
         seeds=tuple(seeds),
         budget=budget,
         precision=None if exact else precision,
@@ -312,6 +291,7 @@ def evaluate_command(
         device=device,
         results=results,
         fresh=fresh,
+        jobs=jobs,
     )
     records, failures = evaluate(request, _say)
     click.echo(_boards(records, form), nl=False)

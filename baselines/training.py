@@ -9,17 +9,17 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from seqmem.baselines.batches import Batch, batches
+from seqmem.baselines.batches import Step, Windows, batches, window_steps
 from seqmem.baselines.checkpoint import Checkpoint
 from seqmem.baselines.recipes import Recipe
-from seqmem.errors import CellError
+from seqmem.errors import DivergedError, NotFiniteError
 from seqmem.tasks.losses import Loss
 from seqmem.tasks.model import SequenceModel, State, detach
 from seqmem.tasks.reference import full_scores
@@ -29,6 +29,11 @@ __all__ = ["ClosedForm", "Trained", "seeded", "train"]
 
 READOUT = 1 << 23  # numbers that one chunk of the readout gives
 SEGMENT_WITHOUT_STATE = 64  # inputs scored at once by a model that carries no state
+WINDOWS = {"cpu": 1 << 14, "cuda": 1 << 17}  # inputs of one pass over windows: bounds its memory
+# A loss this many times chance is an explosion: no spike that clipped training recovers from comes
+# near, and float32 overflows soon after.
+EXPLODED = 1e6
+LAST = 10  # losses kept to tell how training diverged
 FIRST_STREAM = 10_000  # keeps the data order's generator apart from the dropout's
 
 
@@ -80,6 +85,7 @@ class _Progress:
     waiting: int = 0  # validations since the best
     scale: float = 1.0  # of the learning rate, for the plateau schedule
     seconds: float = 0.0  # of earlier runs, up to their checkpoint
+    losses: list[float] = field(default_factory=list)  # of the latest steps
 
 
 @contextmanager
@@ -96,6 +102,7 @@ def train(
     recipe: Recipe,
     *,
     k_train: int | Literal["full"],
+    carry: bool = True,
     seed: int,
     device: str = "cpu",
     checkpoint: Checkpoint | None = None,
@@ -107,14 +114,19 @@ def train(
         model: untrained, made under `seeded(seed)`.
         task: gives training and validation data.
         recipe: how.
-        k_train: inputs of a segment; recurrent models carry their state from one to the next.
+        k_train: inputs of a segment, or of a window where the state is not carried.
+        carry: whether recurrent models carry their state from one segment to the next; otherwise
+            each target is predicted from its k_train latest inputs, read from the initial state.
+            Nothing changes for models without state, or where k_train is full. What is learned
+            from windows is validated on windows, everything else with the full context.
         seed: of data, order and dropout.
         device: where to train.
         checkpoint: kept while training, taken up if it holds anything.
         progress: called with the step and the latest best validation loss.
 
     Raises:
-        CellError: the loss is not finite.
+        DivergedError: the loss is not finite, or has exploded.
+        CellError: the validation data cannot be scored.
     """
     model.to(device)
     valid = task.split("valid").prefix(recipe.validation_targets)
@@ -123,6 +135,8 @@ def train(
     state: State = None
     model.constrain()
     best = _weights(model)
+    most = EXPLODED * (task.chance() or 1.0)
+    window = None if carry or k_train == "full" or not model.stateful else k_train
 
     began = time.monotonic()
     with seeded(seed):
@@ -134,20 +148,22 @@ def train(
             optimizer.load_state_dict(saved["optimizer"])
             _set_random_state(saved["random"])
 
-        for batch in _endless(task, model, recipe, k_train, seed, at):
+        for step in _endless(task, model, recipe, k_train, window, seed, device, at):
             model.train()
-            state = None if batch.fresh else detach(state)
             _set_learning_rate(optimizer, recipe, at)
-            loss, state = _step(model, task.loss, batch, state, optimizer, recipe.clip, device)
+            loss, state = _step(model, task.loss, step, state, optimizer, recipe.clip, device)
             at.batch += 1
             if loss is None:  # a segment without targets moves the state on, and nothing else
                 continue
-            if not math.isfinite(loss):
-                raise CellError(f"training diverged: the loss is {loss} at step {at.step + 1}")
             at.step += 1
-            at.targets += len(batch.targets)
+            at.targets += step.targets
+            at.losses = [*at.losses[1 - LAST :], loss]
+            if not loss <= most:
+                what = f"over {EXPLODED:,.0f} times chance, {loss:.4g}"
+                what = what if math.isfinite(loss) else str(loss)
+                raise DivergedError(f"the loss is {what}", at.step, at.losses)
             if at.step % recipe.validate_every == 0 or at.step == recipe.steps:
-                validation = _validate(model, task, valid, device)
+                validation = _validate(model, task, valid, window, device, at)
                 if validation < at.best_validation:
                     at.best_validation, at.best_step, at.waiting = validation, at.step, 0
                     best = _weights(model)
@@ -181,20 +197,31 @@ def _endless(
     model: SequenceModel,
     recipe: Recipe,
     k_train: int | Literal["full"],
+    window: int | None,
     seed: int,
+    device: str,
     at: _Progress,
-) -> Iterator[Batch]:
-    """Give batches, epoch after epoch, from where `at` stands."""
+) -> Iterator[Step]:
+    """Give steps, epoch after epoch, from where `at` stands."""
     segment: int | None = None if k_train == "full" else k_train
+    usual: int | None = None if recipe.k_train == "full" else recipe.k_train
     overlap = 0
     if not model.stateful:
         # The receptive field bounds the context already; a segment is then only the part that is
         # learned from at once, as large as a recurrent model's so that all see the same targets.
+        # One of a small k_train would hold too few to learn from.
         overlap = max((model.receptive_field or 1) - 1, 0)
-        segment = segment or max(overlap, SEGMENT_WITHOUT_STATE)
+        segment = max(segment or overlap, usual or SEGMENT_WITHOUT_STATE)
+    most = WINDOWS[torch.device(device).type]
     while True:
         order = torch.Generator().manual_seed(FIRST_STREAM + (seed << 20) + at.epoch)
-        epoch = batches(task.train(seed, at.epoch), recipe.batch, segment, overlap, order)
+        split = task.train(seed, at.epoch)
+        epoch: Iterator[Step]
+        if window is not None:
+            epoch = window_steps(split, recipe.batch, usual, window, most, order)
+        else:
+            cut = batches(split, recipe.batch, segment, overlap, order)
+            epoch = (Step(len(batch.targets), (batch,)) for batch in cut)
         yield from islice(epoch, at.batch, None)
         at.epoch += 1
         at.batch = 0
@@ -203,30 +230,37 @@ def _endless(
 def _step(
     model: SequenceModel,
     loss: Loss,
-    batch: Batch,
+    step: Step,
     state: State,
     optimizer: torch.optim.Optimizer,
     clip: float,
     device: str,
 ) -> tuple[float | None, State]:
-    """Learn from one batch; give its mean loss (None without targets) and the state behind it."""
-    if len(batch.targets) == 0:
-        if not model.stateful:
-            return None, None
-        with torch.no_grad():
-            return None, model.hidden(batch.inputs.to(device), state)[1]
+    """Learn from one step; give its mean loss (None without targets) and the state behind it."""
+    mean = 0.0
     optimizer.zero_grad(set_to_none=True)
-    features, state = model.hidden(batch.inputs.to(device), state)
-    chosen = features[batch.rows.to(device), batch.columns.to(device)]  # (m, H)
-    mean = _backward(model, loss, chosen, batch.targets.to(device))
+    for batch in step.passes:
+        state = None if batch.fresh else detach(state)
+        if len(batch.targets) == 0:
+            if model.stateful:
+                with torch.no_grad():
+                    state = model.hidden(batch.inputs.to(device), state)[1]
+            continue
+        features, state = model.hidden(batch.inputs.to(device), state)
+        chosen = features[batch.rows.to(device), batch.columns.to(device)]  # (m, H)
+        mean += _backward(model, loss, chosen, batch.targets.to(device), step.targets)
+    if step.targets == 0:
+        return None, state
     torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()
     model.constrain()
     return mean, state
 
 
-def _backward(model: SequenceModel, loss: Loss, features: Tensor, targets: Tensor) -> float:
-    """Backpropagate the mean loss, the readout in chunks: memory stays bounded for any vocabulary.
+def _backward(
+    model: SequenceModel, loss: Loss, features: Tensor, targets: Tensor, count: int
+) -> float:
+    """Backpropagate the summed loss / count, the readout in chunks: memory stays bounded.
 
     Each chunk's gradient reaches the features' copy; the model behind them is entered once.
     """
@@ -234,7 +268,7 @@ def _backward(model: SequenceModel, loss: Loss, features: Tensor, targets: Tenso
     width = model.readout(leaf[:1].detach()).shape[-1]
     total = 0.0
     for rows in torch.arange(len(targets), device=targets.device).split(max(READOUT // width, 1)):
-        part = loss(model.readout(leaf[rows]), targets[rows]).sum() / len(targets)
+        part = loss(model.readout(leaf[rows]), targets[rows]).sum() / count
         part.backward()
         total += part.item()
     if leaf.grad is not None:
@@ -242,9 +276,44 @@ def _backward(model: SequenceModel, loss: Loss, features: Tensor, targets: Tenso
     return total
 
 
-def _validate(model: SequenceModel, task: Task, valid: Split, device: str) -> float:
+def _validate(
+    model: SequenceModel,
+    task: Task,
+    valid: Split,
+    window: int | None,
+    device: str,
+    at: _Progress,
+) -> float:
+    """Give the mean loss on windows; with the full context where `window` is None."""
     model.eval()
-    return float(full_scores(model, task, valid, device=device).losses.mean())
+    try:
+        if window is not None:
+            return _window_loss(model, task, valid, window, device)
+        return float(full_scores(model, task, valid, device=device).losses.mean())
+    except NotFiniteError as error:
+        raise DivergedError(f"in validation {error}", at.step, at.losses) from None
+
+
+@torch.no_grad()
+def _window_loss(model: SequenceModel, task: Task, split: Split, k: int, device: str) -> float:
+    """Give the mean loss at context k.
+
+    Raises:
+        NotFiniteError: it is NaN or infinite.
+    """
+    total = 0.0
+    most = WINDOWS[torch.device(device).type]
+    for batch in Windows(split, torch.arange(len(split)), k, most):
+        features, _ = model.hidden(batch.inputs.to(device))
+        chosen = features[batch.rows.to(device), batch.columns.to(device)]  # (m, H)
+        several = max(READOUT // task.outputs, 1)
+        for part, targets in zip(
+            chosen.split(several), batch.targets.to(device).split(several), strict=True
+        ):
+            total += task.loss(model.readout(part), targets).double().sum().item()
+    if not math.isfinite(total):
+        raise NotFiniteError("the model's outputs are not finite (NaN or infinity)")
+    return total / len(split)
 
 
 def _weights(model: SequenceModel) -> dict[str, Tensor]:

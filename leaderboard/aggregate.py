@@ -17,6 +17,7 @@ __all__ = [
     "boards",
     "context_need",
     "score",
+    "state_trained",
     "tolerance",
 ]
 
@@ -68,6 +69,8 @@ class Row:
     Attributes:
         label: the model, with the options its user set.
         k_train: the context it was trained with.
+        state: "carried" from one segment of k_train inputs to the next, or "reset" before each
+            window; None for models without state.
         budget: the training budget.
         records: one for each seed, the latest of each.
         cells: the score at each k; a missing k is missing.
@@ -76,6 +79,7 @@ class Row:
 
     label: str
     k_train: Context
+    state: str | None
     budget: str
     records: tuple[Record, ...]
     cells: dict[Context, Cell]
@@ -108,6 +112,17 @@ def score(record: Record, loss: float) -> float:
     if record.task.score != "perplexity":
         return loss
     return math.exp(loss) if loss < 700 else math.inf
+
+
+def state_trained(record: Record) -> str | None:
+    """Tell what became of a model's state in training; records from before this was asked carry it.
+
+    Returns:
+        "carried" or "reset"; None for models without state, and where that is not known.
+    """
+    usual = "carried" if record.model.get("stateful") else None
+    state: str | None = record.training.get("state", usual)
+    return state
 
 
 def tolerance(record: Record) -> float:
@@ -162,7 +177,7 @@ def _board(records: Sequence[Record]) -> Board:
         seeds, seed = by_row[_set_up(record)], record.training["seed"]
         seeds[seed] = _joined(seeds[seed], record) if seed in seeds else record
     rows = [_row(list(seeds.values()), contexts) for seeds in by_row.values()]
-    rows.sort(key=lambda row: (_full(row), row.label, str(row.k_train)))
+    rows.sort(key=lambda row: (_full(row), row.label, str(row.k_train), row.state or ""))
     chance = score(first, first.task.chance)
     return Board(first.task.id, tuple(records), tuple(contexts), tuple(rows), chance, optimum)
 
@@ -173,6 +188,7 @@ def _set_up(record: Record) -> tuple[object, ...]:
     return (
         record.model["label"],
         record.training["k_train"],
+        state_trained(record),
         record.training["budget"],
         record.environment.get("dtype"),
         how,
@@ -202,6 +218,7 @@ def _row(records: Sequence[Record], contexts: Sequence[Context]) -> Row:
     return Row(
         label=first.model["label"],
         k_train=first.training["k_train"],
+        state=state_trained(first),
         budget=first.training["budget"],
         records=tuple(sorted(records, key=lambda record: record.training["seed"])),
         cells=cells,

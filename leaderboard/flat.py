@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from seqmem.leaderboard.aggregate import Board, score
+from seqmem.leaderboard.aggregate import Board, score, state_trained
 from seqmem.leaderboard.published import TRUST, UNITS, Published
 from seqmem.leaderboard.record import Point, Record
 
@@ -15,6 +15,7 @@ COLUMNS = (
     "task_version",
     "model",
     "k_train",
+    "state",
     "budget",
     "seed",
     "k",
@@ -69,6 +70,7 @@ def _measured(record: Record, point: Point) -> dict[str, object]:
         "task_version": record.task.version,
         "model": record.model["label"],
         "k_train": record.training["k_train"],
+        "state": state_trained(record),
         "budget": record.training["budget"],
         "seed": record.training["seed"],
         "k": point.k,

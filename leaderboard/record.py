@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import NoneType
 from typing import Any, Literal
 
 from seqmem.leaderboard.schemas import upgrade
@@ -112,7 +113,9 @@ class Record:
         created: when, ISO 8601, UTC.
         task: what was asked.
         model: name, options, source hash, weights hash, parameters, receptive field.
-        training: k_train, seed, budget, recipe, data hash, what training did, seconds.
+        training: k_train, state ("carried" or "reset" for models with state, which older records
+            do not say and were carried), seed, budget, recipe, data hash, what training did,
+            seconds.
         measurement: method, precision, window rule, targets, sampling seed, seconds, steps, and
             why a context length could not be measured.
         group_counts: targets in each group of dependent targets.
@@ -197,6 +200,7 @@ def _check(record: Record) -> None:
         (record.training["k_train"], (int, str)),
         (record.training["budget"], str),
         (record.training["seed"], int),
+        (record.training.get("state"), (str, NoneType)),
         (record.measurement["targets"], int),
     ):
         if not isinstance(value, kind):

@@ -113,7 +113,7 @@ def _cells(board: Board, row: Row) -> list[str]:
     shown = [_cell(row.cells[k]) if k in row.cells else "–" for k in board.contexts]
     return [
         _escape(row.label),
-        str(row.k_train),
+        f"{row.k_train} (reset)" if row.state == "reset" else str(row.k_train),
         row.budget,
         str(len(row.records)),
         f"{record.model['parameters']:,}",

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqmem.errors import CellError
+from seqmem.errors import CellError, NotFiniteError
 from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.scoring import (
     Scores,
@@ -116,7 +116,7 @@ def read_reference(
         else:
             break
     if not np.isfinite(scores.losses).all():
-        raise CellError("the model's outputs are not finite (NaN or infinity)")
+        raise NotFiniteError("the model's outputs are not finite (NaN or infinity)")
     return Reference(scores, is_full, features, spent)
 
 

@@ -1,9 +1,13 @@
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+
+from seqmem.baselines import recipes
+from seqmem.tests.command import Command
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +48,18 @@ def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SEQMEM_DATA", str(directory))
     monkeypatch.setenv("SEQMEM_CACHE", str(tmp_path / "cache"))
     return directory
+
+
+@pytest.fixture
+def seqmem_(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Command:
+    """The command, in an empty folder, without real data, and with trainings of a few steps."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEQMEM_DATA", raising=False)
+    short = {
+        key: replace(recipe, steps=6, validate_every=3, options={"hidden": 4})
+        for key, recipe in recipes._RECIPES.items()
+    }
+    monkeypatch.setattr(recipes, "_RECIPES", short)
+    return Command(capsys, monkeypatch)

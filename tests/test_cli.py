@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,68 +14,14 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from seqmem import cell, measurement, submit
-from seqmem.baselines import BASELINES, convolutional, recipes
+from seqmem.baselines import BASELINES, convolutional
 from seqmem.baselines.training import train
 from seqmem.errors import CellError
 from seqmem.leaderboard.store import read_records
 from seqmem.tasks import DATA, SUITES
 from seqmem.tasks.curve import measure
 from seqmem.tasks.model import State
-
-QUICK = ["--task", "adding-problem/T=5", "--budget", "smoke"]
-
-
-@dataclass(frozen=True)
-class Ran:
-    status: int
-    out: str
-    err: str
-
-
-class Command:
-    """Runs `seqmem …` in this process."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
-        self._capsys, self._patch = capsys, patch
-
-    def __call__(self, *arguments: str) -> Ran:
-        self._patch.setattr(sys, "argv", ["seqmem", *arguments])
-        try:
-            submit.main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        else:
-            status = 0
-        out, err = self._capsys.readouterr()
-        return Ran(status, out, err)
-
-
-@pytest.fixture
-def seqmem_(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Command:
-    """The command, in an empty folder, without real data, and with trainings of a few steps."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SEQMEM_DATA", raising=False)
-    short = {
-        key: replace(recipe, steps=6, validate_every=3, options={"hidden": 4})
-        for key, recipe in recipes._RECIPES.items()
-    }
-    monkeypatch.setattr(recipes, "_RECIPES", short)
-    return Command(capsys, monkeypatch)
-
-
-def without_times(path: Path) -> dict[str, object]:
-    record = json.loads(path.read_text())
-    record["created"] = record["environment"]["peak_memory_mib"] = None
-    record["measurement"]["seconds"] = record["training"]["result"]["seconds"] = None
-    record["training"]["environment"]["peak_memory_mib"] = None
-    return dict(record)
-
-
-def record_files(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.json"))
-
+from seqmem.tests.command import QUICK, Command, record_files, without_times
 
 # What works.
 
@@ -121,6 +66,7 @@ def test_finished_cells_are_not_done_again(seqmem_: Command, tmp_path: Path) -> 
         ["--seed", "1"],
         ["--k", "1,full"],
         ["--k-train", "2"],
+        ["--k-train", "2", "--state", "reset"],
         ["--task", "adding-problem/T=6"],
         ["--exact"],
         ["--precision", "2%"],
@@ -339,6 +285,12 @@ def test_help_imports_nothing_heavy() -> None:
         ("eval lstm --task copy-memory/T=5 --precision -1%", "'-1%' is not a precision"),
         ("eval lstm --task copy-memory/T=5 --precision 1e-9%", "less than rounding leaves"),
         ("eval lstm --task copy-memory/T=5 --dtype float16", "'float16' is not one of"),
+        ("eval lstm --task copy-memory/T=5 --k-train diagonal,x", "'x' is not a context length"),
+        ("eval lstm --task copy-memory/T=5 --k-train diagonals", "full, or diagonal"),
+        ("eval lstm --task copy-memory/T=5 --k diagonal", "'diagonal' is not a context length"),
+        ("eval lstm --task copy-memory/T=5 --state rest", "'rest' is not one of"),
+        ("eval lstm --task copy-memory/T=5 --jobs 0", "0 is not in the range"),
+        ("eval lstm --task copy-memory/T=5 --jobs two", "'two' is not a valid integer"),
         ("eval lstm --task copy-memory/T=5 --seed -1", "not in the range"),
         ("eval lstm --task copy-memory/T=5 --seed x", "not a valid integer"),
         ("eval lstm --task copy-memory/T=5 --format xml", "'xml' is not one of"),

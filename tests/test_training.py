@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seqmem.baselines.training as training_module
-from seqmem.baselines.batches import batches
+from seqmem.baselines.batches import Step, batches
 from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights, weights_sha256
 from seqmem.baselines.recipes import BUDGETS, Recipe, recipe_for
 from seqmem.baselines.spec import ModelSpec, build_model, parse_model
@@ -131,7 +131,7 @@ def test_chunked_readout_gives_the_plain_gradient(
     model.zero_grad()
     features, _ = model.hidden(batch.inputs)
     chosen = features[batch.rows, batch.columns]
-    mean = training_module._backward(model, task.loss, chosen, batch.targets)
+    mean = training_module._backward(model, task.loss, chosen, batch.targets, len(batch.targets))
     chunked = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
     loss = task.loss(model(batch.inputs)[batch.rows, batch.columns], batch.targets).mean()
@@ -169,7 +169,8 @@ def test_truncation_cuts_the_gradient_but_carries_the_state() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     state = None
     for part in parts:
-        loss, state = training_module._step(model, task.loss, part, state, optimizer, 1e9, "cpu")
+        step = Step(len(part.targets), (part,))
+        loss, state = training_module._step(model, task.loss, step, state, optimizer, 1e9, "cpu")
     whole = torch.cat([p.inputs for p in parts], 1)
     with torch.no_grad():
         expected = task.loss(model(whole)[:, -1], parts[-1].targets).mean()

@@ -1,0 +1,78 @@
+"""What is kept of a cell whose training failed: not a record, as nothing was measured.
+
+A failure is found again by the hash of all that shaped the training, so that the same training is
+not tried twice in vain.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from seqmem.leaderboard.store import FAILURES, record_directory, write_once
+
+__all__ = ["Failure", "find_failure", "write_failure"]
+
+FORM = 1  # the version of this form
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A training that diverged.
+
+    Attributes:
+        created: when, ISO 8601, UTC.
+        reason: what was seen.
+        step: the optimiser step at which it was seen, from 1 on.
+        losses: mean training losses of the latest steps, the last one last, in the loss's unit; in
+            JSON, "nan" and "inf" where they are not finite.
+        cell: model, task and its version, k_train, state, seed, budget.
+        recipe: how it was trained.
+        suite: version, git commit and whether the tree was changed.
+        environment: packages, device, threads, peak memory.
+    """
+
+    created: str
+    reason: str
+    step: int
+    losses: tuple[float, ...]
+    cell: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    suite: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+
+def write_failure(failure: Failure, results: Path, stem: str) -> Path:
+    """Write a failure below ``results/failures``; none is ever overwritten.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    losses = [loss if math.isfinite(loss) else str(loss) for loss in failure.losses]
+    content = {"failure": FORM, **asdict(failure), "losses": losses}
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    return write_once(text, _folder(results, failure.cell["task"]), stem)
+
+
+def find_failure(results: Path, task_id: str, stem: str) -> tuple[Failure, Path] | None:
+    """Give the latest failure written under a stem and its file; None where there is none.
+
+    One that cannot be read is none: its training is tried again.
+    """
+    folder = _folder(results, task_id)
+    found = []
+    for path in [*folder.glob(f"{stem}.json"), *folder.glob(f"{stem}.*.json")]:
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            data.pop("failure")
+            failure = Failure(**{**data, "losses": tuple(map(float, data["losses"]))})
+            found.append((failure, path))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return max(found, key=lambda pair: pair[0].created, default=None)
+
+
+def _folder(results: Path, task_id: str) -> Path:
+    return record_directory(results / FAILURES, task_id)

@@ -1,0 +1,285 @@
+"""Cells in several processes, and every k of the grid trained."""
+
+import io
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seqmem import jobs
+from seqmem.baselines.spec import parse_model
+from seqmem.cell import Cell, Settings
+from seqmem.errors import InputError
+from seqmem.evaluate import Request, plan
+from seqmem.jobs import Outcome, Progress, threads_each
+from seqmem.leaderboard.store import read_records
+from seqmem.measurement import Measuring
+from seqmem.tasks import load_task
+from seqmem.tests.command import QUICK, Command, record_files, without_times
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+# The diagonal.
+
+
+def planned(tmp_path: Path, *models: str, **fields: Any) -> tuple[list[Cell], list[str]]:
+    lines: list[str] = []
+    request = Request(models, budget="smoke", results=tmp_path / "results", **fields)
+    return plan(request, lines.append)[0], lines
+
+
+def test_the_diagonal_trains_at_every_k_of_the_grid(tmp_path: Path) -> None:
+    for models in (["lstm"], ["tcn"], ["transformer", "lru"]):
+        cells, lines = planned(
+            tmp_path, *models, tasks=("adding-problem/T=5",), k_trains=("diagonal",)
+        )
+        assert [cell.k_train for cell in cells] == [1, 2, 4, 5, "full"] * len(models)
+        assert not lines
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"contexts": (3, "full")}, [3, "full"]),
+        ({"contexts": (2, 3)}, [2, 3, "full"]),  # full can be trained, whatever is measured
+        ({"contexts": (1, 4), "every_k": True}, [1, 4, "full"]),  # not every number in between
+        ({"k_trains": (4, "diagonal", 7)}, [4, 7, 1, 2, 5, "full"]),
+        ({"k_trains": (None, "diagonal")}, [None, 1, 2, 4, 5, "full"]),
+    ],
+)
+def test_what_stands_beside_the_diagonal(
+    tmp_path: Path, fields: dict[str, Any], expected: list[object]
+) -> None:
+    given = {"k_trains": ("diagonal",), **fields}
+    cells, _ = planned(tmp_path, "lstm", tasks=("adding-problem/T=5",), **given)
+    assert [cell.k_train for cell in cells] == expected
+
+
+def test_a_diagonal_leaves_out_what_cannot_be(tmp_path: Path) -> None:
+    text = tmp_path / "words.txt"
+    text.write_text("the cat sat on the mat and the dog sat on the cat\n" * 400)
+    stream: dict[str, Any] = {"tasks": (f"text:{text}",), "contexts": (1, 9000, "full")}
+    cells, lines = planned(tmp_path, "lstm", "tcn", k_trains=("diagonal",), seeds=(0, 1), **stream)
+    assert [cell.k_train for cell in cells if cell.model.name == "lstm"] == [1, 1]
+    assert len([cell for cell in cells if cell.model.name == "tcn"]) == 6
+    assert len(lines) == 2
+    assert all(line.startswith("left out of the diagonal: --k-train ") for line in lines)
+    assert "one long stream" in lines[0]
+    for k_train in (9000, "full"):
+        with pytest.raises(InputError, match="one long stream"):
+            planned(tmp_path, "lstm", k_trains=("diagonal", k_train), **stream)
+    with pytest.raises(InputError, match="with no context of the grid"):
+        planned(tmp_path, "lstm", k_trains=("diagonal",), **{**stream, "contexts": (9000,)})
+    # A field that is wider whatever k is asked for.
+    cells, lines = planned(
+        tmp_path, "tcn:levels=2", tasks=("adding-problem/T=20",), k_trains=("diagonal",)
+    )
+    assert [cell.k_train for cell in cells] == [16, 20, "full"]
+    assert len(lines) == 4
+
+
+def test_other_mistakes_stay_errors_on_a_diagonal(seqmem_: Command) -> None:
+    ran = seqmem_("eval", "lstm:tied=true", *QUICK, "--k-train", "diagonal")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+
+
+def test_the_board_names_how_the_state_was_trained(seqmem_: Command, tmp_path: Path) -> None:
+    both = ["eval", "lstm", "tcn", *QUICK, "--k", "2,full", "--k-train", "2,2,full,2"]
+    assert seqmem_(*both).status == 0
+    ran = seqmem_(*both, "--state", "reset")
+    assert ran.status == 0, ran.err
+    # Full, and models without state, are the same cells both ways.
+    assert ran.err.count("already measured") == 3
+    records, _ = read_records([tmp_path / "results" / "records"])
+    trained = [(r.model["name"], r.training["k_train"], r.training["state"]) for r in records]
+    assert sorted(trained, key=str) == [
+        ("lstm", "full", "carried"),
+        ("lstm", 2, "carried"),
+        ("lstm", 2, "reset"),
+        ("tcn", "full", None),
+        ("tcn", 2, None),
+    ]
+    board = seqmem_("leaderboard", "--records", "results", "--format", "markdown").out
+    shown = [[part.strip() for part in line.split("|")[1:3]] for line in board.splitlines()]
+    assert {tuple(pair) for pair in shown if pair and pair[0] in ("lstm", "tcn")} == {
+        ("lstm", "full"), ("lstm", "2"), ("lstm", "2 (reset)"), ("tcn", "full"), ("tcn", "2"),
+    }  # fmt: skip
+    flat = seqmem_("leaderboard", "--records", "results", "--format", "csv").out.splitlines()
+    assert "k_train,state," in flat[0]
+    assert any(",lstm,2,reset," in line for line in flat)
+
+
+# Several processes.
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_records_are_the_same_from_several_processes(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With one thread each: another number of threads may round sums differently."""
+    monkeypatch.setattr(jobs, "cores", lambda: 2)
+    (tmp_path / "own.txt").write_text("the cat sat on the mat and the dog sat on the cat\n" * 200)
+    sweep = ["eval", "lstm", "tcn", *QUICK, "--task", "text:own.txt", "--k", "1,2,full"]
+    sweep += ["--k-train", "diagonal", "--state", "reset"]
+    ran = {n: seqmem_(*sweep, "--jobs", str(n), "--results", f"with{n}") for n in (1, 2)}
+    assert (ran[1].status, ran[2].status) == (0, 0), ran[2].err
+    assert ran[1].out == ran[2].out
+    files = {n: record_files(tmp_path / f"with{n}") for n in (1, 2)}
+    names = {n: [path.name for path in files[n]] for n in (1, 2)}
+    assert names[1] == names[2]
+    assert len(names[1]) == 11  # text has no full for the LSTM
+    for alone, shared in zip(files[1], files[2], strict=True):
+        first, second = without_times(alone), without_times(shared)
+        assert first["environment"]["threads"] == second["environment"]["threads"] == 1  # type: ignore[index]
+        assert first == second
+    # Every line is whole, and the cells that said the same things said all of them.
+    said = {n: sorted(untimed(line) for line in ran[n].err.splitlines()) for n in (1, 2)}
+    assert said[1] == said[2]
+    assert "1 of 11 cells done" in ran[2].err
+    again = seqmem_(*sweep, "--jobs", "2", "--results", "with1")
+    assert again.err.count("already measured") == 11
+    assert again.out == ran[1].out
+
+
+def untimed(line: str) -> str:
+    line = re.sub(r" in \d+ s", "", line)
+    return re.sub(r", about .* left$", "", line)
+
+
+def test_no_data_goes_to_another_process(tmp_path: Path) -> None:
+    task = load_task("adding-problem/T=50")
+    task.split("test")
+    cells = [Cell(parse_model("lstm"), task, 4, seed, "smoke") for seed in range(3)]
+    sent = jobs._jobs(cells, Settings(tmp_path, Measuring()), 2)
+    assert all(len(pickle.dumps(job)) < 2000 for job in sent)
+    assert [job.task_id for job in sent] == ["adding-problem/T=50"] * 3
+
+
+def test_threads_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "cores", lambda: 8)
+    for usual, processes, each in [
+        (8, 1, 8),
+        (8, 2, 4),
+        (8, 3, 2),
+        (8, 8, 1),
+        (8, 99, 1),
+        (1, 2, 1),
+    ]:
+        monkeypatch.setattr(torch, "get_num_threads", lambda usual=usual: usual)
+        assert threads_each(processes) == each
+
+
+def test_no_more_processes_than_cores(seqmem_: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "cores", lambda: 1)
+    ran = seqmem_("eval", "marginal", *QUICK, "--k-train", "1,2", "--jobs", "2")
+    assert ran.status == 0
+    assert "--jobs 2: there are 1 cores here" in ran.err
+
+
+def test_a_killed_process_costs_its_cells_and_no_more(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> Iterator[Outcome]:
+        yield Outcome(2, None, ("told before",))
+        raise BrokenProcessPool("A worker process was terminated")
+
+    monkeypatch.setattr(jobs, "cores", lambda: 2)
+    monkeypatch.setattr(jobs, "_elsewhere", killed)
+    ran = seqmem_("eval", "marginal", *QUICK, "--k-train", "1,2", "--jobs", "2")
+    assert ran.status == 1
+    assert "failed: marginal on adding-problem/T=5, k_train=1" in ran.err
+    assert "fewer --jobs" in ran.err
+    assert "2 of 2 cells failed" in ran.err.splitlines()[-1]
+
+
+# How far it is.
+
+
+def test_progress_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    lines: list[str] = []
+    with Progress(5, lines.append) as progress:
+        progress.done(Outcome(1, None, seconds=0.0))  # known before: no time, but a failure
+        now[0] = 160.0
+        progress.done(Outcome(2, None, ("k=3: no",), seconds=60.0))
+        for number in (3, 4, 5):
+            now[0] += 60
+            progress.done(Outcome(number, record=..., seconds=60.0))  # type: ignore[arg-type]
+    assert lines == [
+        "1 of 5 cells done, 1 failed",
+        "2 of 5 cells done, 2 failed, about 3 min left",
+        "3 of 5 cells done, 2 failed, about 2 min left",
+        "4 of 5 cells done, 2 failed, about 60 s left",
+    ]
+
+
+def test_progress_in_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    lines: list[str] = []
+    with Progress(3, lines.append) as progress:
+        progress.say("a line")
+        progress.done(Outcome(1, None, ("no",), seconds=5.0))
+    assert lines == ["a line"]
+    assert "1/3" in terminal.getvalue()
+    assert "failed=1" in terminal.getvalue()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_ctrl_c_ends_all_processes_and_says_how_to_go_on(tmp_path: Path) -> None:
+    """As in a terminal: the whole process group is told."""
+    code = "from seqmem import jobs, submit; jobs.cores = lambda: 2; submit.main()"
+    command = [sys.executable, "-c", code, "eval", "lstm", "--task", "adding-problem/T=200"]
+    command += ["--k-train", "diagonal", "--state", "reset", "--jobs", "2"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if len(children(process.pid)) >= 2:
+            break
+        time.sleep(0.1)
+    time.sleep(1.0)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "the same command goes on from there" in said.splitlines()[-1]
+    assert "Traceback" not in said
+    while children(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)  # the one that clears up after the others ends last
+    assert not children(process.pid)
+
+
+def children(group: int) -> list[int]:
+    """The processes of a group but its first; as /proc tells it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except (OSError, ValueError):
+            continue
+        if int(fields[2]) == group and entry.name != str(group) and fields[0] != "Z":
+            found.append(int(entry.name))
+    return found
