@@ -4,7 +4,7 @@ Both score the same targets of WikiText-2's test split at k = 1, 2, 4 … 128, o
 processes of their own, so that each one's peak memory is its own. The plain loop is what one writes
 first: batches of 64 windows through the model's forward, the last position's log_softmax.
 
-    python benchmarks/exact_mode.py [--models lstm transformer tcn] [--targets 4000]
+    python benchmarks/exact_mode.py [--models lstm transformer tcn] [--targets 1500]
 """
 
 import argparse
@@ -29,7 +29,7 @@ ROWS = 64
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["lstm", "transformer", "tcn"])
-    parser.add_argument("--targets", type=int, default=4000)
+    parser.add_argument("--targets", type=int, default=1500)
     parser.add_argument("--only", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
