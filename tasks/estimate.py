@@ -122,13 +122,13 @@ class Search:
             nearest = self.estimate(self._agrees, 0)
             half = max(nearest.half_width, self._unseen(self._agrees))
             return of_reference(reference, "agrees with full", nearest.n, half)
-        population, scores = self._windows.population(k), self._scores[k]
+        scores = self._scores[k]
         losses, half = self._fill(k, reference.scores.losses, scores.losses, self._controls(k))
         correct = None
         if scores.correct is not None and reference.scores.correct is not None:
             before = reference.scores.correct.astype(float)
             correct, _ = self._fill(k, before, scores.correct.astype(float), [before])
-        if len(scores.losses) == len(population):
+        if self._complete(k):
             return Estimate("all", len(losses), 0.0, losses, correct, steps)
         # No sum is known better than the arithmetic it was made with.
         rounding = float(np.finfo(np.float32).eps) * abs(float(losses.mean()))
@@ -175,31 +175,35 @@ class Search:
             for k in self._contexts
             if k not in self.failures
             and not (self._agrees is not None and k > self._agrees)
-            and self._size(k) < len(self._windows.population(k))
+            and not self._complete(k)
         ]
 
     def _size(self, k: int) -> int:
         return len(self._scores[k].losses) if k in self._scores else 0
 
+    def _complete(self, k: int) -> bool:
+        return self._size(k) == self._windows.size(k)
+
     def _needed(self, k: int, distinct: DistinctWindows | None = None) -> int:
         """Give how many targets must be scored at k; score all right away where that is cheaper."""
-        population, size = self._windows.population(k), self._size(k)
-        needed = len(population)
+        population, size = self._windows.size(k), self._size(k)
+        needed = population
         if self._precision is not None:
             allowed = self._precision * len(self._reference.scores.losses) / needed
             fit = regress(self._scores[k].losses, self._windows.order(k)[:size], self._controls(k))
-            seen = size_to_see(self._largest_before(k), len(population), allowed)
-            if fit.half_width(len(population)) <= allowed and size >= seen:
+            seen = size_to_see(self._largest_before(k), population, allowed)
+            if fit.half_width(population) <= allowed and size >= seen:
                 return size
-            needed = size_needed(fit.spread, len(population), allowed)
+            needed = size_needed(fit.spread, population, allowed)
             needed = max(needed, seen, size + PILOT)
-            if needed > 0.9 * len(population):
-                needed = len(population)
+            if needed > 0.9 * population:
+                needed = population
         if distinct is not None:
-            shared = distinct.find(population, k)
+            chosen = self._windows.population(k)
+            shared = distinct.find(chosen, k)
             if len(shared.first) < needed * (1.0 if self._precision is not None else 0.5):
-                scores = self._windows.scorer.windows(population, k, shared=shared).scores()
-                places = np.searchsorted(population, self._windows.order(k))
+                scores = self._windows.scorer.windows(chosen, k, shared=shared).scores()
+                places = np.searchsorted(chosen, self._windows.order(k))
                 self._scores.pop(k, None)
                 self._add(k, scores.take(places))
                 return self._size(k)
@@ -228,11 +232,7 @@ class Search:
 
     def _controls(self, k: int) -> list[Values]:
         """Give the losses, (N,) each, that those at k are compared with."""
-        complete = [
-            shorter
-            for shorter in sorted(self._scores)
-            if shorter < k and self._size(shorter) == len(self._windows.population(shorter))
-        ]
+        complete = [known for known in sorted(self._scores) if known < k and self._complete(known)]
         known = self._reference.scores.losses
         controls = [known]
         for shorter in complete[-CONTROLS:]:

@@ -137,11 +137,16 @@ class WindowScores(ABC):
         """Take what is measured, and the seed of the order."""
         self.scorer = scorer
         self.available = scorer.split.available.numpy()
+        self._ascending = np.sort(self.available)
         self.rng = np.random.default_rng(seed)
 
     def population(self, k: int) -> Indices:
         """Give the targets with more than k inputs, ascending."""
         return np.flatnonzero(self.available > k)
+
+    def size(self, k: int) -> int:
+        """Count them."""
+        return len(self._ascending) - int(np.searchsorted(self._ascending, k, side="right"))
 
     @abstractmethod
     def order(self, k: int) -> Indices:
