@@ -40,9 +40,9 @@ def main() -> None:
     rows = []
     for targets in arguments.targets:
         split = stretch(stream, targets)
-        plain, _ = timed(lambda: full_scores(model, task, split))  # noqa: B023
         for longest in LONGEST if targets == max(arguments.targets) else (1024,):
             contexts: list[Context] = [*(2**i for i in range(longest.bit_length())), "full"]
+            plain, _ = timed(lambda: full_scores(model, task, split))  # noqa: B023
             seconds, curve = timed(
                 lambda: measure(model, task, split, contexts, precision=math.log(1.005))  # noqa: B023
             )
@@ -80,11 +80,12 @@ def draw(table: pd.DataFrame, most: int) -> alt.Chart:
     )
 
     def panel(rows: pd.DataFrame, column: str) -> alt.Chart:
+        ticks = alt.Axis(values=sorted(set(rows[column])), format="~s", grid=False)
         return (
             alt.Chart(rows)
             .mark_line(point=True)
             .encode(
-                alt.X(f"{column}:Q", scale=alt.Scale(type="log"), title=column),
+                alt.X(f"{column}:Q", scale=alt.Scale(type="log"), axis=ticks, title=column),
                 alt.Y("passes:Q", scale=alt.Scale(zero=True), title="cost in plain passes"),
                 alt.Color("cost in:N"),
             )
