@@ -37,7 +37,7 @@ CHECKED = 64
 SAME = 1e-3
 
 
-class OnDemand(Mapping[int, Estimate]):
+class _OnDemand(Mapping[int, Estimate]):
     """Estimates by k, each made when it is looked at: all targets' losses at all k are many."""
 
     def __init__(self, contexts: Sequence[int], make: Callable[[int], Estimate]) -> None:
@@ -158,7 +158,7 @@ def measure(
         return search.estimate(k, spent.get(k, 0))
 
     return Curve(
-        OnDemand([k for k in finite if k not in failures], estimate),
+        _OnDemand([k for k in finite if k not in failures], estimate),
         of_reference(reference, "all") if reference.is_full else None,
         failures,
         reference.steps + sum(spent.values()),
