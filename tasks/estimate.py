@@ -186,18 +186,7 @@ class Search:
 
     def _needed(self, k: int, distinct: DistinctWindows | None = None) -> int:
         """Give how many targets must be scored at k; score all right away where that is cheaper."""
-        population, size = self._windows.size(k), self._size(k)
-        needed = population
-        if self._precision is not None:
-            allowed = self._precision * len(self._reference.scores.losses) / needed
-            fit = regress(self._scores[k].losses, self._windows.order(k)[:size], self._controls(k))
-            seen = size_to_see(self._largest_before(k), population, allowed)
-            if fit.half_width(population) <= allowed and size >= seen:
-                return size
-            needed = size_needed(fit.spread, population, allowed)
-            needed = max(needed, seen, size + PILOT)
-            if needed > 0.9 * population:
-                needed = population
+        needed = self._size_for_precision(k)
         if distinct is not None:
             chosen = self._windows.population(k)
             shared = distinct.find(chosen, k)
@@ -208,6 +197,19 @@ class Search:
                 self._add(k, scores.take(places))
                 return self._size(k)
         return needed
+
+    def _size_for_precision(self, k: int) -> int:
+        """Give how many targets must be scored at k; those that are, if they are enough."""
+        population, size = self._windows.size(k), self._size(k)
+        if self._precision is None:
+            return population
+        allowed = self._precision * len(self._reference.scores.losses) / population
+        fit = regress(self._scores[k].losses, self._windows.order(k)[:size], self._controls(k))
+        seen = size_to_see(self._largest_before(k), population, allowed)
+        if fit.half_width(population) <= allowed and size >= seen:
+            return size
+        needed = max(size_needed(fit.spread, population, allowed), seen, size + PILOT)
+        return population if needed > 0.9 * population else needed
 
     def _score(self, wanted: Mapping[int, slice], reference: Reference | None = None) -> None:
         """Score parts of the orders; a k that does not fit in memory costs only itself."""

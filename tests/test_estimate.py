@@ -117,7 +117,9 @@ def test_estimates_are_what_exact_measuring_gives(
                 assert abs(deviation) <= 1e-5
     for k, of_k in deviations.items():
         assert abs(np.mean(of_k)) < 4 * 0.5 / np.sqrt(len(of_k)), k
-    assert sampled > 0
+    if not sampled:  # few windows differ among blanks and delimiters: all were scored
+        assert case == "recall"
+        return
     hits = np.abs(np.concatenate(list(deviations.values()))) <= 1
     assert hits.mean() >= 0.85, "far fewer intervals than 95 in 100 hold the truth"
 
