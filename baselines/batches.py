@@ -32,6 +32,7 @@ class Batch:
         columns: (m,) where in the batch a target is predicted.
         targets: (m,) or (m, D) the targets.
         fresh: whether the state starts anew.
+        dense: whether every position has a target, row by row.
     """
 
     inputs: Tensor
@@ -39,6 +40,7 @@ class Batch:
     columns: Tensor
     targets: Tensor
     fresh: bool
+    dense: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ def batches(
             target[:, : begin - int(step[0])] = -1  # the overlap is read and not scored
             rows, columns = (target >= 0).nonzero(as_tuple=True)
             targets = split.targets[target[rows, columns]]
-            yield Batch(split.inputs[index], rows, columns, targets, begin == 0)
+            dense = len(rows) == index.numel()
+            yield Batch(split.inputs[index], rows, columns, targets, begin == 0, dense)
 
 
 def _runs(split: Split, size: int, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:

@@ -33,6 +33,8 @@ class Recipe:
         validate_every: steps between validations.
         patience: validations without improvement after which training ends.
         validation_targets: how many validation targets are scored, from the start of the split.
+        dtype: what products of matrices are computed with in training (torch's autocast); weights
+            are kept, and validated, in float32.
         options: sizes for the models that know them, unless the user says otherwise.
     """
 
@@ -46,6 +48,7 @@ class Recipe:
     validate_every: int = 250
     patience: int = 8
     validation_targets: int = 8192
+    dtype: Literal["float32", "bfloat16"] = "float32"
     options: Mapping[str, Option] = field(default_factory=dict)
 
 

@@ -5,14 +5,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from seqmem.baselines.layers import InputLayer, readout_layer, start_readout
-from seqmem.tasks.model import SequenceModel, State
+from seqmem.baselines.layers import InputLayer, LinearReadout, readout_layer
+from seqmem.tasks.model import State
 from seqmem.tasks.task import InputSpec
 
 __all__ = ["GRU", "LSTM", "RNN", "Recurrent"]
 
 
-class Recurrent(SequenceModel):
+class Recurrent(LinearReadout):
     """Embedding, recurrent layers, readout, with dropout in between.
 
     Dropout acts on what enters and leaves the layers, not on the recurrence (Zaremba et al. 2014,
@@ -60,15 +60,6 @@ class Recurrent(SequenceModel):
         """(B, L, …) -> (B, L, hidden), and the state after the last input."""
         features, state = self.layers(self.dropout(self.enter(inputs)), state)
         return self.dropout(features), state
-
-    def readout(self, hidden: Tensor) -> Tensor:
-        """(…, hidden) -> (…, outputs)."""
-        outputs: Tensor = self.leave(hidden)
-        return outputs
-
-    def start_from(self, outputs: Tensor) -> None:
-        """Put the constant outputs (outputs,) into the readout's bias."""
-        start_readout(self.leave, outputs)
 
     def state_size(self, context: int) -> int:
         """Count the floats of the state: the same after any number of inputs."""

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from seqmem.baselines.layers import InputLayer, readout_layer, start_readout
-from seqmem.tasks.model import SequenceModel, State
+from seqmem.baselines.layers import InputLayer, LinearReadout, readout_layer
+from seqmem.tasks.model import State
 from seqmem.tasks.task import InputSpec
 
 __all__ = ["LRU", "linear_recurrence"]
@@ -19,7 +19,7 @@ __all__ = ["LRU", "linear_recurrence"]
 SMALLEST, LARGEST = 0.9, 0.999
 
 
-class LRU(SequenceModel):
+class LRU(LinearReadout):
     """Linear Recurrent Unit (Orvieto et al. 2023, arXiv 2303.06349, section 3 and appendix A).
 
     Each block is x + GLU(GELU(recurrence(LayerNorm(x)))). The recurrence has complex diagonal
@@ -71,15 +71,6 @@ class LRU(SequenceModel):
             features, behind = block(features, None if state is None else state[i])
             states.append(behind)
         return self.norm(features), torch.stack(states)
-
-    def readout(self, hidden: Tensor) -> Tensor:
-        """(…, hidden) -> (…, outputs)."""
-        outputs: Tensor = self.leave(hidden)
-        return outputs
-
-    def start_from(self, outputs: Tensor) -> None:
-        """Put the constant outputs (outputs,) into the readout's bias."""
-        start_readout(self.leave, outputs)
 
     def state_size(self, context: int) -> int:
         """Count the floats of the state, two for a complex number: the same after any input."""

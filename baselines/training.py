@@ -11,29 +11,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from seqmem.baselines.batches import Step, Windows, batches, window_steps
 from seqmem.baselines.checkpoint import Checkpoint
+from seqmem.baselines.learner import Learner
 from seqmem.baselines.recipes import Recipe
 from seqmem.errors import DivergedError, NotFiniteError
-from seqmem.tasks.losses import Loss
 from seqmem.tasks.model import SequenceModel, State, detach
 from seqmem.tasks.reference import full_scores
 from seqmem.tasks.task import Split, Task
 
 __all__ = ["ClosedForm", "Trained", "seeded", "train"]
 
-READOUT = 1 << 23  # numbers that one chunk of the readout gives
+READOUT = 1 << 23  # numbers that one piece of the outputs holds in validation
 SEGMENT_WITHOUT_STATE = 64  # inputs scored at once by a model that carries no state
 WINDOWS = {"cpu": 1 << 14, "cuda": 1 << 17}  # inputs of one pass over windows: bounds its memory
 # A loss this many times chance is an explosion: no spike that clipped training recovers from comes
 # near, and float32 overflows soon after.
 EXPLODED = 1e6
-LAST = 10  # losses kept to tell how training diverged
+LAST = 10  # losses kept to tell how training diverged, and looked at together
 FIRST_STREAM = 10_000  # keeps the data order's generator apart from the dropout's
 
 
@@ -130,7 +130,8 @@ def train(
     """
     model.to(device)
     valid = task.split("valid").prefix(recipe.validation_targets)
-    optimizer = _optimizer(model, recipe)
+    learner = Learner(model, task.loss, recipe, device)
+    pending: list[Tensor] = []
     at = _Progress()
     state: State = None
     model.constrain()
@@ -145,25 +146,25 @@ def train(
             at = _Progress(**saved["at"])
             state, best = saved["state"], saved["best"]
             model.load_state_dict(saved["model"])
-            optimizer.load_state_dict(saved["optimizer"])
+            learner.optimizer.load_state_dict(saved["optimizer"])
             _set_random_state(saved["random"])
 
+        model.train()
         for step in _endless(task, model, recipe, k_train, window, seed, device, at):
-            model.train()
-            _set_learning_rate(optimizer, recipe, at)
-            loss, state = _step(model, task.loss, step, state, optimizer, recipe.clip, device)
+            loss, state = learner.learn(step, state, taken=at.step, scale=at.scale)
             at.batch += 1
             if loss is None:  # a segment without targets moves the state on, and nothing else
                 continue
             at.step += 1
             at.targets += step.targets
-            at.losses = [*at.losses[1 - LAST :], loss]
-            if not loss <= most:
-                what = f"over {EXPLODED:,.0f} times chance, {loss:.4g}"
-                what = what if math.isfinite(loss) else str(loss)
-                raise DivergedError(f"the loss is {what}", at.step, at.losses)
-            if at.step % recipe.validate_every == 0 or at.step == recipe.steps:
+            pending.append(loss)
+            validates = at.step % recipe.validate_every == 0 or at.step == recipe.steps
+            saves = checkpoint is not None and checkpoint.due()
+            if validates or saves or len(pending) == LAST:
+                _look_at(pending, at, most)
+            if validates:
                 validation = _validate(model, task, valid, window, device, at)
+                model.train()
                 if validation < at.best_validation:
                     at.best_validation, at.best_step, at.waiting = validation, at.step, 0
                     best = _weights(model)
@@ -173,7 +174,7 @@ def train(
             progress(at.step, at.best_validation)
             if at.step == recipe.steps or at.waiting == recipe.patience:
                 break
-            if checkpoint and checkpoint.due():
+            if checkpoint and saves:
                 elapsed = at.seconds + time.monotonic() - began
                 checkpoint.save(
                     {
@@ -181,7 +182,7 @@ def train(
                         "state": detach(state),
                         "best": best,
                         "model": model.state_dict(),
-                        "optimizer": optimizer.state_dict(),
+                        "optimizer": learner.optimizer.state_dict(),
                         "random": _random_state(),
                     }
                 )
@@ -227,53 +228,20 @@ def _endless(
         at.batch = 0
 
 
-def _step(
-    model: SequenceModel,
-    loss: Loss,
-    step: Step,
-    state: State,
-    optimizer: torch.optim.Optimizer,
-    clip: float,
-    device: str,
-) -> tuple[float | None, State]:
-    """Learn from one step; give its mean loss (None without targets) and the state behind it."""
-    mean = 0.0
-    optimizer.zero_grad(set_to_none=True)
-    for batch in step.passes:
-        state = None if batch.fresh else detach(state)
-        if len(batch.targets) == 0:
-            if model.stateful:
-                with torch.no_grad():
-                    state = model.hidden(batch.inputs.to(device), state)[1]
-            continue
-        features, state = model.hidden(batch.inputs.to(device), state)
-        chosen = features[batch.rows.to(device), batch.columns.to(device)]  # (m, H)
-        mean += _backward(model, loss, chosen, batch.targets.to(device), step.targets)
-    if step.targets == 0:
-        return None, state
-    torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
-    optimizer.step()
-    model.constrain()
-    return mean, state
+def _look_at(pending: list[Tensor], at: _Progress, most: float) -> None:
+    """Move the losses of the latest steps to those kept, and see that none has exploded.
 
-
-def _backward(
-    model: SequenceModel, loss: Loss, features: Tensor, targets: Tensor, count: int
-) -> float:
-    """Backpropagate the summed loss / count, the readout in chunks: memory stays bounded.
-
-    Each chunk's gradient reaches the features' copy; the model behind them is entered once.
+    Raises:
+        DivergedError: one has.
     """
-    leaf = features.detach().requires_grad_()
-    width = model.readout(leaf[:1].detach()).shape[-1]
-    total = 0.0
-    for rows in torch.arange(len(targets), device=targets.device).split(max(READOUT // width, 1)):
-        part = loss(model.readout(leaf[rows]), targets[rows]).sum() / count
-        part.backward()
-        total += part.item()
-    if leaf.grad is not None:
-        features.backward(leaf.grad)
-    return total
+    losses = torch.stack(pending).tolist()
+    pending.clear()
+    for step, loss in enumerate(losses, at.step - len(losses) + 1):
+        at.losses = [*at.losses[1 - LAST :], loss]
+        if not loss <= most:
+            what = f"over {EXPLODED:,.0f} times chance, {loss:.4g}"
+            what = what if math.isfinite(loss) else str(loss)
+            raise DivergedError(f"the loss is {what}", step, at.losses)
 
 
 def _validate(
@@ -328,19 +296,3 @@ def _set_random_state(states: list[Tensor]) -> None:
     cpu, *gpus = (state.cpu() for state in states)
     torch.set_rng_state(cpu)
     torch.cuda.set_rng_state_all(gpus)
-
-
-def _optimizer(model: SequenceModel, recipe: Recipe) -> torch.optim.Optimizer:
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), lr=recipe.learning_rate)
-    return torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, fused=True)
-
-
-def _set_learning_rate(optimizer: Any, recipe: Recipe, at: _Progress) -> None:
-    scale = {
-        "constant": 1.0,
-        "cosine": 0.5 * (1 + math.cos(math.pi * at.step / recipe.steps)),
-        "plateau": at.scale,
-    }[recipe.schedule]
-    for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * scale

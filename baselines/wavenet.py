@@ -66,11 +66,13 @@ class _Layers(nn.Module):
         super().__init__()
         self.match = match_channels(channels, hidden)
         self.gates = nn.ModuleList(_Gate(hidden, stack.kernel, d) for d in stack.dilations)
-        self.skips = nn.ModuleList(nn.Conv1d(hidden, hidden, 1) for _ in stack.dilations)
+        self.skips = nn.ModuleList(CausalConv1d(hidden, hidden, 1, 1) for _ in stack.dilations)
         # Behind the last layer there is no other.
-        self.residuals = nn.ModuleList(nn.Conv1d(hidden, hidden, 1) for _ in stack.dilations[1:])
+        self.residuals = nn.ModuleList(
+            CausalConv1d(hidden, hidden, 1, 1) for _ in stack.dilations[1:]
+        )
         self.dropout = nn.Dropout(dropout)
-        self.mix = nn.Conv1d(hidden, hidden, 1)
+        self.mix = CausalConv1d(hidden, hidden, 1, 1)
         self._start()
 
     def _start(self) -> None:

@@ -8,9 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import seqmem.baselines.readout_gradient as readout_module
 import seqmem.baselines.training as training_module
 from seqmem.baselines.batches import Step, batches
 from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights, weights_sha256
+from seqmem.baselines.learner import Learner
+from seqmem.baselines.optimizer import Optimizer
+from seqmem.baselines.readout_gradient import ReadoutGradient
 from seqmem.baselines.recipes import BUDGETS, Recipe, recipe_for
 from seqmem.baselines.spec import ModelSpec, build_model, parse_model
 from seqmem.baselines.training import Trained, seeded, train
@@ -123,7 +127,7 @@ def test_chunked_readout_gives_the_plain_gradient(
     model_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = HiddenMarkov(2)
-    monkeypatch.setattr(training_module, "READOUT", 100)  # three rows of 32 at a time
+    monkeypatch.setattr(readout_module, "NUMBERS", {"cpu": 100})  # a row or three at a time
     with seeded(0):
         model, _ = build_model(parse_model(model_text), task, "full", {"hidden": 8})
     split = task.split("valid")
@@ -131,12 +135,13 @@ def test_chunked_readout_gives_the_plain_gradient(
     model.zero_grad()
     features, _ = model.hidden(batch.inputs)
     chosen = features[batch.rows, batch.columns]
-    mean = training_module._backward(model, task.loss, chosen, batch.targets, len(batch.targets))
+    readout = ReadoutGradient(model, task.loss, torch.float32)
+    mean = readout.backward(chosen, batch.targets, len(batch.targets))
     chunked = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
     loss = task.loss(model(batch.inputs)[batch.rows, batch.columns], batch.targets).mean()
     loss.backward()
-    assert mean == pytest.approx(loss.item(), rel=1e-5)
+    assert float(mean) == pytest.approx(loss.item(), rel=1e-5)
     assert set(chunked) == {name for name, _ in model.named_parameters()}
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None
@@ -166,15 +171,16 @@ def test_truncation_cuts_the_gradient_but_carries_the_state() -> None:
     parts = list(batches(split, 3, 2, 0, torch.Generator().manual_seed(0)))[:3]
     assert [p.fresh for p in parts] == [True, False, False]
     assert [len(p.targets) for p in parts] == [0, 0, 3]
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    learner = Learner(model, task.loss, replace(QUICK, learning_rate=0.0), "cpu")
     state = None
     for part in parts:
         step = Step(len(part.targets), (part,))
-        loss, state = training_module._step(model, task.loss, step, state, optimizer, 1e9, "cpu")
+        loss, state = learner.learn(step, state, taken=0, scale=1.0)
     whole = torch.cat([p.inputs for p in parts], 1)
     with torch.no_grad():
         expected = task.loss(model(whole)[:, -1], parts[-1].targets).mean()
-    assert loss == pytest.approx(float(expected), rel=1e-5)
+    assert loss is not None
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
 
 
 # Seeds, stopping and going on.
@@ -272,17 +278,23 @@ def test_divergence_ends_the_cell() -> None:
 
 
 def test_learning_rates_follow_the_schedule() -> None:
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)])
-    progress = training_module._Progress
+    with seeded(0):
+        model, _ = build_model(parse_model("rnn"), load_task("adding-problem/T=5"), "full", {})
+    weight = next(model.parameters())
 
-    def rate(schedule: str, **at: float) -> float:
-        recipe = replace(QUICK, steps=100, learning_rate=2.0, schedule=schedule)  # type: ignore[arg-type]
-        training_module._set_learning_rate(optimizer, recipe, progress(**at))  # type: ignore[arg-type]
-        return float(optimizer.param_groups[0]["lr"])
+    def rate(schedule: str, step: int, scale: float = 1.0) -> float:
+        recipe = replace(QUICK, steps=100, learning_rate=2.0, optimizer="sgd", schedule=schedule)  # type: ignore[arg-type]
+        optimizer = Optimizer(model, recipe)
+        optimizer.zero_grad()
+        with torch.no_grad():
+            weight.zero_()
+        weight.grad = torch.full_like(weight, 1e-4)
+        optimizer.step(step, scale)
+        return -weight.flatten()[0].item() / 1e-4
 
-    assert [rate("cosine", step=s) for s in (0, 50, 100)] == pytest.approx([2.0, 1.0, 0.0])
-    assert rate("constant", step=70) == 2.0
-    assert rate("plateau", step=70, scale=0.25) == 0.5
+    assert [rate("cosine", s) for s in (0, 50, 100)] == pytest.approx([2.0, 1.0, 0.0])
+    assert rate("constant", 70) == pytest.approx(2.0)
+    assert rate("plateau", 70, 0.25) == pytest.approx(0.5)
 
 
 def test_closed_forms_are_not_trained() -> None:

@@ -1,0 +1,69 @@
+"""One optimiser step: forward, backward, clip, step, project."""
+
+import torch
+from torch import Tensor
+
+from seqmem.baselines.batches import Step
+from seqmem.baselines.optimizer import Optimizer
+from seqmem.baselines.readout_gradient import ReadoutGradient
+from seqmem.baselines.recipes import Recipe
+from seqmem.tasks.losses import Loss
+from seqmem.tasks.model import SequenceModel, State, detach
+
+__all__ = ["Learner"]
+
+
+class Learner:
+    """A model and what it learns with.
+
+    Attributes:
+        optimizer: its state belongs to a checkpoint.
+    """
+
+    def __init__(self, model: SequenceModel, loss: Loss, recipe: Recipe, device: str) -> None:
+        """Take the model, on its device, what it minimises, and the recipe."""
+        self._model, self._device = model, torch.device(device)
+        self._dtype: torch.dtype = getattr(torch, recipe.dtype)
+        self._readout = ReadoutGradient(model, loss, self._dtype)
+        self.optimizer = Optimizer(model, recipe)
+
+    def learn(
+        self, step: Step, state: State, *, taken: int, scale: float
+    ) -> tuple[Tensor | None, State]:
+        """Learn from one step.
+
+        Args:
+            step: targets and the passes that predict them.
+            state: behind the inputs of the step before.
+            taken: steps taken so far.
+            scale: of the learning rate, for the plateau schedule.
+
+        Returns:
+            the mean loss, None without targets, and the state behind this step. The loss, (), is
+            left where it was computed, so that a GPU need not be waited for.
+        """
+        mean = torch.zeros((), device=self._device)
+        self.optimizer.zero_grad()
+        for batch in step.passes:
+            state = None if batch.fresh else detach(state)
+            inputs = batch.inputs.to(self._device)
+            if len(batch.targets) == 0:
+                if self._model.stateful:
+                    with torch.no_grad():
+                        state = self._read(inputs, state)[1]
+                continue
+            features, state = self._read(inputs, state)  # (B, L, H)
+            if batch.dense:
+                chosen = features.flatten(0, 1)  # (m, H)
+            else:
+                chosen = features[batch.rows.to(self._device), batch.columns.to(self._device)]
+            mean += self._readout.backward(chosen, batch.targets.to(self._device), step.targets)
+        if step.targets == 0:
+            return None, state
+        self.optimizer.step(taken, scale)
+        self._model.constrain()
+        return mean, state
+
+    def _read(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
+            return self._model.hidden(inputs, state)

@@ -1,0 +1,158 @@
+"""Backpropagation through the readout and the loss, without keeping the outputs.
+
+With a vocabulary of tens of thousands the outputs are most of what training computes, writes and
+keeps. They are made a bounded piece at a time, and each piece's gradient reaches the features
+before the next is made. A linear readout under cross-entropy, which is every language model here,
+needs no graph for that: the gradient of the outputs is softmax − one-hot, and it is written where
+the outputs were.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from seqmem.baselines.layers import LinearReadout
+from seqmem.tasks.losses import CrossEntropy, Loss
+from seqmem.tasks.model import SequenceModel
+
+__all__ = ["ReadoutGradient"]
+
+NUMBERS = {"cpu": 1 << 25, "cuda": 1 << 28}  # that one piece of the outputs holds
+# Products with matrices whose rows do not begin at multiples of 64 bytes take up to twice as long:
+# a vocabulary that is large enough to be worth it is filled up.
+ALIGNED, WORTH_IT = 32, 1024
+
+
+class ReadoutGradient:
+    """Turns features and targets into a loss and gradients.
+
+    One object serves all steps of a training: it holds the memory that outputs are written to,
+    which would otherwise be asked for, and cleared, anew at each step.
+    """
+
+    def __init__(self, model: SequenceModel, loss: Loss, dtype: torch.dtype) -> None:
+        """Take the model, the loss, and what its readout computes with."""
+        self._model, self._loss, self._dtype = model, loss, dtype
+        self._fused: _LinearCrossEntropy | None = None
+        usual = type(model).readout is LinearReadout.readout
+        if isinstance(model, LinearReadout) and usual and isinstance(loss, CrossEntropy):
+            self._fused = _LinearCrossEntropy(model.leave, dtype)
+
+    def backward(self, features: Tensor, targets: Tensor, count: int) -> Tensor:
+        """Backpropagate the summed loss / count into the weights' gradients.
+
+        Args:
+            features: (m, H).
+            targets: (m,) or (m, D).
+            count: targets that one step learns from.
+
+        Returns:
+            the summed loss / count, without a graph: ().
+        """
+        step = self._in_pieces if self._fused is None else self._fused.backward
+        total, gradient = step(features.detach(), targets, count)
+        if gradient is not None:
+            features.backward(gradient.to(features.dtype))
+        return total
+
+    def _in_pieces(
+        self, features: Tensor, targets: Tensor, count: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Give the loss, and the gradient of the features through any readout and any loss."""
+        leaf = features.requires_grad_()
+        width = self._model.readout(leaf[:1].detach()).shape[-1]
+        total = torch.zeros((), device=leaf.device)
+        most = max(NUMBERS[leaf.device.type] // max(width, 1), 1)
+        kind = leaf.device.type
+        for rows in torch.arange(len(targets), device=leaf.device).split(most):
+            with torch.autocast(kind, self._dtype, enabled=self._dtype != torch.float32):
+                outputs = self._model.readout(leaf[rows])
+            part = self._loss(outputs.float(), targets[rows]).sum() / count
+            part.backward()
+            total += part.detach()
+        return total, leaf.grad
+
+
+class _LinearCrossEntropy:
+    """−log softmax(W h + b)[y] and its gradients, each number of the outputs written twice."""
+
+    def __init__(self, leave: nn.Linear, dtype: torch.dtype) -> None:
+        self._leave = leave
+        outputs, width = leave.weight.shape
+        padded = -(-outputs // ALIGNED) * ALIGNED if outputs >= WORTH_IT else outputs
+        # Rows that fill up the vocabulary get a probability of zero.
+        self._weight = leave.weight.new_zeros(padded, width, dtype=dtype)
+        self._bias = leave.bias.new_full((padded,), -math.inf, dtype=dtype)
+        self._memory = self._weight.new_empty(0)
+
+    @torch.no_grad()
+    def backward(self, features: Tensor, targets: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Add to the gradients of weight and bias; give the loss and the features' gradient.
+
+        Args:
+            features: (m, H).
+            targets: (m,) class ids.
+            count: what the summed loss is divided by.
+        """
+        weight, bias = self._leave.weight, self._leave.bias
+        size = len(weight)
+        self._weight[:size], self._bias[:size] = weight, bias
+        for parameter in (weight, bias):
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        assert weight.grad is not None
+        assert bias.grad is not None
+        total = torch.zeros((), device=features.device)
+        gradient = torch.empty_like(features, dtype=torch.float32)
+        short = features.to(self._weight.dtype)
+        several = self._rows(len(features))
+        for part, wanted, out in zip(
+            short.split(several),
+            targets.long().split(several),
+            gradient.split(several),
+            strict=True,
+        ):
+            outputs = self._view(len(part))  # (n, padded)
+            torch.addmm(self._bias, part, self._weight.t(), out=outputs)
+            total += self._softmax(outputs, wanted)
+            out.copy_(outputs @ self._weight).sub_(weight[wanted])
+            _add_product(weight.grad, outputs.t()[:size], part, 1 / count)
+            bias.grad.add_(outputs.sum(0)[:size], alpha=1 / count)
+            # The one-hot part of the gradient is a few rows: no need to write it into the outputs.
+            weight.grad.index_add_(0, wanted, part.float(), alpha=-1 / count)
+            bias.grad.index_add_(0, wanted, torch.ones_like(out[:, 0]), alpha=-1 / count)
+        return total / count, gradient.div_(count)
+
+    def _softmax(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """Turn outputs (n, V) into probabilities in place; give the summed loss of `wanted` (n,).
+
+        With x the outputs and p the probabilities, log Σ exp x = max x − log max p: it stays exact
+        where the wanted class's own probability is rounded to zero.
+        """
+        score = outputs.gather(1, wanted[:, None])
+        highest = outputs.amax(1, keepdim=True)
+        torch.softmax(outputs, 1, out=outputs)
+        likeliest = outputs.amax(1, keepdim=True)
+        return ((highest - score).float() - likeliest.float().log()).sum()
+
+    def _rows(self, rows: int) -> int:
+        """Give how many rows to read out at once: pieces of like size, as few as memory allows."""
+        most = max(NUMBERS[self._weight.device.type] // len(self._weight), 1)
+        pieces = max(-(-rows // most), 1)
+        return max(-(-rows // pieces), 1)
+
+    def _view(self, rows: int) -> Tensor:
+        """Give the memory for so many rows of outputs."""
+        needed = rows * len(self._weight)
+        if len(self._memory) < needed:
+            self._memory = self._weight.new_empty(needed)
+        return self._memory[:needed].view(rows, len(self._weight))
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor, scale: float) -> None:
+    """Add scale · left @ right to a float32 matrix."""
+    if left.dtype == total.dtype:
+        total.addmm_(left, right, alpha=scale)
+    else:
+        total.add_(left @ right, alpha=scale)
