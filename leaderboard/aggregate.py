@@ -151,7 +151,9 @@ def context_need(record: Record) -> ContextNeed:
     return replace(first_within(excesses, tolerance(record)), largest=largest)
 
 
-def first_within(excesses: Iterable[tuple[int, float, float, float]], allowed: float) -> ContextNeed:
+def first_within(
+    excesses: Iterable[tuple[int, float, float, float]], allowed: float
+) -> ContextNeed:
     """Find the smallest k whose excess loss is within what is allowed.
 
     Args:
