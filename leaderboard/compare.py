@@ -159,9 +159,10 @@ def envelope(board: Board, rows: Sequence[Row] | None = None) -> tuple[Best, ...
     Returns:
         one for each k of the board from the first on that any row has.
     """
+    some = board.rows if rows is None else rows
     found: list[Best] = []
     for k in board.contexts:
-        here = [Best(k, row, k, loss(row, k)) for row in rows or board.rows if k in row.cells]
+        here = [Best(k, row, k, loss(row, k)) for row in some if k in row.cells]
         if found:
             here.insert(0, replace(found[-1], k=k))  # fewer inputs may be better
         if here:

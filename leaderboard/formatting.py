@@ -48,7 +48,9 @@ def rounded(values: Sequence[float], half: float | None, sign: str = "") -> list
         half: half the width of their interval; None or 0 where there is none.
         sign: "+" to write it before positive ones as well.
     """
-    size, digits = (half, 1) if half else (max(map(abs, values), default=0.0), 3)
+    largest = max(map(abs, values), default=0.0)
+    # No more than five digits, however sure: nothing is measured better.
+    size, digits = (max(half, largest / 1000), 1) if half else (largest, 3)
     decimals = digits - math.floor(math.log10(size)) if 0 < size < math.inf else 3
     decimals = min(max(decimals, 0), 9)
     written = [f"{value:{sign}.{decimals}f}" for value in values]
