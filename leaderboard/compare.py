@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, first_within
+from seqmem.leaderboard.formatting import names
 from seqmem.leaderboard.record import Context, Record
 from seqmem.tasks.intervals import block_mean
 
@@ -22,6 +23,7 @@ __all__ = [
     "envelope_need",
     "kind",
     "loss",
+    "named_rows",
     "optimum_need",
     "stable_pairs",
     "usual_rows",
@@ -245,6 +247,12 @@ def usual_rows(board: Board) -> tuple[Row, ...]:
         groups[row.label, row.budget].append(row)
     chosen = [max(rows, key=rank) for rows in groups.values()]
     return tuple(row for row in board.rows if any(row is other for other in chosen))
+
+
+def named_rows(board: Board) -> dict[str, Row]:
+    """Give the usual rows, in the board's order, each under a name of its own."""
+    rows = usual_rows(board)
+    return dict(zip(names(rows), rows, strict=True))
 
 
 def stable_pairs(rows: Sequence[Row]) -> tuple[Pair, ...]:

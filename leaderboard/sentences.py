@@ -12,19 +12,21 @@ from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, tolerance
 from seqmem.leaderboard.compare import (
     Best,
     Difference,
+    Pair,
     difference,
     envelope,
     envelope_need,
     kind,
+    named_rows,
     optimum_need,
     stable_pairs,
     usual_rows,
 )
-from seqmem.leaderboard.formatting import names, need, number
+from seqmem.leaderboard.formatting import need, number
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.wording import VERDICTS, contexts, count, gap, listed, shown, verdict
 
-__all__ = ["MOST", "kinds", "most_gained", "needs", "stable", "trained_at", "uses"]
+__all__ = ["MOST", "kinds", "most_gained", "needs", "pair_verdict", "stable", "trained_at", "uses"]
 
 MOST = 0.9  # of what context gives
 
@@ -77,12 +79,14 @@ def _suffices(value: ContextNeed) -> str:
 
 def _company(board: Board, bests: Sequence[Best], ks: Sequence[Context]) -> list[str]:
     """Say how many models come within 1 % of the best with at most k inputs."""
-    rows = usual_rows(board)
+    rows = named_rows(board)
+    if len(rows) == 1:
+        return []
     allowed, parts = tolerance(board.records[0]), []
     for k in ks:
         (best,) = (best for best in bests if best.k == k)
         close = []
-        for name, row in zip(names(rows), rows, strict=True):
+        for name, row in rows.items():
             own = [at for at in envelope(board, [row]) if at.k == k]
             if own and own[0].loss - best.loss <= allowed:
                 close.append(name)
@@ -111,9 +115,8 @@ def _optimum(board: Board) -> list[str]:
 
 def uses(board: Board) -> list[str]:
     """Say how much context each model uses, models of one context need together."""
-    rows = usual_rows(board)
     groups: dict[tuple[float, str], list[str]] = defaultdict(list)
-    for name, row in zip(names(rows), rows, strict=True):
+    for name, row in named_rows(board).items():
         order = {"reached": float(row.need.k or 0), "beyond": 1e9, "chance": 2e9, "unknown": 3e9}
         state = "not known" if row.need.state == "unknown" else need(row.need)
         groups[order[row.need.state], state].append(name)
@@ -131,16 +134,18 @@ def stable(board: Board) -> list[str]:
         scores = " against ".join(shown(row.cells["full"]) for row in (pair.stable, pair.free))
         found.append(
             f"{pair.stable.label} and {pair.free.label}: {scores} at full, "
-            f"{_said(board, gone)}; context need {need(pair.stable.need)} against "
+            f"{gap(gone, board.records[0].task)}, {pair_verdict(board, pair, gone)} "
+            f"({_basis(gone)}); context need {need(pair.stable.need)} against "
             f"{need(pair.free.need)}."
         )
     return found
 
 
-def _said(board: Board, gone: Difference) -> str:
-    """Write a difference and what its interval says."""
-    facts = board.records[0].task
-    return f"{gap(gone, facts)}, {verdict(gone, tolerance(board.records[0]))} ({_basis(gone)})"
+def pair_verdict(board: Board, pair: Pair, gone: Difference) -> str:
+    """Say what a difference says of a pair, unless neither has learned anything: then that."""
+    if pair.stable.need.state == pair.free.need.state == "chance":
+        return "neither better than chance"
+    return verdict(gone, tolerance(board.records[0]))
 
 
 def _basis(gone: Difference) -> str:
@@ -171,7 +176,9 @@ def kinds(board: Board) -> list[str]:
         scores = f"{shown(one.row.cells[one.at])} against {shown(two.row.cells[two.at])}"
         where = contexts([both[-1]])
         sentences.append(
-            f"With {where}: {one.row.label} and {two.row.label}, {scores}, {_said(board, gone)}."
+            f"With {where}: {one.row.label} and {two.row.label}, {scores}, "
+            f"{gap(gone, board.records[0].task)}, {verdict(gone, tolerance(board.records[0]))} "
+            f"({_basis(gone)})."
         )
     return sentences
 

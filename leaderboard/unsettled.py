@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from seqmem.leaderboard.aggregate import Board, Row, tolerance
-from seqmem.leaderboard.compare import difference, kind, usual_rows
+from seqmem.leaderboard.compare import difference, kind, named_rows
 from seqmem.leaderboard.failure import Failure
-from seqmem.leaderboard.formatting import names
 from seqmem.leaderboard.wording import count, grouped, listed, verdict
 
 __all__ = ["unsettled"]
@@ -14,20 +13,25 @@ __all__ = ["unsettled"]
 Places = list[tuple[Board, str, Row]]  # every model on every task, with its name there
 
 
-def unsettled(boards: Sequence[Board], failures: Sequence[Failure]) -> list[str]:
+def unsettled(
+    boards: Sequence[Board],
+    failures: Sequence[Failure] = (),
+    tasks: Sequence[str] = (),
+    models: Sequence[str] = (),
+) -> list[str]:
     """Say what cannot be known from these boards, a sentence for each reason.
 
     Args:
         boards: one for each task.
         failures: trainings that diverged, on these tasks and of this budget.
+        tasks: ids that are expected.
+        models: names that are expected.
     """
-    places = [
-        (board, name, row)
-        for board in boards
-        for name, row in zip(names(rows := usual_rows(board)), rows, strict=True)
-    ]
+    places = [(board, name, row) for board in boards for name, row in named_rows(board).items()]
     trained = [place for place in places if kind(place[2]) != "not trained by steps"]
     return [
+        *_absent("task", tasks, [board.task_id for board in boards]),
+        *_absent("model", models, [row.records[0].model["name"] for _, _, row in places]),
         *_missing(boards, places),
         *_diverged(failures),
         *_failed(places),
@@ -38,6 +42,13 @@ def unsettled(boards: Sequence[Board], failures: Sequence[Failure]) -> list[str]
         *_alike(boards),
         *_needs_open(places),
     ]
+
+
+def _absent(word: str, expected: Sequence[str], have: Sequence[str]) -> list[str]:
+    gone = [name for name in expected if name not in have]
+    if not gone:
+        return []
+    return [f"Of {count(len(expected), word)}, {len(gone)} without any record: {listed(gone)}."]
 
 
 def _missing(boards: Sequence[Board], places: Places) -> list[str]:
@@ -146,7 +157,7 @@ def _alike(boards: Sequence[Board]) -> list[str]:
     """Count the pairs of models whose difference at full may have either sign."""
     parts = []
     for board in boards:
-        rows = [row for row in usual_rows(board) if "full" in row.cells]
+        rows = [row for row in named_rows(board).values() if "full" in row.cells]
         pairs = list(combinations(rows, 2))
         open_pairs = 0
         for one, two in pairs:

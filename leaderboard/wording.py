@@ -35,11 +35,14 @@ def count(number: int, word: str) -> str:
 
 
 def grouped(pairs: Iterable[tuple[str, str]]) -> str:
-    """Write pairs of a place and a name: "lstm and gru on music/jsb; rnn on wikitext-2"."""
+    """Write pairs of a place and a name: "lstm and gru on music/jsb; rnn on a and b"."""
     names: dict[str, list[str]] = defaultdict(list)
     for place, name in pairs:
         names[place].append(name)
-    return "; ".join(f"{listed(some)} on {place}" for place, some in names.items())
+    places: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for place, some in names.items():
+        places[tuple(some)].append(place)
+    return "; ".join(f"{listed(some)} on {listed(where)}" for some, where in places.items())
 
 
 def shown(cell: Cell) -> str:

@@ -10,9 +10,10 @@ import altair as alt
 from seqmem.leaderboard.aggregate import Board, Row, score
 from seqmem.leaderboard.charts.parts import GREY, INK, data, finished
 from seqmem.leaderboard.charts.styles import Style, styles
-from seqmem.leaderboard.compare import usual_rows
-from seqmem.leaderboard.formatting import names, number, unit
+from seqmem.leaderboard.compare import named_rows
+from seqmem.leaderboard.formatting import number, unit
 from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.wording import count
 
 __all__ = ["curve_chart"]
 
@@ -65,7 +66,7 @@ def curve_chart(boards: Sequence[Board]) -> alt.VConcatChart:
 
     The line is the median over seeds, thin lines are the seeds where there are several, and the
     band is the 95 % interval over test data of the same kind. The full context stands apart at
-    the right. Each model is drawn as its recipe trains it (see `usual_rows`).
+    the right. Each model is drawn as its recipe trains it (see `compare.usual_rows`).
 
     Args:
         boards: of one task, a panel for each.
@@ -75,19 +76,18 @@ def curve_chart(boards: Sequence[Board]) -> alt.VConcatChart:
 
 
 def _description(board: Board) -> str:
-    rows = usual_rows(board)
+    rows = named_rows(board)
     facts = board.records[0].task
     return (
-        f"{board.task_id}: {unit(facts)}, against context length k for {len(rows)} "
-        f"{'model' if len(rows) == 1 else 'models'}: {', '.join(names(rows))}. Lower is better; "
+        f"{board.task_id}: {unit(facts)}, against context length k for "
+        f"{count(len(rows), 'model')}: {', '.join(rows)}. Lower is better; "
         f"chance is {number(board.chance)}"
     )
 
 
 def _curves(board: Board, ambiguous: bool) -> alt.LayerChart:
-    rows = usual_rows(board)
+    labels, rows = zip(*named_rows(board).items(), strict=True)
     frame = _frame(board, rows)
-    labels = names(rows)
     looks = styles(labels)
     lines: list[dict[str, Any]] = []
     seeds: list[dict[str, Any]] = []

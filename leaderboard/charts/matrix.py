@@ -38,11 +38,12 @@ def matrix_chart(board: Board, label: str) -> alt.VConcatChart:
         raise ValueError(f"{board.task_id} has no row of {label}")
     losses = [loss(row, k) for row in rows for k in row.cells]
     ends = min(losses), max(losses)
-    groups = dict.fromkeys((row.budget, row.state) for row in rows)
+    order = list(STATES)
+    groups = {(row.budget, row.state) for row in rows}
     panels = []
-    for budget, state in groups:
+    for budget, state in sorted(groups, key=lambda group: (group[0], order.index(group[1]))):
         here = [row for row in rows if (row.budget, row.state) == (budget, state)]
-        name = STATES.get(state, str(state))
+        name = STATES[state]
         name += f", {budget} budget" if len({row.budget for row in rows}) > 1 else ""
         panels.append(_panel(board, here, name, ends))
     facts = board.records[0].task

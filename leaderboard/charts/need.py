@@ -1,6 +1,6 @@
 """How much context each model uses on each task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -8,8 +8,8 @@ import altair as alt
 from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, tolerance
 from seqmem.leaderboard.charts.parts import GREY, data, finished
-from seqmem.leaderboard.compare import envelope, envelope_need, usual_rows
-from seqmem.leaderboard.formatting import names, need
+from seqmem.leaderboard.compare import envelope, envelope_need, named_rows
+from seqmem.leaderboard.formatting import need
 
 __all__ = ["need_chart"]
 
@@ -36,8 +36,8 @@ def need_chart(boards: Sequence[Board]) -> alt.VConcatChart:
     Args:
         boards: a panel for each.
     """
-    rows = [(board, usual_rows(board)) for board in boards]
-    every = dict.fromkeys(name for _, some in rows for name in names(some))
+    rows = [(board, named_rows(board)) for board in boards]
+    every = dict.fromkeys(name for _, some in rows for name in some)
     listed = list(BASELINES)
     own = {name: i for i, name in enumerate(listed)}
     order = sorted(every, key=lambda name: (own.get(_baseline(name), len(listed)), name))
@@ -51,8 +51,7 @@ def need_chart(boards: Sequence[Board]) -> alt.VConcatChart:
         offset=14,
     )
     says = "; ".join(
-        f"{board.task_id}: "
-        + ", ".join(f"{name} {need(row.need)}" for name, row in zip(names(some), some, strict=True))
+        f"{board.task_id}: " + ", ".join(f"{name} {need(row.need)}" for name, row in some.items())
         for board, some in rows
     )
     chart = alt.vconcat(*lines).properties(title=title)
@@ -63,10 +62,10 @@ def _baseline(name: str) -> str:
     return name.partition(":")[0].partition(",")[0]
 
 
-def _panel(board: Board, rows: Sequence[Row], order: Sequence[str], largest: int) -> alt.LayerChart:
-    marks = [
-        mark for name, row in zip(names(rows), rows, strict=True) for mark in _marks(name, row.need)
-    ]
+def _panel(
+    board: Board, rows: Mapping[str, Row], order: Sequence[str], largest: int
+) -> alt.LayerChart:
+    marks = [mark for name, row in rows.items() for mark in _marks(name, row.need)]
     x = alt.X(
         "k:Q",
         title="k",
