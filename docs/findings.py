@@ -18,6 +18,7 @@ from seqmem.leaderboard.compare import (
     difference,
     envelope,
     envelope_need,
+    latest,
     named_rows,
     optimum_need,
     stable_pairs,
@@ -52,7 +53,8 @@ Everything below is computed from the committed records of the `{budget}` budget
 {tasks}) by `make findings`, and changes with them. Nothing is said of what was not measured.
 
 How to read it. A score is the median over seeds, with half the 95 % interval over data of the same
-kind. The [README](../README.md#what-each-number-means) explains loss, chance, optimum, k, k_train
+kind, and in tables, where there are several seeds, the range of theirs in brackets. A context need
+is that of the seed with the median full-context score. The [README](../README.md#what-each-number-means) explains loss, chance, optimum, k, k_train
 and the context need k\\*(1 %). A model is what its recipe at this budget makes of it: more training
 may change every number. Where no other k_train is named, the recipe's is meant. The *best* is the
 best of the models here, chosen on the test set that it is scored on, at k inputs or fewer, whatever
@@ -66,12 +68,12 @@ cent; others are in the task's unit, and negative where the first is better."""
 
 
 def chosen(records: Sequence[Record]) -> list[Board]:
-    """One board for each task: of several versions or data, that of the latest record."""
-    latest: dict[str, Board] = {}
+    """One board for each task: of several versions, data or recipes, the latest record's."""
+    newest: dict[str, Board] = {}
     made = boards(record for record in records if record.training["budget"] == BUDGET)
     for board in sorted(made, key=lambda b: max(record.created for record in b.records)):
-        latest[board.task_id] = board
-    return [latest[task_id] for task_id in sorted(latest)]
+        newest[board.task_id] = latest(board)
+    return [newest[task_id] for task_id in sorted(newest)]
 
 
 def committed() -> tuple[list[Record], list[Failure]]:
@@ -186,8 +188,8 @@ def stable_part(found: Sequence[Board]) -> list[str]:
                 {
                     "task": board.task_id,
                     "model": escape(pair.stable.label),
-                    "score at full, stable": shown(pair.stable.cells["full"]),
-                    "score at full, free": shown(pair.free.cells["full"]),
+                    "score at full, stable": shown(pair.stable.cells["full"], spread=True),
+                    "score at full, free": shown(pair.free.cells["full"], spread=True),
                     "difference": gap(gone, board.records[0].task),
                     "seeds": gone.seeds,
                     "the stable one is": word,
@@ -220,7 +222,7 @@ def task_part(board: Board) -> list[str]:
             "parameters": f"{row.records[0].model['parameters']:,}",
             "state, floats": state_floats(row),
             **best(row),
-            "full": shown(row.cells["full"]) if "full" in row.cells else "–",
+            "full": shown(row.cells["full"], spread=True) if "full" in row.cells else "–",
             "k*(1 %)": need(row.need),
         }
         for name, row in named_rows(board).items()
@@ -238,7 +240,7 @@ def task_part(board: Board) -> list[str]:
 def best(row: Row) -> dict[str, str]:
     """The best score at any k, and the smallest k that has it."""
     k = min(row.cells, key=lambda k: row.cells[k].value)
-    return {"best score": shown(row.cells[k]), "at k": str(k)}
+    return {"best score": shown(row.cells[k], spread=True), "at k": str(k)}
 
 
 def state_floats(row: Row) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "envelope",
     "envelope_need",
     "kind",
+    "latest",
     "loss",
     "named_rows",
     "optimum_need",
@@ -247,6 +248,19 @@ def usual_rows(board: Board) -> tuple[Row, ...]:
         groups[row.label, row.budget].append(row)
     chosen = [max(rows, key=rank) for rows in groups.values()]
     return tuple(row for row in board.rows if any(row is other for other in chosen))
+
+
+def latest(board: Board) -> Board:
+    """Leave out rows that a later recipe of the same model, k_train, state and budget replaced."""
+    newest: dict[tuple[object, ...], tuple[str, Row]] = {}
+    for row in board.rows:
+        dtype = row.records[0].environment.get("dtype")
+        cell = (row.label, row.k_train, row.state, row.budget, dtype)
+        made = max(record.created for record in row.records)
+        if cell not in newest or made > newest[cell][0]:
+            newest[cell] = made, row
+    kept = [row for _, row in newest.values()]
+    return replace(board, rows=tuple(row for row in board.rows if any(row is k for k in kept)))
 
 
 def named_rows(board: Board) -> dict[str, Row]:

@@ -45,13 +45,22 @@ def grouped(pairs: Iterable[tuple[str, str]]) -> str:
     return "; ".join(f"{listed(some)} on {listed(where)}" for some, where in places.items())
 
 
-def shown(cell: Cell) -> str:
-    """Write a score, to the second digit of its interval's half-width."""
+def shown(cell: Cell, spread: bool = False) -> str:
+    """Write a score, to the second digit of its interval's half-width.
+
+    Args:
+        cell: the score.
+        spread: whether the smallest and largest of any seed follow, where there are several.
+    """
     if not math.isfinite(cell.value):
         return "∞"
+    values = [cell.value, cell.smallest, cell.largest]
     if cell.half is None or cell.half == 0 or not math.isfinite(cell.half):
-        return rounded([cell.value], None)[0]
-    return " ±".join(rounded([cell.value, cell.half], cell.half))
+        text, low, high = rounded(values, None)
+    else:
+        value, low, high, half = rounded([*values, cell.half], cell.half)
+        text = f"{value} ±{half}"
+    return f"{text} [{low}, {high}]" if spread and cell.seeds > 1 else text
 
 
 def gap(difference: Difference, facts: TaskFacts) -> str:

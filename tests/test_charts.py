@@ -1,6 +1,8 @@
 """Charts hold what the records hold, and become files that need nothing else."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -169,6 +171,15 @@ def test_a_need_chart_tells_the_states_apart() -> None:
     (line,) = [row for row in values(chart, "k") if set(row) == {"k"}]
     assert line == {"k": 4}
     assert "lstm 4" in str(chart.description)
+
+
+def test_drawing_needs_no_torch() -> None:
+    code = (
+        "import sys, seqmem.leaderboard.charts, seqmem.leaderboard.plot, "
+        "seqmem.leaderboard.sentences, seqmem.leaderboard.unsettled; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # The command.

@@ -45,6 +45,16 @@ def test_only_the_budget_and_the_latest_version_count(findings: ModuleType) -> N
     assert board.records == (new,)
 
 
+def test_a_later_recipe_replaces_an_earlier_one(findings: ModuleType) -> None:
+    """Also where the earlier one was better: the best is of what the recipes give now."""
+    old = make_trained({1: 0.1, "full": 0.1}, created="2026-01-01")
+    new = make_trained({1: 0.4, "full": 0.4}, created="2026-01-02")
+    new = replace(new, training={**new.training, "recipe": {"k_train": "full", "steps": 3}})
+    other = make_trained({1: 0.3, "full": 0.3}, k_train=4, created="2026-01-01")
+    (board,) = findings.chosen([new, old, other])
+    assert [row.records for row in board.rows] == [(other,), (new,)]
+
+
 def test_records_of_an_old_schema_are_left_out(findings: ModuleType) -> None:
     records, _ = findings.committed()
     assert records
@@ -76,7 +86,8 @@ def test_the_page_of_a_known_board(findings: ModuleType) -> None:
         if line.startswith("| lstm-stable |") and "1,234" in line:
             cells = [cell.strip() for cell in line.strip("|").split("|")]
             assert cells == [
-                "lstm-stable", "full", "2", "1,234", "32", "0.300 ±0.010", "4", "0.300 ±0.010", "4",
+                "lstm-stable", "full", "2", "1,234", "32", "0.300 ±0.010 [0.300, 0.300]", "4",
+                "0.300 ±0.010 [0.300, 0.300]", "4",
             ]  # fmt: skip
             break
     else:

@@ -20,6 +20,7 @@ __all__ = ["curve_chart"]
 WIDTH, HEIGHT = 520, 340
 LINE = 14  # pixels from one label to the next
 BEYOND = 3.5  # full stands so many times further right than the largest k
+CHANCE, OPTIMUM = "chance", "optimum"
 MANY = 40  # more points than this on a line are drawn without marks
 
 
@@ -61,6 +62,29 @@ class _Frame:
         return math.log(value) if self.log else value
 
 
+@dataclass(frozen=True)
+class _Look:
+    """How the lines of a panel are told apart; chance and optimum are among them."""
+
+    colour: alt.Color
+    dash: alt.StrokeDash
+    shape: alt.Shape
+
+
+def _look(names: Sequence[str]) -> _Look:
+    known = dict(zip(names, styles(names), strict=True))
+    known |= {CHANCE: Style(GREY, (2, 3), "circle"), OPTIMUM: Style(GREY, (7, 3), "circle")}
+
+    def scale(values: list[Any]) -> alt.Scale:
+        return alt.Scale(domain=list(known), range=values)
+
+    return _Look(
+        alt.Color("model:N", scale=scale([s.colour for s in known.values()]), legend=None),
+        alt.StrokeDash("model:N", scale=scale([list(s.dash) for s in known.values()]), legend=None),
+        alt.Shape("model:N", scale=scale([s.shape for s in known.values()]), legend=None),
+    )
+
+
 def curve_chart(boards: Sequence[Board]) -> alt.VConcatChart:
     """Draw the score against the context length, a line for each model.
 
@@ -72,7 +96,10 @@ def curve_chart(boards: Sequence[Board]) -> alt.VConcatChart:
         boards: of one task, a panel for each.
     """
     panels = [_curves(board, len(boards) > 1) for board in boards]
-    return finished(alt.vconcat(*panels), "; ".join(map(_description, boards)))
+    chart = alt.vconcat(*panels).resolve_scale(
+        color="independent", strokeDash="independent", shape="independent"
+    )
+    return finished(chart, "; ".join(map(_description, boards)))
 
 
 def _description(board: Board) -> str:
@@ -86,12 +113,12 @@ def _description(board: Board) -> str:
 
 
 def _curves(board: Board, ambiguous: bool) -> alt.LayerChart:
-    labels, rows = zip(*named_rows(board).items(), strict=True)
-    frame = _frame(board, rows)
-    looks = styles(labels)
+    rows = named_rows(board)
+    frame = _frame(board, list(rows.values()))
+    look = _look(list(rows))
     lines: list[dict[str, Any]] = []
     seeds: list[dict[str, Any]] = []
-    for i, (row, name) in enumerate(zip(rows, labels, strict=True)):
+    for i, (name, row) in enumerate(rows.items()):
         # At full, models stand side by side, best first, so that their intervals can be told apart.
         place = frame.full * BEYOND ** (0.8 * ((i + 0.5) / len(rows) - 0.5))
         lines += _scores(row, name, place, frame)
@@ -106,8 +133,8 @@ def _curves(board: Board, ambiguous: bool) -> alt.LayerChart:
     notes += ["what lies above the frame is not drawn"] * frame.cut
     layers = [
         *_references(board, frame),
-        *_lines(lines, seeds, frame, dict(zip(labels, looks, strict=True))),
-        *_labels(board, rows, labels, looks, frame),
+        *_lines(lines, seeds, frame, look),
+        *_labels(board, rows, look, frame),
     ]
     return alt.LayerChart(
         layer=layers,
@@ -240,91 +267,75 @@ def _lines(
     lines: Sequence[Mapping[str, Any]],
     seeds: Sequence[Mapping[str, Any]],
     frame: _Frame,
-    looks: Mapping[str, Style],
+    look: _Look,
 ) -> list[alt.Chart]:
-    order = list(looks)
-    colour = alt.Color(
-        "model:N",
-        scale=alt.Scale(domain=order, range=[look.colour for look in looks.values()]),
-        legend=None,
-    )
-    dash = alt.StrokeDash(
-        "model:N",
-        scale=alt.Scale(domain=order, range=[list(look.dash) for look in looks.values()]),
-        legend=None,
-    )
-    shape = alt.Shape(
-        "model:N",
-        scale=alt.Scale(domain=order, range=[look.shape for look in looks.values()]),
-        legend=None,
-    )
     x, y = _x(frame), _y(frame)
     base = alt.Chart(data(lines))
-    opacity = 0.16 if len(order) <= 4 else 0.09
+    opacity = 0.16 if len({line["model"] for line in lines}) <= 4 else 0.09
     found = []
     if any("low" in line for line in lines):
         band = base.transform_filter("!datum.full").mark_area(opacity=opacity, clip=True)
-        found.append(band.encode(x, _y(frame, "low:Q"), alt.Y2("high:Q"), colour))
+        found.append(band.encode(x, _y(frame, "low:Q"), alt.Y2("high:Q"), look.colour))
         whisker = base.transform_filter("datum.full").mark_rule(opacity=0.6, clip=True)
-        found.append(whisker.encode(x, _y(frame, "low:Q"), alt.Y2("high:Q"), colour))
+        found.append(whisker.encode(x, _y(frame, "low:Q"), alt.Y2("high:Q"), look.colour))
     if seeds:
         thin = alt.Chart(data(seeds))
         run = thin.transform_filter("!datum.full").mark_line(
             strokeWidth=0.7, opacity=0.55, clip=True
         )
-        found.append(run.encode(x, y, colour, alt.Detail("seed:N")))
+        found.append(run.encode(x, y, look.colour, alt.Detail("seed:N")))
         ends = thin.transform_filter("datum.full")
         tick = ends.mark_tick(size=7, opacity=0.7, clip=True, orient="horizontal")
-        found.append(tick.encode(x, y, colour))
+        found.append(tick.encode(x, y, look.colour))
     run = base.transform_filter("!datum.full").mark_line(strokeWidth=1.8, clip=True)
-    found.append(run.encode(x, y, colour, dash))
+    found.append(run.encode(x, y, look.colour, look.dash))
     shown = base
     if len(frame.ks) > MANY:
         shown = base.transform_filter("datum.full")
     points = shown.mark_point(filled=True, size=34, opacity=1, clip=True)
-    found.append(points.encode(x, y, colour, shape))
+    found.append(points.encode(x, y, look.colour, look.shape))
     return found
 
 
-def _labels(
-    board: Board, rows: Sequence[Row], labels: Sequence[str], looks: Sequence[Style], frame: _Frame
-) -> list[alt.Chart]:
+def _labels(board: Board, rows: Mapping[str, Row], look: _Look, frame: _Frame) -> list[alt.Chart]:
     """Write every name at the right, a line's sample before it, at the height of its last score.
 
     Names that would run into each other are moved apart, and a thin line leads to each.
     """
     entries = [
-        (frame.pixel(row.cells[k].value), name, look)
-        for row, name, look in zip(rows, labels, looks, strict=True)
+        (frame.pixel(row.cells[k].value), name)
+        for name, row in rows.items()
         if (k := _last(row)) is not None
     ]
-    entries.append((frame.pixel(board.chance), "chance", Style(GREY, (2, 3), "")))
+    entries.append((frame.pixel(board.chance), CHANCE))
     if board.optimum:
         last = max(board.optimum, key=lambda k: math.inf if k == "full" else k)
-        entries.append((frame.pixel(board.optimum[last]), "optimum", Style(GREY, (7, 3), "")))
-    entries.sort(key=lambda entry: entry[:2])
-    heights = _apart([height for height, _, _ in entries], LINE, frame.height)
-    found = []
-    for (from_height, name, look), height in zip(entries, heights, strict=True):
-        one = alt.Chart(data([{}]))
-        lead = one.mark_rule(color=look.colour, strokeWidth=0.6, opacity=0.6)
-        sample = one.mark_rule(color=look.colour, strokeDash=list(look.dash), strokeWidth=1.8)
-        text = one.mark_text(align="left", fontSize=11, color=INK, text=name)
-        right = WIDTH + 26
-        found += [
-            lead.encode(
-                x=alt.value(WIDTH + 2), x2=alt.value(right - 2),
-                y=alt.value(from_height), y2=alt.value(height),
-            ),
-            sample.encode(x=alt.value(right), x2=alt.value(right + 26), y=alt.value(height)),
-            text.encode(x=alt.value(right + 32), y=alt.value(height)),
-        ]  # fmt: skip
-        if look.shape:
-            mark = one.mark_point(
-                shape=look.shape, color=look.colour, filled=True, size=34, opacity=1
-            )
-            found.append(mark.encode(x=alt.value(right + 13), y=alt.value(height)))
-    return found
+        entries.append((frame.pixel(board.optimum[last]), OPTIMUM))
+    entries.sort()
+    heights = _apart([height for height, _ in entries], LINE, frame.height)
+    right = WIDTH + 26
+    base = alt.Chart(
+        data(
+            [
+                {"model": name, "from": start, "at": height, "marked": name in rows}
+                for (start, name), height in zip(entries, heights, strict=True)
+            ]
+        )
+    ).encode(y=alt.Y("at:Q", scale=None))
+    lead = base.mark_rule(strokeWidth=0.6, opacity=0.6).encode(
+        alt.Y("from:Q", scale=None), alt.Y2("at"), look.colour, x=alt.value(WIDTH + 2)
+    )
+    sample = base.mark_rule(strokeWidth=1.8).encode(
+        look.colour, look.dash, x=alt.value(right), x2=alt.value(right + 26)
+    )
+    mark = base.transform_filter("datum.marked").mark_point(filled=True, size=34, opacity=1)
+    text = base.mark_text(align="left", fontSize=11, color=INK)
+    return [
+        lead.encode(x2=alt.value(right - 2)),
+        sample,
+        mark.encode(look.colour, look.shape, x=alt.value(right + 13)),
+        text.encode(text="model:N", x=alt.value(right + 32)),
+    ]
 
 
 def _last(row: Row) -> Context | None:
