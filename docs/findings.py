@@ -54,8 +54,9 @@ Everything below is computed from the committed records of the `{budget}` budget
 
 How to read it. A score is the median over seeds, with half the 95 % interval over data of the same
 kind, and in tables, where there are several seeds, the range of theirs in brackets. A context need
-is that of the seed with the median full-context score. The [README](../README.md#what-each-number-means) explains loss, chance, optimum, k, k_train
-and the context need k\\*(1 %). A model is what its recipe at this budget makes of it: more training
+is that of the seed with the median full-context score. The
+[README](../README.md#what-each-number-means) explains loss, chance, optimum, k, k_train and the
+context need k\\*(1 %). A model is what its recipe at this budget makes of it: more training
 may change every number. Where no other k_train is named, the recipe's is meant. The *best* is the
 best of the models here, chosen on the test set that it is scored on, at k inputs or fewer, whatever
 it was trained with. Differences are paired: over seeds where both models have several (Student's t
