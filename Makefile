@@ -10,7 +10,7 @@ ifneq ($(wildcard ../shared/data),)
 export SEQMEM_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: eval test test-fast check lint types benchmarks readme clean
+.PHONY: eval test test-fast check lint types benchmarks readme findings clean
 
 eval: $(STAMP)  ## train two models on the smoke suite and print the board
 	$(BIN)/seqmem eval lstm tcn --suite smoke
@@ -35,6 +35,9 @@ benchmarks: $(STAMP)  ## the figures of docs/performance.md; most of two hours, 
 
 readme: $(STAMP)  ## write the generated parts of README.md again
 	$(BIN)/python docs/generate.py
+
+findings: $(STAMP)  ## write docs/findings.md and its charts again, from the committed records
+	$(BIN)/python docs/findings.py
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("seqmem needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + ": run make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'

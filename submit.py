@@ -15,15 +15,13 @@ import click
 
 import seqmem
 from seqmem.arguments import ContextList, KTrainList, PrecisionType
-from seqmem.errors import InputError, unknown
+from seqmem.errors import InputError
 from seqmem.leaderboard import FORMATS, Format
 from seqmem.tasks import SUITES
 
 if TYPE_CHECKING:
     from seqmem.cell import TrainingState
     from seqmem.evaluate import KTrain
-    from seqmem.leaderboard.published import Published
-    from seqmem.leaderboard.record import Record
     from seqmem.measurement import DType
     from seqmem.tasks.precision import Precision
     from seqmem.tasks.task import Context
@@ -275,6 +273,7 @@ def evaluate_command(
     Finished cells are not done again; an interrupted run goes on where it was.
     """
     from seqmem.evaluate import Request, evaluate
+    from seqmem.leaderboard.show import board_text
 
     request = Request(
         models=tuple(models),
@@ -294,13 +293,12 @@ def evaluate_command(
         jobs=jobs,
     )
     records, failures = evaluate(request, _say)
-    click.echo(_boards(records, form), nl=False)
+    click.echo(board_text(records, form), nl=False)
     if failures:
         raise _fail(f"{len(failures)} failed, the others are kept (see above)", 1)
 
 
-@cli.command(epilog="Example: seqmem leaderboard --task wikitext-2 --format markdown")
-@click.option(
+_records_option = click.option(
     "--records",
     "places",
     metavar="DIR",
@@ -308,6 +306,10 @@ def evaluate_command(
     multiple=True,
     help="Records to show; repeatable.  [default: the committed ones, and ./results]",
 )
+
+
+@cli.command(epilog="Example: seqmem leaderboard --task wikitext-2 --format markdown")
+@_records_option
 @click.option("--task", "task_ids", metavar="ID", multiple=True, help="Only this task; repeatable.")
 @click.option(
     "--published/--no-published",
@@ -332,49 +334,40 @@ def leaderboard(
 
     A task of which there are only published numbers is shown where --task asks for it.
     """
-    from seqmem.leaderboard.published import read_published
-    from seqmem.leaderboard.store import COMMITTED, read_records
+    from seqmem.leaderboard.selection import select
+    from seqmem.leaderboard.show import board_text, write_file
 
-    for place in places:
-        if not place.exists():
-            raise InputError(f"--records {place}: there is no such file or folder")
-    own = Path("results") / "records"
-    usual = [place for place in (COMMITTED, own) if place.is_dir()]
-    records, problems = read_records(places or usual)
-    for problem in problems:
-        _say(f"passed over {problem}")
-    measured = {record.task.id for record in records}
-    published = read_published() if with_published else ()
-    known = measured | {entry.task for entry in published}
-    for task_id in task_ids:
-        if task_id not in known:
-            raise unknown("task among the records", task_id, sorted(known), "seqmem leaderboard")
-    asked = set(task_ids) or measured
-    text = _boards(
-        [record for record in records if record.task.id in asked],
-        form,
-        [entry for entry in published if entry.task in asked],
-    )
+    chosen = select(places, task_ids, _say, published=with_published)
+    text = board_text(chosen.records, form, chosen.published)
     if output is None:
         click.echo(text, nl=False)
     else:
-        try:
-            output.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise InputError(
-                f"--output {output}: cannot be written ({error.strerror}); name another file"
-            ) from None
-    if not records:
+        write_file(output, text.encode())
+    if not chosen.any_records:
         _say("no records yet: `seqmem eval lstm --suite smoke` makes some")
 
 
-def _boards(
-    records: "Sequence[Record]", form: Format, published: "Sequence[Published]" = ()
-) -> str:
-    from seqmem.leaderboard.aggregate import boards
-    from seqmem.leaderboard.table import render
+@cli.command(epilog="Example: seqmem plot wikitext-2 -o curve.svg")
+@click.argument("task_id", metavar="TASK")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The file to write, .svg or .png.",
+)
+@_records_option
+@click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
+@_one_line_errors
+def plot(task_id: str, output: Path, places: Sequence[Path], budget: str | None) -> None:
+    """Draw TASK's records: the score against the context length, a line for each model.
 
-    return render(boards(records), form, published)
+    Each model is drawn as its recipe trains it; the other k_train are in `seqmem leaderboard`.
+    Needs the extra packages of pip install 'seqmem[plot]'.
+    """
+    from seqmem.leaderboard.plot import draw
+
+    draw(task_id, output, places, budget, _say)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ __all__ = [
     "Row",
     "boards",
     "context_need",
+    "first_within",
     "score",
     "state_trained",
     "tolerance",
@@ -142,17 +143,30 @@ def context_need(record: Record) -> ContextNeed:
     gain = record.gain
     if gain is not None and (gain.interval[0] if gain.interval else gain.mean) <= 0:
         return ContextNeed("chance", largest=largest)
-    allowed = tolerance(record)
-    reached = low = high = None
-    for k, excess in points:
-        if excess is None:
-            continue
-        ends = excess.interval or (excess.mean, excess.mean)
-        reached = k if reached is None and excess.mean <= allowed else reached
-        low = k if low is None and ends[0] <= allowed else low
-        high = k if high is None and ends[1] <= allowed else high
-    state = "beyond" if reached is None else "reached"
-    return ContextNeed(state, reached, low, high, largest)
+    excesses = [
+        (k, excess.mean, *(excess.interval or (excess.mean, excess.mean)))
+        for k, excess in points
+        if excess is not None
+    ]
+    return replace(first_within(excesses, tolerance(record)), largest=largest)
+
+
+def first_within(
+    excesses: Iterable[tuple[int, float, float, float]], allowed: float
+) -> ContextNeed:
+    """Find the smallest k whose excess loss is within what is allowed.
+
+    Args:
+        excesses: k, the excess loss, and the ends of its interval; k ascending.
+        allowed: in the loss's unit.
+    """
+    reached = low = high = largest = None
+    for k, mean, least, most in excesses:
+        reached = k if reached is None and mean <= allowed else reached
+        low = k if low is None and least <= allowed else low
+        high = k if high is None and most <= allowed else high
+        largest = k
+    return ContextNeed("beyond" if reached is None else "reached", reached, low, high, largest)
 
 
 def boards(records: Iterable[Record]) -> list[Board]:

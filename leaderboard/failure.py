@@ -6,14 +6,14 @@ not tried twice in vain.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from seqmem.leaderboard.store import FAILURES, record_directory, write_once
 
-__all__ = ["Failure", "find_failure", "write_failure"]
+__all__ = ["Failure", "find_failure", "read_failures", "write_failure"]
 
 FORM = 1  # the version of this form
 
@@ -62,8 +62,18 @@ def find_failure(results: Path, task_id: str, stem: str) -> tuple[Failure, Path]
     One that cannot be read is none: its training is tried again.
     """
     folder = _folder(results, task_id)
+    paths = [*folder.glob(f"{stem}.json"), *folder.glob(f"{stem}.*.json")]
+    return max(_read(paths), key=lambda pair: pair[0].created, default=None)
+
+
+def read_failures(results: Path) -> list[Failure]:
+    """Read every failure below ``results/failures``, by path; what cannot be read is none."""
+    return [failure for failure, _ in _read(sorted((results / FAILURES).rglob("*.json")))]
+
+
+def _read(paths: Iterable[Path]) -> list[tuple[Failure, Path]]:
     found = []
-    for path in [*folder.glob(f"{stem}.json"), *folder.glob(f"{stem}.*.json")]:
+    for path in paths:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             data.pop("failure")
@@ -71,7 +81,7 @@ def find_failure(results: Path, task_id: str, stem: str) -> tuple[Failure, Path]
             found.append((failure, path))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
-    return max(found, key=lambda pair: pair[0].created, default=None)
+    return found
 
 
 def _folder(results: Path, task_id: str) -> Path:

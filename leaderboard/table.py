@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from seqmem.leaderboard import Format
-from seqmem.leaderboard.aggregate import Board, Cell, ContextNeed, Row
+from seqmem.leaderboard.aggregate import Board, Cell, Row
 from seqmem.leaderboard.flat import flat
+from seqmem.leaderboard.formatting import escape, half_width, k_train, need, number, unit
 from seqmem.leaderboard.published import UNITS, Published
 
 __all__ = ["render"]
@@ -48,21 +49,21 @@ def _published(task_id: str, published: Sequence[Published], style: str) -> list
     """Give a small table for each unit, which heads the column of scores."""
     here = [entry for entry in published if entry.task == task_id]
     tables = []
-    for unit in dict.fromkeys(entry.unit for entry in here):
-        entries = [entry for entry in here if entry.unit == unit]
+    for kind in dict.fromkeys(entry.unit for entry in here):
+        entries = [entry for entry in here if entry.unit == kind]
         columns = {
-            "published": [_escape(entry.model) for entry in entries],
-            unit: [entry.printed for entry in entries],
+            "published": [escape(entry.model) for entry in entries],
+            kind: [entry.printed for entry in entries],
             "context": [_context(entry) for entry in entries],
             "parameters": [entry.parameters or "–" for entry in entries],
-            "source": [_escape(str(entry.source)) for entry in entries],
-            "note": [_escape(entry.note) for entry in entries],
+            "source": [escape(str(entry.source)) for entry in entries],
+            "note": [escape(entry.note) for entry in entries],
         }
         if not any(entry.parameters for entry in entries):
             del columns["parameters"]
         if not any(entry.note for entry in entries):
             del columns["note"]
-        aligned = {unit, "context", "parameters"}
+        aligned = {kind, "context", "parameters"}
         table = tabulate(
             columns,
             headers="keys",
@@ -70,7 +71,7 @@ def _published(task_id: str, published: Sequence[Published], style: str) -> list
             disable_numparse=True,
             colalign=["right" if name in aligned else "left" for name in columns],
         )
-        differs = UNITS[unit].differs
+        differs = UNITS[kind].differs
         caveat = f" Not the measured score: {differs}." if differs else ""
         tables.append(f"Published, as printed; not ranked.{caveat}\n\n{table}\n")
     return tables
@@ -84,20 +85,17 @@ def _context(entry: Published) -> str:
 
 def _section(board: Board, style: str, ambiguous: bool) -> str:
     facts = board.records[0].task
-    unit = f"{facts.loss}, {facts.unit}"
-    if facts.score == "perplexity":
-        unit = f"perplexity {facts.unit.removeprefix('nats ')}"
-    title = f"{board.task_id}: {unit}"
+    title = f"{board.task_id}: {unit(facts)}"
     if ambiguous:  # scores of other versions or other data are not comparable
         title += f" (version {facts.version}, data {facts.data_hash[:8]})"
     columns = ["model", "k_train", "budget", "seeds", "parameters", "passes", "known to"]
     names = [f"k={k}" if k != "full" else "full" for k in board.contexts]
     rows = []
     if board.optimum:
-        best = [_number(board.optimum[k]) if k in board.optimum else "" for k in board.contexts]
+        best = [number(board.optimum[k]) if k in board.optimum else "" for k in board.contexts]
         rows.append(["optimum", *[""] * 6, *best, ""])
     rows += [_cells(board, row) for row in board.rows]
-    rows.append(["chance", *[""] * 6, *[_number(board.chance)] * len(names), ""])
+    rows.append(["chance", *[""] * 6, *[number(board.chance)] * len(names), ""])
     table = tabulate(
         rows,
         headers=[*columns, *names, "k*(1 %)"],
@@ -112,15 +110,15 @@ def _cells(board: Board, row: Row) -> list[str]:
     record = row.records[0]
     shown = [_cell(row.cells[k]) if k in row.cells else "–" for k in board.contexts]
     return [
-        _escape(row.label),
-        f"{row.k_train} (reset)" if row.state == "reset" else str(row.k_train),
+        escape(row.label),
+        k_train(row),
         row.budget,
         str(len(row.records)),
         f"{record.model['parameters']:,}",
         _passes(row),
         _known_to(row),
         *shown,
-        _need(row.need),
+        need(row.need),
     ]
 
 
@@ -143,40 +141,9 @@ def _known_to(row: Row) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    text = _number(cell.value)
+    text = number(cell.value)
     if cell.half is not None:
-        text += f" ±{_half_width(cell.half, cell.value)}"
+        text += f" ±{half_width(cell.half, cell.value)}"
     if cell.seeds > 1:
-        text += f" [{_number(cell.smallest)}, {_number(cell.largest)}]"
+        text += f" [{number(cell.smallest)}, {number(cell.largest)}]"
     return text
-
-
-def _number(value: float) -> str:
-    """Four decimals for losses, one for large perplexities."""
-    if not math.isfinite(value):
-        return "∞"
-    return f"{value:.4f}" if abs(value) < 20 else f"{value:.1f}"
-
-
-def _half_width(half: float, value: float) -> str:
-    """As many decimals as the value has; a half-width that rounds to zero shows as a bound."""
-    digits = 4 if abs(value) < 20 else 1
-    least = 10.0**-digits
-    return f"{half:.{digits}f}" if half >= least / 2 else f"<{least:.{digits}f}"
-
-
-def _need(need: ContextNeed) -> str:
-    if need.state == "chance":
-        return "never better than chance"
-    if need.state == "beyond":
-        return f"> {need.largest}"
-    if need.state == "unknown":
-        return "–"
-    if need.low == need.k == need.high:
-        return str(need.k)
-    high = f"> {need.largest}" if need.high is None else str(need.high)
-    return f"{need.k} ({need.low}–{high})"
-
-
-def _escape(text: str) -> str:
-    return text.replace("|", "\\|")

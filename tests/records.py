@@ -1,6 +1,7 @@
 """Made-up records, for tests of what is read from them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from seqmem.leaderboard.record import Context, MeanOf, Point, Record, TaskFacts
@@ -78,4 +79,43 @@ def make_record(
         validity=None,
         environment={},
         trust="self-reported",
+    )
+
+
+def make_trained(
+    losses: Mapping[Context, float],
+    *,
+    stateful: bool = True,
+    state: str | None = None,
+    usual_k: Context = "full",
+    k_train: Context = "full",
+    result: Mapping[str, Any] | None = None,
+    noise: float = 0.0,
+    **fields: Any,
+) -> Record:
+    """A record of a model trained by a recipe, with ten groups of ten dependent targets.
+
+    `noise` is added to the loss of half the groups and taken from the others.
+    """
+    record = make_record(losses, k_train=k_train, **fields)
+    curve = tuple(
+        replace(
+            point,
+            group_sums=tuple(10 * (point.loss.mean + noise * (-1) ** i) for i in range(10)),
+            state_floats=None if point.k == "full" else 32,
+        )
+        for point in record.curve
+    )
+    training = {
+        **record.training,
+        "recipe": {"k_train": usual_k},
+        "state": state or ("carried" if stateful else None),
+        "result": result or {"stopped": "patience", "best_step": 5, "steps": 9},
+    }
+    return replace(
+        record,
+        curve=curve,
+        group_counts=(10,) * 10,
+        model={**record.model, "stateful": stateful},
+        training=training,
     )

@@ -1,0 +1,314 @@
+"""Write docs/findings.md, and its charts in docs/findings/, from the committed records alone.
+
+python docs/findings.py            write them
+python docs/findings.py --check    say whether the text is as it would be written
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from seqmem.baselines import BASELINES
+from seqmem.leaderboard.aggregate import Board, Row, boards, tolerance
+from seqmem.leaderboard.compare import (
+    difference,
+    envelope,
+    envelope_need,
+    latest,
+    named_rows,
+    optimum_need,
+    stable_pairs,
+    usual_rows,
+)
+from seqmem.leaderboard.failure import Failure, read_failures
+from seqmem.leaderboard.formatting import escape, k_train, need, number, unit
+from seqmem.leaderboard.record import Record
+from seqmem.leaderboard.sentences import (
+    MOST,
+    kinds,
+    most_gained,
+    needs,
+    pair_verdict,
+    stable,
+    trained_at,
+    uses,
+)
+from seqmem.leaderboard.store import COMMITTED, read_records
+from seqmem.leaderboard.unsettled import unsettled
+from seqmem.leaderboard.wording import count, gap, listed, shown
+from seqmem.tasks import SUITES
+
+PAGE = Path(__file__).parent / "findings.md"
+CHARTS = PAGE.with_suffix("")
+BUDGET = "small"
+OLDEST = 2  # schema; before, one small sample of targets served every k
+
+INTRODUCTION = """# Findings
+
+Everything below is computed from the committed records of the `{budget}` budget ({records} on
+{tasks}) by `make findings`, and changes with them. Nothing is said of what was not measured.
+
+How to read it. A score is the median over seeds, with half the 95 % interval over data of the same
+kind, and in tables, where there are several seeds, the range of theirs in brackets. A context need
+is that of the seed with the median full-context score. The
+[README](../README.md#what-each-number-means) explains loss, chance, optimum, k, k_train and the
+context need k\\*(1 %). A model is what its recipe at this budget makes of it: more training
+may change every number. Where no other k_train is named, the recipe's is meant. The *best* is the
+best of the models here, chosen on the test set that it is scored on, at k inputs or fewer, whatever
+it was trained with. Differences are paired: over seeds where both models have several (Student's t
+over the differences of seeds, on this test set), else over groups of dependent targets of one seed,
+and then how training varies is not in them. *Better* and *worse* mean that the 95 % interval of the
+difference excludes zero; *the same within 1 %* that it lies within ±1 % (of perplexity; else of
+the way from chance to the optimum, or to 0), whatever its sign; *not told apart* is the rest. No
+correction is made for the number of comparisons. Differences of perplexities are relative, in per
+cent; others are in the task's unit, and negative where the first is better."""
+
+
+def chosen(records: Sequence[Record]) -> list[Board]:
+    """One board for each task: of several versions, data or recipes, the latest record's."""
+    newest: dict[str, Board] = {}
+    made = boards(record for record in records if record.training["budget"] == BUDGET)
+    for board in sorted(made, key=lambda b: max(record.created for record in b.records)):
+        newest[board.task_id] = latest(board)
+    return [newest[task_id] for task_id in sorted(newest)]
+
+
+def committed() -> tuple[list[Record], list[Failure]]:
+    """The committed records of a schema that is not too old, and trainings that diverged."""
+    paths = [
+        path
+        for path in sorted(COMMITTED.rglob("*.json"))
+        if json.loads(path.read_text(encoding="utf-8")).get("schema", 0) >= OLDEST
+    ]
+    records, problems = read_records(paths)
+    if problems:
+        raise SystemExit("\n".join(problems))
+    failures = [f for f in read_failures(COMMITTED) if f.cell["budget"] == BUDGET]
+    return records, failures
+
+
+def page(found: Sequence[Board], failures: Sequence[Failure]) -> str:
+    """The whole text."""
+    number_of_records = sum(len(row.records) for board in found for row in board.rows)
+    parts = [
+        INTRODUCTION.format(
+            budget=BUDGET,
+            records=count(number_of_records, "record"),
+            tasks=count(len(found), "task"),
+        ),
+        "## How much context each task needs",
+        f"What {100 * MOST:.0f} % of the best model's gain over chance takes (counted in loss), "
+        "and its best score to within 1 %. Brackets: what the interval allows.",
+        need_table(found),
+        "## How much context each model uses",
+        f"![Context need of each model on each task, listed in the table below]"
+        f"({CHARTS.name}/need.svg)",
+        use_table(found),
+        "## Where stable and unstable models differ",
+        *stable_part(found),
+        "## Feed-forward and recurrent models at equal k",
+        *by_task(found, kinds, "No task has records of both."),
+        "## Trained at k, and cut to k at inference",
+        *by_task(found, trained_at, "No model has records of several k_train."),
+        *[
+            f"![k_train against k: {escape(label)} on {board.task_id}]({CHARTS.name}/{name})"
+            for board, label, name in matrices(found)
+        ],
+        "## What this budget cannot settle",
+        bullets(unsettled(found, failures, SUITES["core"].tasks, list(BASELINES))),
+        "## Task by task",
+    ]
+    for board in found:
+        parts += task_part(board)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def need_table(found: Sequence[Board]) -> str:
+    rows = []
+    for board in found:
+        bests = envelope(board)
+        if not bests:
+            continue
+        last, record = bests[-1], board.records[0]
+        best_possible = optimum_need(record, board.optimum, MOST)
+        rows.append(
+            {
+                "task": board.task_id,
+                "best score": shown(last.row.cells[last.at]),
+                "model": escape(last.row.label),
+                "chance": number(board.chance),
+                f"k for {100 * MOST:.0f} %": need(envelope_need(bests, most_gained(board, bests))),
+                "k to within 1 %": need(envelope_need(bests, tolerance(record))),
+                f"optimum: k for {100 * MOST:.0f} %": best_possible or "–",
+            }
+        )
+    return table(rows)
+
+
+def use_table(found: Sequence[Board]) -> str:
+    """k*(1 %) of each model, a row, on each task, a column."""
+    needed = {
+        (name, board.task_id): need(row.need)
+        for board in found
+        for name, row in named_rows(board).items()
+    }
+    models = sorted({name for name, _ in needed}, key=in_order)
+    return table(
+        [
+            {
+                "model": escape(model),
+                **{b.task_id: needed.get((model, b.task_id), "–") for b in found},
+            }
+            for model in models
+        ]
+    )
+
+
+def in_order(name: str) -> tuple[int, str]:
+    """Baselines as `seqmem models` lists them."""
+    listing = list(BASELINES)
+    known = re.split("[:,]", name)[0]
+    return (listing.index(known) if known in listing else len(listing), name)
+
+
+def stable_part(found: Sequence[Board]) -> list[str]:
+    """A table of every stable model beside the unconstrained one, and how often which is better."""
+    rows, verdicts = [], []
+    for board in found:
+        for pair in stable_pairs(usual_rows(board)):
+            gone = difference(pair.stable, pair.free, "full")
+            if gone is None:
+                continue
+            word = pair_verdict(board, pair, gone)
+            verdicts.append((word, f"{pair.stable.label} on {board.task_id}"))
+            rows.append(
+                {
+                    "task": board.task_id,
+                    "model": escape(pair.stable.label),
+                    "score at full, stable": shown(pair.stable.cells["full"], spread=True),
+                    "score at full, free": shown(pair.free.cells["full"], spread=True),
+                    "difference": gap(gone, board.records[0].task),
+                    "seeds": gone.seeds,
+                    "the stable one is": word,
+                    "context need, stable": need(pair.stable.need),
+                    "context need, free": need(pair.free.need),
+                }
+            )
+    if not rows:
+        return ["No stable model has records beside the unconstrained one."]
+    says = []
+    for word in dict.fromkeys(word for word, _ in verdicts):
+        which = [place for said, place in verdicts if said == word]
+        says.append(f"{word} in {len(which)} ({listed(which)})")
+    verdict_line = f"Of {count(len(rows), 'pair')}, the stable model is {'; '.join(says)}."
+    return [f"{verdict_line} *Free* is the same model, unconstrained.", table(rows)]
+
+
+def by_task(found: Sequence[Board], say: Callable[[Board], list[str]], otherwise: str) -> list[str]:
+    lines = [f"{board.task_id}: {' '.join(said)}" for board in found if (said := say(board))]
+    return [bullets(lines) if lines else otherwise]
+
+
+def task_part(board: Board) -> list[str]:
+    facts = board.records[0].task
+    rows = [
+        {
+            "model": escape(name),
+            "k_train": k_train(row),
+            "seeds": len(row.records),
+            "parameters": f"{row.records[0].model['parameters']:,}",
+            "state, floats": state_floats(row),
+            **best(row),
+            "full": shown(row.cells["full"], spread=True) if "full" in row.cells else "–",
+            "k*(1 %)": need(row.need),
+        }
+        for name, row in named_rows(board).items()
+    ]
+    sentences = [say for part in (needs, uses, stable, kinds, trained_at) for say in part(board)]
+    return [
+        f"### {board.task_id}",
+        f"{unit(facts).capitalize()}; chance {number(board.chance)}.",
+        f"![{board.task_id}: score against context length k]({CHARTS.name}/{chart_name(board)})",
+        table(rows),
+        bullets(sentences),
+    ]
+
+
+def best(row: Row) -> dict[str, str]:
+    """The best score at any k, and the smallest k that has it."""
+    k = min(row.cells, key=lambda k: row.cells[k].value)
+    return {"best score": shown(row.cells[k], spread=True), "at k": str(k)}
+
+
+def state_floats(row: Row) -> str:
+    known = [p.state_floats for p in row.records[0].curve if p.state_floats is not None]
+    return f"{max(known):,}" if known else "–"
+
+
+def matrices(found: Sequence[Board]) -> list[tuple[Board, str, str]]:
+    """Models with at least three k_train on a task: board, label, name of the chart."""
+    some = []
+    for board in found:
+        for label in sorted({row.label for row in board.rows}):
+            rows = [row for row in board.rows if row.label == label]
+            if len({row.k_train for row in rows}) > 2:
+                name = f"{safe(label)}-on-{chart_name(board)}"
+                some.append((board, label, name))
+    return some
+
+
+def chart_name(board: Board) -> str:
+    return f"{safe(board.task_id)}.svg"
+
+
+def safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.=_-]", "_", text)
+
+
+def table(rows: Sequence[dict[str, object]]) -> str:
+    if not rows:
+        return "Nothing measured."
+    left = {"task", "model", "the stable one is"}
+    return tabulate(
+        rows,
+        headers="keys",
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=["left" if name in left else "right" for name in rows[0]],
+    )
+
+
+def bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def draw(found: Sequence[Board]) -> None:
+    """Write every chart, and take away those of no record."""
+    from seqmem.leaderboard.charts import curve_chart, matrix_chart, need_chart
+    from seqmem.leaderboard.charts.parts import picture
+
+    charts = {chart_name(board): curve_chart([board]) for board in found}
+    charts |= {name: matrix_chart(board, label) for board, label, name in matrices(found)}
+    if found:
+        charts["need.svg"] = need_chart(found)
+    CHARTS.mkdir(exist_ok=True)
+    for old in CHARTS.glob("*.svg"):
+        if old.name not in charts:
+            old.unlink()
+    for name, chart in charts.items():
+        (CHARTS / name).write_bytes(picture(chart, "svg"))
+
+
+if __name__ == "__main__":
+    records, failures = committed()
+    found = chosen(records)
+    text = page(found, failures)
+    if "--check" in sys.argv:
+        same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
+        sys.exit(0 if same else "docs/findings.md is stale: run `make findings`")
+    PAGE.write_text(text, encoding="utf-8")
+    draw(found)

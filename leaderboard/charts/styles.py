@@ -1,0 +1,55 @@
+"""Colours, dashes and shapes of a chart's lines: told apart without colour, too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seqmem.baselines import BASELINES
+
+__all__ = ["Style", "styles"]
+
+# Okabe & Ito 2008, Color Universal Design; without yellow, which a light ground swallows.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
+_DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
+_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one model is drawn.
+
+    Attributes:
+        colour: as hexadecimal RGB.
+        dash: lengths of strokes and gaps in pixels.
+        shape: of its points, by Vega's name.
+    """
+
+    colour: str
+    dash: tuple[int, ...]
+    shape: str
+
+
+def styles(names: Sequence[str]) -> list[Style]:
+    """Give each name a style: a baseline's own in every chart, if it is not taken there.
+
+    Args:
+        names: models, options and all, and what else tells rows apart.
+
+    Returns:
+        a style for each; no two alike among the first 196.
+    """
+    own = {name: slot for slot, name in enumerate(BASELINES)}
+    taken: dict[int, int] = {}
+    for i, name in enumerate(names):
+        slot = own.get(name.partition(":")[0].partition(",")[0])
+        if slot is not None and slot not in taken:
+            taken[slot] = i
+    slots = {i: slot for slot, i in taken.items()}
+    free = (slot for slot in range(len(own), len(own) + len(names)))
+    return [_style(slots[i] if i in slots else next(free)) for i in range(len(names))]
+
+
+def _style(slot: int) -> Style:
+    colours, dashes = len(_COLOURS), len(_DASHES)
+    lap = slot // colours
+    shape = _SHAPES[(slot + lap + lap // dashes) % len(_SHAPES)]
+    return Style(_COLOURS[slot % colours], _DASHES[lap % dashes], shape)

@@ -1,0 +1,110 @@
+"""How numbers, context needs and models are written, in tables and in sentences."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from seqmem.leaderboard.aggregate import ContextNeed, Row
+from seqmem.leaderboard.record import TaskFacts
+
+__all__ = [
+    "escape",
+    "half_width",
+    "k_train",
+    "names",
+    "need",
+    "number",
+    "rounded",
+    "unit",
+]
+
+
+def unit(facts: TaskFacts) -> str:
+    """Name a task's score and its unit."""
+    if facts.score == "perplexity":
+        return f"perplexity {facts.unit.removeprefix('nats ')}"
+    return f"{facts.loss}, {facts.unit}"
+
+
+def number(value: float) -> str:
+    """Four decimals for losses, one for large perplexities."""
+    if not math.isfinite(value):
+        return "∞"
+    return f"{value:.4f}" if abs(value) < 20 else f"{value:.1f}"
+
+
+def half_width(half: float, value: float) -> str:
+    """As many decimals as the value has; a half-width that rounds to zero shows as a bound."""
+    digits = 4 if abs(value) < 20 else 1
+    least = 10.0**-digits
+    return f"{half:.{digits}f}" if half >= least / 2 else f"<{least:.{digits}f}"
+
+
+def rounded(values: Sequence[float], half: float | None, sign: str = "") -> list[str]:
+    """Write numbers to the second digit of a half-width, or to four digits where that is unknown.
+
+    Args:
+        values: the numbers, all to the same decimals.
+        half: half the width of their interval; None or 0 where there is none.
+        sign: "+" to write it before positive ones as well.
+    """
+    largest = max(map(abs, values), default=0.0)
+    # No more than five digits, however sure: nothing is measured better.
+    size, digits = (max(half, largest / 1000), 1) if half else (largest, 3)
+    decimals = digits - math.floor(math.log10(size)) if 0 < size < math.inf else 3
+    decimals = min(max(decimals, 0), 9)
+    written = [f"{value:{sign}.{decimals}f}" for value in values]
+    # A number that rounds to zero has no sign.
+    return [text.lstrip("+-") if float(text) == 0 else text.replace("-", "−") for text in written]
+
+
+def need(value: ContextNeed) -> str:
+    """Write a context need with its interval."""
+    if value.state == "chance":
+        return "never better than chance"
+    if value.state == "beyond":
+        return f"> {value.largest}"
+    if value.state == "unknown":
+        return "–"
+    if value.low == value.k == value.high:
+        return str(value.k)
+    high = f"> {value.largest}" if value.high is None else str(value.high)
+    return f"{value.k} ({value.low}–{high})"
+
+
+def k_train(row: Row) -> str:
+    """Write the context that a row was trained with."""
+    return f"{row.k_train} (reset)" if row.state == "reset" else str(row.k_train)
+
+
+def names(rows: Sequence[Row]) -> list[str]:
+    """Name rows by their models, and by what else tells them apart, where that is needed.
+
+    Returns:
+        a name for each row, no two alike.
+    """
+    found = [row.label for row in rows]
+    for part in (k_train, lambda row: row.budget, lambda row: str(_precision(row))):
+        parts: dict[str, set[str]] = {}
+        for name, row in zip(found, rows, strict=True):
+            parts.setdefault(name, set()).add(part(row))
+        word = "k_train " if part is k_train else ""
+        found = [
+            f"{name}, {word}{part(row)}" if len(parts[name]) > 1 else name
+            for name, row in zip(found, rows, strict=True)
+        ]
+    count, seen = Counter(found), Counter[str]()
+    for i, name in enumerate(found):  # other recipes: in the order given
+        seen[name] += 1
+        if count[name] > 1:
+            found[i] = f"{name}, recipe {seen[name]}"
+    return found
+
+
+def escape(text: str) -> str:
+    """Keep a table's cell whole."""
+    return text.replace("|", "\\|")
+
+
+def _precision(row: Row) -> object:
+    return row.records[0].environment.get("dtype") or "float32"

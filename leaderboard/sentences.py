@@ -1,0 +1,221 @@
+"""Sentences about one board, each by a rule from its numbers; what is not measured is not said.
+
+A score is the median over seeds. The best of several models is chosen on the test set that it is
+scored on. Differences are paired (see `compare.difference`), and what their interval says is one of
+`wording.VERDICTS`.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, tolerance
+from seqmem.leaderboard.compare import (
+    Best,
+    Difference,
+    Pair,
+    difference,
+    envelope,
+    envelope_need,
+    kind,
+    named_rows,
+    optimum_need,
+    stable_pairs,
+    usual_rows,
+)
+from seqmem.leaderboard.formatting import need, number
+from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.wording import VERDICTS, contexts, count, gap, listed, shown, verdict
+
+__all__ = ["MOST", "kinds", "most_gained", "needs", "pair_verdict", "stable", "trained_at", "uses"]
+
+MOST = 0.9  # of what context gives
+
+
+def needs(board: Board) -> list[str]:
+    """Say how much context the task needs, as far as these models tell."""
+    bests = envelope(board)
+    if not bests or bests[-1].k != "full":
+        return ["No model was scored with the full context."]
+    if envelope_need(bests, 0.0).state == "chance":
+        return [f"No model is better than chance, {number(board.chance)}.", *_optimum(board)]
+    first, last = bests[0], bests[-1]
+    best = shown(last.row.cells[last.at])
+    at = "" if last.at == "full" else f" at k = {last.at}"
+    sentences = [
+        f"The best score is {best} ({last.row.label}{at}); chance is {number(board.chance)}."
+    ]
+    if len(bests) > 1:
+        least = shown(first.row.cells[first.at])
+        where = contexts([first.k])
+        sentences.append(f"With {where}, no model is better than {least} ({first.row.label}).")
+        sentences += _enough(board, bests)
+    return [*sentences, *_optimum(board)]
+
+
+def most_gained(board: Board, bests: Sequence[Best]) -> float:
+    """Give the excess over an envelope's last loss at which MOST of its gain over chance is had."""
+    return max((1 - MOST) * (board.records[0].task.chance - bests[-1].loss), 0.0)
+
+
+def _enough(board: Board, bests: Sequence[Best]) -> list[str]:
+    most = envelope_need(bests, most_gained(board, bests))
+    close = envelope_need(bests, tolerance(board.records[0]))
+    counted = " (counted in loss)" if board.records[0].task.score == "perplexity" else ""
+    sentences = [
+        f"{_suffices(most)} {100 * MOST:.0f} % of the gain over chance{counted}; "
+        f"{_suffices(close)} the best score to within 1 %."
+    ]
+    ks: list[Context] = sorted({k for k in (most.k, close.k) if k is not None})
+    return [*sentences, *_company(board, bests, [*ks, "full"])]
+
+
+def _suffices(value: ContextNeed) -> str:
+    if value.state == "reached":
+        return f"k = {need(value)} gives"
+    if value.state == "beyond":
+        return f"no k measured, up to {value.largest}, gives"
+    return "it is not known which k gives"
+
+
+def _company(board: Board, bests: Sequence[Best], ks: Sequence[Context]) -> list[str]:
+    """Say how many models come within 1 % of the best with at most k inputs."""
+    rows = named_rows(board)
+    if len(rows) == 1:
+        return []
+    allowed, parts = tolerance(board.records[0]), []
+    for k in ks:
+        (best,) = (best for best in bests if best.k == k)
+        close = []
+        for name, row in rows.items():
+            own = [at for at in envelope(board, [row]) if at.k == k]
+            if own and own[0].loss - best.loss <= allowed:
+                close.append(name)
+        some = f" ({listed(close)})" if close else ""
+        parts.append(f"{len(close)} at {contexts([k])}{some}")
+    counted = count(len(rows), "model")
+    return [f"Of {counted}, within 1 % of the best with at most k inputs: {'; '.join(parts)}."]
+
+
+def _optimum(board: Board) -> list[str]:
+    """Say what any predictor could do, where that is known."""
+    k = optimum_need(board.records[0], board.optimum, MOST)
+    if k is None:
+        return []
+    facts, best = board.records[0].task, min((b.loss for b in envelope(board)), default=None)
+    sentences = [
+        f"The best possible predictor has {100 * MOST:.0f} % of its gain over chance with k = {k}, "
+        "of the k measured."
+    ]
+    whole = facts.chance - board.optimum["full"]
+    if best is not None and whole > 0:
+        share = 100 * max((facts.chance - best) / whole, 0.0)
+        sentences.append(f"The models reach {share:.3g} % of what it gains at full.")
+    return sentences
+
+
+def uses(board: Board) -> list[str]:
+    """Say how much context each model uses, models of one context need together."""
+    groups: dict[tuple[float, str], list[str]] = defaultdict(list)
+    for name, row in named_rows(board).items():
+        order = {"reached": float(row.need.k or 0), "beyond": 1e9, "chance": 2e9, "unknown": 3e9}
+        state = "not known" if row.need.state == "unknown" else need(row.need)
+        groups[order[row.need.state], state].append(name)
+    parts = [f"{listed(some)}: {state}" for (_, state), some in sorted(groups.items())]
+    return [f"Context need k*(1 %): {'; '.join(parts)}."] if parts else []
+
+
+def stable(board: Board) -> list[str]:
+    """Set each stable model beside the unconstrained one: full-context score and context need."""
+    found = []
+    for pair in stable_pairs(usual_rows(board)):
+        gone = difference(pair.stable, pair.free, "full")
+        if gone is None:
+            continue
+        scores = " against ".join(shown(row.cells["full"]) for row in (pair.stable, pair.free))
+        found.append(
+            f"{pair.stable.label} and {pair.free.label}: {scores} at full, "
+            f"{gap(gone, board.records[0].task)}, {pair_verdict(board, pair, gone)} "
+            f"({_basis(gone)}); context need {need(pair.stable.need)} against "
+            f"{need(pair.free.need)}."
+        )
+    return found
+
+
+def pair_verdict(board: Board, pair: Pair, gone: Difference) -> str:
+    """Say what a difference says of a pair, unless neither has learned anything: then that."""
+    if pair.stable.need.state == pair.free.need.state == "chance":
+        return "neither better than chance"
+    return verdict(gone, tolerance(board.records[0]))
+
+
+def _basis(gone: Difference) -> str:
+    """Name what an interval of a difference is over."""
+    return f"{gone.seeds} seeds" if gone.seeds > 1 else "one seed, over targets"
+
+
+def kinds(board: Board) -> list[str]:
+    """Compare the best recurrent with the best feed-forward model at equal k."""
+    recurrent = {b.k: b for b in envelope(board, _of(board, "recurrent"))}
+    forward = {b.k: b for b in envelope(board, _of(board, "feed-forward"))}
+    both = [k for k in board.contexts if k in recurrent and k in forward]
+    if not both:
+        return []
+    verdicts: dict[str, list[Context]] = defaultdict(list)
+    for k in both:
+        one, two = recurrent[k], forward[k]
+        gone = difference(one.row, two.row, one.at, two.at)
+        if gone is not None:
+            verdicts[verdict(gone, tolerance(board.records[0]))].append(k)
+    sentences = [
+        "With at most k inputs, the best recurrent model is, set beside the best feed-forward "
+        f"one: {_by_verdict(verdicts)}."
+    ]
+    one, two = recurrent[both[-1]], forward[both[-1]]
+    gone = difference(one.row, two.row, one.at, two.at)
+    if gone is not None:
+        scores = f"{shown(one.row.cells[one.at])} against {shown(two.row.cells[two.at])}"
+        where = contexts([both[-1]])
+        sentences.append(
+            f"With {where}: {one.row.label} and {two.row.label}, {scores}, "
+            f"{gap(gone, board.records[0].task)}, {verdict(gone, tolerance(board.records[0]))} "
+            f"({_basis(gone)})."
+        )
+    return sentences
+
+
+def _of(board: Board, wanted: str) -> list[Row]:
+    return [row for row in board.rows if kind(row) == wanted]
+
+
+def _by_verdict(verdicts: dict[str, list[Context]]) -> str:
+    return "; ".join(
+        f"{word} at {contexts(verdicts[word])}" for word in VERDICTS if word in verdicts
+    )
+
+
+def trained_at(board: Board) -> list[str]:
+    """Compare models trained with k_train = k with the usual one cut to k inputs at inference."""
+    usual = {(row.label, row.budget): row for row in usual_rows(board)}
+    groups: dict[tuple[str, str, str | None], dict[Context, Difference]] = defaultdict(dict)
+    for row in board.rows:
+        cut = usual[row.label, row.budget]
+        k = row.k_train
+        if k == "full" or row is cut or (k == cut.k_train and row.state == cut.state):
+            continue
+        gone = difference(row, cut, k) if k in row.cells and k in cut.cells else None
+        if gone is not None:
+            groups[row.label, row.budget, row.state][k] = gone
+    found = []
+    allowed = tolerance(board.records[0])
+    for (label, _, state), gaps in groups.items():
+        verdicts: dict[str, list[Context]] = defaultdict(list)
+        for k in sorted(gaps, key=lambda k: 0 if k == "full" else k):
+            verdicts[verdict(gaps[k], allowed)].append(k)
+        most = max(gaps, key=lambda k: abs(gaps[k].mean))
+        name = f"{label} (state {state})" if state else label
+        found.append(
+            f"{name}, trained at k instead of cut to k: {_by_verdict(verdicts)}; the largest "
+            f"difference, at {contexts([most])}, is {gap(gaps[most], board.records[0].task)} "
+            f"({_basis(gaps[most])})."
+        )
+    return found

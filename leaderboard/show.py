@@ -1,0 +1,32 @@
+"""What commands give: a board's text, and files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from seqmem.errors import InputError
+from seqmem.leaderboard import Format
+from seqmem.leaderboard.aggregate import boards
+from seqmem.leaderboard.published import Published
+from seqmem.leaderboard.record import Record
+from seqmem.leaderboard.table import render
+
+__all__ = ["board_text", "write_file"]
+
+
+def board_text(records: Sequence[Record], form: Format, published: Sequence[Published] = ()) -> str:
+    """Write records as boards in one of the formats."""
+    return render(boards(records), form, published)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write what the user asked for to where the user wants it.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise InputError(
+            f"--output {path}: cannot be written ({error.strerror}); name another file"
+        ) from None
