@@ -133,6 +133,8 @@ def check_features(features: Tensor, inputs: Tensor) -> None:
     Raises:
         CellError: it gave something else.
     """
+    if not isinstance(features, Tensor):
+        raise CellError(f"the model gave {type(features).__name__}, and must give one tensor")
     if features.ndim != 3 or features.shape[:2] != inputs.shape[:2]:
         raise CellError(
             f"for inputs of shape {tuple(inputs.shape)} the model gave features of shape "
