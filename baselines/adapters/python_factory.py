@@ -124,22 +124,7 @@ def build_module(factory: Factory, inputs: "InputSpec", outputs: int, seed: int 
         SubmissionError: there is none, it raises, or it gives no module.
     """
     with _in_path(factory):
-        function = _function(factory)
-        offered = dict(zip(OFFERED, (inputs, outputs, seed), strict=True))
-        arguments = {name: offered[name] for name in _accepted(factory, function)}
-        # Behind the user's own code, which need not wait for it to be found wrong.
-        from torch import nn
-
-        from seqmem.baselines.training import seeded
-
-        with seeded(seed), _told(factory, f"{factory.name}()"):
-            module = function(**arguments)
-    if not isinstance(module, nn.Module):
-        kind = type(module).__name__
-        raise SubmissionError(
-            f"model '{factory.text}': {factory.name}() gave {kind}, and must give a torch.nn.Module"
-        )
-    return module.eval()
+        return _run(factory, _function(factory), inputs, outputs, seed)
 
 
 def open_factory(
@@ -155,16 +140,18 @@ def open_factory(
         SubmissionError: it cannot be built.
         CellError: (the function) it gives something else than outputs for each input.
     """
-    from seqmem.tasks.task import Features, Tokens
-
     factory = parse_factory(request["factory"], Path(request["folder"]))
-    spec = request["inputs"]
-    inputs = Tokens(**spec) if "vocabulary" in spec else Features(**spec)
-    module = build_module(factory, inputs, request["outputs"], request["seed"])
-    import torch
+    with _in_path(factory):
+        function = _function(factory)
+        # Behind the stranger's own code, which need not wait for torch to be found wrong.
+        import torch
 
-    from seqmem.tasks.model import as_sequence_model
+        from seqmem.tasks.model import as_sequence_model
+        from seqmem.tasks.task import Features, Tokens
 
+        spec = request["inputs"]
+        inputs = Tokens(**spec) if "vocabulary" in spec else Features(**spec)
+        module = _run(factory, function, inputs, request["outputs"], request["seed"])
     torch.set_num_threads(request["threads"])
     with _told(factory, "its receptive_field"):
         model = as_sequence_model(module)
@@ -180,6 +167,30 @@ def open_factory(
 
     count = sum(parameter.numel() for parameter in module.parameters())
     return outputs_at, {"receptive_field": field, "parameters": count}
+
+
+def _run(
+    factory: Factory,
+    function: Callable[..., object],
+    inputs: "InputSpec",
+    outputs: int,
+    seed: int,
+) -> "nn.Module":
+    """Call the function with what it takes; give its module."""
+    from torch import nn
+
+    from seqmem.baselines.training import seeded
+
+    offered = dict(zip(OFFERED, (inputs, outputs, seed), strict=True))
+    arguments = {name: offered[name] for name in _accepted(factory, function)}
+    with seeded(seed), _told(factory, f"{factory.name}()"):
+        module = function(**arguments)
+    if not isinstance(module, nn.Module):
+        kind = type(module).__name__
+        raise SubmissionError(
+            f"model '{factory.text}': {factory.name}() gave {kind}, and must give a torch.nn.Module"
+        )
+    return module.eval()
 
 
 def _function(factory: Factory) -> Callable[..., object]:
