@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqmem.baselines.adapters.child import Child, Limits, one_line
+from seqmem.baselines.adapters.child import Child
+from seqmem.baselines.adapters.limits import Limits, one_line
 from seqmem.baselines.adapters.protocol import PREFIX, read_header, read_prefix, write_frame
 from seqmem.errors import CellError, ModelMemoryError, SubmissionError
 from seqmem.tasks.scoring import is_out_of_memory
@@ -170,6 +171,31 @@ os._exit(7)
         with pytest.raises(CellError, match=r"status 7; .* last \[31mwords�'") as caught:
             process.call({}, (), SHAPE)
         assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("each", "says"),
+    [
+        ("time.sleep(60)", "started more than 8 processes"),
+        ("kept = b'x' * (40 << 20); time.sleep(60)", "more than 200 MiB of memory"),
+    ],
+)
+def test_forks_count_together(each: str, says: str, marker: str) -> None:
+    """Seven of 40 MiB each are too much, and so are twenty of any size."""
+    forks = 7 if "kept" in each else 20
+    script = f"""
+{ONCE}
+for _ in range({forks}):
+    if os.fork() == 0:
+        {each}
+time.sleep(60)
+"""
+    limits = Limits(call_seconds=30, processes=8, memory_bytes=200 << 20)
+    with child(script, marker, limits) as process:
+        process.open({})
+        with pytest.raises(CellError, match=says):
+            process.call({}, (), SHAPE)
+    assert gone(marker)
 
 
 @pytest.mark.parametrize("how", ["exits", "goes on"])

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from seqmem.baselines.adapters.child import Child, Limits, worker_command
+from seqmem.baselines.adapters.child import Child
+from seqmem.baselines.adapters.launch import worker_command
+from seqmem.baselines.adapters.limits import Limits
 from seqmem.baselines.adapters.python_factory import build_module, parse_factory
 from seqmem.baselines.adapters.remote import RemoteModel, Submission
 from seqmem.baselines.adapters.worker import FORMATS
@@ -254,7 +256,7 @@ AT_IMPORT: dict[str, tuple[str, dict[str, int], str]] = {
     "allocates": (
         "kept = []\nwhile True: kept.append(bytearray(1 << 26))",
         {"memory_bytes": 1 << 28},
-        "the model does not load in 256 MiB of address space",
+        "the model does not load in 256 MiB of memory",
     ),
     "shares memory": (
         "import mmap\nkept = []\nwhile True: kept.append(mmap.mmap(-1, 1 << 26))",
@@ -314,7 +316,9 @@ def test_it_ends_when_its_parent_is_killed(write: Write, tmp_path: Path) -> None
     """In the midst of an answer: nobody is left to end it."""
     factory = write("import time\nprint('here'); time.sleep(60)")
     script = f"""
-from seqmem.baselines.adapters.child import Child, Limits, worker_command
+from seqmem.baselines.adapters.child import Child
+from seqmem.baselines.adapters.launch import worker_command
+from seqmem.baselines.adapters.limits import Limits
 request = {{"format": "python", "factory": {factory!r}, "folder": "/"}}
 with Child(worker_command(Limits()), Limits()) as child:
     print(child.pid, flush=True)

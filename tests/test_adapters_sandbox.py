@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqmem.baselines.adapters.child import Limits
+from seqmem.baselines.adapters.limits import Limits
 from seqmem.baselines.adapters.remote import RemoteModel, Submission
 from seqmem.baselines.adapters.sandbox import check_sandbox, sandbox_problem
 from seqmem.errors import CellError, SubmissionError

@@ -5,116 +5,39 @@ which the end is kept for error messages. None is trusted: an answer has the siz
 was asked for and comes within the time limit, or the child is ended, with all processes of its
 group. Memory is bounded by its address space (RLIMIT_AS): the only limit that needs no rights,
 covers shared memory and mapped files as well, and makes an allocation fail in the child rather
-than the machine run out. It holds for each process; a GPU build of torch maps gigabytes.
+than the machine run out. (A GPU build of torch maps gigabytes.) It holds for each process; what a
+family of them holds is looked at while an answer is awaited.
 """
 
 import fcntl
-import json
 import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
-import seqmem
-from seqmem.baselines.adapters.protocol import (
-    MARK,
-    PREFIX,
-    Header,
-    read_header,
-    read_prefix,
-    write_frame,
-)
+from seqmem.baselines.adapters.answer import Reading, Values, read_answer, read_on
+from seqmem.baselines.adapters.family import family_size
+from seqmem.baselines.adapters.launch import environment
+from seqmem.baselines.adapters.limits import Limits, one_line, tell_ending
+from seqmem.baselines.adapters.protocol import Header, write_frame
 from seqmem.errors import CellError, ModelMemoryError, SubmissionError
 
-__all__ = ["Child", "Limits", "import_path", "one_line", "package_root", "worker_command"]
+__all__ = ["Child"]
 
-Values = npt.NDArray[np.float32]
 Buffers = Sequence[bytes | memoryview]
 
 PIPE = 1 << 20  # bytes that a pipe holds, where the system allows
 ENDING = 2.0  # seconds that the dying may take
-# What a child is told of the environment, where it is set.
-ENVIRONMENT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "OMP_WAIT_POLICY", "TZ")
-# Finds this package wherever it is, whatever the name of its folder, and without running what is
-# installed beside it (.pth files).
-_BOOT = """
-import importlib.util, json, sys
-settings = json.loads(sys.argv[1])
-sys.path += [place for place in settings["path"] if place not in sys.path]
-spec = importlib.util.spec_from_file_location(
-    "seqmem", settings["root"] + "/__init__.py", submodule_search_locations=[settings["root"]]
-)
-sys.modules["seqmem"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sys.modules["seqmem"])
-from seqmem.baselines.adapters.worker import main
-main(settings["limits"], int(sys.argv[2]), int(sys.argv[3]))
-"""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a model's process may take.
-
-    Attributes:
-        memory_bytes: address space of each of its processes.
-        start_seconds: until the model is loaded.
-        call_seconds: for each answer.
-        cpu_seconds: processor time of each of its processes, over its life.
-        open_files: files open at once.
-        tail_bytes: how much of what it prints is kept.
-    """
-
-    memory_bytes: int = 8 << 30
-    start_seconds: float = 120.0
-    call_seconds: float = 300.0
-    cpu_seconds: int = 24 * 3600
-    open_files: int = 256
-    tail_bytes: int = 4096
-
-
-def package_root() -> Path:
-    """Give the folder of this package."""
-    return Path(seqmem.__file__).resolve().parent
-
-
-def import_path() -> list[str]:
-    """Give the folders that this process imports from, the current one left out."""
-    return [place for place in sys.path if place and os.path.isdir(place)]
-
-
-def worker_command(limits: Limits, path: Sequence[str] | None = None) -> list[str]:
-    """Give the command that runs worker.py.
-
-    Args:
-        limits: what it may take; it binds itself before it reads anything.
-        path: where it imports from, besides the standard library; None: as this process does.
-    """
-    settings = {
-        "root": str(package_root()),
-        "path": import_path() if path is None else list(path),
-        "limits": asdict(limits),
-    }
-    # Isolated: nothing from environment variables, the user's folder or the current one.
-    python = os.path.realpath(sys.executable)
-    return [python, "-I", "-S", "-B", "-u", "-c", _BOOT, json.dumps(settings)]
-
-
-def one_line(text: str, most: int = 300) -> str:
-    """Make text from a stranger fit for a message: one line, no control characters, not long."""
-    clean = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return clean if len(clean) <= most else clean[: most - 1] + "…"
+LOOKS = 0.2  # seconds between two looks at what a process started
+SANDBOX = 2  # processes that shut it in
 
 
 class _BrokenError(Exception):
@@ -167,7 +90,7 @@ class Child:
                 stderr=output,
                 pass_fds=(requests, answers),
                 cwd="/",
-                env=_environment(self._threads),
+                env=environment(self._threads),
                 start_new_session=True,  # a group of its own, which Ctrl-C does not reach
             )
             for ours in (self._requests, self._answers, self._output):
@@ -288,7 +211,7 @@ class Child:
         parts = [write_frame({**header, "serial": self._serial}, size), *payload]
         waiting = deque(memoryview(part).cast("B") for part in parts if len(part))
         try:
-            return self._talk(waiting, _answer(self._serial, target), seconds, what)
+            return self._talk(waiting, read_answer(self._serial, target), seconds, what)
         except _BrokenError as broken:
             self._listen()
             self._fail(str(broken))
@@ -299,13 +222,14 @@ class Child:
     def _talk(
         self,
         waiting: deque[memoryview],
-        answer: Generator[memoryview, int, Header],
+        answer: Reading,
         seconds: float,
         what: str,
     ) -> Header:
         """Write, read and listen until the answer is there."""
         self._expect_silence("before it was asked")
         deadline = time.monotonic() + seconds
+        looks = time.monotonic() + LOOKS
         room = next(answer)
         self._selector.register(self._requests, selectors.EVENT_WRITE)
         try:
@@ -313,14 +237,17 @@ class Child:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise _BrokenError(f"did not {what}, which is the limit")
-                ready = {key.fd for key, _ in self._selector.select(left)}
+                if time.monotonic() > looks:
+                    self._look_at_family()
+                    looks = time.monotonic() + LOOKS
+                ready = {key.fd for key, _ in self._selector.select(min(left, LOOKS))}
                 if self._output in ready:
                     self._listen(rounds=1)
                 if waiting and self._requests in ready and self._write(waiting):
                     self._selector.unregister(self._requests)
                 if self._answers in ready or self._exit in ready:
                     try:
-                        room = _read(self._answers, answer, room)
+                        room = read_on(self._answers, answer, room)
                     except StopIteration as end:
                         header: Header = end.value
                         break
@@ -337,6 +264,16 @@ class Child:
             raise _BrokenError("answered before it had read what was asked")
         self._expect_silence("after its answer")
         return header
+
+    def _look_at_family(self) -> None:
+        """Hold the process and its descendants to what they may take together."""
+        assert self._process is not None
+        most = self._limits.processes + SANDBOX
+        count, size = family_size(self._process.pid, most + 1)
+        if count > most:
+            raise _BrokenError(f"started more than {self._limits.processes} processes")
+        if size > self._limits.memory_bytes:
+            raise _BrokenError(f"held, with what it started, more than {self._allowed_memory()}")
 
     def _write(self, waiting: deque[memoryview]) -> bool:
         """Write what fits into the pipe; tell whether that was all."""
@@ -378,7 +315,7 @@ class Child:
             end = os.waitid(os.P_PID, self._process.pid, options)
             if end is not None:
                 status = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
-                return _ending(status, self._limits)
+                return tell_ending(status, self._limits)
             time.sleep(0.01)
         return "closed its pipes"
 
@@ -394,66 +331,7 @@ class Child:
         return one_line(message, 600) if isinstance(message, str) else "the model failed"
 
     def _allowed_memory(self) -> str:
-        return f"{self._limits.memory_bytes / (1 << 20):,.0f} MiB of address space"
-
-
-def _answer(serial: int, target: Values | None) -> Generator[memoryview, int, Header]:
-    """Read one answer: give what is to be filled next, be told how much was, return the header.
-
-    Raises:
-        ValueError: it is not what was asked for.
-    """
-    prefix = memoryview(bytearray(PREFIX.size))
-    yield from _fill(prefix[: len(MARK)])
-    if prefix[: len(MARK)] != MARK:  # said before it is known how much else there will be
-        raise ValueError(f"it begins with {prefix[: len(MARK)].tobytes()!r}")
-    yield from _fill(prefix[len(MARK) :])
-    length, size = read_prefix(prefix.tobytes())
-    text = bytearray(length)
-    yield from _fill(memoryview(text))
-    header = read_header(bytes(text))
-    if header.get("serial") != serial:
-        raise ValueError("it answers another request")
-    wanted: tuple[object, ...] = (None, "ready", None)
-    if target is not None:
-        wanted = (list(target.shape), "outputs", "float32")
-    found = (header.get("shape"), header.get("answer"), header.get("dtype"))
-    expected = 0 if target is None else target.nbytes
-    if found[1] == "failed":
-        wanted, expected = found, 0
-    if found != wanted or size != expected:
-        given = one_line(f"{found[1]} of shape {found[0]} and dtype {found[2]}", 120)
-        raise ValueError(
-            f"it announces {given} in {size:,} bytes, where {wanted[1]} of shape {wanted[0]} and "
-            f"dtype {wanted[2]} in {expected:,} bytes were asked for"
-        )
-    if target is not None and size:
-        yield from _fill(target.data.cast("B"))
-    return header
-
-
-def _fill(view: memoryview) -> Generator[memoryview, int, None]:
-    while len(view):
-        view = view[(yield view) :]
-
-
-def _read(
-    descriptor: int, answer: Generator[memoryview, int, Header], room: memoryview
-) -> memoryview:
-    """Read what is there of an answer; give what is to be filled next.
-
-    Raises:
-        StopIteration: all is there.
-        EOFError: the other end was closed.
-    """
-    while True:
-        try:
-            got = os.readv(descriptor, [room])
-        except BlockingIOError:
-            return room
-        if got == 0:
-            raise EOFError
-        room = answer.send(got)
+        return f"{self._limits.memory_bytes / (1 << 20):,.0f} MiB of memory"
 
 
 def _pipe() -> tuple[int, int]:
@@ -463,24 +341,3 @@ def _pipe() -> tuple[int, int]:
         with suppress(OSError):  # more than the system's limit
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE)
     return reading, writing
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """Give the environment of a child: nothing of the user's but what is listed."""
-    kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return kept | dict.fromkeys(names, str(threads)) | {"PATH": os.defpath, "HOME": "/tmp"}
-
-
-def _ending(status: int, limits: Limits) -> str:
-    """Say what a status means: below 0 a signal, as above 128 where bwrap stands between."""
-    number = -status if status < 0 else status - 128
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        return f"ended by itself, with status {status}"
-    hint = {
-        "SIGKILL": ", as happens when memory runs out",
-        "SIGXCPU": f": it used more than {limits.cpu_seconds:,} s of processor time",
-    }
-    return f"was killed by {name}{hint.get(name, '')}"

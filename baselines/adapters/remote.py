@@ -11,7 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seqmem.baselines.adapters.child import Child, Limits, import_path, worker_command
+from seqmem.baselines.adapters.child import Child
+from seqmem.baselines.adapters.launch import import_path, worker_command
+from seqmem.baselines.adapters.limits import Limits
 from seqmem.baselines.adapters.python_factory import Factory, parse_factory
 from seqmem.baselines.adapters.sandbox import check_sandbox, shut_in, visible_path
 from seqmem.baselines.adapters.worker import FORMATS

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from seqmem.baselines.adapters.child import import_path, one_line, package_root
+from seqmem.baselines.adapters.launch import import_path, package_root
+from seqmem.baselines.adapters.limits import one_line
 from seqmem.errors import SubmissionError
 
 __all__ = ["check_sandbox", "sandbox_problem", "shut_in", "visible_path"]
