@@ -73,7 +73,7 @@ def child(script: str, marker: str, limits: Limits = SHORT) -> Child:
 
 
 def test_answers_come_as_they_were_sent(marker: str) -> None:
-    with child(SERVE, marker) as process:
+    with child(SERVE, marker, PATIENT) as process:
         assert process.open({"format": "none"})["answer"] == "ready"
         for size in (0, 1, 1 << 22):  # more than a pipe holds
             values = process.call({}, [bytes(size)], SHAPE)
@@ -132,7 +132,8 @@ BROKEN = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_what_breaks_a_rule_is_one_error(case: str, marker: str) -> None:
     script, says = BROKEN[case]
-    with child(ONCE + script, marker) as process:
+    limits = SHORT if "did not answer" in says else PATIENT
+    with child(ONCE + script, marker, limits) as process:
         process.open({})
         with pytest.raises(CellError, match=says) as caught:
             call_twice(process)
@@ -142,7 +143,7 @@ def test_what_breaks_a_rule_is_one_error(case: str, marker: str) -> None:
         with pytest.raises(CellError, match=re.escape(str(caught.value))):
             process.call({}, (), SHAPE)
         assert gone(marker)
-    with child(SERVE, marker) as process:  # the next one is none the worse for it
+    with child(SERVE, marker, PATIENT) as process:  # the next one is none the worse for it
         process.open({})
         process.call({}, (), SHAPE)
 

@@ -3,7 +3,7 @@
 Inside there are the system's libraries, the interpreter and its packages, the parts of this package
 that a model may need, and the model's own folder, all read-only; a /tmp of its own, where files
 stay empty; no home, no data, no other process, no right to anything. When the process ends, or the
-one that started it, whatever it started ends with it.
+thread that started it, whatever it started ends with it.
 
 A limit on resources hides no file, and a namespace for the network alone hides none either: where
 bubblewrap is missing or may not work, code is refused rather than run unprotected.
