@@ -148,6 +148,16 @@ def test_what_breaks_a_rule_is_one_error(case: str, marker: str) -> None:
         process.call({}, (), SHAPE)
 
 
+def test_more_than_was_announced_is_seen_at_once(marker: str) -> None:
+    """Where it comes with the answer, that very answer is not taken."""
+    facts = "answer='outputs', shape=[3, 4], dtype='float32', serial=serial"
+    script = f"{ONCE}answer(bytes(49), size=48, {facts}); time.sleep(60)"
+    with child(script, marker, PATIENT) as process:
+        process.open({})
+        with pytest.raises(CellError, match="sent more than an answer, after its answer"):
+            process.call({}, (), SHAPE)
+
+
 def test_a_request_that_nobody_reads_does_not_hang(marker: str) -> None:
     with child("time.sleep(60)", marker) as process:
         process.open({})
