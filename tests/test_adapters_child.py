@@ -199,6 +199,7 @@ def test_forks_count_together(each: str, says: str, marker: str) -> None:
 for _ in range({forks}):
     if os.fork() == 0:
         {each}
+        os._exit(0)
 time.sleep(60)
 """
     limits = Limits(call_seconds=30, processes=8, memory_bytes=200 << 20)
