@@ -8,9 +8,11 @@ __all__ = [
     "DivergedError",
     "FetchError",
     "InputError",
+    "ModelMemoryError",
     "NotApplicableError",
     "NotFiniteError",
     "NotTrainableError",
+    "SubmissionError",
     "unknown",
 ]
 
@@ -27,12 +29,20 @@ class NotTrainableError(InputError):
     """A model cannot be trained with this context on this task; a diagonal leaves it out."""
 
 
+class SubmissionError(InputError):
+    """A model that was submitted cannot be taken: it does not load, or breaks a rule."""
+
+
 class CellError(RuntimeError):
     """One cell (model, task, k_train, seed) cannot be measured; the other cells are kept."""
 
 
 class NotFiniteError(CellError):
     """A model's outputs are NaN or infinite."""
+
+
+class ModelMemoryError(CellError, MemoryError):
+    """A model's process needs more memory than it may have; smaller batches may fit."""
 
 
 class DivergedError(CellError):

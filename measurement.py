@@ -19,7 +19,7 @@ from seqmem.summary import summarise
 from seqmem.tasks.curve import Curve, measure
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.precision import USUAL, Precision
-from seqmem.tasks.reference import LONGEST_PASS, full_scores
+from seqmem.tasks.reference import full_scores, longest_pass
 from seqmem.tasks.task import Context, Task
 
 __all__ = ["DTYPES", "Measuring", "measure_record"]
@@ -238,7 +238,7 @@ def _extras(
     if measured is not model:
         # Of a stream that the model cannot read at once, its beginning tells as well.
         split = task.split("test")
-        split = split if curve.full is not None else split.prefix(LONGEST_PASS)
+        split = split if curve.full is not None else split.prefix(longest_pass(model))
         short, usual = (
             float(full_scores(m.to(device).eval(), task, split, device=device).losses.mean())
             for m in (measured, model)

@@ -6,7 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FullOutputs", "SequenceModel", "State", "as_sequence_model", "detach"]
+from seqmem.errors import CellError
+
+__all__ = [
+    "FullOutputs",
+    "SequenceModel",
+    "State",
+    "as_sequence_model",
+    "check_features",
+    "detach",
+]
 
 State = Any  # nested tuples of tensors, or None; its meaning belongs to the model
 
@@ -24,12 +33,15 @@ class SequenceModel(nn.Module):
         stateful: whether `hidden` takes and returns a state, so that a sequence can be read in
             pieces.
         float32_only: whether it cannot compute with shorter floats.
+        floats_per_step: how many floats `hidden` gives for each input where they are so many that
+            they bound what is read at once, as where features are the outputs; 0: they are few.
     """
 
     receptive_field: int | None = None
     stateful: bool = False
     float32_only: bool = False
     next_token_only: bool = False
+    floats_per_step: int = 0
 
     @abstractmethod
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
@@ -41,6 +53,30 @@ class SequenceModel(nn.Module):
     @abstractmethod
     def readout(self, hidden: Tensor) -> Tensor:
         """Turn features (…, H) into outputs (…, outputs)."""
+
+    def features_at(
+        self, inputs: Tensor, rows: Tensor, columns: Tensor, state: State = None
+    ) -> tuple[Tensor, State]:
+        """Read inputs as `hidden` does; give the features at m of the positions only.
+
+        A model for which that is cheaper than all of them, or for which all are too many to keep,
+        has its own way.
+
+        Args:
+            inputs: (B, L) or (B, L, D).
+            rows: (m,) which of the B sequences.
+            columns: (m,) which of its L inputs.
+            state: as in `hidden`.
+
+        Returns:
+            features (m, H), and the state behind the inputs.
+
+        Raises:
+            CellError: `hidden` gave something else than one feature vector for each input.
+        """
+        features, state = self.hidden(inputs, state)
+        check_features(features, inputs)
+        return features[rows.to(features.device), columns.to(features.device)], state
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Inputs (B, L) or (B, L, D) -> outputs (B, L, outputs)."""
@@ -64,10 +100,16 @@ class SequenceModel(nn.Module):
 class FullOutputs(SequenceModel):
     """Any module that maps (B, L, …) inputs to (B, L, outputs): slower, as it reads out all."""
 
-    def __init__(self, module: nn.Module) -> None:
-        """Wrap a module; its attribute `receptive_field` is taken over where it has one."""
+    def __init__(self, module: nn.Module, outputs: int = 0) -> None:
+        """Wrap a module; its attribute `receptive_field` is taken over where it has one.
+
+        Args:
+            module: gives (B, L, outputs).
+            outputs: how many, so that no more is read at once than memory holds; 0: few.
+        """
         super().__init__()
         self.module = module
+        self.floats_per_step = outputs
         field = getattr(module, "receptive_field", None)
         self.receptive_field = None if field is None else int(field)
 
@@ -80,9 +122,24 @@ class FullOutputs(SequenceModel):
         return hidden
 
 
-def as_sequence_model(module: nn.Module) -> SequenceModel:
+def as_sequence_model(module: nn.Module, outputs: int = 0) -> SequenceModel:
     """Give the module itself if it is a SequenceModel, or else a wrapper that makes it one."""
-    return module if isinstance(module, SequenceModel) else FullOutputs(module)
+    return module if isinstance(module, SequenceModel) else FullOutputs(module, outputs)
+
+
+def check_features(features: Tensor, inputs: Tensor) -> None:
+    """Hold a model to one feature vector for each input.
+
+    Raises:
+        CellError: it gave something else.
+    """
+    if not isinstance(features, Tensor):
+        raise CellError(f"the model gave {type(features).__name__}, and must give one tensor")
+    if features.ndim != 3 or features.shape[:2] != inputs.shape[:2]:
+        raise CellError(
+            f"for inputs of shape {tuple(inputs.shape)} the model gave features of shape "
+            f"{tuple(features.shape)}; the first two must be the same"
+        )
 
 
 def detach(state: State) -> State:

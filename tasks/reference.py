@@ -18,19 +18,21 @@ from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.scoring import (
     Scores,
     Sink,
-    check_features,
     for_model,
     is_out_of_memory,
     pass_steps,
+    read_at,
 )
 from seqmem.tasks.task import Split, Task
 
-__all__ = ["LONGEST_PASS", "Reference", "carried_passes", "full_scores", "read_reference"]
+__all__ = ["Reference", "carried_passes", "full_scores", "longest_pass", "read_reference"]
 
 # Sequences read side by side where state is carried.
 STREAMS = 1024
-# The longest sequence that a model without state or finite receptive field reads at once.
+# The longest sequence that a model without state or finite receptive field reads at once, and how
+# many numbers it may give for one where features are the outputs (2 GiB).
 LONGEST_PASS = 1 << 16
+LONGEST_OUTPUTS = 1 << 29
 # Overlapping pieces score this many times the overlap: the longer, the less is read twice.
 PIECE = 4
 
@@ -62,6 +64,11 @@ def full_scores(model: SequenceModel, task: Task, split: Split, *, device: str =
     return read_reference(model, task, split, overlap=None, device=device).scores
 
 
+def longest_pass(model: SequenceModel) -> int:
+    """Give how many inputs a model without state or finite receptive field reads at most."""
+    return min(LONGEST_PASS, LONGEST_OUTPUTS // max(model.floats_per_step, 1))
+
+
 @torch.inference_mode()
 def read_reference(
     model: SequenceModel,
@@ -90,18 +97,19 @@ def read_reference(
     """
     longest = int(split.starts.diff().max())
     field = None if model.stateful else model.receptive_field
-    is_full = model.stateful or field is not None or longest <= LONGEST_PASS
+    at_once = longest_pass(model)
+    is_full = model.stateful or field is not None or longest <= at_once
     if not is_full and overlap is None:
         raise CellError(
             f"k = full: a sequence has {longest:,} inputs, and a model that neither carries state "
-            f"nor declares a receptive field reads at most {LONGEST_PASS:,} at once; leave full "
+            f"nor declares a receptive field reads at most {at_once:,} at once; leave full "
             "out of --k"
         )
     reach = field if is_full else overlap
     wanted = torch.zeros(len(split), dtype=torch.bool)
     if keep is not None:
         wanted[keep] = True
-    most = pass_steps(device)
+    most = pass_steps(device, model)
     while True:
         if reach is None:
             passes = carried_passes(split, model.stateful, most)
@@ -136,12 +144,10 @@ def _read(
     state: State = None
     for index, scored, fresh in passes:
         inputs = for_model(split.inputs[index], model, device)
-        given, state = model.hidden(inputs, None if fresh else state)
-        check_features(given, inputs)
         target = torch.where(scored, split.target_at[index], -1)
         row, column = (target >= 0).nonzero(as_tuple=True)
         targets = target[row, column]
-        chosen = given[row.to(given.device), column.to(given.device)]  # (m, H)
+        chosen, state = read_at(model, inputs, row, column, None if fresh else state)  # (m, H)
         sink.score(chosen, targets, targets.numpy())
         kept = wanted[targets].nonzero().squeeze(1)
         features.update(zip(targets[kept].tolist(), chosen[kept].cpu(), strict=True))

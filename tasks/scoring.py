@@ -14,28 +14,36 @@ import torch
 from torch import Tensor
 
 from seqmem.errors import CellError
-from seqmem.tasks.model import SequenceModel
+from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import Split, Task
 
 __all__ = [
     "Scores",
     "Sink",
-    "check_features",
     "for_model",
     "in_batches",
     "is_out_of_memory",
+    "most_steps",
     "pass_steps",
+    "read_at",
 ]
 
 # What one forward pass holds, in model steps, and one chunk of the readout, in numbers: on a CPU
 # small enough to stay in its caches, on a GPU large enough to keep it busy.
 STEPS = {"cpu": 1 << 14, "cuda": 1 << 18}
 READOUT = {"cpu": 1 << 22, "cuda": 1 << 28}
+# What one forward pass may give, in numbers, where the features are the outputs: 256 MiB, 2 GiB.
+OUTPUTS = {"cpu": 1 << 26, "cuda": 1 << 29}
 
 
-def pass_steps(device: str) -> int:
+def pass_steps(device: str, model: SequenceModel) -> int:
     """Give how many model steps one forward pass should hold."""
-    return STEPS[torch.device(device).type]
+    return min(STEPS[torch.device(device).type], most_steps(device, model))
+
+
+def most_steps(device: str, model: SequenceModel) -> int:
+    """Give how many model steps one forward pass may hold for what it gives to fit in memory."""
+    return max(OUTPUTS[torch.device(device).type] // max(model.floats_per_step, 1), 1)
 
 
 @dataclass(frozen=True)
@@ -171,17 +179,31 @@ def for_model(inputs: Tensor, model: SequenceModel, device: str) -> Tensor:
     return inputs.to(device, parameter.dtype)
 
 
-def check_features(features: Tensor, inputs: Tensor) -> None:
-    """Hold a model to one feature vector for each input.
+def read_at(
+    model: SequenceModel, inputs: Tensor, rows: Tensor, columns: Tensor, state: State
+) -> tuple[Tensor, State]:
+    """Let a model read inputs, and hold it to one feature vector for each position asked for.
+
+    Args:
+        model: reads.
+        inputs: (B, L) or (B, L, D), where the model is.
+        rows: (m,) which of the B sequences.
+        columns: (m,) which of its L inputs.
+        state: what it goes on from; None: the start of the sequences.
+
+    Returns:
+        features (m, H), and the state behind the inputs.
 
     Raises:
         CellError: it gave something else.
     """
-    if features.ndim != 3 or features.shape[:2] != inputs.shape[:2]:
+    features, state = model.features_at(inputs, rows, columns, state)
+    if features.ndim != 2 or len(features) != len(rows):
         raise CellError(
-            f"for inputs of shape {tuple(inputs.shape)} the model gave features of shape "
-            f"{tuple(features.shape)}; the first two must be the same"
+            f"asked for features at {len(rows)} positions, the model gave some of shape "
+            f"{tuple(features.shape)}; the first must be the same"
         )
+    return features, state
 
 
 def in_batches(items: Tensor, rows: int, work: Callable[[Tensor], None]) -> None:

@@ -25,11 +25,12 @@ from seqmem.tasks.reference import Reference
 from seqmem.tasks.scoring import (
     Scores,
     Sink,
-    check_features,
     for_model,
     in_batches,
     is_out_of_memory,
+    most_steps,
     pass_steps,
+    read_at,
 )
 from seqmem.tasks.task import Split, Task
 from seqmem.tasks.windows import Shared, window_inputs
@@ -83,18 +84,25 @@ class Scorer:
         """Make a collector of scores."""
         return Sink(self.model, self.task, self.split, size, reference)
 
-    def read(self, inputs: Tensor, state: State, k: int) -> tuple[Tensor, State]:
-        """Let the model read on; count the steps for k."""
+    def read(
+        self, inputs: Tensor, rows: Tensor, columns: Tensor, state: State, k: int
+    ) -> tuple[Tensor, State]:
+        """Let the model read on; give the features (m, H) at m positions; count the steps for k."""
         inputs = for_model(inputs, self.model, self.device)
-        features, state = self.model.hidden(inputs, state)
-        check_features(features, inputs)
+        features, state = read_at(self.model, inputs, rows, columns, state)
         self.progress(k, inputs.shape[0] * inputs.shape[1])
         return features, state
+
+    def last(self, inputs: Tensor, state: State, k: int) -> tuple[Tensor, State]:
+        """Let the model read on; give the features (B, H) at the end of each row."""
+        rows = torch.arange(len(inputs))
+        return self.read(inputs, rows, torch.full_like(rows, inputs.shape[1] - 1), state, k)
 
     def rows(self, steps: int) -> int:
         """Give how many windows to read at once, of so many steps each."""
         low, high = ROWS[torch.device(self.device).type]
-        return min(max(pass_steps(self.device) // steps, low), high)
+        fit = max(most_steps(self.device, self.model) // steps, 1)
+        return min(max(pass_steps(self.device, self.model) // steps, low), high, fit)
 
     def windows(
         self,
@@ -120,11 +128,11 @@ class Scorer:
 
         def batch(windows: Tensor) -> None:
             first = torch.from_numpy(shared.first[windows.numpy()])
-            features, _ = self.read(window_inputs(self.split, first, k), None, k)
+            last, _ = self.last(window_inputs(self.split, first, k), None, k)
             begin, end = int(windows[0]), int(windows[-1]) + 1
             places = members[bounds[begin] : bounds[end]]
             rows = torch.from_numpy(shared.window[places] - begin)
-            sink.score(features[:, -1], torch.from_numpy(targets[places]), places, rows)
+            sink.score(last, torch.from_numpy(targets[places]), places, rows)
 
         in_batches(torch.arange(len(shared.first)), self.rows(k), batch)
         return sink
@@ -160,7 +168,7 @@ class WindowScores(ABC):
 
         Args:
             wanted: k -> which part of its order.
-            reference: the reference pass, where it should end early.
+            reference: the reference pass, where it should end early; for models with state.
 
         Returns:
             k -> scores, ascending. Where at some k the features and the losses of all these
@@ -249,6 +257,10 @@ class ByStart(WindowScores):
         sinks = {k: self.scorer.sink(len(part.starts), features) for k, part in parts.items()}
         groups = list(self._groups(parts, rows))
         for group in groups:
+            if not self.scorer.model.stateful:
+                for starts, final in group:
+                    self._read_once(starts, final, parts, sinks)
+                continue
             windows = [_Growing(self.scorer, starts, final) for starts, final in group]
             for k, part in parts.items():
                 for window in windows:
@@ -262,6 +274,28 @@ class ByStart(WindowScores):
                 if _agree(sinks[k], part.starts + (k - 1), reference):
                     return {length: sinks[length].scores() for length in parts if length <= k}
         return {k: sink.scores() for k, sink in sinks.items()}
+
+    def _read_once(
+        self, starts: Indices, final: int, parts: Mapping[int, "_Part"], sinks: Mapping[int, Sink]
+    ) -> None:
+        """Read windows of the longest length, and score from them what is asked for at every k."""
+
+        def batch(chosen: Tensor) -> None:
+            own = starts[chosen.numpy()]
+            found = {k: part.find(own) for k, part in parts.items() if k <= final}
+            rows = np.concatenate([row for row, _ in found.values()])
+            lengths = np.repeat([*found], [len(row) for row, _ in found.values()])
+            inputs = self.scorer.split.inputs[torch.from_numpy(own)[:, None] + torch.arange(final)]
+            features, _ = self.scorer.read(
+                inputs, torch.from_numpy(rows), torch.from_numpy(lengths - 1), None, final
+            )
+            begin = 0
+            for k, (row, places) in found.items():
+                part = features[begin : begin + len(row)]
+                sinks[k].score(part, torch.from_numpy(own[row] + (k - 1)), places)
+                begin += len(row)
+
+        in_batches(torch.arange(len(starts)), self.scorer.rows(final), batch)
 
     def _groups(
         self, parts: Mapping[int, "_Part"], rows: int
@@ -302,7 +336,7 @@ class _Part:
 
 
 class _Growing:
-    """A batch of windows of the same length that grows."""
+    """A batch of windows of the same length that grows, of a model with state."""
 
     def __init__(self, scorer: Scorer, starts: Indices, final: int) -> None:
         self.starts, self.final = starts, final
@@ -311,32 +345,16 @@ class _Growing:
         self._state: State = None
         self._length = 0
         self._last: Tensor | None = None
-        self._whole: Tensor | None = None
 
     def grow(self, k: int) -> Tensor:
         """Give the features at the end of windows of k inputs: (B, H)."""
-        if not self._scorer.model.stateful:
-            return self._read_once()[:, k - 1]
 
         def piece(steps: Tensor) -> None:
             inputs = self._scorer.split.inputs[self._begin[:, None] + steps]
-            features, self._state = self._scorer.read(inputs, self._state, k)
-            self._last = features[:, -1]
+            self._last, self._state = self._scorer.last(inputs, self._state, k)
 
-        most = max(pass_steps(self._scorer.device) // len(self.starts), 1)
+        most = max(pass_steps(self._scorer.device, self._scorer.model) // len(self.starts), 1)
         in_batches(torch.arange(self._length, k), most, piece)
         self._length = k
         assert self._last is not None
         return self._last
-
-    def _read_once(self) -> Tensor:
-        if self._whole is None:
-            parts: list[Tensor] = []
-
-            def batch(begin: Tensor) -> None:
-                inputs = self._scorer.split.inputs[begin[:, None] + torch.arange(self.final)]
-                parts.append(self._scorer.read(inputs, None, self.final)[0])
-
-            in_batches(self._begin, self._scorer.rows(self.final), batch)
-            self._whole = torch.cat(parts)
-        return self._whole

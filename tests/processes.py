@@ -1,0 +1,58 @@
+"""What a test can see of processes and files that are open."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from seqmem.baselines.adapters.sandbox import sandbox_problem
+
+
+def alive(marker: str) -> list[int]:
+    """The processes, zombies left out, whose command line holds a text that no other one does."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if marker.encode() in command and int(folder.name) != os.getpid():
+            found.append(int(folder.name))
+    return found
+
+
+def gone(marker: str, seconds: float = 2.0) -> bool:
+    """Whether there are none left, or in a moment."""
+    deadline = time.monotonic() + seconds
+    while alive(marker):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def children() -> str:
+    """The ids of this process's children, the dead that nobody waited for among them."""
+    tasks = Path("/proc/self/task").iterdir()
+    return " ".join(sorted((task / "children").read_text() for task in tasks)).strip()
+
+
+@contextmanager
+def nothing_left(marker: str) -> Iterator[None]:
+    """Neither a process nor an open file may be left behind."""
+    before = (open_files(), children())
+    yield
+    assert (open_files(), children()) == before
+    assert gone(marker)
+
+
+def need_sandbox() -> None:
+    if problem := sandbox_problem():
+        pytest.skip(f"needs a working sandbox: {problem}")
