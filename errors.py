@@ -11,6 +11,7 @@ __all__ = [
     "NotApplicableError",
     "NotFiniteError",
     "NotTrainableError",
+    "SubmissionError",
     "unknown",
 ]
 
@@ -25,6 +26,10 @@ class NotApplicableError(InputError):
 
 class NotTrainableError(InputError):
     """A model cannot be trained with this context on this task; a diagonal leaves it out."""
+
+
+class SubmissionError(InputError):
+    """A submitted model cannot be taken."""
 
 
 class CellError(RuntimeError):
