@@ -86,6 +86,7 @@ def check_onnx(data: bytes) -> Signature:
     if model.training_info:
         _refuse("holds graphs for training; export it for inference")
     for function in model.functions:
+        _check_text(*_key(function))
         if is_taken(function.domain):
             _refuse(
                 f"defines the function {_named(function.name)} in the domain "
@@ -135,6 +136,7 @@ def _check_nodes(
 ) -> None:
     """Check nodes of one graph; `false` names its constants that are False."""
     for node in nodes:
+        _check_text(*_key(node))
         if _key(node) not in functions:
             _check_operator(node, false)
         for attribute in node.attribute:
@@ -163,6 +165,13 @@ def _check_operator(node: "NodeProto", false: frozenset[str]) -> None:
         trains = node.input[2] not in false
     if node.op_type in ("Dropout", "BatchNormalization") and trains:
         _refuse(f"uses {node.op_type} in training mode; export it in evaluation mode")
+
+
+def _check_text(*texts: str | bytes) -> None:
+    """Refuse what is no UTF-8: the library then gives bytes."""
+    for text in texts:
+        if isinstance(text, bytes):
+            _refuse(f"holds the name {_named(text)}, which is no text")
 
 
 def _check_tensor(tensor: "TensorProto") -> None:
@@ -223,6 +232,9 @@ def _signature(model: "ModelProto") -> Signature:
         )
     if not graph.output:
         _refuse("has no output")
+    _check_text(inputs[0].name, graph.output[0].name)
+    for entry in model.metadata_props:
+        _check_text(entry.key, entry.value)
     kind, features = _input_kind(inputs[0])
     return Signature(
         input=inputs[0].name,
@@ -275,6 +287,8 @@ def _is_float32(value: "ValueInfoProto") -> bool:
 
 
 def _check_opsets(imports: "Iterable[OperatorSetIdProto]") -> None:
+    imports = list(imports)
+    _check_text(*(entry.domain for entry in imports))
     versions = [entry.version for entry in imports if is_standard(entry.domain)]
     if not versions:
         _refuse("does not say which version of ONNX's operators it uses, or is cut short")
@@ -330,9 +344,9 @@ def _type_name(value: "ValueInfoProto") -> str:
     return str(types.Name(number)).lower() if number in types.values() else f"number {number}"
 
 
-def _named(text: str) -> str:
-    """Quote a name out of a file, whatever characters are in it."""
-    return repr(text if len(text) <= 60 else text[:57] + "…")
+def _named(text: str | bytes) -> str:
+    """Quote a name out of a file, whatever is in it."""
+    return repr(text) if len(text) <= 60 else f"{text[:57]!r}…"
 
 
 def _refuse(why: str) -> NoReturn:

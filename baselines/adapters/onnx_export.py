@@ -76,7 +76,7 @@ def export_onnx(
     size = sum(tensor.nbytes for tensor in model.state_dict().values())
     if size > LARGEST_FILE:
         raise InputError(
-            f"the weights take {size:,} bytes, and an ONNX file in one piece {LARGEST_FILE:,} at most"
+            f"the weights take {size:,} bytes; one ONNX file holds {LARGEST_FILE:,} at most"
         )
     field = "none" if model.receptive_field is None else str(model.receptive_field)
     facts = {**(about or {}), "version": seqmem.__version__, "receptive_field": field}
@@ -121,7 +121,7 @@ def _converted(form: SequenceModel, inputs: InputSpec, facts: Mapping[str, str])
     proto: ModelProto = program.model_proto
     _tidy(proto.graph)
     for value in (proto.graph.input[0], proto.graph.output[0]):
-        # The exporter takes the length of recurrent layers for fixed, which it is not.
+        # The exporter has names of its own for sizes that are not fixed.
         for place, name in enumerate(("batch", "length")):
             value.type.tensor_type.shape.dim[place].dim_param = name
     proto.doc_string = ""
@@ -177,8 +177,6 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", FutureWarning)
-            # Recurrent layers keep a list of their own weights.
-            warnings.filterwarnings("ignore", "The tensor attributes self.layers._flat_weights")
             yield
     finally:
         logger.setLevel(level)

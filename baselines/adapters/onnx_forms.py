@@ -2,11 +2,13 @@
 
 The exporter traces a model once, at one length, and writes what it saw. A loop over time becomes as
 many copies of a step as there were inputs, and a choice by length becomes the branch that was
-taken. Models that have such are changed here, in a copy.
+taken. Models that have such are changed here, in a copy: recurrent layers become operators of ONNX,
+and attention meets all keys at once, in time and memory of O(L²).
 """
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqmem.baselines.ngram import KneserNey
+from seqmem.baselines.recurrent import Recurrent
 from seqmem.baselines.state_space import LRU
 from seqmem.baselines.transformer import WindowedAttention
 from seqmem.errors import InputError
@@ -37,55 +40,89 @@ def exportable(model: SequenceModel) -> SequenceModel:
     for part in form.modules():
         if isinstance(part, WindowedAttention):
             part.block = 1 << 40  # all queries in the first block, however many there are
-    layers = getattr(form, "layers", None)
-    if isinstance(layers, nn.RNN):
-        form.layers = _Tanh(layers)
+    if isinstance(form, Recurrent):
+        setattr(form, "layers", _Layers(form.layers))  # noqa: B010 - it stands in for torch's
     if isinstance(form, LRU):
         for block in form.blocks:
             block.recurrence = _Linear(block.get_submodule("recurrence"))
     return form
 
 
-class _Recurrence(nn.Module):
-    """ONNX's operator RNN, h_t = f(W x_t + R h_{t−1} + b) from h = 0; runs in the graph only."""
+@dataclass(frozen=True)
+class _Operator:
+    """How ONNX computes a recurrent layer of torch's.
 
-    weight: Tensor  # (1, H, D)
-    recurrent: Tensor  # (1, H, H)
-    bias: Tensor  # (1, 2 H)
+    Attributes:
+        name: the operator.
+        gates: torch's gates in the order of ONNX.
+        settings: attributes of the operator.
+    """
+
+    name: str
+    gates: tuple[int, ...]
+    settings: Mapping[str, Any]
+
+
+_OPERATORS: Mapping[type[nn.Module], _Operator] = {
+    nn.RNN: _Operator("RNN", (0,), {"activations": ["Tanh"]}),
+    nn.GRU: _Operator("GRU", (1, 0, 2), {"linear_before_reset": 1}),  # r z n -> z r n
+    nn.LSTM: _Operator("LSTM", (0, 3, 1, 2), {}),  # i f z o -> i o f z
+}
+# h_t = W x_t + R h_{t−1}: ONNX has the identity as Affine with slope 1.
+_LINEAR = _Operator(
+    "RNN", (0,), {"activations": ["Affine"], "activation_alpha": [1.0], "activation_beta": [0.0]}
+)
+
+
+class _Recurrence(nn.Module):
+    """One recurrent layer, from a state of zeros; it runs in the exported graph only."""
+
+    weight: Tensor  # (1, gates H, D)
+    recurrent: Tensor  # (1, gates H, H)
+    bias: Tensor  # (1, 2 gates H), that of the inputs before that of the state
 
     def __init__(
-        self, weight: Tensor, recurrent: Tensor, bias: Tensor, function: Mapping[str, Any]
+        self,
+        operator: _Operator,
+        weight: Tensor,
+        recurrent: Tensor,
+        biases: tuple[Tensor, Tensor],
     ) -> None:
-        """Take W (H, D), R (H, H), b (H,), and what f is."""
+        """Take the operator, and weights as torch has them."""
         super().__init__()
-        self.register_buffer("weight", weight.detach()[None].contiguous())
-        self.register_buffer("recurrent", recurrent.detach()[None].contiguous())
-        # The operator adds a second bias, for the state.
-        self.register_buffer("bias", F.pad(bias.detach(), (0, len(bias)))[None])
-        self.attributes = {"hidden_size": len(bias), **function}
+
+        def ordered(rows: Tensor) -> Tensor:
+            parts = rows.detach().chunk(len(operator.gates))
+            return torch.cat([parts[gate] for gate in operator.gates])
+
+        self.register_buffer("weight", ordered(weight)[None])
+        self.register_buffer("recurrent", ordered(recurrent)[None])
+        self.register_buffer("bias", torch.cat([ordered(bias) for bias in biases])[None])
+        self.operator = operator
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, L, D) -> (B, L, H)."""
         batch, length, _ = inputs.shape
+        hidden = self.recurrent.shape[2]
         states: Tensor = torch.onnx.ops.symbolic(
-            "RNN",
+            self.operator.name,
             (inputs.transpose(0, 1), self.weight, self.recurrent, self.bias),
-            self.attributes,
+            {"hidden_size": hidden, **self.operator.settings},
             dtype=inputs.dtype,
-            shape=(length, 1, batch, self.recurrent.shape[1]),
+            shape=(length, 1, batch, hidden),
         )
         return states.squeeze(1).transpose(0, 1)
 
 
-class _Tanh(nn.Module):
-    """Layers of a tanh network."""
+class _Layers(nn.Module):
+    """Recurrent layers on top of each other."""
 
-    def __init__(self, layers: nn.RNN) -> None:
+    def __init__(self, layers: nn.RNNBase) -> None:
         super().__init__()
-        weights = [[getattr(layers, name) for name in names] for names in layers._all_weights]
+        operator = _OPERATORS[type(layers)]
         self.each = nn.ModuleList(
-            _Recurrence(weight, recurrent, bias + other, {"activations": ["Tanh"]})
-            for weight, recurrent, bias, other in weights
+            _Recurrence(operator, weight, recurrent, (bias, other))
+            for weight, recurrent, bias, other in layers.all_weights
         )
 
     def forward(self, features: Tensor, state: State = None) -> tuple[Tensor, State]:
@@ -98,8 +135,8 @@ class _Tanh(nn.Module):
 class _Linear(nn.Module):
     """The recurrence of an LRU's block, each complex number as its real and imaginary part.
 
-    In ONNX it is an RNN whose f is the identity (Affine with slope 1). R is block-diagonal: it
-    turns and shrinks each pair of numbers. As a full matrix it costs 4 N² a step instead of 4 N.
+    The matrix R of the linear layer turns and shrinks each pair of numbers. It is block-diagonal,
+    but written in full, so that a step costs 4 N² products instead of 4 N.
     """
 
     def __init__(self, block: nn.Module) -> None:
@@ -110,8 +147,8 @@ class _Linear(nn.Module):
             pairs = torch.stack([decay.real, -decay.imag, decay.imag, decay.real], 1)
             turn = torch.block_diag(*pairs.view(-1, 2, 2))  # (2 N, 2 N)
             weights = own["read"] * own["log_scale"].exp()[:, None, None]  # (N, 2, hidden)
-        linear = {"activations": ["Affine"], "activation_alpha": [1.0], "activation_beta": [0.0]}
-        self.states = _Recurrence(weights.flatten(0, 1), turn, torch.zeros(len(turn)), linear)
+        none = torch.zeros(len(turn))
+        self.states = _Recurrence(_LINEAR, weights.flatten(0, 1), turn, (none, none))
         self.write = nn.Parameter(own["write"].flatten(1))  # (hidden, 2 N)
         self.skip = own["skip"]
 

@@ -127,13 +127,21 @@ def _facts(content: dict[str, Any]) -> Facts:
     """Read what the suite wrote; the architecture is checked, the rest only handed on."""
     try:
         made = content.pop("made")
-        task = made["task"]
+        architecture = _architecture(made["architecture"])
+        label = parse_model(made["model"])
+        if label.name != architecture.name or not label.options.items() <= (
+            architecture.options.items()
+        ):
+            raise _WrongError(f"calls {str(label)!r} what is another model")
+        task, k_train = made["task"], made["k_train"]
+        if not task["id"].isprintable():
+            raise _WrongError(f"holds the task {task['id']!r}, which no task is called")
         return Facts(
-            label=str(made["model"]),
-            architecture=_architecture(made["architecture"]),
-            task=str(task["id"]),
-            task_version=int(task["version"]),
-            k_train=made["k_train"] if made["k_train"] == "full" else int(made["k_train"]),
+            label=str(label),
+            architecture=architecture,
+            task=task["id"],
+            task_version=_count(task["version"], 1000),
+            k_train="full" if k_train == "full" else _count(k_train, LONGEST_CONTEXT),
             state=None if made["state"] is None else str(made["state"]),
             suite=dict(made["suite"]),
             training=content,
@@ -141,18 +149,14 @@ def _facts(content: dict[str, Any]) -> Facts:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
-        raise _WrongError(
-            f"says what the model is in a form that is not known ({error!r})"
-        ) from None
+        raise _WrongError(f"says in an unknown form what the model is ({error!r})") from None
 
 
 def _architecture(given: Mapping[str, Any]) -> Architecture:
     """Read an architecture, within the bounds that the command line keeps to as well."""
     name, options = given["name"], given["options"]
     if name not in BASELINES:
-        raise _WrongError(
-            f"holds the model {name!r}, which is not known; `seqmem models` lists them"
-        )
+        raise _WrongError(f"holds the unknown model {name!r}; `seqmem models` lists those known")
     if parse_model(str(ModelSpec(name, options))).options != options:
         raise _WrongError(f"holds options of {name} that are not known: {options!r}")
     (kind, size), *others = given["inputs"].items()
