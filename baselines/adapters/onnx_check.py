@@ -271,7 +271,8 @@ def _input_kind(
     for place, dimension in enumerate(("batch", "length")):
         if (fixed := given.shape.dim[place].dim_value) > 0:
             _refuse(f"reads the input {name} with the {dimension} fixed at {fixed}; {DYNAMIC}")
-    return kind, (given.shape.dim[2].dim_value or None) if rank == 3 else None
+    features = given.shape.dim[2].dim_value if rank == 3 else 0
+    return kind, features if features > 0 else None
 
 
 def _is_float32(value: "ValueInfoProto") -> bool:

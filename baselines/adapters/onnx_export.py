@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -142,7 +143,7 @@ def _tidy(graph: "GraphProto") -> None:
 
 @torch.inference_mode()
 def _deviation(model: SequenceModel, data: bytes, inputs: InputSpec) -> float:
-    """Compare a file with the model; NaN where either is not finite."""
+    """Give the largest difference from the model; not finite where an output is not."""
     original = copy.deepcopy(model).cpu().eval()
     exported = open_onnx(data, torch.get_num_threads())
     largest = 0.0
@@ -154,8 +155,9 @@ def _deviation(model: SequenceModel, data: bytes, inputs: InputSpec) -> float:
         difference = float((ours - theirs).abs().max())
         # Outputs that are all zero leave no scale.
         relative = difference / scale if scale > 0 else difference
-        if not relative <= largest:
-            largest = relative
+        if not math.isfinite(relative):
+            return relative
+        largest = max(largest, relative)
     return largest
 
 

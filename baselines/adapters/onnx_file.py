@@ -105,10 +105,8 @@ class OnnxModel:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # only what is fatal: an error is raised all the same
         options.use_deterministic_compute = True
-        # Shapes change from batch to batch: neither a plan of memory for each shape is wanted nor
-        # an arena that keeps what the largest needed.
+        # Shapes change from batch to batch: a plan of memory for each would pile up.
         options.enable_mem_pattern = False
-        options.enable_cpu_mem_arena = False
         # Threads that wait must not take the core from those that work.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.load_model_format", "ONNX")
