@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights
 from seqmem.baselines.recipes import Recipe, recipe_for
-from seqmem.baselines.spec import ModelSpec, build_model, model_class
+from seqmem.baselines.spec import ModelSpec, architecture_of, build_model, model_class
 from seqmem.baselines.training import ClosedForm, Trained, seeded, train
 from seqmem.errors import CellError, DivergedError, NotTrainableError
 from seqmem.leaderboard.failure import Failure, find_failure, write_failure
@@ -213,6 +213,7 @@ def trained_model(
     if settings.fresh:
         checkpoint.discard()
     elif (fit := load_weights(model, weights)) is not None:
+        fit.pop("made", None)
         return model, fit
     elif (known := find_failure(settings.results, cell.task.id, stem)) is not None:
         failure, path = known
@@ -241,11 +242,24 @@ def trained_model(
         "result": asdict(fitted) if fitted else None,
         "environment": environment_facts(settings.measuring.device),
     }
-    save_weights(model, weights, fit)
+    save_weights(model, weights, {"made": _made(cell), **fit})
     checkpoint.discard()
     if fitted:
         say(f"{cell}: trained for {fitted.steps:,} steps in {fitted.seconds:.0f} s")
     return model, fit
+
+
+def _made(cell: Cell) -> dict[str, Any]:
+    """Everything that, together with the weights, makes the model again without its task."""
+    recipe, k_train = cell.recipe, cell.context_trained
+    return {
+        "model": str(cell.model),
+        "architecture": asdict(architecture_of(cell.model, cell.task, k_train, recipe.options)),
+        "task": {"id": cell.task.id, "version": cell.task.version},
+        "k_train": k_train,
+        "state": cell.state_trained,
+        "suite": suite_facts(),
+    }
 
 
 def _train(model: SequenceModel, cell: Cell, device: str, checkpoint: Checkpoint) -> Trained:

@@ -7,7 +7,6 @@ measured or results could not be written; 2 the command line or an input is wron
 import os
 import sys
 from collections.abc import Callable, Sequence
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -16,6 +15,9 @@ import click
 import seqmem
 from seqmem.arguments import ContextList, KTrainList, PrecisionType
 from seqmem.errors import InputError
+from seqmem.exits import fail as _fail
+from seqmem.exits import one_line_errors as _one_line_errors
+from seqmem.exits import say as _say
 from seqmem.leaderboard import FORMATS, Format
 from seqmem.tasks import SUITES
 
@@ -30,39 +32,6 @@ __all__ = ["cli", "main"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-def _say(line: str) -> None:
-    """Write one line to stderr."""
-    click.echo(line, err=True)
-
-
-def _fail(message: str, status: int) -> "SystemExit":
-    """Say in one line what is wrong and give the exit to raise."""
-    _say("seqmem: " + " ".join(message.split()))
-    return SystemExit(status)
-
-
-def _one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
-    """Turn a user's mistake, a full disk or Ctrl-C into one line and the right exit status."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return command(*args, **kwargs)
-        except InputError as error:
-            raise _fail(str(error), 2) from None
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise SystemExit(1) from None
-        except OSError as error:
-            raise _fail(f"{error}: what was finished before is kept", 1) from None
-        except KeyboardInterrupt:
-            raise _fail(
-                "interrupted; what was finished is kept, the same command goes on from there", 130
-            ) from None
-
-    return wrapped
 
 
 @click.group(
@@ -368,6 +337,23 @@ def plot(task_id: str, output: Path, places: Sequence[Path], budget: str | None)
     from seqmem.leaderboard.plot import draw
 
     draw(task_id, output, places, budget, _say)
+
+
+@cli.command(
+    epilog="Example: seqmem export results/checkpoints/lstm-0123456789abcdef/weights.safetensors "
+    "lstm.onnx"
+)
+@click.argument("checkpoint", metavar="CHECKPOINT", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE.onnx", type=click.Path(path_type=Path))
+@_one_line_errors
+def export(checkpoint: Path, file: Path) -> None:
+    """Write a trained baseline as an ONNX file, and check that it computes the same.
+
+    CHECKPOINT is a weights.safetensors that `seqmem eval` wrote.
+    """
+    from seqmem.baselines.adapters.onnx_export import export_checkpoint
+
+    click.echo(export_checkpoint(checkpoint, file))
 
 
 def main() -> None:

@@ -9,9 +9,18 @@ from typing import Any
 from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, NotApplicableError, unknown
 from seqmem.tasks.model import SequenceModel
-from seqmem.tasks.task import Context, Task
+from seqmem.tasks.task import Context, InputSpec, Task
 
-__all__ = ["ModelSpec", "Option", "build_model", "model_class", "options_of", "parse_model"]
+__all__ = [
+    "Architecture",
+    "ModelSpec",
+    "Option",
+    "architecture_of",
+    "build_model",
+    "model_class",
+    "options_of",
+    "parse_model",
+]
 
 Option = int | float | bool
 
@@ -33,6 +42,39 @@ class ModelSpec:
         """Give the text it was parsed from, options in order."""
         options = ",".join(f"{key}={_write(value)}" for key, value in sorted(self.options.items()))
         return f"{self.name}:{options}" if options else self.name
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that an untrained model is made from, weights apart.
+
+    Attributes:
+        name: the baseline.
+        options: every option of its class.
+        inputs: what one input is.
+        outputs: how many numbers it gives for each position.
+        context: the context length that sets the receptive field of models that have one.
+        covers: whether the field must reach `context` or must not exceed it.
+    """
+
+    name: str
+    options: Mapping[str, Option]
+    inputs: InputSpec
+    outputs: int
+    context: int
+    covers: bool
+
+    def build(self) -> SequenceModel:
+        """Make the model.
+
+        Raises:
+            ValueError: the options do not make one.
+        """
+        known = inspect.signature(model_class(self.name)).parameters
+        reach = {"context": self.context, "covers": self.covers}
+        arguments: dict[str, Any] = dict(self.options)
+        arguments |= {key: value for key, value in reach.items() if key in known}
+        return model_class(self.name)(self.inputs, self.outputs, **arguments)
 
 
 def parse_model(text: str) -> ModelSpec:
@@ -75,10 +117,10 @@ def model_class(name: str) -> type[SequenceModel]:
     return found
 
 
-def build_model(
+def architecture_of(
     spec: ModelSpec, task: Task, k_train: Context, defaults: Mapping[str, Option]
-) -> tuple[SequenceModel, dict[str, Option]]:
-    """Make an untrained model for a task.
+) -> Architecture:
+    """Tell what a model for a task is made from.
 
     A model with a receptive field gets one that reaches the task's longest useful context, or,
     where `k_train` is a number, one that does not exceed it.
@@ -89,11 +131,7 @@ def build_model(
         k_train: the context to train with.
         defaults: the recipe's options; the model takes those it knows, the user's go before.
 
-    Returns:
-        the model, and every option it was made with.
-
     Raises:
-        InputError: the options do not make a model.
         NotApplicableError: the model is not made for this kind of task.
     """
     if model_class(spec.name).next_token_only and not task.next_token:
@@ -104,18 +142,33 @@ def build_model(
     options = options_of(spec.name)
     options |= {key: value for key, value in defaults.items() if key in options}
     options |= spec.options
-    arguments: dict[str, Any] = dict(options)
-    known = inspect.signature(model_class(spec.name)).parameters
-    reach = {
-        "context": task.longest_context if k_train == "full" else k_train,
-        "covers": k_train == "full",
-    }
-    arguments |= {key: value for key, value in reach.items() if key in known}
+    return Architecture(
+        name=spec.name,
+        options=options,
+        inputs=task.inputs,
+        outputs=task.outputs,
+        context=task.longest_context if k_train == "full" else k_train,
+        covers=k_train == "full",
+    )
+
+
+def build_model(
+    spec: ModelSpec, task: Task, k_train: Context, defaults: Mapping[str, Option]
+) -> tuple[SequenceModel, dict[str, Option]]:
+    """Make an untrained model for a task; see `architecture_of`.
+
+    Returns:
+        the model, and every option it was made with.
+
+    Raises:
+        InputError: the options do not make a model.
+        NotApplicableError: the model is not made for this kind of task.
+    """
+    architecture = architecture_of(spec, task, k_train, defaults)
     try:
-        model = model_class(spec.name)(task.inputs, task.outputs, **arguments)
+        return architecture.build(), dict(architecture.options)
     except ValueError as error:
         raise InputError(f"model '{spec}': {error}") from None
-    return model, options
 
 
 def _read(text: str, key: str, value: str, default: Option) -> Option:
