@@ -256,7 +256,7 @@ def _check_causal(model: HuggingFaceModel) -> None:
     whole = model.outputs(tokens)[0]
     for cut in {1, length // 2, length - 1} - {0}:
         alone = model.outputs(tokens[:, :cut])[0]
-        if not (whole[:cut] - alone).abs().max() <= SAME * whole.abs().max():
+        if (whole[:cut] - alone).abs().max() > SAME * whole.abs().max():
             raise InputError(
                 f"{model.given}: its outputs depend on later tokens, so it is no causal language "
                 "model; give one that predicts the next token"

@@ -78,8 +78,12 @@ def _check_weights(folder: Path, given: str) -> None:
         return
     index = _settings(folder, "model.safetensors.index.json", given)
     if index is None:
-        pickles = sorted(path.name for end in ("bin", "pt", "pth") for path in folder.glob(f"*.{end}"))
-        what = f"{pickles[0]} is a pickle, which can run code" if pickles else "there are no weights"
+        pickles = sorted(
+            path.name for end in ("bin", "pt", "pth") for path in folder.glob(f"*.{end}")
+        )
+        what = (
+            f"{pickles[0]} is a pickle, which can run code" if pickles else "there are no weights"
+        )
         raise InputError(
             f"{given}: {what}; save the model as safetensors, with save_pretrained(..., "
             "safe_serialization=True)"

@@ -135,7 +135,10 @@ def word_pieces(task: LanguageTask, encode: Encode) -> WordPieces:
                 "take one that drops no text"
             )
     sizes = np.array([len(tokens) for tokens in both], np.int64)
-    alike = [_alike(half, form) for half, form in ((both[: len(bare)], spaced), (both[len(bare) :], bare))]
+    alike = [
+        _alike(half, form)
+        for half, form in ((both[: len(bare)], spaced), (both[len(bare) :], bare))
+    ]
     heads: dict[tuple[int, ...], int] = {}
     return WordPieces(
         tokens=np.array([token for tokens in both for token in tokens], np.int64),
@@ -151,7 +154,7 @@ def word_pieces(task: LanguageTask, encode: Encode) -> WordPieces:
 def _encoded(texts: Sequence[str], before: str, encode: Encode) -> list[list[int]]:
     """Encode each text as it is behind another one; alone, where that changes the other's end."""
     (start,) = encode([before])
-    found = [tokens for tokens in encode([before + text for text in texts])]
+    found = encode([before + text for text in texts])
     joined = [i for i, tokens in enumerate(found) if tokens[: len(start)] != start]
     found = [tokens[len(start) :] for tokens in found]
     for i, tokens in zip(joined, encode([texts[i] for i in joined]) if joined else [], strict=True):
