@@ -37,6 +37,7 @@ class HuggingFaceModel(SequenceModel):
 
     Attributes:
         given: how the user named it.
+        name: the same, of a folder its last part alone.
         tokenizer: of the transformers library.
         vocabulary: how many tokens the network reads.
         longest: the most tokens that it reads at once; None where its settings know no limit.
@@ -48,12 +49,18 @@ class HuggingFaceModel(SequenceModel):
     next_token_only = True
 
     def __init__(
-        self, network: nn.Module, tokenizer: Any, given: str, revision: str | None = None
+        self,
+        network: nn.Module,
+        tokenizer: Any,
+        given: str,
+        name: str | None = None,
+        revision: str | None = None,
     ) -> None:
         """Take both; the network is put into evaluation mode."""
         super().__init__()
         self.network = network.eval()
         self.tokenizer, self.given, self.revision = tokenizer, given, revision
+        self.name = name or given
         config: Any = network.config
         config.use_cache = False
         self.vocabulary = int(network.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
@@ -185,7 +192,8 @@ def open_hugging_face(place: str) -> HuggingFaceModel:
                 f"model, {missing[0]} among them; save the model that predicts the next token, "
                 "with its head"
             )
-        model = HuggingFaceModel(network, tokenizer, given, revision)
+        name = given if revision else f"hf:{folder.resolve().name}"
+        model = HuggingFaceModel(network, tokenizer, given, name, revision)
         _check_causal(model)
     return model
 

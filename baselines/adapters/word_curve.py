@@ -101,7 +101,8 @@ def measure_words(
         raise CellError(f"nothing can be measured: {too_long[1]}")
     finite = sorted(k for k in contexts if k != "full" and k not in too_long)
     compared = [lengths[k] for k in finite if k < reach]
-    reference, most = scorer.reference(max(compared, default=lengths[1]), "full" in contexts)
+    full = "full" in contexts or any(k >= reach for k in finite)
+    reference, most = scorer.reference(max(compared, default=lengths[1]), full)
     curve = search_curve(windows, reference, finite, reach, precision, spent)
     if not reference.is_full and "full" in contexts:
         too_long["full"] = (

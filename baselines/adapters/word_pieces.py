@@ -31,12 +31,12 @@ from seqmem.errors import InputError, NotApplicableError
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.task import Task
 
-__all__ = ["WordPieces", "language_task", "ranges", "text_of", "word_pieces"]
+__all__ = ["WITHIN", "WordPieces", "encoded", "language_task", "ranges", "text_of", "word_pieces"]
 
 Indices = npt.NDArray[np.int64]
 Encode = Callable[[Sequence[str]], list[list[int]]]  # texts -> tokens, none of them put in
 
-LINE_END = "\n"
+LINE_FEED = "\n"
 # What stands before a word while it is encoded, so that it is in the middle of a text: some
 # tokenizers put a space before every text, which would come twice.
 WITHIN, AT_LINE_START = "a", "a\n"
@@ -107,7 +107,7 @@ def text_of(task: LanguageTask, words: Indices) -> str:
     for word in words.tolist():
         text = task.words[word]
         ends = text in task.line_ends
-        written.append(LINE_END if ends else text if line_start else " " + text)
+        written.append(LINE_FEED if ends else text if line_start else " " + text)
         line_start = ends
     return "".join(written)
 
@@ -119,10 +119,10 @@ def word_pieces(task: LanguageTask, encode: Encode) -> WordPieces:
         InputError: the tokenizer gives some word no token.
     """
     ends_line = np.array([word in task.line_ends for word in task.words])
-    spaced = [LINE_END if word in task.line_ends else " " + word for word in task.words]
-    bare = [LINE_END if word in task.line_ends else word for word in task.words]
-    at_line_start = _encoded(bare, AT_LINE_START, encode)
-    both = _encoded(spaced, WITHIN, encode)
+    spaced = [LINE_FEED if word in task.line_ends else " " + word for word in task.words]
+    bare = [LINE_FEED if word in task.line_ends else word for word in task.words]
+    at_line_start = encoded(bare, AT_LINE_START, encode)
+    both = encoded(spaced, WITHIN, encode)
     both += [
         both[i] if ends else tokens
         for i, (tokens, ends) in enumerate(zip(at_line_start, ends_line, strict=True))
@@ -151,8 +151,14 @@ def word_pieces(task: LanguageTask, encode: Encode) -> WordPieces:
     )
 
 
-def _encoded(texts: Sequence[str], before: str, encode: Encode) -> list[list[int]]:
-    """Encode each text as it is behind another one; alone, where that changes the other's end."""
+def encoded(texts: Sequence[str], before: str, encode: Encode) -> list[list[int]]:
+    """Encode texts as they are behind another one; alone, where that would change the other's end.
+
+    Args:
+        texts: what is encoded.
+        before: the other one.
+        encode: the tokenizer.
+    """
     (start,) = encode([before])
     found = encode([before + text for text in texts])
     joined = [i for i, tokens in enumerate(found) if tokens[: len(start)] != start]
