@@ -86,6 +86,7 @@ class HuggingFaceModel(SequenceModel):
         found = self.tokenizer(
             list(texts),
             add_special_tokens=False,
+            split_special_tokens=True,
             return_attention_mask=False,
             return_token_type_ids=False,
             verbose=False,
@@ -178,9 +179,7 @@ def open_hugging_face(place: str) -> HuggingFaceModel:
     how = {"local_files_only": True, "trust_remote_code": False}
     with _quiet(offline=True):
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                folder, split_special_tokens=True, **how
-            )
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how)
             network, found = transformers.AutoModelForCausalLM.from_pretrained(
                 folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **how
             )
@@ -221,7 +220,10 @@ def _folder(place: str, given: str) -> tuple[Path, str | None]:
 
 @contextmanager
 def _quiet(*, offline: bool) -> Iterator[None]:
-    """Keep the libraries from reporting, drawing bars, warning, and, offline, from the network."""
+    """Keep the libraries from reporting, drawing bars, warning, and, offline, from the network.
+
+    What a network's files lack is drawn at random, from a generator that is put back.
+    """
     from huggingface_hub import constants
     from transformers.utils import logging
 
@@ -232,7 +234,7 @@ def _quiet(*, offline: bool) -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -90,7 +90,8 @@ def _check_weights(folder: Path, given: str) -> None:
         )
     names = index.get("weight_map")
     for name in sorted(set(map(str, names.values()))) if isinstance(names, dict) else [""]:
-        if not name.endswith(".safetensors") or not (folder / Path(name).name).is_file():
+        own = Path(name).name == name and (folder / name).is_file()
+        if not own or not name.endswith(".safetensors"):
             raise InputError(
                 f"{given}: model.safetensors.index.json names '{name}', which is not a "
                 "safetensors file of this folder; get the folder again"

@@ -68,10 +68,10 @@ class WordScorer(Scorer):
             heads = self.text.pieces.heads[forms]
             both = shared.window * (int(heads.max(initial=0)) + 1) + heads
             _, first, passage = np.unique(both, return_index=True, return_inverse=True)
-        order = np.argsort(passage, kind="stable")
+        order, last = np.argsort(passage, kind="stable"), targets[first]
         reader = self._read(
-            Passages(targets[first] - k + 1, targets[first], forms[first]),
-            Scored(passage[order], targets[order], forms[order]),
+            Passages(last - k + 1, last, forms[first]),
+            Scored(passage[order], last[passage[order]], forms[order]),
             k,
         )
         return self._sink(order, reader.losses)
