@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +12,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from seqmem.baselines.adapters import passages
 from seqmem.baselines.adapters.hugging_face import HuggingFaceModel
 from seqmem.baselines.adapters.joined import apart_and_joined
 from seqmem.baselines.adapters.word_curve import WordCurve, measure_words
 from seqmem.baselines.adapters.word_pieces import text_of, word_pieces
+from seqmem.baselines.adapters.word_scores import WordScorer
+from seqmem.baselines.adapters.word_text import WordText
 from seqmem.errors import CellError, InputError, NotApplicableError
 from seqmem.tasks import load_task
 from seqmem.tasks.curve import measure
@@ -87,7 +91,7 @@ def brute_force(
     """One window at a time, its words encoded one by one, through the library's own forward."""
     split, losses = task.split("test"), []
     starts = split.starts.tolist()
-    for start, stop in zip(starts, starts[1:], strict=False):
+    for start, stop in pairwise(starts):
         for at in range(start, stop):
             begin = start if k == "full" else max(start, at - k + 1)
             words = [*split.inputs[begin : at + 1].tolist(), int(split.targets[at])]
@@ -106,7 +110,7 @@ def measured(model: HuggingFaceModel, task: LanguageTask, *contexts: Context) ->
     return measure_words(model, task, task.split("test"), contexts)
 
 
-CASES = {
+CASES: dict[str, tuple[Make, Make]] = {
     "gpt2": (tiny.gpt2, tiny.byte_level),
     "llama with a BOS": (tiny.llama, lambda: tiny.byte_level(bos=True)),
     "llama, spaces put before texts": (tiny.llama, tiny.metaspace),
@@ -181,14 +185,20 @@ def test_a_window_that_is_too_long_is_not_cut(task: Text) -> None:
         measured(shorter, task, 1)
 
 
+def make_scorer(model: HuggingFaceModel, task: LanguageTask) -> WordScorer:
+    split = task.split("test")
+    text = WordText(split, word_pieces(task, model.encode), model.begin)
+    return WordScorer(model.eval(), task, split, "cpu", lambda k, steps: None, text)
+
+
 @pytest.mark.parametrize("longest", [40, 61, 512])
 def test_the_reference_reads_pieces(
     task: Text, longest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every target once, from a window that begins at a word, all within the limit."""
+    """All within the limit; where what precedes a target fits, it is seen whole."""
     model = make_model(tiny.llama, tiny.byte_level(bos=True), longest)
     if longest == 512:  # cut because of what is read out at once
-        monkeypatch.setattr("seqmem.baselines.adapters.passages.NUMBERS", {"cpu": 30 * 291})
+        monkeypatch.setattr(passages, "NUMBERS", {"cpu": 30 * model.vocabulary})
     widths = []
     outputs = model.outputs
 
@@ -197,16 +207,39 @@ def test_the_reference_reads_pieces(
         return outputs(tokens, *rest, **named)
 
     monkeypatch.setattr(model, "outputs", watched)
-    found = measured(model, task, 2, "full")
-    assert max(widths) <= longest
+    scorer = make_scorer(model, task)
+    with torch.inference_mode():
+        reference, most = scorer.reference(scorer.text.longest_window(2), full=True)
+    assert most <= longest
+    assert max(widths) <= most
+    assert reference.is_full == (longest == 512)
     whole = make_model(tiny.llama, tiny.byte_level(bos=True), 4096)
-    expected = brute_force(whole, task, "full", lambda text: model.encode([text])[0])
-    if longest == 512:
-        assert found.curve.full is not None
-        np.testing.assert_allclose(found.curve.full.losses, expected, rtol=5e-5, atol=5e-5)
-    else:
-        assert found.curve.full is None
-    assert found.reference == pytest.approx(np.mean(expected), rel=0.1)
+    expected = np.array(brute_force(whole, task, "full", lambda text: model.encode([text])[0]))
+    near = [i for i in range(len(expected)) if scorer.text.width_of(0, i) <= most]
+    assert (len(near) == len(expected)) == reference.is_full
+    losses = reference.scores.losses
+    np.testing.assert_allclose(losses[near], expected[near], rtol=5e-5, atol=5e-5)
+    assert losses.mean() == pytest.approx(expected.mean(), rel=0.1)
+
+
+@pytest.mark.parametrize("sentences", [False, True])
+def test_pieces_cover_every_target_once(sentences: bool, task: Text) -> None:
+    own = Sentences() if sentences else task
+    scorer = make_scorer(make_model(tiny.gpt2, tiny.byte_level()), own)
+    text, starts = scorer.text, scorer.split.starts.tolist()
+    for most in range(text.longest_window(1), 90, 7):
+        for overlap in (1, most // 2):
+            for start, stop in pairwise(starts):
+                expected = start
+                for begin, first, end in scorer._pieces(start, stop, most, overlap):
+                    assert first == expected
+                    assert start <= begin <= first <= end < stop
+                    assert text.width_of(begin, end) <= most
+                    # No piece could begin or end one word further out.
+                    assert begin == start or text.width_of(start, first) > most
+                    assert end == stop - 1 or text.width_of(begin, end + 1) > most
+                    expected = end + 1
+                assert expected == stop
 
 
 def test_a_model_that_reads_out_all_gives_the_same(task: Text) -> None:
@@ -302,7 +335,7 @@ def test_refusals(task: Text, tmp_path: Path) -> None:
         with pytest.raises(NotApplicableError, match="a model with a tokenizer"):
             measure_words(model, load_task(other), task.split("test"), [1])
     smaller = HuggingFaceModel(tiny.gpt2(200), tiny.byte_level(), "hf:tiny")
-    with pytest.raises(InputError, match="hf:tiny: its tokenizer gives token .* has 200"):
+    with pytest.raises(InputError, match=r"hf:tiny: its tokenizer gives token .* has 200"):
         measured(smaller, task, 1)
     drops = tiny.word_level(["<unk>", "the"])
     drops.backend_tokenizer.pre_tokenizer = tiny.tokenizers.pre_tokenizers.WhitespaceSplit()

@@ -18,7 +18,7 @@ WORDS = ["the", "cat", "sat", "on", "a", "mat", "naïve", "…", "=", "<unk>", "
 def made_up(lines: int, seed: int = 0) -> list[str]:
     """Lines of words, some of them empty."""
     rng = np.random.default_rng(seed)
-    return [" ".join(rng.choice(WORDS, max(rng.integers(-4, 12), 0))) for _ in range(lines)]
+    return [" ".join(rng.choice(WORDS, max(int(rng.integers(-4, 12)), 0))) for _ in range(lines)]
 
 
 def byte_level(bos: bool = False) -> Any:
