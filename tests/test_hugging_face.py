@@ -39,6 +39,7 @@ def refused(folder: Path | str, match: str) -> None:
     with pytest.raises(InputError, match=match) as caught:
         open_hugging_face(str(folder))
     assert str(caught.value).startswith(f"hf:{folder}: ")
+    assert "\n" not in str(caught.value)
 
 
 def test_facts(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -195,7 +196,9 @@ def test_a_model_that_looks_ahead_is_refused(tmp_path: Path) -> None:
 def test_damaged_files_are_refused(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    refused(folder, "it cannot be read: ")
+    refused(folder, r"the model cannot be read \(SafetensorError: .*; save it once more")
+    (folder / "tokenizer.json").write_text("{}")
+    refused(folder, "its tokenizer cannot be read")
     (folder / "config.json").write_text("[]")
     refused(folder, r"config\.json holds no settings")
     (folder / "config.json").write_text("{")

@@ -11,10 +11,10 @@ settings say, and held to; several architectures take more without a word and th
 import inspect
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ from seqmem.errors import CellError, InputError
 from seqmem.tasks.model import SequenceModel, State
 
 __all__ = ["HuggingFaceModel", "open_hugging_face"]
+
+T = TypeVar("T")
 
 # The settings under which architectures keep their longest input.
 LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "n_ctx")
@@ -178,13 +180,20 @@ def open_hugging_face(place: str) -> HuggingFaceModel:
         )
     how = {"local_files_only": True, "trust_remote_code": False}
     with _quiet(offline=True):
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how)
-            network, found = transformers.AutoModelForCausalLM.from_pretrained(
-                folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **how
-            )
-        except Exception as error:  # of every kind, as each architecture tells of bad files its way
-            raise InputError(f"{given}: it cannot be read: {error}") from None
+        tokenizer = _read(
+            f"{given}: its tokenizer",
+            lambda: transformers.AutoTokenizer.from_pretrained(folder, **how),
+        )
+        network, found = _read(
+            f"{given}: the model",
+            lambda: transformers.AutoModelForCausalLM.from_pretrained(
+                folder,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **how,
+            ),
+        )
         if missing := sorted(found["missing_keys"]):
             raise InputError(
                 f"{given}: the weights lack {len(missing)} of the tensors of a causal language "
@@ -210,12 +219,30 @@ def _folder(place: str, given: str) -> tuple[Path, str | None]:
         try:
             found = Path(snapshot_download(place, allow_patterns=list(WANTED)))
         except Exception as error:  # a wrong name, no network, no right to read it, a full disk
-            reason = str(error).strip().partition("\n")[0]
             raise InputError(
                 f"{given}: there is no such folder, and no such model in the cache or on the hub: "
-                f"{reason}"
+                f"{_first_line(error)}"
             ) from None
     return found, found.name
+
+
+def _read(what: str, read: Callable[[], T]) -> T:
+    """Read something; each architecture tells in its own way that it cannot be.
+
+    Raises:
+        InputError: it cannot.
+    """
+    try:
+        return read()
+    except Exception as error:
+        raise InputError(
+            f"{what} cannot be read ({type(error).__name__}: {_first_line(error)}); save it once "
+            "more with save_pretrained"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).partition("\n")[0]
 
 
 @contextmanager
