@@ -18,7 +18,7 @@ from seqmem.baselines.adapters.joined import apart_and_joined
 from seqmem.baselines.adapters.word_curve import WordCurve, measure_words
 from seqmem.baselines.adapters.word_pieces import text_of, word_pieces
 from seqmem.baselines.adapters.word_scores import WordScorer
-from seqmem.baselines.adapters.word_text import WordText
+from seqmem.baselines.adapters.word_text import Passages, WordText
 from seqmem.errors import CellError, InputError, NotApplicableError
 from seqmem.tasks import load_task
 from seqmem.tasks.curve import measure
@@ -148,6 +148,18 @@ def test_sentences_are_read_whole(bos: bool) -> None:
         expected = brute_force(model, task, k, lambda text: model.encode([text])[0])
         np.testing.assert_allclose(found.curve.at(k).losses, expected, rtol=2e-5, atol=2e-5)
     assert found.curve.at(20).method == "no longer sequence"
+
+
+def test_what_is_read_never_holds_the_targets_last_token(task: Text) -> None:
+    model = make_model(tiny.gpt2, tiny.byte_level(bos=True))
+    text, split = make_scorer(model, task).text, task.split("test")
+    end = np.arange(2, len(split))
+    read = text.tokens(Passages(end - 2, end, text.targets[end]))
+    for row, at in zip(read.tolist(), end.tolist(), strict=True):
+        words = [*split.inputs[at - 2 : at + 1].tolist(), int(split.targets[at])]
+        ids = [token for word in written(task, words) for token in model.encode([word])[0]]
+        ids = [*model.begin, *ids[:-1]]
+        assert row == ids + [0] * (len(row) - len(ids))
 
 
 def test_positions_restart_in_every_window(task: Text) -> None:
