@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from seqmem.tasks.precision import USUAL, Precision
 from seqmem.tasks.reference import full_scores, longest_pass
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["DTYPES", "Measuring", "measure_record"]
+__all__ = ["DTYPES", "SAMPLE_SEED", "Measured", "Measuring", "measure_record", "record_of"]
 
 SAMPLE_SEED = 0
 
@@ -117,8 +117,6 @@ def measure_record(
         CellError: the model cannot be measured.
     """
     split = task.split("test")
-    contexts = how.contexts_for(task)
-    half_width = how.half_width(task)
     measured = model
     if how.dtype != "float32":
         measured = copy.deepcopy(model).to(getattr(torch, how.dtype))
@@ -129,17 +127,81 @@ def measure_record(
             measured,
             task,
             split,
-            contexts,
-            precision=half_width,
+            how.contexts_for(task),
+            precision=how.half_width(task),
             every_k=how.every_k,
             seed=SAMPLE_SEED,
             device=how.device,
             progress=bar.update,
         )
         extras = _extras(model, measured, task, curve, how.device)
-    seconds = time.monotonic() - began
-    passes = curve.steps / len(split.inputs)
-    say(f"measured at {len(contexts)} contexts in {seconds:.0f} s ({passes:.2f} plain passes)")
+    return record_of(
+        Measured(
+            model,
+            curve,
+            seconds=time.monotonic() - began,
+            plain_pass=len(split.inputs),
+            window="the k most recent inputs since the start of the sequence",
+            full="state carried" if model.stateful else "whole sequences",
+            reference=_reference_name(model, curve),
+            extras=extras,
+        ),
+        facts,
+        training,
+        task,
+        how,
+        say,
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What measuring a model has given.
+
+    Attributes:
+        model: what was measured, in float32.
+        curve: its curve on the test split.
+        seconds: the time it took.
+        plain_pass: the steps that one pass over the split takes.
+        window: what a window holds, in words.
+        full: what the full context is, in words.
+        reference: what the reference pass read, in words.
+        extras: further scores by name.
+        rules: further rules by name, in words.
+    """
+
+    model: SequenceModel
+    curve: Curve
+    seconds: float
+    plain_pass: int
+    window: str
+    full: str
+    reference: str
+    extras: Mapping[str, float]
+    rules: Mapping[str, Any] = field(default_factory=dict)
+
+
+def record_of(
+    measured: Measured,
+    facts: Mapping[str, Any],
+    training: Mapping[str, Any],
+    task: Task,
+    how: Measuring,
+    say: Callable[[str], object],
+) -> Record:
+    """Make a record of what was measured; the arguments are those of `measure_record`.
+
+    Raises:
+        CellError: no context length could be measured.
+    """
+    model, curve = measured.model, measured.curve
+    contexts = tuple(k for k in how.contexts_for(task) if k not in curve.failures)
+    half_width = how.half_width(task)
+    passes = curve.steps / measured.plain_pass
+    say(
+        f"measured at {len(contexts)} contexts in {measured.seconds:.0f} s "
+        f"({passes:.2f} plain passes)"
+    )
     for line in _notes(curve):
         say(line)
     summary = summarise(curve, task, model, contexts)
@@ -164,10 +226,10 @@ def measure_record(
             "method": "every target" if half_width is None else "reference pass and samples",
             "precision": None if how.precision is None else str(how.precision),
             "precision_in_loss": half_width,
-            "window": "the k most recent inputs since the start of the sequence",
-            "full": "state carried" if model.stateful else "whole sequences",
-            "reference": _reference_name(model, curve),
-            "targets": len(split),
+            "window": measured.window,
+            "full": measured.full,
+            "reference": measured.reference,
+            "targets": len(task.split("test")),
             "sample_seed": SAMPLE_SEED,
             "block": task.block_name,
             "interval": "Student's t over groups of whole blocks, 95 %",
@@ -175,12 +237,13 @@ def measure_record(
             "failed": {str(k): reason for k, reason in curve.failures.items()},
             "model_steps": curve.steps,
             "plain_passes": round(passes, 3),
-            "seconds": round(seconds, 2),
+            "seconds": round(measured.seconds, 2),
+            **measured.rules,
         },
         group_counts=summary.group_counts,
         gain=summary.gain,
         curve=summary.points,
-        extras=extras,
+        extras=measured.extras,
         validity=None,
         environment=environment_facts(how.device, how.dtype, tf32=False),
         trust="self-reported",

@@ -14,7 +14,6 @@ import click
 
 import seqmem
 from seqmem.arguments import ContextList, KTrainList, PrecisionType
-from seqmem.errors import InputError
 from seqmem.exits import fail as _fail
 from seqmem.exits import one_line_errors as _one_line_errors
 from seqmem.exits import say as _say

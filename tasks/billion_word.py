@@ -106,6 +106,7 @@ class BillionWord(LanguageTask):
 
     version: ClassVar[int] = 1
     block_name: ClassVar[str] = "sentence"
+    line_ends: ClassVar[tuple[str, ...]] = (BEGIN, END)
 
     def __init__(self, chosen: Slice, name: str = "") -> None:
         """Take a slice, and its name if it has one; data are read when they are first needed."""

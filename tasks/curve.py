@@ -28,7 +28,7 @@ from seqmem.tasks.sampling import PILOT
 from seqmem.tasks.task import Context, Split, Task, geometric_contexts
 from seqmem.tasks.window_scores import ByStart, ByTarget, Scorer, WindowScores, is_dense
 
-__all__ = ["Curve", "Estimate", "measure"]
+__all__ = ["Curve", "Estimate", "measure", "search_curve"]
 
 
 # Targets on which a model without state is held to what it declares, and how far, relative to their
@@ -72,7 +72,7 @@ class Curve:
 
     estimates: Mapping[int, Estimate]
     full: Estimate | None
-    failures: Mapping[int, str]
+    failures: Mapping[Context, str]
     steps: int
 
     def at(self, k: Context) -> Estimate:
@@ -142,9 +142,32 @@ def measure(
     reference = _reference(windows, measured, "full" in contexts, progress)
     if reference.is_full and not model.stateful:
         _check_reach(windows, reference, max(reach, 1))
+    return search_curve(windows, reference, finite, reach, precision, spent)
+
+
+def search_curve(
+    windows: WindowScores,
+    reference: Reference,
+    finite: Sequence[int],
+    reach: int,
+    precision: float | None,
+    spent: Mapping[int, int],
+) -> Curve:
+    """Find out about every finite context length, with what one pass over the split has given.
+
+    Args:
+        windows: scores any part of a random order of targets.
+        reference: every target's loss with more context.
+        finite: context lengths, ascending.
+        reach: the context length from which on a window holds all that the reference depends on.
+        precision: as in `measure`.
+        spent: model steps by k, kept by what scores windows.
+    """
+    measured = [k for k in finite if k < reach]
     search = Search(windows, reference, measured, precision)
     search.run()
-    failures = dict(search.failures)
+    longest = int(windows.available.max())
+    failures: dict[Context, str] = dict(search.failures.items())
     as_full: dict[int, Method] = {}
     for k in finite[len(measured) :]:
         if reference.is_full:

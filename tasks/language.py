@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from functools import cache, cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -14,9 +14,16 @@ __all__ = ["LanguageTask"]
 
 
 class LanguageTask(Task):
-    """Inputs and targets are ids of one vocabulary, which is known once the data are read."""
+    """Inputs and targets are ids of one vocabulary, which is known once the data are read.
+
+    Attributes:
+        line_ends: the words that stand for the end of a line, or of a sentence on its own line.
+        unit: what a target is.
+    """
 
     next_token: ClassVar[bool] = True
+    line_ends: ClassVar[tuple[str, ...]] = ("<eos>",)
+    unit: Literal["word", "char"] = "word"
 
     @property
     @abstractmethod

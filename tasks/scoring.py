@@ -139,7 +139,7 @@ class Sink:
             wanted = self._split.targets[targets[first:last]].to(device)
             own = (rows[first:last] - begin).to(device)
             losses = self._task.loss(outputs, wanted, own if several else None)
-            self._keep(places[first:last], losses, self._task.loss.correct(outputs, wanted, own))
+            self.keep(places[first:last], losses, self._task.loss.correct(outputs, wanted, own))
 
         most = max(READOUT[device.type] // self._task.outputs, 1)
         in_batches(torch.arange(len(features)), most, chunk)
@@ -159,7 +159,10 @@ class Sink:
         self.deviation = max(self.deviation, relative if math.isfinite(relative) else math.inf)
         self.compared += len(known)
 
-    def _keep(self, places: npt.NDArray[np.int64], losses: Tensor, correct: Tensor | None) -> None:
+    def keep(
+        self, places: npt.NDArray[np.int64], losses: Tensor, correct: Tensor | None = None
+    ) -> None:
+        """Take in the losses (n,) at `places` (n,), and whether each was the largest output."""
         self._losses[places] = losses.double().cpu().numpy()
         if correct is not None:
             if self._correct is None:
