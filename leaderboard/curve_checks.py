@@ -5,6 +5,7 @@ above it: the optimum is an expectation, or is computed on windows that a curve 
 is refused only below what chance explains, MARGIN times the half-width of a 95 % interval.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -68,19 +69,23 @@ def examine_curve(points: Iterable[CurvePoint], unit: str = "") -> Check | None:
         compared += 1
         below = point.optimum - point.loss
         allowed = MARGIN * point.half_width + ROUNDING * max(abs(point.optimum), 1.0)
-        if worst is None or below - allowed > worst[0] - worst[1]:
+        if not math.isfinite(below):  # no number is below everything
+            worst = math.inf, allowed, point
+        elif worst is None or below - allowed > worst[0] - worst[1]:
             worst = below, allowed, point
     if worst is None:
         return None
     below, allowed, point = worst
-    passed = below <= allowed  # and so a loss that is no number does not pass
     example = None
-    if not passed:
+    if not math.isfinite(below):
+        example = f"at k = {point.k} the loss is {point.loss}"
+    elif below > allowed:
         example = (
             f"at k = {point.k} the loss is {point.loss:.4f}{_after(unit)}, {below:.4f} below the "
             f"optimum {point.optimum:.4f} (allowed {allowed:.4f})"
         )
-    return Check("optimum", passed, allowed, below if below == below else None, compared, example)
+    seen = below if math.isfinite(below) else None
+    return Check("optimum", example is None, allowed, seen, compared, example)
 
 
 def examine_lead(
