@@ -99,7 +99,13 @@ def plan(
     elif host > finite[-1]:
         lengths += [host]
     made = [
-        _Draft(length, before, length in finite, is_run=length == run and run > finite[-1])
+        _Draft(
+            length,
+            before,
+            is_context=length in finite,
+            is_run=length == run and run > finite[-1],
+            is_longest=length == max(run, finite[-1]),
+        )
         for before, length in zip([0, *lengths[:-1]], lengths, strict=True)
     ]
     spare = steps + run_steps - sum(draft.fixed(declared) for draft in made)
@@ -114,6 +120,7 @@ class _Draft:
     before: int
     is_context: bool
     is_run: bool
+    is_longest: bool  # of those that are scored
 
     @property
     def scored(self) -> int:
@@ -126,7 +133,7 @@ class _Draft:
 
     def olds(self, declared: int | None) -> int:
         older = declared is not None and declared < self.length
-        return SCORED if self.scored and (self.is_run or older) else 0
+        return SCORED if self.is_longest or (self.is_context and older) else 0
 
     def fixed(self, declared: int | None) -> float:
         """Steps but for cut points: asked twice and among twins, hosts of both kinds, old ones."""

@@ -183,16 +183,14 @@ class _Examination:
     def _old_cuts(self, length: int, count: int) -> list[int]:
         """Choose before which position inputs are replaced.
 
-        With a declared receptive field: once before all that the last output sees, once before all
-        that can be. Without one, such that short and long reaches can be measured.
+        Within a receptive field, such that short and long reaches can be measured. Behind one: as
+        late as no output may notice, as early as can be, and in between.
         """
         if length < 2 or count == 0:
             return []
-        if self._declared is None:
-            return [max(length * (i + 1) // 8, 1) for i in range(count)]
+        if self._declared is None or self._declared >= length:
+            return [max(length * i // 8, 1) for i in range(count)]
         most = length - max(self._declared, 1)
-        if most < 1:
-            return []
         return [most, 1, *self._maker.rng.integers(1, most + 1, count - 2).tolist()]
 
     def _ask_scored(self, group: _Group) -> Answers:
@@ -226,7 +224,7 @@ class _Examination:
             row = batch.add(self._maker.replaced_before(group.inputs[i], cut))
             reach.append(Pair(base[i], row, cut - 1, length, ""))
             self._longest = max(self._longest, length - cut)
-            if self._declared is not None:
+            if self._declared is not None and self._declared < length:
                 name = f"{group.name(i)}, {self._declared:,} declared"
                 said = f"{name}: replacing inputs 0..{cut - 1}"
                 old.append(Pair(base[i], row, cut + self._declared - 1, length, said))
