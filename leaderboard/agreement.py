@@ -24,12 +24,14 @@ __all__ = ["Ledger", "Pair", "as_scored", "tolerance_for"]
 
 # Log-probabilities below this are one: probability 1e-13.
 FLOOR = -30.0
-# Answers that differ by no more than this share of their scale are the same. On the suite's models
-# other batch sizes and lengths moved float32 outputs by up to 5e-5 (mostly 1e-7), float16 ones by
-# up to 1e-3 and bfloat16 ones by up to 7e-3; models about to be chaotic by a few times that.
-SAME = 1e-4
-# … or, with shorter floats, than so many of their last places.
-PLACES = 16
+# Answers are the same that differ by no more than this share of their scale, or, with shorter
+# floats, by no more than so many of their last places. On the suite's models other batch sizes and
+# lengths moved float32 outputs by up to 5e-5 (mostly 2e-7), float16 ones by 1e-3 and bfloat16 ones
+# by 7e-3; models about to be chaotic by some times that.
+SAME, PLACES = 1e-4, 16
+# Windows of one length, read together, are computed in the same way: replacing inputs that do not
+# matter moved nothing at all there, and 2e-6 in convolutions by Fourier transform.
+TOGETHER, SAME_TOGETHER, PLACES_TOGETHER = ("causality", "context"), 1e-5, 4
 # Positions read out in one comparison: those that differ most, and some at random.
 NUMBERS = 1 << 21
 MOST, FEWEST, AT_RANDOM = 256, 16, 16
@@ -37,9 +39,15 @@ MOST, FEWEST, AT_RANDOM = 256, 16, 16
 Indices = npt.NDArray[np.int64]
 
 
-def tolerance_for(dtypes: set[torch.dtype]) -> float:
-    """Give how far answers may be apart, relative to their scale, for floats of these kinds."""
-    return max([SAME, *(PLACES * torch.finfo(d).eps for d in dtypes if d.itemsize < 4)])
+def tolerance_for(name: str, dtypes: set[torch.dtype]) -> float:
+    """Give how far answers may be apart for a check, relative to their scale.
+
+    Args:
+        name: of the check.
+        dtypes: the kinds of floats that the model computes with.
+    """
+    same, places = (SAME_TOGETHER, PLACES_TOGETHER) if name in TOGETHER else (SAME, PLACES)
+    return max([same, *(places * torch.finfo(d).eps for d in dtypes if d.itemsize < 4)])
 
 
 @dataclass(frozen=True)
@@ -121,10 +129,9 @@ class Ledger:
         least = _least_scale(self.asker, self.split)
         self.scale = max(self.scale, least, float(scored.abs().max()))
 
-    @property
-    def tolerance(self) -> float:
-        """How far answers may be apart, relative to the scale."""
-        return tolerance_for(self.asker.dtypes)
+    def tolerance(self, name: str) -> float:
+        """Give how far answers may be apart for a check, relative to the scale."""
+        return tolerance_for(name, self.asker.dtypes)
 
     def compare(self, name: str, left: Answers, right: Answers, pairs: Sequence[Pair]) -> None:
         """Compare answers for a check: every position by its features, some by their outputs."""
@@ -137,14 +144,14 @@ class Ledger:
         if moved > tally.deviation:
             tally.deviation = moved
             said, position = pairs[int(places.pair[index])].said, int(places.position[index])
-            allowed = self.tolerance * self.scale
+            allowed = self.tolerance(name) * self.scale
             tally.example = f"{said} moved output {position} by {moved:.2g} (allowed {allowed:.1g})"
 
     def checks(self) -> tuple[Check, ...]:
         """Give what was found, one check for each name that compared something."""
-        tolerance = self.tolerance
         found = []
         for name, tally in self._tallies.items():
+            tolerance = self.tolerance(name)
             relative = tally.deviation / self.scale
             passed = relative <= tolerance
             example = None if passed else tally.example
@@ -165,6 +172,7 @@ class Ledger:
             more than is allowed; None where the last one did.
         """
         found = [(a, self._places(a, a, pairs), pairs) for a, pairs in twins if pairs]
+        allowed = self.tolerance("context") * self.scale
 
         def moves(kept: int) -> bool:
             for answers, places, pairs in found:
@@ -172,7 +180,7 @@ class Ledger:
                 chosen = np.flatnonzero(places.position - begins[places.pair] >= kept)
                 if len(chosen) == 0:
                     continue
-                if self._largest(answers, answers, places, chosen)[0] > self.tolerance * self.scale:
+                if self._largest(answers, answers, places, chosen)[0] > allowed:
                     return True
             return False
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,7 +28,7 @@ from seqmem.tasks.task import Task
 __all__ = ["Answers", "Asker", "UnusableError", "features_of"]
 
 # Numbers kept of the answers to one batch of windows: of wider ones, fewer positions are compared.
-KEPT = 1 << 24
+KEPT = 1 << 26
 # Windows that are read at once, whatever their length.
 ROWS = 16
 # A loss of so many times chance is out of any range, in training and here.
@@ -56,6 +57,10 @@ class Answers:
 
     features: Tensor
     columns: Tensor
+
+    def rows(self, chosen: Sequence[int]) -> "Answers":
+        """Keep the answers to some of the windows, in the order asked for."""
+        return Answers(self.features[list(chosen)], self.columns)
 
     @cached_property
     def largest(self) -> Tensor:
@@ -107,8 +112,8 @@ class Asker:
         most = max(KEPT // (rows * max(self._width, 1)), 8)
         if most >= length:
             return torch.arange(length)
-        even = torch.linspace(0, length - 1, max(most - len(first), 2)).long()
-        return torch.cat([even, torch.tensor(first, dtype=torch.int64)]).unique()
+        even = np.linspace(0, length - 1, max(most - len(first), 2)).astype(np.int64)
+        return torch.from_numpy(np.unique([*even, *first]))
 
     def ask(self, inputs: Tensor, columns: Tensor) -> Answers:
         """Read windows (B, L, …); give what is found at some positions.

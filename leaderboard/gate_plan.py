@@ -32,7 +32,7 @@ SCORED, RUNS = 4, 2
 CUTS, FEWEST = 48, 4
 # The run's part of the steps that are left for cut points, and how long it may be: so many of its
 # windows must be affordable.
-RUN_SHARE, RUN_ROWS = 0.4, 24
+RUN_SHARE, RUN_ROWS = 0.4, 16
 
 
 @dataclass(frozen=True)

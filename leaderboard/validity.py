@@ -10,7 +10,7 @@ heart. It is consistent, whatever is replaced. Where the optimum is known it is 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -257,7 +257,10 @@ class _Examination:
             compare("batch", group.scored, answers, same)
             self._compare_twins_of_scored(group, answers, base, old)
         if reach:
-            self._olds.append((answers, reach))
+            # Windows and twins, one after the other: what else was answered need not be kept.
+            kept = answers.rows([row for pair in reach for row in (pair.left, pair.right)])
+            moved = [replace(p, left=2 * i, right=2 * i + 1) for i, p in enumerate(reach)]
+            self._olds.append((kept, moved))
 
     def _compare_twins_of_scored(
         self, group: _Group, answers: Answers, base: Sequence[int], old: Sequence[Pair]

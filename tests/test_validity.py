@@ -4,7 +4,6 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +20,6 @@ from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel, State, as_sequence_model
 from seqmem.tasks.task import Context, Task
 from seqmem.tests import zoo
-from seqmem.tests.oracles import CopyOracle
 
 MARKOV = load_task("hidden-markov/dwell=20")
 CONTEXTS: tuple[Context, ...] = (*MARKOV.contexts, "full")
@@ -131,7 +129,7 @@ def test_the_zoo_is_caught(name: str) -> None:
     ids=["by position", "late", "by content"],
 )
 def test_rare_peeking_is_caught_whatever_the_seed(change: zoo.Change) -> None:
-    seeds = range(10)
+    seeds = range(5)
     model = changed(change)
     assert all("causality" in failed(examined(model, seed=seed)) for seed in seeds)
 
@@ -188,9 +186,10 @@ def test_a_context_declared_one_too_small_is_caught(seed: int) -> None:
     assert model.receptive_field == 15
     honest = examined(model, declared=15, seed=seed)
     assert honest.passed, report_text(honest)
+    assert honest.measured_context == 15
     report = examined(model, declared=14, seed=seed)
     assert failed(report) >= {"context"}
-    assert report.measured_context == honest.measured_context == 15
+    assert report.measured_context == 15
     example = next(check.example for check in report.failed if check.name == "context")
     assert example is not None
     assert "14 declared" in example
@@ -216,14 +215,20 @@ def test_the_context_is_measured(lag: int, says: bool) -> None:
     assert report.measured_context == lag + 1
 
 
+class Sums(nn.Module):
+    """Outputs depend on all inputs so far, the first as much as the last."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        sums = inputs.long().cumsum(1) % MARKOV.outputs
+        return nn.functional.one_hot(sums, MARKOV.outputs).float()
+
+
 def test_a_context_without_bound_is_not_measured() -> None:
-    """What the copy oracle recalls is as far back as any window reaches."""
-    task = load_task("copy-memory/T=5")
-    report = examined(CopyOracle(), task)
+    report = examined(Sums())
     assert report.passed, report_text(report)
     assert report.measured_context is None
-    assert report.longest_tried >= 20
-    assert "measured more than" in report_text(report)
+    assert report.longest_tried > 64
+    assert f"measured more than {report.longest_tried}" in report_text(report)
 
 
 # Honest models.
@@ -240,7 +245,7 @@ def text_task(tmp_path_factory: pytest.TempPathFactory) -> Task:
 
 
 TASKS: dict[str, Callable[[], Task]] = {
-    "markov": lambda: MARKOV,
+    "markov": lambda: load_task("hidden-markov/dwell=5"),
     "copy": lambda: load_task("copy-memory/T=5"),
     "adding": lambda: load_task("adding-problem/T=20"),
     "chords": zoo.Chords,
@@ -283,7 +288,7 @@ def test_honest_models_pass(name: str, kind: str, request: pytest.FixtureRequest
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "tcn", "transformer", "lru"])
 def test_no_false_alarm_over_seeds(name: str) -> None:
-    for seed in range(6):
+    for seed in range(4):
         model = built(name, MARKOV, seed, gain=1 + seed / 4)
         report = examined(model, declared=model.receptive_field, seed=seed)
         assert report.passed, report_text(report)
@@ -297,7 +302,9 @@ def test_shorter_floats_are_no_cheating(name: str, dtype: torch.dtype) -> None:
     report = examined(model, declared=model.receptive_field)
     assert report.passed, report_text(report)
     if name != "marginal":
-        assert report.checks[-1].tolerance == pytest.approx(16 * torch.finfo(dtype).eps)
+        batch = report.check("batch")
+        assert batch is not None
+        assert batch.tolerance == pytest.approx(16 * torch.finfo(dtype).eps)
     assert "causality" in failed(examined(zoo.Changed(model, zoo.peek())))
 
 
@@ -306,9 +313,6 @@ def test_a_masked_class_hides_nothing() -> None:
 
     def masked(inputs: Tensor, outputs: Tensor) -> Tensor:
         return torch.cat([outputs[..., :-1], torch.full_like(outputs[..., -1:], -1e9)], -1)
-
-    class Shorter(type(MARKOV)):  # type: ignore[misc]
-        """Never asks for the last symbol."""
 
     task = load_task("copy-memory/T=5")  # whose targets are never the delimiter, 9
     honest = zoo.honest_for(task)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seqmem.baselines.layers import InputLayer
 from seqmem.tasks.losses import Bernoulli
-from seqmem.tasks.task import Features, InputSpec, Split, Task, Tokens
+from seqmem.tasks.task import Features, InputSpec, Split, Task
 
 # How far a peek moves what it moves; the honest one's scores are of size 1 or so.
 LARGE, SMALL = 3.0, 1e-2
@@ -241,7 +241,3 @@ def honest_for(task: Task, seed: int = 1) -> Honest:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Honest(task.inputs, task.outputs).eval()
-
-
-def is_tokens(task: Task) -> bool:
-    return isinstance(task.inputs, Tokens)
