@@ -3,8 +3,8 @@
 Trained models, and the curve that `seqmem eval` measures: the task's own k and full, to ±0.5 % of
 the way from chance to the optimum, or of the perplexity. The gate and the curve run one after the
 other in this process, a few times; models without state stand in as submitted ones do, with all
-outputs at once, too. The last column is what rare peeking costs a cheat: the share of seeds with
-which reading the next input at one position in fifty is seen, by its content or by its number.
+outputs at once, too. With --seeds N, also the share of N seeds with which a model is refused that
+reads the next input at one position in fifty, chosen by its content or by its number.
 
     python benchmarks/gate.py [--tasks hidden-markov/dwell=20 wikitext-2] [--models lstm tcn]
 """
@@ -34,6 +34,7 @@ class FullOnly(nn.Module):
         self.model = model
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """(B, L) -> (B, L, outputs)."""
         outputs: Tensor = self.model(inputs)
         return outputs
 
@@ -46,6 +47,7 @@ class Peeking(FullOnly):
         self.where = where
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """(B, L) -> (B, L, outputs)."""
         outputs = super().forward(inputs)
         later = F.one_hot(inputs[:, 1:].long(), outputs.shape[-1])
         outputs[:, :-1] += later * self.where(inputs)[:, :-1, None]
