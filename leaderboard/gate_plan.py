@@ -1,10 +1,10 @@
 """Which windows an examination reads, and how many: a rule fixed before anything is seen.
 
-All of it costs a quarter of what scoring the curve costs, or less. A model that peeks at a share r
-of positions is missed by n twins with probability (1 − r)^n, so that one in fifty takes 230 to be
-seen in 99 % of runs. Every twin tells of one cut point (what stands right behind it is looked at by
-nobody else), so that cut points are what the steps are spent on: first on positions that no
-shorter window has, then on more windows.
+All of it takes less than three tenths of the steps that scoring the curve takes. A twin with later
+inputs replaced tells of peeking right before its cut point, and of no other that reads one input
+ahead. A model that peeks at a share r of positions is missed by n cut points with probability
+(1 − r)^n, so that one in fifty takes 230 to be seen in 99 % of runs. So cut points are what steps
+are spent on: first one for each position that no shorter window has, then more.
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,15 @@ __all__ = ["SCORED", "Length", "plan"]
 Indices = npt.NDArray[np.int64]
 
 # Of the steps of scoring, for what is planned here.
-SHARE = 0.25
+SHARE = 0.28
 # Context lengths that are examined at most.
 CONTEXTS = 12
 # Windows of each length that are asked as they are scored; of runs longer than any k.
 SCORED, RUNS = 4, 2
-# Twins of each length whose later inputs are replaced: as many as that, or as there are positions
-# that shorter windows do not have, where steps allow; and at least some.
-CUTS, FEWEST = 48, 4
+# Twins of each length whose later inputs are replaced: one for each position that shorter windows
+# do not have, and up to so many in all, where steps allow; and at least some. The first positions
+# would otherwise get most of them, and they are those that tell least.
+CUTS, PER_POSITION, FEWEST = 96, 12, 4
 # The run's part of the steps that are left for cut points, and how long it may be: so many of its
 # windows must be affordable.
 RUN_SHARE, RUN_ROWS = 0.4, 16
@@ -142,30 +143,39 @@ class _Draft:
 
 
 def _with_cuts(drafts: Sequence[_Draft], declared: int | None, spare: float) -> list[Length]:
-    """Spend the spare steps on cut points: a part on the run, the rest on short windows first."""
-    runs = [draft for draft in drafts if draft.is_run]
-    for_run = RUN_SHARE * spare if runs else 0.0
-    left = spare - for_run
-    cutting = [d for d in drafts if d.is_context and d.length > 1]
-    found = []
-    for draft in drafts:
-        count = 0
-        if draft.is_run:
-            count = max(int(for_run / draft.length), FEWEST)
-        elif draft in cutting:
-            share = left / (len(cutting) - cutting.index(draft))
-            # Each twin of a short window takes a window of its own.
-            each = draft.length * (1 + 1 / (draft.length - 1))
-            wanted = max(CUTS, draft.length - draft.before)
-            count = max(min(int(share / each), wanted), FEWEST)
-            left = max(left - count * each, 0.0)
-        found.append(
-            Length(
-                draft.length, draft.scored, count, draft.olds(declared), draft.hosts,
-                draft.is_context,
-            )
-        )  # fmt: skip
-    return found
+    """Spend the spare steps on cut points: a part on the run, the rest on windows."""
+    for_run = RUN_SHARE * spare if any(draft.is_run for draft in drafts) else 0.0
+    counts = _cuts([d for d in drafts if d.is_context and d.length > 1], spare - for_run)
+    counts |= {d.length: int(max(for_run / d.length, FEWEST)) for d in drafts if d.is_run}
+    return [
+        Length(
+            length=draft.length,
+            scored=draft.scored,
+            cuts=counts.get(draft.length, 0),
+            olds=draft.olds(declared),
+            hosts=draft.hosts,
+            is_context=draft.is_context,
+        )
+        for draft in drafts
+    ]
+
+
+def _cuts(drafts: Sequence[_Draft], steps: float) -> dict[int, int]:
+    """Count the cut points of each length, ascending, that so many steps are enough for."""
+    # A twin, and at worst, in short windows, a window of its own.
+    price = {d.length: d.length * (1 + 1 / (d.length - 1)) for d in drafts}
+    new = {d.length: d.length - max(d.before, 1) for d in drafts}
+    needed = sum(price[length] * count for length, count in new.items())
+    part = min(steps / needed, 1.0) if needed else 0.0
+    counts = {length: max(int(part * count), FEWEST) for length, count in new.items()}
+    left = steps - sum(price[length] * count for length, count in counts.items())
+    for done, length in enumerate(counts):
+        most = min(CUTS, PER_POSITION * (length - 1)) - counts[length]
+        share = max(left, 0.0) / (len(counts) - done) / price[length]
+        more = max(min(int(share), most), 0)
+        counts[length] += more
+        left -= more * price[length]
+    return counts
 
 
 def _window_steps(available: Indices, finite: Sequence[int], stateful: bool) -> float:

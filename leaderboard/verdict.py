@@ -5,10 +5,10 @@ no reason to refuse, has passed and has an example: that is for a person to read
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-__all__ = ["CHECKS", "Check", "Report", "report_text"]
+__all__ = ["CHECKS", "REQUIRED", "Check", "Report", "report_text"]
 
 # What each check asks for, by its name; the names are kept in records.
 CHECKS: Mapping[str, str] = MappingProxyType(
@@ -24,6 +24,9 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "too-good": "the loss is not far below the best on the board (for a person, not refused)",
     }
 )
+
+# Without these nothing is known of a model, whatever its windows are.
+REQUIRED = frozenset({"finite", "batch", "repeat"})
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,9 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether the model may enter the board."""
-        return all(check.passed for check in self.checks)
+        """Whether the model may enter the board: nothing failed, and something was looked at."""
+        made = {check.name for check in self.checks if check.compared > 0}
+        return made >= REQUIRED and all(check.passed for check in self.checks)
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -85,6 +89,10 @@ class Report:
     def flags(self) -> tuple[str, ...]:
         """What a person should look at, though nothing is refused."""
         return tuple(c.example for c in self.checks if c.passed and c.example is not None)
+
+    def with_checks(self, *checks: Check | None) -> "Report":
+        """Add checks of the curve; those that could not be made are None."""
+        return replace(self, checks=(*self.checks, *(c for c in checks if c is not None)))
 
     def check(self, name: str) -> Check | None:
         """Give a check by its name; None where it was not made."""
