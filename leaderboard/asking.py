@@ -29,8 +29,8 @@ __all__ = ["Answers", "Asker", "UnusableError", "features_of"]
 
 # Numbers kept of the answers to one batch of windows: of wider ones, fewer positions are compared.
 KEPT = 1 << 26
-# Windows that are read at once, whatever their length.
-ROWS = 16
+# Windows that are read at once, whatever their length; and, before that, the most numbers at once.
+ROWS, READ = 16, 1 << 27
 # A loss of so many times chance is out of any range, in training and here.
 FAR_OFF = 1e6
 
@@ -140,11 +140,13 @@ class Asker:
                     f"asked for features at {len(row):,} positions, the model gave shape "
                     f"{tuple(given.shape)}"
                 )
-            self._take(given, columns, inputs.shape[1])
+            self._take(given, columns, length)
             parts.append(given.unflatten(0, (len(rows), len(columns))))
             self.steps += some.shape[0] * some.shape[1]
 
-        most = max(pass_steps(self.device) // inputs.shape[1], ROWS)
+        length = inputs.shape[1]
+        most = max(pass_steps(self.device) // length, ROWS)
+        most = min(most, max(READ // (length * max(self._width, 1)), 1))
         in_batches(torch.arange(len(inputs)), most, batch)
         return Answers(torch.cat(parts), columns)
 
