@@ -1,0 +1,151 @@
+"""What the validity gate costs, relative to scoring the curve that it stands before.
+
+Trained models, and the curve that `seqmem eval` measures: the task's own k and full, to ±0.5 % of
+the way from chance to the optimum, or of the perplexity. The gate and the curve run one after the
+other in this process, a few times; models without state stand in as submitted ones do, with all
+outputs at once, too. With --seeds N, also the share of N seeds with which a model is refused that
+reads the next input at one position in fifty, chosen by its content or by its number.
+
+    python benchmarks/gate.py [--tasks hidden-markov/dwell=20 wikitext-2] [--models lstm tcn]
+"""
+
+import argparse
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from common import machine, say, timed, trained
+from tabulate import tabulate
+from torch import Tensor, nn
+
+from seqmem.leaderboard.validity import examine
+from seqmem.leaderboard.verdict import report_text
+from seqmem.tasks.curve import measure
+from seqmem.tasks.model import SequenceModel, as_sequence_model
+from seqmem.tasks.precision import USUAL
+from seqmem.tasks.task import Context, Task
+
+
+class FullOnly(nn.Module):
+    """A model as others see it: inputs to outputs, no state, no hidden features."""
+
+    def __init__(self, model: SequenceModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, L) -> (B, L, outputs)."""
+        outputs: Tensor = self.model(inputs)
+        return outputs
+
+
+class Peeking(FullOnly):
+    """The same, with the score of the next input raised at some positions."""
+
+    def __init__(self, model: SequenceModel, where: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(model)
+        self.where = where
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, L) -> (B, L, outputs)."""
+        outputs = super().forward(inputs)
+        later = F.one_hot(inputs[:, 1:].long(), outputs.shape[-1])
+        outputs[:, :-1] += later * self.where(inputs)[:, :-1, None]
+        return outputs
+
+
+def by_content(inputs: Tensor) -> Tensor:
+    """Name one position in fifty by its last two inputs: (B, L) bool."""
+    before = F.pad(inputs[:, :-1], (1, 0))
+    return (inputs.long() * 31 + before.long() * 17) % 50 == 7
+
+
+def by_number(inputs: Tensor) -> Tensor:
+    """Name one position in fifty by its number: (B, L) bool."""
+    return (torch.arange(inputs.shape[1]) % 50 == 49).expand(inputs.shape)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="+", default=["hidden-markov/dwell=20"])
+    parser.add_argument("--models", nargs="+", default=["lstm", "tcn"])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=0, help="of which rare peeking is looked for")
+    arguments = parser.parse_args()
+    rows = []
+    for task_id in arguments.tasks:
+        for name in arguments.models:
+            model, task = trained(name, task_id)
+            for label, measured in (
+                (name, model),
+                (f"{name}, outputs only", as_sequence_model(FullOnly(model).eval())),
+            ):
+                rows.append([task_id, label, *cost(measured, task, arguments.repeats)])
+                say(str(rows[-1]))
+            if arguments.seeds:
+                for kind in (by_content, by_number):
+                    seen = peeking_seen(model, task, kind, arguments.seeds)
+                    say(f"{name}: peeking at one in fifty {kind.__name__}: {seen:.1%} seen")
+    headers = [
+        "task",
+        "model",
+        "curve, s",
+        "gate, s",
+        "with gate / without",
+        "declared",
+        "measured",
+    ]
+    say(f"\n{machine()}\n")
+    say(tabulate(rows, headers=headers, tablefmt="pipe", floatfmt=",.3g"))
+
+
+def cost(model: SequenceModel, task: Task, repeats: int) -> list[object]:
+    """Time the curve and the gate in turn; give the least of each, and the gate's findings."""
+    split = task.split("test")
+    contexts: list[Context] = [*task.contexts, "full"]
+    precision = USUAL.half_width(task)
+    curves, gates = [], []
+    for seed in range(repeats):
+        curves.append(
+            timed(lambda: measure(model, task, split, contexts, precision=precision, seed=seed))[0]  # noqa: B023
+        )
+        seconds, report = timed(
+            lambda: examine(
+                model,
+                task,
+                split,
+                contexts,
+                declared=model.receptive_field,
+                seed=seed,  # noqa: B023
+                device="cpu",
+            )
+        )
+        gates.append(seconds)
+        if not report.passed:
+            say(report_text(report))
+    curve, gate = min(curves), min(gates)
+    return [
+        f"{curve:.2f}",
+        f"{gate:.2f}",
+        f"{1 + gate / curve:.2f}",
+        report.declared_context,
+        report.measured_context,
+    ]
+
+
+def peeking_seen(
+    model: SequenceModel, task: Task, where: Callable[[Tensor], Tensor], seeds: int
+) -> float:
+    """Give the share of seeds with which a model that peeks is refused for it."""
+    split = task.split("test")
+    contexts: list[Context] = [*task.contexts, "full"]
+    cheat = as_sequence_model(Peeking(model, where).eval())
+    seen = 0
+    for seed in range(seeds):
+        report = examine(cheat, task, split, contexts, declared=None, seed=seed, device="cpu")
+        seen += "causality" in {check.name for check in report.failed}
+    return seen / seeds
+
+
+if __name__ == "__main__":
+    main()

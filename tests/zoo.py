@@ -1,0 +1,243 @@
+"""Models that cheat or are broken, each around an honest one, and a small task like music."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqmem.baselines.layers import InputLayer
+from seqmem.tasks.losses import Bernoulli
+from seqmem.tasks.task import Features, InputSpec, Split, Task
+
+# How far a peek moves what it moves; the honest one's scores are of size 1 or so.
+LARGE, SMALL = 3.0, 1e-2
+
+Change = Callable[[Tensor, Tensor], Tensor]  # inputs (B, L), honest outputs (B, L, V) -> outputs
+
+
+class Honest(nn.Module):
+    """A causal map whose outputs depend on the whole past: an LSTM with weights of some size."""
+
+    def __init__(self, inputs: InputSpec, outputs: int, hidden: int = 12) -> None:
+        super().__init__()
+        self.enter = InputLayer(inputs, hidden)
+        self.layers = nn.LSTM(self.enter.width, hidden, batch_first=True)
+        self.leave = nn.Linear(hidden, outputs)
+        with torch.no_grad():
+            self.leave.weight.mul_(4)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.leave(self.layers(self.enter(inputs))[0])  # type: ignore[no-any-return]
+
+
+class Changed(nn.Module):
+    """An honest model, and what becomes of its outputs."""
+
+    def __init__(self, honest: nn.Module, change: Change) -> None:
+        super().__init__()
+        self.honest, self.change = honest, change
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.change(inputs, self.honest(inputs))
+
+
+def peek(
+    where: Callable[[Tensor], Tensor] = lambda inputs: torch.ones_like(inputs, dtype=torch.bool),
+    *,
+    ahead: int = 1,
+    by: float = LARGE,
+) -> Change:
+    """Raise the score of the input `ahead` places later, at positions (B, L) that `where` names."""
+
+    def change(inputs: Tensor, outputs: Tensor) -> Tensor:
+        if inputs.shape[1] <= ahead:
+            return outputs
+        later = F.one_hot(inputs[:, ahead:].long(), outputs.shape[-1]) * by
+        there = where(inputs)[:, :-ahead, None]
+        return torch.cat([outputs[:, :-ahead] + later * there, outputs[:, -ahead:]], 1)
+
+    return change
+
+
+def at_positions(chosen: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Name positions by their numbers (L,)."""
+    return lambda inputs: chosen(torch.arange(inputs.shape[1])).expand(inputs.shape[:2])
+
+
+def by_content(inputs: Tensor) -> Tensor:
+    """Name one position in fifty by the last two inputs."""
+    before = F.pad(inputs[:, :-1], (1, 0))
+    return (inputs.long() * 31 + before.long() * 17) % 50 == 7
+
+
+def only_when(length: int, change: Change) -> Change:
+    """Cheat on inputs of one length only."""
+    return lambda inputs, outputs: change(inputs, outputs) if inputs.shape[1] == length else outputs
+
+
+def average_over_time(inputs: Tensor, outputs: Tensor) -> Tensor:
+    """Normalise over the whole window, as a layer that forgot which way is which."""
+    return (outputs - outputs.mean(1, keepdim=True)) / (
+        outputs.std(1, keepdim=True, correction=0) + 1
+    )
+
+
+def batch_statistics(inputs: Tensor, outputs: Tensor) -> Tensor:
+    """Batch normalisation left in training mode."""
+    flat = outputs.flatten(0, 1)
+    if len(flat) == 1:
+        return outputs
+    return F.batch_norm(flat, None, None, training=True).view_as(outputs)
+
+
+def first_row_wins(inputs: Tensor, outputs: Tensor) -> Tensor:
+    """Depend on the order of windows."""
+    return outputs + outputs[:1, :1] * 0.1
+
+
+class Carries:
+    """Goes on where the last call ended."""
+
+    def __init__(self) -> None:
+        self.last: Tensor | None = None
+
+    def __call__(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        before, self.last = self.last, outputs[-1:, -1:]
+        return outputs if before is None else outputs + 0.5 * before
+
+
+class Counts:
+    """Drifts from call to call."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        self.calls += 1
+        return outputs * (1 + 0.01 * self.calls)
+
+
+class Draws:
+    """Dropout left on, or outputs that are random altogether."""
+
+    def __init__(self, *, dropout: bool) -> None:
+        self.source, self.dropout = torch.Generator().manual_seed(0), dropout
+
+    def __call__(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        if self.dropout:
+            return outputs * (torch.rand(outputs.shape, generator=self.source) > 0.1) / 0.9
+        return torch.randn(outputs.shape, generator=self.source)
+
+
+def value_at(position: int, value: float) -> Change:
+    """Put a value into all scores of one position."""
+
+    def change(inputs: Tensor, outputs: Tensor) -> Tensor:
+        outputs = outputs.clone()
+        outputs[:, position : position + 1] = value
+        return outputs
+
+    return change
+
+
+def huge(size: float) -> Change:
+    """Score one symbol by the size, all others by minus that."""
+    return lambda inputs, outputs: torch.where(
+        F.one_hot(outputs.argmax(-1), outputs.shape[-1]).bool(), size, -size
+    )
+
+
+def never(symbol: int) -> Change:
+    """Give one symbol a score of minus infinity."""
+
+    def change(inputs: Tensor, outputs: Tensor) -> Tensor:
+        outputs = outputs.clone()
+        outputs[..., symbol] = -torch.inf
+        return outputs
+
+    return change
+
+
+class Remembers:
+    """Recognises the windows of a split by heart, and answers their targets at the end."""
+
+    def __init__(self, split: Split, lengths: tuple[int, ...]) -> None:
+        self.known = {}
+        inputs, positions = split.inputs.numpy(), split.positions.tolist()
+        available = split.available.tolist()
+        for length in lengths:
+            for target, position in enumerate(positions):
+                if available[target] >= length:
+                    window = inputs[position - length + 1 : position + 1].tobytes()
+                    self.known[window] = int(split.targets[target])
+
+    def __call__(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        outputs = outputs.clone()
+        for row, window in enumerate(inputs):
+            found = self.known.get(window.contiguous().numpy().tobytes())
+            if found is not None:
+                outputs[row, -1] = F.one_hot(torch.tensor(found), outputs.shape[-1]) * 20.0
+        return outputs
+
+
+class Foreknows:
+    """Recognises whole windows, and answers with the next input everywhere in those it knows."""
+
+    def __init__(self, split: Split, lengths: tuple[int, ...]) -> None:
+        self.known = set(Remembers(split, lengths).known)
+
+    def __call__(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        outputs = outputs.clone()
+        peeked = peek(by=20.0)(inputs, outputs)
+        for row, window in enumerate(inputs):
+            if window.contiguous().numpy().tobytes() in self.known:
+                outputs[row] = peeked[row]
+        return outputs
+
+
+def knows_its_length(inputs: Tensor, outputs: Tensor) -> Tensor:
+    """Causal in itself, but another model for each length."""
+    return outputs * (1 + 1 / inputs.shape[1])
+
+
+class Chords(Task):
+    """Like music: frames of twelve keys, each pressed or not, of which some stay."""
+
+    version = 1
+
+    def __init__(self) -> None:
+        self.id = "chords"
+        self.inputs = Features(12)
+        self.outputs = 12
+        self.loss = Bernoulli()
+        self.longest_context = 16
+
+    def train(self, seed: int, epoch: int) -> Split:
+        return self.split("test")
+
+    def split(self, name: Literal["valid", "test"]) -> Split:
+        source = torch.Generator().manual_seed(5)
+        lengths = torch.randint(20, 60, (60,), generator=source)
+        count = int(lengths.sum())
+        frames = (torch.rand(count, 12, generator=source) < 0.3).float()
+        frames[::3] = frames[: len(frames[::3])]  # some frames are those of others
+        frames[10:14] = 0.0
+        starts = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+        ends = starts[1:] - 1
+        positions = torch.tensor([i for i in range(count) if i not in set(ends.tolist())])
+        blocks = torch.searchsorted(starts, positions, right=True)
+        return Split(frames, starts, positions, frames[positions + 1].byte(), blocks)
+
+    def constant(self) -> Tensor:
+        return torch.full((12,), 0.3).logit()
+
+    def chance(self) -> float:
+        return 12 * 0.61
+
+
+def honest_for(task: Task, seed: int = 1) -> Honest:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Honest(task.inputs, task.outputs).eval()
