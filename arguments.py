@@ -3,16 +3,25 @@
 Imported for every command, `seqmem --help` too: nothing heavy is imported before a value is read.
 """
 
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
+
+from seqmem.exits import fail
 
 if TYPE_CHECKING:
     from seqmem.evaluate import KTrain
     from seqmem.tasks.precision import Precision
     from seqmem.tasks.task import Context
 
-__all__ = ["ContextList", "KTrainList", "PrecisionType"]
+__all__ = ["ContextList", "KTrainList", "PrecisionType", "data_dir_option"]
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class ContextList(click.ParamType[Any]):
@@ -89,3 +98,24 @@ class PrecisionType(click.ParamType[Any]):
                 f"'{value}' is not a precision: a positive share, as in 0.5%, or a positive number "
                 "in the loss's unit, as in 0.01"
             )
+
+
+def data_dir_option(command: Callable[P, T]) -> Callable[P, T]:
+    """Add --data-dir, which stands in for SEQMEM_DATA."""
+
+    def set_environment(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+        if value is not None:
+            if not Path(value).is_dir():
+                raise fail(
+                    f"--data-dir {value}: there is no such directory; make it or name another", 2
+                )
+            os.environ["SEQMEM_DATA"] = value
+        return value
+
+    return click.option(
+        "--data-dir",
+        metavar="DIR",
+        expose_value=False,
+        callback=set_environment,
+        help="Where corpora are; also SEQMEM_DATA.",
+    )(command)

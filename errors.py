@@ -12,6 +12,7 @@ __all__ = [
     "NotApplicableError",
     "NotFiniteError",
     "NotTrainableError",
+    "RefusedError",
     "SubmissionError",
     "unknown",
 ]
@@ -31,6 +32,19 @@ class NotTrainableError(InputError):
 
 class SubmissionError(InputError):
     """A model that was submitted cannot be taken: it does not load, or breaks a rule."""
+
+
+class RefusedError(RuntimeError):
+    """A submitted model failed a check of its validity.
+
+    Attributes:
+        report: what was found, several lines.
+    """
+
+    def __init__(self, message: str, report: str) -> None:
+        """Take the refusal in one line, and all that was found."""
+        super().__init__(message)
+        self.report = report
 
 
 class CellError(RuntimeError):

@@ -23,7 +23,7 @@ from seqmem.tasks import SUITES, data_problem, load_task
 from seqmem.tasks.precision import USUAL, Precision
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["KTrain", "Request", "evaluate", "plan"]
+__all__ = ["KTrain", "Request", "evaluate", "find_device", "plan"]
 
 KTrain = Context | Literal["diagonal"] | None  # as asked for; None: the recipe's
 
@@ -108,7 +108,7 @@ def plan(request: Request, say: Callable[[str], object]) -> tuple[list[Cell], Se
     budget = budget or "small"
     if budget not in BUDGETS:
         raise unknown("budget", budget, BUDGETS, "seqmem eval --help")
-    device = _device(request.device)
+    device = find_device(request.device)
     tasks = _tasks(request, say)
     _check_writable(request.results)
     measuring = Measuring(
@@ -184,7 +184,12 @@ def _tasks(request: Request, say: Callable[[str], object]) -> list[Task]:
     return list(tasks.values())
 
 
-def _device(name: str) -> str:
+def find_device(name: str) -> str:
+    """Give what "auto", "cpu" or "cuda" stands for here.
+
+    Raises:
+        InputError: there is no such device.
+    """
     here = torch.cuda.is_available()
     if name == "cuda" and not here:
         raise InputError("--device cuda: torch finds no GPU here; use --device cpu")

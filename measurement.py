@@ -22,9 +22,7 @@ from seqmem.tasks.precision import USUAL, Precision
 from seqmem.tasks.reference import full_scores, longest_pass
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["DTYPES", "SAMPLE_SEED", "Measured", "Measuring", "measure_record", "record_of"]
-
-SAMPLE_SEED = 0
+__all__ = ["DTYPES", "Measured", "Measuring", "measure_record", "record_of"]
 
 DType = Literal["float32", "bfloat16"]
 DTYPES: tuple[DType, ...] = ("float32", "bfloat16")
@@ -41,6 +39,7 @@ class Measuring:
         every_k: whether every whole number up to the longest context is measured.
         dtype: what the model computes with.
         device: where it runs.
+        sample_seed: of the windows that are sampled.
     """
 
     contexts: tuple[Context, ...] | None = None
@@ -49,6 +48,7 @@ class Measuring:
     every_k: bool = False
     dtype: DType = "float32"
     device: str = "cpu"
+    sample_seed: int = 0
 
     def grid(self, task: Task) -> tuple[Context, ...]:
         """Give the context lengths that are asked for; `every_k` fills in those between."""
@@ -90,7 +90,7 @@ class Measuring:
             "every_k": self.every_k,
             "dtype": self.dtype,
             "test": task.data_hash,
-            "sample_seed": SAMPLE_SEED,
+            "sample_seed": self.sample_seed,
             "source": source_sha256("seqmem.measurement"),
         }
 
@@ -130,7 +130,7 @@ def measure_record(
             how.contexts_for(task),
             precision=how.half_width(task),
             every_k=how.every_k,
-            seed=SAMPLE_SEED,
+            seed=how.sample_seed,
             device=how.device,
             progress=bar.update,
         )
@@ -215,11 +215,11 @@ def record_of(
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
         task=_task_facts(task),
         model={
-            **facts,
             "weights_sha256": weights_sha256(model),
             "parameters": sum(learned.values()),
             "receptive_field": {"declared": model.receptive_field, "measured": None},
             "stateful": model.stateful,
+            **facts,
         },
         training=training,
         measurement={
@@ -230,7 +230,7 @@ def record_of(
             "full": measured.full,
             "reference": measured.reference,
             "targets": len(task.split("test")),
-            "sample_seed": SAMPLE_SEED,
+            "sample_seed": how.sample_seed,
             "block": task.block_name,
             "interval": "Student's t over groups of whole blocks, 95 %",
             "half_width": "Student's t over sampled targets, finite population, 95 %",

@@ -4,16 +4,16 @@ Results go to stdout, everything else to stderr. Exit status: 0 done; 1 a cell c
 measured or results could not be written; 2 the command line or an input is wrong; 130 interrupted.
 """
 
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
 import seqmem
-from seqmem.arguments import ContextList, KTrainList, PrecisionType
+from seqmem.arguments import ContextList, KTrainList, PrecisionType, data_dir_option
+from seqmem.commands import submissions
 from seqmem.exits import fail as _fail
 from seqmem.exits import one_line_errors as _one_line_errors
 from seqmem.exits import say as _say
@@ -42,30 +42,9 @@ def cli() -> None:
     """How much memory does a sequence task need, and how much does a model use?"""
 
 
-def _data_dir_option(command: Callable[P, T]) -> Callable[P, T]:
-    """Add --data-dir, which stands in for SEQMEM_DATA."""
-
-    def set_environment(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-        if value is not None:
-            if not Path(value).is_dir():
-                raise _fail(
-                    f"--data-dir {value}: there is no such directory; make it or name another", 2
-                )
-            os.environ["SEQMEM_DATA"] = value
-        return value
-
-    return click.option(
-        "--data-dir",
-        metavar="DIR",
-        expose_value=False,
-        callback=set_environment,
-        help="Where corpora are; also SEQMEM_DATA.",
-    )(command)
-
-
 @cli.command(epilog="Example: seqmem tasks --format markdown")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-@_data_dir_option
+@data_dir_option
 @_one_line_errors
 def tasks(form: Format) -> None:
     """List every task: loss, chance, optimum, context lengths, and whether its data is here."""
@@ -92,7 +71,7 @@ def models(form: Format) -> None:
 
 @cli.group(invoke_without_command=True, epilog="Example: seqmem data --data-dir ~/corpora")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-@_data_dir_option
+@data_dir_option
 @click.pass_context
 @_one_line_errors
 def data(context: click.Context, form: Format) -> None:
@@ -106,7 +85,7 @@ def data(context: click.Context, form: Format) -> None:
 
 @data.command(epilog="Example: seqmem data fetch polymusic --data-dir ~/corpora")
 @click.argument("name", metavar="NAME")
-@_data_dir_option
+@data_dir_option
 @_one_line_errors
 def fetch(name: str) -> None:
     """Download the data set NAME into the data directory, and check it."""
@@ -214,7 +193,7 @@ def fetch(name: str) -> None:
     show_default=True,
     help="What stdout gets.",
 )
-@_data_dir_option
+@data_dir_option
 @_one_line_errors
 def evaluate_command(
     models: Sequence[str],
@@ -338,21 +317,8 @@ def plot(task_id: str, output: Path, places: Sequence[Path], budget: str | None)
     draw(task_id, output, places, budget, _say)
 
 
-@cli.command(
-    epilog="Example: seqmem export results/checkpoints/lstm-0123456789abcdef/weights.safetensors "
-    "lstm.onnx"
-)
-@click.argument("checkpoint", metavar="CHECKPOINT", type=click.Path(path_type=Path))
-@click.argument("file", metavar="FILE.onnx", type=click.Path(path_type=Path))
-@_one_line_errors
-def export(checkpoint: Path, file: Path) -> None:
-    """Write a trained baseline as an ONNX file, and check that it computes the same.
-
-    CHECKPOINT is a weights.safetensors that `seqmem eval` wrote.
-    """
-    from seqmem.baselines.adapters.onnx_export import export_checkpoint
-
-    click.echo(export_checkpoint(checkpoint, file))
+for _command in (submissions.submit, submissions.verify, submissions.export):
+    cli.add_command(_command)
 
 
 def main() -> None:

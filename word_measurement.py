@@ -15,7 +15,7 @@ from seqmem.baselines.adapters.joined import apart_and_joined
 from seqmem.baselines.adapters.word_curve import WordCurve, measure_words
 from seqmem.baselines.adapters.word_pieces import language_task
 from seqmem.leaderboard.record import Record
-from seqmem.measurement import SAMPLE_SEED, Measured, Measuring, record_of
+from seqmem.measurement import Measured, Measuring, record_of
 from seqmem.provenance import source_sha256
 from seqmem.tasks.task import Task
 
@@ -78,7 +78,7 @@ def measure_hugging_face(
             split,
             how.contexts_for(task),
             precision=how.half_width(task),
-            seed=SAMPLE_SEED,
+            seed=how.sample_seed,
             device=how.device,
             progress=bar.update,
         )

@@ -15,14 +15,8 @@ from torch import Tensor
 
 from seqmem.errors import CellError
 from seqmem.tasks.losses import CrossEntropy
-from seqmem.tasks.model import SequenceModel, State
-from seqmem.tasks.scoring import (
-    check_features,
-    for_model,
-    in_batches,
-    is_out_of_memory,
-    pass_steps,
-)
+from seqmem.tasks.model import SequenceModel, State, check_features
+from seqmem.tasks.scoring import for_model, in_batches, is_out_of_memory, pass_steps
 from seqmem.tasks.task import Task
 
 __all__ = ["Answers", "Asker", "UnusableError", "features_of"]
@@ -41,9 +35,8 @@ class UnusableError(CellError):
 
 def features_of(model: SequenceModel, inputs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Give a model's features at some positions of (B, L, …) inputs: (m,), (m,) -> (m, H)."""
-    features, _ = model.hidden(inputs)
-    check_features(features, inputs)
-    return features[rows, columns]
+    features: Tensor = model.features_at(inputs, rows, columns)[0]
+    return features
 
 
 @dataclass(frozen=True)
@@ -145,7 +138,7 @@ class Asker:
             self.steps += some.shape[0] * some.shape[1]
 
         length = inputs.shape[1]
-        most = max(pass_steps(self.device) // length, ROWS)
+        most = max(pass_steps(self.device, self.model) // length, ROWS)
         most = min(most, max(READ // (length * max(self._width, 1)), 1))
         in_batches(torch.arange(len(inputs)), most, batch)
         return Answers(torch.cat(parts), columns)

@@ -3,7 +3,8 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from seqmem.leaderboard.record import Record, RecordError, from_json, to_json
@@ -16,6 +17,7 @@ __all__ = [
     "record_directory",
     "write_once",
     "write_record",
+    "write_unless_taken",
 ]
 
 COMMITTED = Path(__file__).parent / "records"
@@ -42,6 +44,31 @@ def write_once(text: str, directory: Path, stem: str) -> Path:
     Raises:
         OSError: it cannot be written; nothing is left behind.
     """
+    with _written(text, directory) as name:
+        number = 1
+        while True:
+            path = directory / (f"{stem}.json" if number == 1 else f"{stem}.{number}.json")
+            if _linked(name, path):
+                return path
+            number += 1
+
+
+def write_unless_taken(text: str, directory: Path, stem: str) -> Path | None:
+    """Write a text as ``stem.json``, whole or not at all; None where there is such a file.
+
+    Of several processes that try at once, one succeeds.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    path = directory / f"{stem}.json"
+    with _written(text, directory) as name:
+        return path if _linked(name, path) else None
+
+
+@contextmanager
+def _written(text: str, directory: Path) -> Iterator[str]:
+    """Write a text to a temporary file, whose name goes afterwards."""
     directory.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=directory, suffix=".tmp")
     try:
@@ -50,17 +77,18 @@ def write_once(text: str, directory: Path, stem: str) -> Path:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o644)
-        number = 1
-        while True:
-            path = directory / (f"{stem}.json" if number == 1 else f"{stem}.{number}.json")
-            try:
-                os.link(name, path)  # unlike a rename, this fails where the name is taken
-            except FileExistsError:
-                number += 1
-            else:
-                return path
+        yield name
     finally:
         os.unlink(name)
+
+
+def _linked(name: str, path: Path) -> bool:
+    """Give a file a second name; unlike a rename, this fails where the name is taken."""
+    try:
+        os.link(name, path)
+    except FileExistsError:
+        return False
+    return True
 
 
 def find_record(directory: Path, stem: str) -> Record | None:

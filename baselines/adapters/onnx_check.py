@@ -54,6 +54,7 @@ class Signature:
         features: D, where it is declared.
         output: the first output's name.
         is_float32: whether the output is float32, and not a shorter or longer float.
+        parameters: floats among its constants, single ones left out.
         metadata: what the file says about itself, text to text.
     """
 
@@ -62,6 +63,7 @@ class Signature:
     features: int | None
     output: str
     is_float32: bool
+    parameters: int
     metadata: Mapping[str, str]
 
 
@@ -242,8 +244,17 @@ def _signature(model: "ModelProto") -> Signature:
         features=features,
         output=graph.output[0].name,
         is_float32=_is_float32(graph.output[0]),
+        parameters=sum(_size(tensor) for tensor in graph.initializer),
         metadata={entry.key: entry.value for entry in model.metadata_props},
     )
+
+
+def _size(tensor: "TensorProto") -> int:
+    """Count the floats of a constant; a single one is a setting."""
+    kinds = imported("onnx", "onnx").TensorProto
+    floats = {kinds.FLOAT, kinds.FLOAT16, kinds.BFLOAT16, kinds.DOUBLE}
+    size = math.prod(tensor.dims)
+    return size if tensor.data_type in floats and size > 1 else 0
 
 
 def _input_kind(

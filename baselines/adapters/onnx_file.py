@@ -47,6 +47,13 @@ class OnnxModel:
         self._quiet.log_severity_level = 4
 
     @property
+    def facts(self) -> dict[str, int]:
+        """What the file tells of its size, and of how far it sees where the suite wrote it."""
+        field = self.metadata.get("seqmem.receptive_field", "")
+        known = {"receptive_field": int(field)} if field.isascii() and field.isdigit() else {}
+        return {"parameters": self.signature.parameters, **known}
+
+    @property
     def metadata(self) -> Mapping[str, str]:
         """What the file says about itself."""
         return self.signature.metadata

@@ -103,7 +103,8 @@ def _open(header: Header, payload: bytearray) -> "tuple[Opened, dict[str, Any]]"
     module, _, name = form.opener.partition(":")
     opener: Callable[..., Any] = getattr(import_module(module), name)
     if form.full_outputs:
-        return _full_outputs(opener(bytes(payload), header["threads"])), {}
+        model = opener(bytes(payload), header["threads"])
+        return _full_outputs(model), model.facts
     opened, facts = opener(header)
     return opened, facts
 

@@ -1,0 +1,129 @@
+"""What a model's owner says of it: a TOML file beside the model.
+
+    name = "my-lstm"              # on the board
+    authors = ["A. Author"]
+    reference = "arXiv:2301.00001"
+    licence = "MIT"
+    context = 128                 # inputs that an output depends on
+    vocabulary = "words.txt"      # a word a line, in the order of the model's ids
+
+All of it is optional. Paths are relative to the manifest.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seqmem.errors import InputError
+from seqmem.tasks.language import LanguageTask
+from seqmem.tasks.task import Task
+
+__all__ = ["Manifest", "check_vocabulary", "read_manifest"]
+
+_FIELDS: dict[str, type] = {
+    "name": str,
+    "authors": list,
+    "reference": str,
+    "licence": str,
+    "context": int,
+    "vocabulary": str,
+}
+LONGEST = 500  # characters of a text
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """See the module.
+
+    Attributes:
+        name: on the board; None where it is not said, as of all others.
+        authors: who made the model.
+        reference: a paper or an address.
+        licence: of the model.
+        context: how many of the latest inputs an output depends on.
+        vocabulary: a file with a word a line.
+    """
+
+    name: str | None = None
+    authors: tuple[str, ...] = ()
+    reference: str | None = None
+    licence: str | None = None
+    context: int | None = None
+    vocabulary: Path | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Give what a record keeps."""
+        return {
+            "authors": list(self.authors),
+            "reference": self.reference,
+            "licence": self.licence,
+        }
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        InputError: there is none, or something in it is not as it must be.
+    """
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"--manifest {path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"--manifest {path}: is not TOML ({error})") from None
+    for key, value in given.items():
+        if key not in _FIELDS:
+            raise InputError(
+                f"--manifest {path}: unknown field '{key}'; it takes {', '.join(_FIELDS)}"
+            )
+        if not isinstance(value, _FIELDS[key]) or isinstance(value, bool):
+            raise InputError(
+                f"--manifest {path}: {key} = {value!r} must be a {_FIELDS[key].__name__}"
+            )
+    texts = [
+        text for value in given.values() for text in (value if isinstance(value, list) else [value])
+    ]
+    for text in texts:
+        if not isinstance(text, int) and not (
+            isinstance(text, str) and text.isprintable() and 0 < len(text) <= LONGEST
+        ):
+            raise InputError(
+                f"--manifest {path}: {text!r} must be a line of at most {LONGEST} characters"
+            )
+    if given.get("context", 1) < 1:
+        raise InputError(f"--manifest {path}: context = {given['context']} must be at least 1")
+    vocabulary = given.get("vocabulary")
+    return Manifest(
+        **{
+            **given,
+            "authors": tuple(given.get("authors", ())),
+            "vocabulary": None if vocabulary is None else path.parent / vocabulary,
+        }
+    )
+
+
+def check_vocabulary(file: Path, task: Task) -> None:
+    """Hold a model's vocabulary to the task's: the same words at the same ids.
+
+    Raises:
+        InputError: it cannot be read, or differs; the first difference is named.
+    """
+    try:
+        words = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"vocabulary {file.name}: cannot be read ({error})") from None
+    if not isinstance(task, LanguageTask):
+        raise InputError(f"vocabulary {file.name}: {task.id} has no words; leave it out")
+    for i, (own, wanted) in enumerate(zip(words, task.words, strict=False)):
+        if own != wanted:
+            raise InputError(
+                f"vocabulary {file.name}: line {i + 1} is {own[:40]!r}, where {task.id} has "
+                f"{wanted!r}; a model's ids must be the task's"
+            )
+    if len(words) != len(task.words):
+        raise InputError(
+            f"vocabulary {file.name}: it has {len(words):,} words, {task.id} has "
+            f"{len(task.words):,}"
+        )

@@ -1,0 +1,63 @@
+"""A text as a model's own tokens, so that the model can be examined as any other."""
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqmem.baselines.adapters.hugging_face import HuggingFaceModel
+from seqmem.baselines.adapters.word_pieces import language_task, text_of
+from seqmem.errors import InputError
+from seqmem.tasks.losses import CrossEntropy
+from seqmem.tasks.streams import stream_split
+from seqmem.tasks.task import Split, Task, Tokens
+
+__all__ = ["TokenTask"]
+
+WORDS = 4000  # of the test split: enough for what the gate reads
+LONGEST = 256  # tokens of its longest window
+
+
+class TokenTask(Task):
+    """Predict the next token of the beginning of a task's test text."""
+
+    version = 1
+    next_token = True
+
+    def __init__(self, task: Task, model: HuggingFaceModel) -> None:
+        """Take the task of words and the model whose tokens it becomes.
+
+        Raises:
+            NotApplicableError: the task is not one of words.
+            InputError: the tokenizer gives next to nothing for its text.
+        """
+        language = language_task(task)
+        words = task.split("test").inputs[:WORDS].numpy().astype(np.int64)
+        (ids,) = model.encode([text_of(language, words)])
+        if len(ids) < 3:
+            raise InputError(f"{model.given}: its tokenizer gives no tokens for a text of words")
+        self.id = task.id
+        self.inputs = Tokens(model.vocabulary)
+        self.outputs = model.vocabulary
+        self.loss = CrossEntropy()
+        longest = min(LONGEST, model.longest or LONGEST, len(ids) - 1)
+        self.longest_context = longest
+        self._test = stream_split(np.array(ids), np.arange(len(ids) - 1))
+
+    def train(self, seed: int, epoch: int) -> Split:
+        """Nothing is learned here."""
+        raise InputError(f"{self.id} as tokens has no training data")
+
+    def split(self, name: Literal["valid", "test"]) -> Split:
+        """Give the text."""
+        return self._test
+
+    def constant(self) -> Tensor:
+        """All tokens alike."""
+        return torch.zeros(self.outputs)
+
+    def chance(self) -> float:
+        """The logarithm of the number of tokens."""
+        return math.log(self.outputs)

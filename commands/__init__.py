@@ -1,0 +1,1 @@
+"""Commands of `seqmem` that the door (submit.py) adds to its own."""
