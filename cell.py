@@ -21,7 +21,7 @@ from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights
 from seqmem.baselines.recipes import Recipe, recipe_for
 from seqmem.baselines.spec import ModelSpec, architecture_of, build_model, model_class
 from seqmem.baselines.training import ClosedForm, Trained, seeded, train
-from seqmem.errors import CellError, DivergedError, NotTrainableError
+from seqmem.errors import CellError, DivergedError, NotApplicableError, NotTrainableError
 from seqmem.leaderboard.failure import Failure, find_failure, write_failure
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.store import find_record, record_directory, write_record
@@ -65,6 +65,12 @@ class Cell:
         return self.given_recipe or recipe_for(self.task.family, self.budget)
 
     @property
+    def budget_name(self) -> str:
+        """The budget as a record names it: trained in shorter floats is another set-up."""
+        dtype = self.recipe.dtype
+        return self.budget if dtype == "float32" else f"{self.budget}, {dtype}"
+
+    @property
     def context_trained(self) -> Context:
         """The context it is trained with."""
         return self.recipe.k_train if self.k_train is None else self.k_train
@@ -84,9 +90,15 @@ class Cell:
 
         Raises:
             NotTrainableError: with another k_train it could be.
+            NotApplicableError: it cannot compute with the recipe's floats.
             InputError: the options do not make a model, or the task cannot be trained so.
         """
         recipe, k_train = self.recipe, self.context_trained
+        if recipe.dtype != "float32" and model_class(self.model.name).float32_only:
+            raise NotApplicableError(
+                f"--train-dtype {recipe.dtype}: {self.model.name} computes in float32 only; leave "
+                "one of them out"
+            )
         with torch.device("meta"):
             model, _ = build_model(self.model, self.task, k_train, recipe.options)
         field = model.receptive_field
@@ -111,7 +123,9 @@ class Cell:
         k_train = "" if self.k_train is None else f", k_train={self.k_train}"
         if self.state_trained == "reset":
             k_train = f", k_train={self.context_trained} (reset)"
-        return f"{self.model} on {self.task.id}{k_train}, seed {self.seed}, {self.budget} budget"
+        return (
+            f"{self.model} on {self.task.id}{k_train}, seed {self.seed}, {self.budget_name} budget"
+        )
 
 
 @dataclass(frozen=True)
@@ -235,7 +249,7 @@ def trained_model(
             raise CellError(f"{error} ({path})") from None
     fit = {
         "seed": cell.seed,
-        "budget": cell.budget,
+        "budget": cell.budget_name,
         "recipe": asdict(recipe) if fitted else None,
         "options": options,
         "data_hash": identity["data"],
@@ -297,7 +311,7 @@ def _write_failure(error: DivergedError, cell: Cell, settings: Settings, stem: s
             "k_train": cell.context_trained,
             "state": cell.state_trained,
             "seed": cell.seed,
-            "budget": cell.budget,
+            "budget": cell.budget_name,
         },
         recipe=asdict(cell.recipe),
         suite=suite_facts(),

@@ -5,14 +5,14 @@ Everything that can be found wrong is found before the first cell is trained.
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from seqmem.baselines.recipes import BUDGETS
+from seqmem.baselines.recipes import BUDGETS, recipe_for
 from seqmem.baselines.spec import ModelSpec, parse_model
 from seqmem.cell import Cell, Settings, TrainingState
 from seqmem.errors import InputError, NotApplicableError, NotTrainableError, unknown
@@ -45,6 +45,7 @@ class Request:
         precision: how well every mean is to be known; None: every target is scored.
         every_k: whether every whole number up to the longest context is measured.
         dtype: what models compute with when they are measured.
+        train_dtype: what they compute with when they are trained.
         device: "auto", "cpu" or "cuda".
         results: folder of records and checkpoints.
         fresh: whether finished work is passed over.
@@ -62,6 +63,7 @@ class Request:
     precision: Precision | None = USUAL
     every_k: bool = False
     dtype: DType = "float32"
+    train_dtype: DType = "float32"
     device: str = "auto"
     results: Path = Path("results")
     fresh: bool = False
@@ -147,9 +149,12 @@ def _cells(
     diagonal: tuple[Context, ...] = ()
     if "diagonal" in request.k_trains:
         diagonal = (*settings.measuring.grid(task), "full")
+    recipe = None
+    if request.train_dtype != "float32":
+        recipe = replace(recipe_for(task.family, budget), dtype=request.train_dtype)
     cells, left_out = [], []
     for k_train, seed in product(dict.fromkeys((*named, *diagonal)), dict.fromkeys(request.seeds)):
-        cell = Cell(model, task, k_train, seed, budget, request.state)
+        cell = Cell(model, task, k_train, seed, budget, request.state, recipe)
         try:
             cell.check()
         except NotTrainableError as error:

@@ -162,6 +162,13 @@ def fetch(name: str) -> None:
     help="What models compute with when they are measured; the effect on the loss is recorded.",
 )
 @click.option(
+    "--train-dtype",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="What products of matrices are computed with in training; weights stay float32.",
+)
+@click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
 )
 @click.option(
@@ -208,6 +215,7 @@ def evaluate_command(
     exact: bool,
     every_k: bool,
     dtype: "DType",
+    train_dtype: "DType",
     device: str,
     results: Path,
     fresh: bool,
@@ -234,6 +242,7 @@ def evaluate_command(
         precision=None if exact else precision,
         every_k=every_k,
         dtype=dtype,
+        train_dtype=train_dtype,
         device=device,
         results=results,
         fresh=fresh,

@@ -1,6 +1,8 @@
 """One optimiser step: the readout's gradient, short floats, sparse embeddings, clipping."""
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +22,7 @@ from seqmem.baselines.training import seeded, train
 from seqmem.tasks.hidden_markov import HiddenMarkov
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.model import SequenceModel, State
+from tests.command import QUICK, Command, record_files
 
 SGD = Recipe(
     steps=6,
@@ -204,3 +207,17 @@ def plain_step(
     torch.nn.utils.clip_grad_norm_(model.parameters(), SGD.clip)
     optimizer.step()
     return None if state is None else tuple(part.detach() for part in state)
+
+
+def test_training_in_bfloat16_is_a_set_up_of_its_own(seqmem_: Command, tmp_path: Path) -> None:
+    usual = seqmem_("eval", "rnn", *QUICK, "--results", str(tmp_path))
+    short = seqmem_("eval", "rnn", *QUICK, "--results", str(tmp_path), "--train-dtype", "bfloat16")
+    assert (usual.status, short.status) == (0, 0)
+    assert "smoke, bfloat16" in short.out
+    records = [json.loads(path.read_text()) for path in record_files(tmp_path / "records")]
+    assert {record["training"]["recipe"]["dtype"] for record in records} == {"float32", "bfloat16"}
+    board = seqmem_("leaderboard", "--records", str(tmp_path / "records"))
+    assert len([line for line in board.out.splitlines() if line.startswith("rnn")]) == 2
+    refused = seqmem_("eval", "lru", *QUICK, "--train-dtype", "bfloat16")
+    assert refused.status == 2
+    assert "lru computes in float32 only" in refused.err
