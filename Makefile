@@ -30,8 +30,8 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-benchmarks: $(STAMP)  ## the figures of docs/performance.md; most of two hours, and needs the corpora
-	for name in coverage cost exact_mode growth; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+benchmarks: $(STAMP)  ## the figures of docs/performance.md; about two hours, and needs the corpora
+	for name in coverage cost exact_mode growth training; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 readme: $(STAMP)  ## write the generated parts of README.md again
 	$(BIN)/python docs/generate.py
