@@ -61,17 +61,20 @@ class ReadoutGradient:
     ) -> tuple[Tensor, Tensor | None]:
         """Give the loss, and the gradient of the features through any readout and any loss."""
         leaf = features.requires_grad_()
-        width = self._model.readout(leaf[:1].detach()).shape[-1]
+        with torch.no_grad():
+            width = self._outputs(leaf[:1]).shape[-1]
         total = torch.zeros((), device=leaf.device)
         most = max(NUMBERS[leaf.device.type] // max(width, 1), 1)
-        kind = leaf.device.type
         for rows in torch.arange(len(targets), device=leaf.device).split(most):
-            with torch.autocast(kind, self._dtype, enabled=self._dtype != torch.float32):
-                outputs = self._model.readout(leaf[rows])
-            part = self._loss(outputs.float(), targets[rows]).sum() / count
+            part = self._loss(self._outputs(leaf[rows]).float(), targets[rows]).sum() / count
             part.backward()
             total += part.detach()
         return total, leaf.grad
+
+    def _outputs(self, features: Tensor) -> Tensor:
+        short = self._dtype != torch.float32
+        with torch.autocast(features.device.type, self._dtype, enabled=short):
+            return self._model.readout(features)
 
 
 class _LinearCrossEntropy:
