@@ -123,7 +123,7 @@ def test_the_forms_of_one_model_have_one_curve(
     expected = measure(model, task, task.split("test"), (1, 2, 8), precision=None, seed=0)
     for curve in curves.values():
         for found, k in zip(curve, (1, 2, 8), strict=True):
-            assert found == pytest.approx(float(expected[k].losses.mean()), abs=2e-3)
+            assert found == pytest.approx(float(expected.estimates[k].losses.mean()), abs=2e-3)
         assert curve == pytest.approx(curves["b"], abs=1e-5)
 
 
