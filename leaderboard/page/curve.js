@@ -9,6 +9,7 @@ const OPTIONS = {
   renderer: "svg",
   defaultStyle: false,
   tooltip: { theme: "custom" },
+  logLevel: 1, // errors: that a chart without rows has no extent is none
 };
 
 /** Embed a chart, or give the one that is there. */
@@ -132,6 +133,12 @@ async function drawCurves(task, rows) {
   const frame = frameOf(task, drawn);
   legend(task, figure, drawn, rows, frame);
   const plot = figure.querySelector(".plot");
+  specification.datasets = {
+    gap: [{ x: places.gap }],
+    levels: levelsOf(task, places),
+    envelope: bestOf(task, places),
+    scores: scoresOf(task, drawn, places),
+  };
   const fresh = !views.has(plot);
   const view = await embedded(plot, specification);
   if (fresh) {
@@ -141,14 +148,9 @@ async function drawCurves(task, rows) {
       }
     });
   }
-  view
-    .signal("low", frame.low)
-    .signal("high", frame.high)
-    .signal("band", drawn.length <= 4 ? 0.16 : 0.09)
-    .data("gap", [{ x: places.gap }])
-    .data("levels", levelsOf(task, places))
-    .data("envelope", bestOf(task, places))
-    .data("scores", scoresOf(task, drawn, places));
+  for (const [name, values] of Object.entries(specification.datasets)) view.data(name, values);
+  view.signal("low", frame.low).signal("high", frame.high);
+  view.signal("band", drawn.length <= 4 ? 0.16 : 0.09);
   await view.runAsync();
   figure.dataset.drawn = drawn.length;
 }

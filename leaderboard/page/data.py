@@ -5,6 +5,7 @@ known of it; what was not measured is None as a whole.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,8 +54,9 @@ def page_data(boards: Sequence[Board], published: Sequence[Published] = ()) -> d
     """
     shared = Shared()
     listed = [names(board.rows) for board in boards]
-    usual = [usual_rows(board) for board in boards]
-    looks = _looks(boards, listed, usual)
+    usual = [[any(row is one for one in usual_rows(board)) for row in board.rows] for board in boards]
+    series = _series(boards, usual)
+    looks = _looks(series, usual)
     labels = dict.fromkeys(row.label for board in boards for row in board.rows)
     ids = [board.task_id for board in boards]
     last = {task_id: i for i, task_id in enumerate(ids)}
@@ -63,9 +65,11 @@ def page_data(boards: Sequence[Board], published: Sequence[Published] = ()) -> d
         several = ids.count(board.task_id) > 1
         task = _task(board, several) | {
             "rows": [
-                _row(row, name, board, shared)
-                | {"usual": any(row is one for one in usual[i]), "style": looks[name]}
-                for row, name in zip(board.rows, listed[i], strict=True)
+                _row(row, board, shared)
+                | {"name": name, "series": own, "usual": as_usual, "style": looks[own]}
+                for row, name, own, as_usual in zip(
+                    board.rows, listed[i], series[i], usual[i], strict=True
+                )
             ],
             "envelope": _envelope(board),
             "published": _published(board.task_id, published) if last[board.task_id] == i else [],
@@ -100,16 +104,37 @@ def _charts(tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 METHODS = ("all", "sample", "agrees with full", "receptive field", "no longer sequence")
 
 
+def _series(boards: Sequence[Board], usual: Sequence[Sequence[bool]]) -> list[list[str]]:
+    """Name every row by what it is on all boards: of the usual budget and trained as usual, or not.
+
+    Returns:
+        names for the rows of each board, no two of a board alike.
+    """
+    budgets = Counter(row.budget for board in boards for row in board.rows)
+    common = budgets.most_common(1)[0][0] if budgets else ""
+    found = []
+    for board, as_usual in zip(boards, usual, strict=True):
+        taken: dict[str, None] = {}
+        for row, known in zip(board.rows, as_usual, strict=True):
+            name = row.label
+            name += "" if row.budget == common else f", {row.budget}"
+            name += "" if known else f", k_train {k_train(row)}"
+            again = sum(one.partition(", recipe ")[0] == name for one in taken)
+            taken[f"{name}, recipe {again + 1}" if again else name] = None
+        found.append(list(taken))
+    return found
+
+
 def _looks(
-    boards: Sequence[Board], listed: Sequence[Sequence[str]], usual: Sequence[Sequence[Row]]
+    series: Sequence[Sequence[str]], usual: Sequence[Sequence[bool]]
 ) -> dict[str, list[Any]]:
-    """Give each name one look on the whole page; rows as their recipe trains them come first."""
+    """Give each series one look on the whole page; models trained as usual choose first."""
     first: dict[str, None] = {}
     others: dict[str, None] = {}
-    for board, some, chosen in zip(boards, listed, usual, strict=True):
-        for row, name in zip(board.rows, some, strict=True):
-            (first if any(row is one for one in chosen) else others)[name] = None
-    every = list(first | others)
+    for some, as_usual in zip(series, usual, strict=True):
+        for name, known in zip(some, as_usual, strict=True):
+            (first if known else others)[name] = None
+    every = sorted(first, key=lambda name: "," in name) + list(others)
     return {
         name: [style.colour, list(style.dash), style.shape]
         for name, style in zip(every, styles(every), strict=True)
@@ -118,7 +143,7 @@ def _looks(
 
 def _about(task_id: str) -> str:
     family = FAMILIES.get(family_of(task_id))
-    return family.summary if family else ""
+    return family.summary[:1].upper() + family.summary[1:] if family else ""
 
 
 def _task(board: Board, several: bool) -> dict[str, Any]:
@@ -146,11 +171,10 @@ def _task(board: Board, several: bool) -> dict[str, Any]:
     }
 
 
-def _row(row: Row, name: str, board: Board, shared: Shared) -> dict[str, Any]:
+def _row(row: Row, board: Board, shared: Shared) -> dict[str, Any]:
     record = row.records[0]
     value = row.need
     return {
-        "name": name,
         "label": row.label,
         "kTrain": row.k_train,
         "trainedAt": k_train(row),

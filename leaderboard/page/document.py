@@ -59,7 +59,7 @@ def document(data: Mapping[str, Any]) -> str:
 data within it. Scripts are switched off here.</p></noscript>
 {body}
 </main>
-<footer>
+<footer id="reading">
 <p>{_origin(data)}</p>
 </footer>
 <dialog id="provenance" aria-labelledby="provenance-title"></dialog>

@@ -6,12 +6,14 @@ const OPEN = 1.6; // "> largest" stands so many times further right than the lar
 /** The rows whose need is shown: one for each model of a task. */
 const needRows = (task) => shownRows(task).slice(0, task.most.listed);
 
+const needText = (need) => (need.state === "chance" ? "none" : need.text);
+
 function needTable(shown) {
   const names = new Map();
   for (const task of shown) {
     for (const row of needRows(task)) {
-      if (!names.has(row.name)) names.set(row.name, new Map());
-      names.get(row.name).set(task.index, row);
+      if (!names.has(row.series)) names.set(row.series, new Map());
+      names.get(row.series).set(task.index, row);
     }
   }
   const heads = shown.map((task) =>
@@ -21,12 +23,12 @@ function needTable(shown) {
     const some = [...found.values()][0];
     const cells = shown.map((task) => {
       const row = found.get(task.index);
-      const text = row ? row.need.text.replace("never better than chance", "none") : "";
+      const text = row ? needText(row.need) : "";
       return element("td", { class: "n" }, text);
     });
     return element("tr", {}, element("th", { scope: "row" }, swatch(some.style), name), ...cells);
   });
-  const enough = shown.map((task) => element("td", { class: "n" }, task.need.text));
+  const enough = shown.map((task) => element("td", { class: "n" }, needText(task.need)));
   return element(
     "table",
     {},
@@ -43,7 +45,7 @@ function needMarks(task, rows, largest) {
   const open = largest * OPEN;
   for (const row of rows) {
     const { state, k, low, high, text } = row.need;
-    const { name } = row;
+    const name = row.series;
     const colour = "var(--accent)";
     const filled = { name, text, colour, fill: colour };
     const triangle = { ...filled, x: open, shape: "triangle-right" };
@@ -78,12 +80,10 @@ async function drawNeed(task) {
   // Its height depends on the rows: it is drawn anew, not changed.
   (await views.get(plot))?.finalize();
   views.delete(plot);
-  const view = await embedded(plot, specification);
-  const { marks, ranges } = needMarks(task, rows, largest);
-  view
-    .data("marks", marks)
-    .data("ranges", ranges)
-    .data("enough", task.need.state === "reached" ? [{ x: task.need.k }] : []);
-  await view.runAsync();
+  specification.datasets = {
+    ...needMarks(task, rows, largest),
+    enough: task.need.state === "reached" ? [{ x: task.need.k }] : [],
+  };
+  await embedded(plot, specification);
   figure.dataset.drawn = rows.length;
 }

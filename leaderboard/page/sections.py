@@ -17,14 +17,12 @@ def anchor(index: int) -> str:
 
 
 def contents(tasks: Sequence[Task]) -> str:
-    """Link to every section."""
-    if not tasks:
+    """Link to what is not a task; the tasks at a glance link to theirs."""
+    if not any(task["rows"] for task in tasks):
         return ""
-    links = [f'<a href="#{anchor(i)}">{escape(task["title"])}</a>' for i, task in enumerate(tasks)]
-    if any(task["rows"] for task in tasks):
-        links.append('<a href="#needs">Context needs</a>')
-    items = "".join(f"<li>{link}</li>" for link in links)
-    return f'<nav aria-label="Sections"><ul>{items}</ul></nav>'
+    links = (("glance", "Tasks"), ("needs", "Context needs"), ("reading", "How to read this page"))
+    items = "".join(f'<li><a href="#{place}">{title}</a></li>' for place, title in links)
+    return f'<nav aria-label="On this page"><ul>{items}</ul></nav>'
 
 
 def glance(tasks: Sequence[Task]) -> str:
@@ -37,11 +35,12 @@ def glance(tasks: Sequence[Task]) -> str:
 <h2 id="glance">The tasks at a glance</h2>
 <div class="scroll" role="region" tabindex="0" aria-labelledby="glance">
 <table class="glance">
-<caption>Lower is better. Context that suffices: the smallest k with which the best of all models
-comes within 1 % of the best full-context score.</caption>
-<thead><tr><th scope="col">task</th><th scope="col">score</th><th scope="col">chance</th>
-<th scope="col">best</th><th scope="col">by</th><th scope="col">optimum</th>
-<th scope="col">context that suffices</th><th scope="col">rows</th></tr></thead>
+<caption>Context that suffices: the smallest k with which the best of all models comes within
+1 % of the best full-context score. Lower scores are better.</caption>
+<thead><tr><th scope="col">task</th><th scope="col" class="n">context that suffices</th>
+<th scope="col" class="n">best score</th><th scope="col">by</th>
+<th scope="col" class="n">optimum</th><th scope="col" class="n">chance</th>
+<th scope="col">score</th><th scope="col" class="n">rows</th></tr></thead>
 <tbody>
 {rows}
 </tbody>
@@ -52,16 +51,16 @@ comes within 1 % of the best full-context score.</caption>
 
 def _glance_row(index: int, task: Task) -> str:
     best = task["envelope"][-1]
-    name = task["rows"][best[1]]["name"] if best else ""
+    name = task["rows"][best[1]]["series"] if best else ""
     optimum = [value for value in task["optimum"] if value is not None]
     cells = [
         f'<th scope="row"><a href="#{anchor(index)}">{escape(task["title"])}</a></th>',
-        f"<td>{escape(task['unit'])}</td>",
-        f'<td class="n">{_number(task["chance"])}</td>',
+        f'<td class="n">{escape(task["need"]["text"])}</td>',
         f'<td class="n strong">{_number(best[0] if best else None)}</td>',
         f"<td>{escape(name)}</td>",
         f'<td class="n">{_number(optimum[-1]) if optimum else "–"}</td>',
-        f'<td class="n">{escape(task["need"]["text"])}</td>',
+        f'<td class="n">{_number(task["chance"])}</td>',
+        f'<td class="quiet">{escape(task["unit"])}</td>',
         f'<td class="n">{len(task["rows"]):,}</td>',
     ]
     return f"<tr>{''.join(cells)}</tr>"

@@ -37,8 +37,7 @@ def curve_spec(log: bool) -> dict[str, Any]:
             domainMin=alt.ExprRef("low"),
             domainMax=alt.ExprRef("high"),
             nice=False,
-            zero=False,
-            clamp=False,
+            **({} if log else {"zero": False}),
         )
         return alt.Y(field, title=None, scale=scale, axis=alt.Axis(tickCount=6))
 

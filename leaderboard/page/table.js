@@ -87,9 +87,8 @@ function bodyRow(task, row, columns, leasts) {
     .slice(1)
     .map(([key]) => element("td", { class: key === "budget" ? "text" : "n" }, texts[key]));
   const numbers = task.contexts.map((_, at) => numberCell(task, row, at, leasts[at]));
-  const need = element("td", { class: "n" }, row.need.text);
-  const made = element("tr", { "data-row": row.index }, head, ...fixed, ...numbers, need);
-  return made;
+  const need = element("td", { class: "n" }, needText(row.need));
+  return element("tr", { "data-row": row.index }, head, ...fixed, ...numbers, need);
 }
 
 /** What belongs to no model: the best of all, the optimum, chance. */
@@ -123,7 +122,7 @@ function references(task, columns) {
     );
     return element("td", { class: "n" }, button);
   });
-  const lines = [line("best of all, at most k inputs", best, task.need.text)];
+  const lines = [line("best of all, at most k inputs", best, needText(task.need))];
   if (task.optimum.some((value) => value !== null)) {
     lines.push(line("optimum", task.optimum.map(text)));
   }
