@@ -86,6 +86,7 @@ def page_data(boards: Sequence[Board], published: Sequence[Published] = ()) -> d
         "records": len(records),
         "latest": max((record.created for record in records), default="")[:10],
         "models": list(labels),
+        "series": list(looks),
         "budgets": sorted({row.budget for board in boards for row in board.rows}),
         "methods": list(METHODS),
         "point": list(POINT),

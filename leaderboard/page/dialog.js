@@ -99,14 +99,14 @@ function account(task, row, record, at) {
     definitions([
       ...shown,
       ["trust", record.trust],
+      ["task version", task.version],
+      ["data hash", task.data],
       ["model sha-256", record.weights],
       ["recipe", training.recipe === null ? "none" : training.recipe],
       ["suite commit", suite.commit ? suite.commit + dirty : "unknown"],
     ]),
     group("Task", [
       ["id", task.id],
-      ["version", task.version],
-      ["data hash", task.data],
       ["split", task.split],
       ["loss", `${task.loss}, ${task.lossUnit}`],
     ]),

@@ -19,7 +19,8 @@ function tint(at) {
 /** Three or four digits: more do not fit. */
 function brief(value) {
   if (value === null) return "∞";
-  return Math.abs(value) >= 1000 ? value.toFixed(0) : value.toPrecision(4).slice(0, 6);
+  const text = Math.abs(value) >= 1000 ? value.toFixed(0) : value.toPrecision(4).slice(0, 6);
+  return text.replace("-", "−");
 }
 
 /** Rows of one model and budget, for each state, where it was trained with several k_train. */
@@ -44,68 +45,58 @@ function makeMatrices(task) {
   // Made when it is opened: with many models there are many.
   made.addEventListener("toggle", () => {
     if (made.open && made.children.length === 1) {
-      made.append(element("div", { class: "heats" }, ...groups.map((rows) => heat(task, rows))));
+      made.append(element("div", { class: "heats" }, ...groups.flatMap((rows) => heats(task, rows))));
     }
   });
   made.open = groups.length <= 4;
   return [made];
 }
 
-function heat(task, rows) {
+/** One table for each way in which state was trained, with the same colours. */
+function heats(task, rows) {
+  const states = [...new Set(rows.map((row) => row.state))].sort();
+  return states.map((state) => heat(task, rows.filter((row) => row.state === state), rows));
+}
+
+function heatRow(task, row, place) {
+  const cells = row.cells.map((cell, at) => {
+    if (!cell) return element("td", { class: "n none" }, "–");
+    const where = `${row.label} trained with ${row.trainedAt}, ${contextName(task.contexts[at])}`;
+    const button = element(
+      "button",
+      {
+        type: "button",
+        tabindex: -1,
+        class: "number",
+        "aria-label": `${where}: ${decimal(cell[0])}; where it comes from`,
+        onclick: () => openProvenance(task, row, at),
+      },
+      brief(cell[0]),
+    );
+    const style = cell[0] === null ? "" : tint(place(cell[0]));
+    const same = task.contexts[at] === row.kTrain;
+    return element("td", { class: same ? "n same" : "n", style }, button);
+  });
+  return element("tr", {}, element("th", { scope: "row", class: "n" }, String(row.kTrain)), ...cells);
+}
+
+/** Colour the losses of rows that differ in k_train alone; `all` give the ends of the colours. */
+function heat(task, rows, all) {
   const scale = task.score === "perplexity" ? Math.log : (v) => v;
-  const values = rows.flatMap((row) => row.cells.filter((cell) => cell && cell[0] !== null));
+  const values = all.flatMap((row) => row.cells.filter((cell) => cell && cell[0] !== null));
   const ends = values.map((cell) => scale(cell[0]));
   const low = Math.min(...ends);
   const high = Math.max(...ends, low + 1e-12);
-  const states = [...new Set(rows.map((row) => row.state))].sort();
-  const name = `${rows[0].label}, ${rows[0].budget} budget`;
+  const name = `${rows[0].label}, ${rows[0].budget} budget, ${STATES[rows[0].state] ?? "no state"}`;
+  const heads = task.contexts.map((k) => element("th", { scope: "col", class: "n" }, String(k)));
+  const lines = [...rows].sort((a, b) => asNumber(a.kTrain) - asNumber(b.kTrain));
   const table = element(
     "table",
     { class: "heat" },
     element("caption", {}, name),
-    element(
-      "thead",
-      {},
-      element(
-        "tr",
-        {},
-        element("th", { scope: "col" }, "k_train \\ k"),
-        ...task.contexts.map((k) => element("th", { scope: "col", class: "n" }, String(k))),
-      ),
-    ),
+    element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "k_train \\ k"), ...heads)),
+    element("tbody", {}, ...lines.map((row) => heatRow(task, row, (v) => (scale(v) - low) / (high - low)))),
   );
-  for (const state of states) {
-    const here = rows.filter((row) => row.state === state);
-    here.sort((a, b) => asNumber(a.kTrain) - asNumber(b.kTrain));
-    const body = element("tbody", {});
-    if (states.length > 1 || state) {
-      const wide = task.contexts.length + 1;
-      const title = element("th", { scope: "rowgroup", colspan: wide }, STATES[state] ?? "no state");
-      body.append(element("tr", { class: "state" }, title));
-    }
-    for (const row of here) {
-      const cells = row.cells.map((cell, at) => {
-        if (!cell) return element("td", { class: "n none" }, "–");
-        const same = task.contexts[at] === row.kTrain;
-        const style = cell[0] === null ? "" : tint((scale(cell[0]) - low) / (high - low));
-        const where = `${row.label} trained with ${row.trainedAt}, ${contextName(task.contexts[at])}`;
-        const button = element(
-          "button",
-          {
-            type: "button",
-            tabindex: -1,
-            class: "number",
-            "aria-label": `${where}: ${decimal(cell[0])}; where it comes from`,
-            onclick: () => openProvenance(task, row, at),
-          },
-          brief(cell[0]),
-        );
-        return element("td", { class: same ? "n same" : "n", style }, button);
-      });
-      body.append(element("tr", {}, element("th", { scope: "row", class: "n" }, String(row.kTrain)), ...cells));
-    }
-    table.append(body);
-  }
   table.dataset.wide = task.contexts.length;
   table.querySelector("button.number")?.setAttribute("tabindex", "0");
   table.addEventListener("keydown", (event) => moveAmongNumbers(table, event));

@@ -3,23 +3,33 @@
 const NONE = 0.45; // where "never better than chance" stands, left of k = 1
 const OPEN = 1.6; // "> largest" stands so many times further right than the largest k
 
-/** The rows whose need is shown: one for each model of a task. */
-const needRows = (task) => shownRows(task).slice(0, task.most.listed);
+/** The rows of a task whose need is shown, in one order for all tasks. */
+function needRows(task, most) {
+  const place = (row) => page.series.indexOf(row.series);
+  const rows = shownRows(task).slice(0, most).map((row) => [place(row), row]);
+  return rows.sort(([a], [b]) => a - b).map(([, row]) => row);
+}
+
+/** Let a long name break after its slash. */
+const breakable = (name) =>
+  name.split(/(?<=\/)/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
 
 const needText = (need) => (need.state === "chance" ? "none" : need.text);
 
 function needTable(shown) {
   const names = new Map();
   for (const task of shown) {
-    for (const row of needRows(task)) {
+    for (const row of needRows(task, task.most.listed)) {
       if (!names.has(row.series)) names.set(row.series, new Map());
       names.get(row.series).set(task.index, row);
     }
   }
   const heads = shown.map((task) =>
-    element("th", { scope: "col", class: "n" }, element("a", { href: `#task-${task.index}` }, task.title)),
+    element("th", { scope: "col", class: "n" }, element("a", { href: `#task-${task.index}` }, ...breakable(task.title))),
   );
-  const rows = [...names].map(([name, found]) => {
+  const order = (name) => page.series.indexOf(name);
+  const listed = [...names].sort(([a], [b]) => order(a) - order(b));
+  const rows = listed.map(([name, found]) => {
     const some = [...found.values()][0];
     const cells = shown.map((task) => {
       const row = found.get(task.index);
@@ -67,7 +77,7 @@ function needMarks(task, rows, largest) {
 async function drawNeed(task) {
   const figure = document.querySelector(`figure.need[data-task="${task.index}"]`);
   const plot = figure.querySelector(".plot");
-  const rows = needRows(task).filter((row) => row.need.state !== "unknown");
+  const rows = needRows(task, task.most.drawn).filter((row) => row.need.state !== "unknown");
   const largest = Math.max(1, ...task.contexts.filter((k) => k !== "full"));
   const ticks = [NONE, 1, 4, 16, 64, 256, 1024, 4096, 16384].filter((k) => k <= largest);
   const specification = withAxis(
