@@ -35,7 +35,6 @@ function showTask(task) {
   const place = section.querySelector(".board");
   const left = place.scrollLeft;
   const table = makeTable(task, rows);
-  table.dataset.wide = task.contexts.length + 1;
   place.replaceChildren(table);
   place.scrollLeft = left;
   const more = section.querySelector(".more");

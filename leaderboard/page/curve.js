@@ -90,7 +90,7 @@ function scoresOf(task, rows, { full }) {
         colour: ink(colour),
         dash,
         shape,
-        name: row.name,
+        name: row.series,
         k: String(k),
         text: withHalf(value, half),
         seeds: String(seeds),
@@ -167,7 +167,7 @@ async function focusOn(task, row) {
 function legend(task, figure, drawn, rows, frame) {
   const list = figure.querySelector(".legend");
   const items = drawn.map((row) =>
-    element("li", { "data-row": row.index }, swatch(row.style), element("span", {}, row.name)),
+    element("li", { "data-row": row.index }, swatch(row.style), element("span", {}, row.series)),
   );
   const grey = "#666666";
   const other = (sample, name) => items.push(element("li", { class: "level" }, sample, element("span", {}, name)));

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import seqmem
+from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import Board, Cell, Row, score, tolerance
 from seqmem.leaderboard.charts.styles import styles
 from seqmem.leaderboard.compare import envelope, envelope_need, usual_rows
@@ -54,7 +55,9 @@ def page_data(boards: Sequence[Board], published: Sequence[Published] = ()) -> d
     """
     shared = Shared()
     listed = [names(board.rows) for board in boards]
-    usual = [[any(row is one for one in usual_rows(board)) for row in board.rows] for board in boards]
+    usual = [
+        [any(row is one for one in usual_rows(board)) for row in board.rows] for board in boards
+    ]
     series = _series(boards, usual)
     looks = _looks(series, usual)
     labels = dict.fromkeys(row.label for board in boards for row in board.rows)
@@ -135,7 +138,14 @@ def _looks(
     for some, as_usual in zip(series, usual, strict=True):
         for name, known in zip(some, as_usual, strict=True):
             (first if known else others)[name] = None
-    every = sorted(first, key=lambda name: "," in name) + list(others)
+    order = list(BASELINES)
+
+    def place(name: str) -> tuple[bool, int, str]:
+        model = name.partition(",")[0]
+        known = model.partition(":")[0]
+        return model != name, order.index(known) if known in order else len(order), name
+
+    every = sorted(first, key=place) + sorted(others, key=place)
     return {
         name: [style.colour, list(style.dash), style.shape]
         for name, style in zip(every, styles(every), strict=True)
@@ -144,7 +154,8 @@ def _looks(
 
 def _about(task_id: str) -> str:
     family = FAMILIES.get(family_of(task_id))
-    return family.summary[:1].upper() + family.summary[1:] if family else ""
+    summary = family.summary.replace("`", "") if family else ""
+    return summary[:1].upper() + summary[1:]
 
 
 def _task(board: Board, several: bool) -> dict[str, Any]:

@@ -51,7 +51,9 @@ function openProvenance(task, row, at) {
   const cell = row.cells[at];
   const k = task.contexts[at];
   const close = element("button", { type: "submit", class: "close", "aria-label": "Close" }, "×");
-  const seeds = row.records.length > 1 ? `, median of ${count(row.records.length, "seed")}` : "";
+  const several = cell[4] > 1;
+  const range = `${decimal(cell[2])} to ${decimal(cell[3])}`;
+  const seeds = several ? ` median of ${count(cell[4], "seed")}, ${range}` : "";
   box.replaceChildren(
     element("form", { method: "dialog" }, close),
     element("h2", { id: "provenance-title" }, `${row.name}, ${contextName(k)}`),

@@ -22,6 +22,9 @@ function drawing(tag, attributes, ...children) {
   return made;
 }
 
+/** A table's caption, which stays in sight where the table is scrolled. */
+const captioned = (...texts) => element("caption", {}, element("span", {}, ...texts));
+
 function say(text) {
   byId("said").textContent = text;
 }

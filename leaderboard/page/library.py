@@ -19,8 +19,7 @@ def require() -> None:
     for package in NEEDED:
         if find_spec(package) is None:
             raise InputError(
-                f"--format html: the package {package} is not installed; "
-                "pip install 'seqmem[plot]'"
+                f"--format html: the package {package} is not installed; pip install 'seqmem[plot]'"
             )
 
 

@@ -68,6 +68,7 @@ function heatRow(task, row, place) {
         type: "button",
         tabindex: -1,
         class: "number",
+        "data-column": at,
         "aria-label": `${where}: ${decimal(cell[0])}; where it comes from`,
         onclick: () => openProvenance(task, row, at),
       },
@@ -93,11 +94,10 @@ function heat(task, rows, all) {
   const table = element(
     "table",
     { class: "heat" },
-    element("caption", {}, name),
+    captioned(name),
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "k_train \\ k"), ...heads)),
     element("tbody", {}, ...lines.map((row) => heatRow(task, row, (v) => (scale(v) - low) / (high - low)))),
   );
-  table.dataset.wide = task.contexts.length;
   table.querySelector("button.number")?.setAttribute("tabindex", "0");
   table.addEventListener("keydown", (event) => moveAmongNumbers(table, event));
   return element("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": name }, table);

@@ -36,13 +36,13 @@ function needTable(shown) {
       const text = row ? needText(row.need) : "";
       return element("td", { class: "n" }, text);
     });
-    return element("tr", {}, element("th", { scope: "row" }, swatch(some.style), name), ...cells);
+    return element("tr", {}, element("th", { scope: "row", title: name }, swatch(some.style), name), ...cells);
   });
   const enough = shown.map((task) => element("td", { class: "n" }, needText(task.need)));
   return element(
     "table",
     {},
-    element("caption", {}, "k*(1 %), in inputs. “none”: never better than chance; “>”: no k measured is enough."),
+    captioned("k*(1\u00a0%), in inputs. “none”: never better than chance; “>”: no k measured is enough."),
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "model"), ...heads)),
     element("tbody", {}, ...rows),
     element("tfoot", {}, element("tr", {}, element("th", { scope: "row" }, "best of all"), ...enough)),

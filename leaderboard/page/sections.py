@@ -35,8 +35,8 @@ def glance(tasks: Sequence[Task]) -> str:
 <h2 id="glance">The tasks at a glance</h2>
 <div class="scroll" role="region" tabindex="0" aria-labelledby="glance">
 <table class="glance">
-<caption>Context that suffices: the smallest k with which the best of all models comes within
-1 % of the best full-context score. Lower scores are better.</caption>
+<caption><span>Context that suffices: the smallest k with which the best of all models comes within
+1&nbsp;% of the best full-context score. Lower scores are better.</span></caption>
 <thead><tr><th scope="col">task</th><th scope="col" class="n">context that suffices</th>
 <th scope="col" class="n">best score</th><th scope="col">by</th>
 <th scope="col" class="n">optimum</th><th scope="col" class="n">chance</th>
@@ -57,7 +57,7 @@ def _glance_row(index: int, task: Task) -> str:
         f'<th scope="row"><a href="#{anchor(index)}">{escape(task["title"])}</a></th>',
         f'<td class="n">{escape(task["need"]["text"])}</td>',
         f'<td class="n strong">{_number(best[0] if best else None)}</td>',
-        f"<td>{escape(name)}</td>",
+        f'<td class="by">{escape(name)}</td>',
         f'<td class="n">{_number(optimum[-1]) if optimum else "–"}</td>',
         f'<td class="n">{_number(task["chance"])}</td>',
         f'<td class="quiet">{escape(task["unit"])}</td>',
@@ -126,7 +126,7 @@ def _published(kind: Mapping[str, Any]) -> str:
     differs = f" Not the measured score: {escape(kind['differs'])}." if kind["differs"] else ""
     return f"""<div class="scroll published" role="region" tabindex="0"
 aria-label="Published numbers"><table>
-<caption>Published, as printed; not ranked.{differs}</caption>
+<caption><span>Published, as printed; not ranked.{differs}</span></caption>
 <thead><tr>{heads}</tr></thead>
 <tbody>{"".join(rows)}</tbody></table></div>"""
 
@@ -142,11 +142,11 @@ def needs(tasks: Sequence[Task]) -> str:
     )
     return f"""<section id="needs" aria-labelledby="needs-h">
 <h2 id="needs-h">Context needs</h2>
-<p class="about">How much context each model uses: k*(1 %), the smallest k measured whose loss is
-within 1 % of the model's own full-context loss, and what its interval allows.</p>
+<p class="about">How much context each model uses: k*(1&nbsp;%), the smallest k measured whose loss
+is within 1&nbsp;% of the model's own full-context loss, and what its interval allows.</p>
 <div class="scroll" role="region" tabindex="0" aria-labelledby="needs-h"
 id="need-table"></div>
-<p class="key"><span class="dot"></span> k*(1 %), its line what the interval allows
+<p class="key"><span class="dot"></span> k*(1&nbsp;%), its line what the interval allows
 <span class="tri"></span> no k measured is enough <span class="ring"></span> never better than
 chance <span class="dash"></span> suffices for the best of all models</p>
 <div class="needs">

@@ -1,17 +1,15 @@
 // The table of a task: sortable, and every number leads to where it comes from.
 
-const COLUMNS = [
-  ["model", "model"],
-  ["trained", "k_train"],
+const AFTER = [
   ["budget", "budget"],
   ["seeds", "seeds"],
   ["parameters", "parameters"],
 ];
 
-/** Which of the fixed columns say something in this task. */
+/** Which of the columns behind the scores say something in this task. */
 function columnsOf(task) {
   const varies = (read) => new Set(task.rows.map(read)).size > 1;
-  return COLUMNS.filter(
+  return AFTER.filter(
     ([key]) =>
       (key !== "budget" || varies((row) => row.budget)) &&
       (key !== "seeds" || task.rows.some((row) => row.records.length > 1)),
@@ -52,7 +50,7 @@ function share(task, value) {
 function numberCell(task, row, at, least) {
   const cell = row.cells[at];
   if (!cell) return element("td", { class: "n none" }, "–");
-  const [value, half, , , seeds] = cell;
+  const [value, half] = cell;
   const name = `${row.name}, ${contextName(task.contexts[at])}: ${withHalf(value, half)}`;
   const button = element(
     "button",
@@ -63,32 +61,30 @@ function numberCell(task, row, at, least) {
       "aria-label": `${name}; where it comes from`,
       "data-row": row.index,
       "data-at": at,
+      "data-column": at,
     },
     decimal(value),
   );
   if (chosen.intervals && half !== null && value !== null) {
     button.append(element("small", {}, `±${halfWidth(half, value)}`));
   }
-  if (chosen.intervals && seeds > 1) {
-    button.append(element("small", {}, `${decimal(cell[2])}–${decimal(cell[3])}`));
-  }
   return element("td", { class: "n", style: `--share:${share(task, value).toFixed(3)}` }, button);
 }
 
 function bodyRow(task, row, columns, leasts) {
   const texts = {
-    trained: row.trainedAt,
     budget: row.budget,
     seeds: String(row.records.length),
     parameters: row.parameters.toLocaleString("en"),
   };
-  const head = element("th", { scope: "row" }, swatch(row.style), row.label);
-  const fixed = columns
-    .slice(1)
-    .map(([key]) => element("td", { class: key === "budget" ? "text" : "n" }, texts[key]));
+  const head = element("th", { scope: "row", title: row.name }, swatch(row.style), row.label);
+  const trained = element("td", { class: "n" }, row.trainedAt);
   const numbers = task.contexts.map((_, at) => numberCell(task, row, at, leasts[at]));
   const need = element("td", { class: "n" }, needText(row.need));
-  return element("tr", { "data-row": row.index }, head, ...fixed, ...numbers, need);
+  const after = columns.map(([key]) =>
+    element("td", { class: key === "budget" ? "text" : "n" }, texts[key]),
+  );
+  return element("tr", { "data-row": row.index }, head, trained, ...numbers, need, ...after);
 }
 
 /** What belongs to no model: the best of all, the optimum, chance. */
@@ -97,13 +93,14 @@ function references(task, columns) {
     element(
       "tr",
       {},
-      element("th", { scope: "row", colspan: columns.length }, name),
+      element("th", { scope: "row", colspan: 2 }, name),
       ...cells,
       element("td", { class: "n" }, last),
+      columns.length ? element("td", { colspan: columns.length }) : null,
     );
   const text = (value) =>
     element("td", { class: "n" }, value === null || value === undefined ? "–" : decimal(value));
-  const best = task.envelope.map((found) => {
+  const best = task.envelope.map((found, column) => {
     if (!found) return text(null);
     const row = task.rows[found[1]];
     const name = `best of all, ${decimal(found[0])}: ${row.name}, ${contextName(task.contexts[found[2]])}`;
@@ -117,6 +114,7 @@ function references(task, columns) {
         "aria-label": `${name}; where it comes from`,
         "data-row": found[1],
         "data-at": found[2],
+        "data-column": column,
       },
       decimal(found[0]),
     );
@@ -138,11 +136,11 @@ function makeTable(task, rows) {
     Math.min(...rows.map((row) => row.cells[at]?.[0] ?? Infinity)),
   );
   const heads = [
-    ...columns.map(([key, title]) =>
-      headCell(task, key, title, key !== "model" && key !== "budget"),
-    ),
-    ...task.contexts.map((k, at) => headCell(task, `k${at}`, k === "full" ? "full" : `${k}`, true)),
-    headCell(task, "need", "k*(1 %)", true),
+    headCell(task, "model", "model", false),
+    headCell(task, "trained", "k_train", true),
+    ...task.contexts.map((k, at) => headCell(task, `k${at}`, String(k), true)),
+    headCell(task, "need", "k*(1\u00a0%)", true),
+    ...columns.map(([key, title]) => headCell(task, key, title, key !== "budget")),
   ];
   const body = element("tbody", {}, ...listed.map((row) => bodyRow(task, row, columns, leasts)));
   if (!listed.length) {
@@ -151,16 +149,14 @@ function makeTable(task, rows) {
   }
   const over = element("tr", { class: "over" });
   over.append(
-    element("td", { colspan: columns.length }),
+    element("td", { colspan: 2 }),
     element("th", { scope: "colgroup", colspan: task.contexts.length }, "context length k"),
-    element("td", {}),
+    element("td", { colspan: 1 + columns.length }),
   );
   const table = element(
     "table",
     {},
-    element(
-      "caption",
-      {},
+    captioned(
       `${count(rows.length, "row")} of ${task.rows.length.toLocaleString("en")}. `,
       element("span", { class: "hint" }, "Each number opens where it comes from; arrow keys move."),
     ),
@@ -178,29 +174,20 @@ function makeTable(task, rows) {
   return table;
 }
 
-const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-
 /** Arrow keys move among the numbers of a table, which is one stop of the tab key. */
 function moveAmongNumbers(table, event) {
   const from = event.target.closest("button.number");
-  const step = STEPS[event.key];
-  if (!from || !step) return;
+  if (!from || !event.key.startsWith("Arrow")) return;
   event.preventDefault();
-  const grid = [...table.querySelectorAll("tbody tr, tfoot tr")]
-    .map((row) => [...row.children].slice(-table.dataset.wide))
-    .filter((cells) => cells.some((cell) => cell.querySelector("button.number")));
-  let down = grid.findIndex((cells) => cells.includes(from.parentElement));
-  let right = grid[down].indexOf(from.parentElement);
-  for (;;) {
-    down += step[0];
-    right += step[1];
-    const cell = grid[down]?.[right];
-    if (!cell) return;
-    const to = cell.querySelector("button.number");
-    if (!to) continue;
-    table.querySelector('button.number[tabindex="0"]')?.setAttribute("tabindex", "-1");
-    to.setAttribute("tabindex", "0");
-    to.focus();
-    return;
-  }
+  const column = Number(from.dataset.column);
+  const all = [...table.querySelectorAll("button.number")];
+  const inRow = all.filter((one) => one.closest("tr") === from.closest("tr"));
+  const inColumn = all.filter((one) => Number(one.dataset.column) === column);
+  const line = event.key === "ArrowLeft" || event.key === "ArrowRight" ? inRow : inColumn;
+  const step = event.key === "ArrowLeft" || event.key === "ArrowUp" ? -1 : 1;
+  const to = line[line.indexOf(from) + step];
+  if (!to) return;
+  table.querySelector('button.number[tabindex="0"]')?.setAttribute("tabindex", "-1");
+  to.setAttribute("tabindex", "0");
+  to.focus();
 }
