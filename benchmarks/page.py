@@ -16,8 +16,8 @@ from common import machine, say, timed
 from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.page import page
-from seqmem.leaderboard.record import Context, MeanOf, Point, Record, TaskFacts
-from seqmem.leaderboard.store import read_records, record_directory, write_record
+from seqmem.leaderboard.record import Context, MeanOf, Point, Record, TaskFacts, to_json
+from seqmem.leaderboard.store import read_records
 
 CONTEXTS: tuple[Context, ...] = (*(2**i for i in range(10)), "full")
 GROUPS = 100
@@ -49,7 +49,7 @@ def main() -> None:
     many = many[: arguments.records]
     with tempfile.TemporaryDirectory() as folder:
         for i, record in enumerate(many):
-            write_record(record, record_directory(Path(folder), record.task.id), f"simulated-{i}")
+            (Path(folder) / f"simulated-{i}.json").write_text(to_json(record), encoding="utf-8")
         reading, (found, problems) = timed(lambda: read_records([Path(folder)]))
         assert not problems
         seconds, large = timed(lambda: page(boards(found)))

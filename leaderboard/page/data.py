@@ -55,9 +55,7 @@ def page_data(boards: Sequence[Board], published: Sequence[Published] = ()) -> d
     """
     shared = Shared()
     listed = [names(board.rows) for board in boards]
-    usual = [
-        [any(row is one for one in usual_rows(board)) for row in board.rows] for board in boards
-    ]
+    usual = [_usual(board) for board in boards]
     series = _series(boards, usual)
     looks = _looks(series, usual)
     labels = dict.fromkeys(row.label for board in boards for row in board.rows)
@@ -108,6 +106,12 @@ def _charts(tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 METHODS = ("all", "sample", "agrees with full", "receptive field", "no longer sequence")
 
 
+def _usual(board: Board) -> list[bool]:
+    """Tell for each row whether it is trained as its recipe says."""
+    usual = {id(row) for row in usual_rows(board)}
+    return [id(row) in usual for row in board.rows]
+
+
 def _series(boards: Sequence[Board], usual: Sequence[Sequence[bool]]) -> list[list[str]]:
     """Name every row by what it is on all boards: of the usual budget and trained as usual, or not.
 
@@ -118,14 +122,15 @@ def _series(boards: Sequence[Board], usual: Sequence[Sequence[bool]]) -> list[li
     common = budgets.most_common(1)[0][0] if budgets else ""
     found = []
     for board, as_usual in zip(boards, usual, strict=True):
-        taken: dict[str, None] = {}
+        taken: Counter[str] = Counter()
+        names_here = []
         for row, known in zip(board.rows, as_usual, strict=True):
             name = row.label
             name += "" if row.budget == common else f", {row.budget}"
             name += "" if known else f", k_train {k_train(row)}"
-            again = sum(one.partition(", recipe ")[0] == name for one in taken)
-            taken[f"{name}, recipe {again + 1}" if again else name] = None
-        found.append(list(taken))
+            taken[name] += 1
+            names_here.append(name if taken[name] == 1 else f"{name}, recipe {taken[name]}")
+        found.append(names_here)
     return found
 
 

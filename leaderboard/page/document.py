@@ -62,7 +62,8 @@ data within it. Scripts are switched off here.</p></noscript>
 <footer id="reading">
 <p>{_origin(data)}</p>
 </footer>
-<dialog id="provenance" aria-labelledby="provenance-title"></dialog>
+<dialog id="provenance" aria-labelledby="provenance-title">
+<h2 id="provenance-title">Where a number comes from</h2></dialog>
 <p id="said" class="unseen" role="status"></p>
 <script type="application/json" id="data">{_json(data)}</script>
 {tags}

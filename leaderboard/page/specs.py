@@ -37,7 +37,7 @@ def curve_spec(log: bool) -> dict[str, Any]:
             domainMin=alt.ExprRef("low"),
             domainMax=alt.ExprRef("high"),
             nice=False,
-            **({} if log else {"zero": False}),
+            zero=alt.Undefined if log else False,
         )
         return alt.Y(field, title=None, scale=scale, axis=alt.Axis(tickCount=6))
 
