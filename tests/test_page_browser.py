@@ -18,6 +18,7 @@ pytest.importorskip("playwright", reason="pages are opened with playwright, of t
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.page import page as page_of
 from seqmem.leaderboard.published import read_published
@@ -119,6 +120,10 @@ def test_curves_are_drawn_without_a_word_or_a_request(desktop: Opened) -> None:
         page.wait_for_selector(f"#task-{task} figure.curves[data-drawn] svg")
     page.locator("#needs .needs").scroll_into_view_if_needed()
     page.wait_for_selector("figure.need[data-drawn] svg")
+    needs = page.locator('figure.need[data-task="0"] svg .role-axis-label text').all_inner_texts()
+    assert [name for name in needs if name in MODELS] == sorted(
+        MODELS, key=[*BASELINES, "mine"].index
+    )
     lines = page.locator("#task-0 .plot svg .mark-line path")
     drawn = [path for line in lines.all() if "L" in (path := line.get_attribute("d") or "")]
     assert len(drawn) >= len(MODELS) + 1  # and the best of all, chance

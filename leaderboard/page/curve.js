@@ -8,7 +8,7 @@ const OPTIONS = {
   ast: true, // expressions are interpreted: the page's policy lets no text become code
   renderer: "svg",
   defaultStyle: false,
-  tooltip: { theme: "custom" },
+  tooltip: { theme: "custom", disableDefaultStyle: true },
   logLevel: 1, // errors: that a chart without rows has no extent is none
 };
 

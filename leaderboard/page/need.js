@@ -86,6 +86,9 @@ async function drawNeed(task) {
     ticks,
     `datum.value == ${NONE} ? 'none' : format(datum.value, '~d')`,
   );
+  for (const { encoding } of specification.layer) {
+    if (encoding.y) encoding.y.scale = { domain: rows.map((row) => row.series) };
+  }
   specification.height = Math.max(rows.length, 1) * 18;
   // Its height depends on the rows: it is drawn anew, not changed.
   (await views.get(plot))?.finalize();
