@@ -120,7 +120,7 @@ def test_curves_are_drawn_without_a_word_or_a_request(desktop: Opened) -> None:
         page.wait_for_selector(f"#task-{task} figure.curves[data-drawn] svg")
     page.locator("#needs .needs").scroll_into_view_if_needed()
     page.wait_for_selector("figure.need[data-drawn] svg")
-    needs = page.locator('figure.need[data-task="0"] svg .role-axis-label text').all_inner_texts()
+    needs = page.locator('figure.need[data-task="0"] svg .role-axis-label text').all_text_contents()
     assert [name for name in needs if name in MODELS] == sorted(
         MODELS, key=[*BASELINES, "mine"].index
     )
