@@ -7,7 +7,7 @@ measured or results could not be written; 2 the command line or an input is wron
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 import click
 
@@ -274,7 +274,15 @@ _records_option = click.option(
     show_default=True,
     help="Show published numbers, with their sources, below what was measured; never ranked.",
 )
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice((*FORMATS, "html")),
+    default="table",
+    show_default=True,
+    help="html: one page with charts, for any browser, without a network; needs pip install "
+    "'seqmem[plot]'.",
+)
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file."
 )
@@ -283,7 +291,7 @@ def leaderboard(
     places: Sequence[Path],
     task_ids: Sequence[str],
     with_published: bool,
-    form: Format,
+    form: Format | Literal["html"],
     output: Path | None,
 ) -> None:
     """Show records as a table for each task: rows models, columns context lengths.
@@ -291,10 +299,13 @@ def leaderboard(
     A task of which there are only published numbers is shown where --task asks for it.
     """
     from seqmem.leaderboard.selection import select
-    from seqmem.leaderboard.show import board_text, write_file
+    from seqmem.leaderboard.show import board_page, board_text, write_file
 
     chosen = select(places, task_ids, _say, published=with_published)
-    text = board_text(chosen.records, form, chosen.published)
+    if form == "html":
+        text = board_page(chosen.records, chosen.published)
+    else:
+        text = board_text(chosen.records, form, chosen.published)
     if output is None:
         click.echo(text, nl=False)
     else:

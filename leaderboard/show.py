@@ -6,16 +6,26 @@ from pathlib import Path
 from seqmem.errors import InputError
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.aggregate import boards
+from seqmem.leaderboard.page import page
 from seqmem.leaderboard.published import Published
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.table import render
 
-__all__ = ["board_text", "write_file"]
+__all__ = ["board_page", "board_text", "write_file"]
 
 
 def board_text(records: Sequence[Record], form: Format, published: Sequence[Published] = ()) -> str:
     """Write records as boards in one of the formats."""
     return render(boards(records), form, published)
+
+
+def board_page(records: Sequence[Record], published: Sequence[Published] = ()) -> str:
+    """Write records as one HTML page.
+
+    Raises:
+        InputError: the packages that draw are missing.
+    """
+    return page(boards(records), published)
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -1,0 +1,31 @@
+"""The board as one HTML page: charts and tables that read one block of data, and nothing else.
+
+The page asks for no network: the drawing library, styles and data stand in the file.
+"""
+
+from collections.abc import Sequence
+
+from seqmem.leaderboard.aggregate import Board
+from seqmem.leaderboard.published import Published
+
+__all__ = ["page"]
+
+
+def page(boards: Sequence[Board], published: Sequence[Published] = ()) -> str:
+    """Write boards as one HTML page.
+
+    Args:
+        boards: what was measured.
+        published: what papers print, shown below each task's board and never ranked; tasks without
+            a board come last.
+
+    Raises:
+        InputError: the packages that draw are missing.
+    """
+    from seqmem.leaderboard.page.library import require
+
+    require()
+    from seqmem.leaderboard.page.data import page_data
+    from seqmem.leaderboard.page.document import document
+
+    return document(page_data(boards, published))

@@ -1,0 +1,189 @@
+// What happens when: charts and tables are made when they come into sight, and anew on a choice.
+
+const measured = tasks.filter((task) => task.rows.length);
+const sectionOf = (task) => byId(`task-${task.index}`);
+const near = new Set(); // elements that are in sight or close to it
+const stale = new Map(); // what to make for an element once it comes into sight
+
+const watcher = new IntersectionObserver(
+  (seen) => {
+    for (const { target, isIntersecting } of seen) {
+      if (isIntersecting) near.add(target);
+      else near.delete(target);
+      if (isIntersecting) refresh(target);
+    }
+  },
+  { rootMargin: "600px 0px" },
+);
+
+function refresh(target) {
+  const make = stale.get(target);
+  stale.delete(target);
+  if (make) make();
+}
+
+/** Make something now if it is in sight, else when it comes there. */
+function later(target, make) {
+  stale.set(target, make);
+  watcher.observe(target);
+  if (near.has(target)) refresh(target);
+}
+
+function showTask(task) {
+  const section = sectionOf(task);
+  const rows = shownRows(task);
+  const place = section.querySelector(".board");
+  const left = place.scrollLeft;
+  const table = makeTable(task, rows);
+  place.replaceChildren(table);
+  place.scrollLeft = left;
+  const more = section.querySelector(".more");
+  more.replaceChildren();
+  if (rows.length > task.most.listed) {
+    const show = () => {
+      task.most.listed += 300;
+      showTask(task);
+    };
+    const text = `Show ${Math.min(300, rows.length - task.most.listed)} more of ${count(rows.length, "row")}`;
+    more.append(element("button", { type: "button", onclick: show }, text));
+  }
+  section.querySelector(".matrices").replaceChildren(...makeMatrices(task));
+  for (const line of [...table.tBodies[0].rows]) {
+    if (line.dataset.row === undefined) continue;
+    line.addEventListener("mouseenter", () => focusOn(task, Number(line.dataset.row)));
+    line.addEventListener("mouseleave", () => focusOn(task, -1));
+  }
+  drawCurves(task, rows).then(() => {
+    for (const line of section.querySelectorAll(".legend [data-row]")) {
+      line.addEventListener("mouseenter", () => focusOn(task, Number(line.dataset.row)));
+      line.addEventListener("mouseleave", () => focusOn(task, -1));
+    }
+  });
+}
+
+/** Make everything anew that the reader's choice changes. */
+function showAll() {
+  const shown = measured.filter((task) => !chosen.tasks.has(task.index));
+  for (const task of tasks) {
+    const off = chosen.tasks.has(task.index);
+    const section = sectionOf(task);
+    section.hidden = off;
+    if (task.rows.length && !off) later(section, () => showTask(task));
+  }
+  for (const figure of document.querySelectorAll("figure.need")) {
+    const task = tasks[figure.dataset.task];
+    figure.hidden = chosen.tasks.has(task.index);
+    if (!figure.hidden) later(figure, () => drawNeed(task));
+  }
+  later(byId("need-table"), () => byId("need-table").replaceChildren(needTable(shown)));
+}
+
+/** Fill one of the two lists of checkboxes. */
+function chooser(id, names, off) {
+  const box = byId(id);
+  const fields = box.querySelector("fieldset");
+  const tell = () => {
+    const text = off.size ? `${names.length - off.size} of ${names.length}` : `all ${names.length}`;
+    box.querySelector("summary span").textContent = text;
+  };
+  const boxes = names.map(([key, name]) => {
+    const tick = element("input", { type: "checkbox", checked: true });
+    tick.addEventListener("change", () => {
+      if (tick.checked) off.delete(key);
+      else off.add(key);
+      tell();
+      showAll();
+    });
+    return { key, tick, label: element("label", {}, tick, " ", name) };
+  });
+  const all = (on) => () => {
+    for (const { key, tick } of boxes) {
+      tick.checked = on;
+      if (on) off.delete(key);
+      else off.add(key);
+    }
+    tell();
+    showAll();
+  };
+  fields.append(
+    element(
+      "p",
+      {},
+      element("button", { type: "button", onclick: all(true) }, "All"),
+      element("button", { type: "button", onclick: all(false) }, "None"),
+    ),
+    ...boxes.map(({ label }) => label),
+  );
+  tell();
+}
+
+function theme() {
+  const button = byId("theme");
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const root = document.documentElement;
+  const show = () => {
+    const on = root.dataset.theme ? root.dataset.theme === "dark" : dark.matches;
+    button.textContent = on ? "Light" : "Dark";
+    button.setAttribute("aria-pressed", String(on));
+    return on;
+  };
+  button.addEventListener("click", () => {
+    root.dataset.theme = show() ? "light" : "dark";
+    show();
+  });
+  dark.addEventListener("change", show);
+  show();
+}
+
+function controls() {
+  const form = document.querySelector("form.controls");
+  form.addEventListener("submit", (event) => event.preventDefault());
+  let waiting = 0;
+  byId("find").addEventListener("input", (event) => {
+    chosen.find = event.target.value;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      showAll();
+      const left = measured.reduce((sum, task) => sum + shownRows(task).length, 0);
+      say(`${count(left, "row")} left`);
+    }, 120);
+  });
+  byId("budget")?.addEventListener("change", (event) => {
+    chosen.budget = event.target.value;
+    showAll();
+  });
+  for (const id of ["every", "intervals"]) {
+    byId(id).addEventListener("change", (event) => {
+      chosen[id] = event.target.checked;
+      showAll();
+    });
+  }
+  if (!measured.some((task) => task.rows.some((row) => !row.usual))) {
+    byId("every").closest("label").hidden = true;
+  }
+  chooser("choose-models", page.models.map((label) => [label, label]), chosen.models);
+  chooser("choose-tasks", measured.map((task) => [task.index, task.title]), chosen.tasks);
+  const open = [...document.querySelectorAll("details.choose")];
+  document.addEventListener("click", (event) => {
+    for (const box of open) if (!box.contains(event.target)) box.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const box of open.filter((one) => one.open)) {
+      box.open = false;
+      box.querySelector("summary").focus();
+    }
+  });
+}
+
+if (measured.length) {
+  theme();
+  controls();
+  showAll();
+}
+byId("provenance").addEventListener("click", (event) => {
+  if (event.target === event.currentTarget) event.currentTarget.close(); // beside it
+});
+window.addEventListener("beforeprint", () => {
+  for (const target of [...stale.keys()]) refresh(target);
+});

@@ -1,0 +1,291 @@
+"""The one block of data that a page's charts and tables read.
+
+Numbers are kept to nine significant digits. A score that is not finite is None beside what is
+known of it; what was not measured is None as a whole.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import seqmem
+from seqmem.baselines import BASELINES
+from seqmem.leaderboard.aggregate import Board, Cell, Row, score, tolerance
+from seqmem.leaderboard.charts.styles import styles
+from seqmem.leaderboard.compare import envelope, envelope_need, usual_rows
+from seqmem.leaderboard.formatting import k_train, names, need, unit
+from seqmem.leaderboard.page.provenance import Shared, facts
+from seqmem.leaderboard.page.specs import curve_spec, need_spec
+from seqmem.leaderboard.published import UNITS, Published
+from seqmem.leaderboard.record import Context, MeanOf, Record
+from seqmem.tasks import FAMILIES, family_of
+
+__all__ = ["POINT", "page_data", "short"]
+
+# What a page keeps of a record's curve at each k, in this order.
+POINT = (
+    "loss",
+    "loss_low",
+    "loss_high",
+    "n",
+    "method",
+    "half_width",
+    "excess",
+    "excess_low",
+    "excess_high",
+    "accuracy",
+    "steps",
+)
+
+
+def short(value: float | None) -> float | None:
+    """Round to nine significant digits; None for what is not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.9g}")
+
+
+def page_data(boards: Sequence[Board], published: Sequence[Published] = ()) -> dict[str, Any]:
+    """Give all that a page shows, as plain data.
+
+    Args:
+        boards: what was measured.
+        published: what papers print; each stands with its task's last board.
+    """
+    shared = Shared()
+    listed = [names(board.rows) for board in boards]
+    usual = [_usual(board) for board in boards]
+    series = _series(boards, usual)
+    looks = _looks(series, usual)
+    labels = dict.fromkeys(row.label for board in boards for row in board.rows)
+    ids = [board.task_id for board in boards]
+    last = {task_id: i for i, task_id in enumerate(ids)}
+    tasks = []
+    for i, board in enumerate(boards):
+        several = ids.count(board.task_id) > 1
+        task = _task(board, several) | {
+            "rows": [
+                _row(row, board, shared)
+                | {"name": name, "series": own, "usual": as_usual, "style": looks[own]}
+                for row, name, own, as_usual in zip(
+                    board.rows, listed[i], series[i], usual[i], strict=True
+                )
+            ],
+            "envelope": _envelope(board),
+            "published": _published(board.task_id, published) if last[board.task_id] == i else [],
+        }
+        tasks.append(task)
+    for task_id in dict.fromkeys(entry.task for entry in published if entry.task not in last):
+        tasks.append(
+            {"id": task_id, "title": task_id, "about": _about(task_id), "rows": []}
+            | {"published": _published(task_id, published)}
+        )
+    records = [record for board in boards for record in board.records]
+    return {
+        "suite": seqmem.__version__,
+        "records": len(records),
+        "latest": max((record.created for record in records), default="")[:10],
+        "models": list(labels),
+        "series": list(looks),
+        "budgets": sorted({row.budget for board in boards for row in board.rows}),
+        "methods": list(METHODS),
+        "point": list(POINT),
+        "tasks": tasks,
+        "shared": shared.items,
+        "charts": _charts(tasks),
+    }
+
+
+def _charts(tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    kinds = {task["score"] for task in tasks if task["rows"]}
+    charts = {kind: curve_spec(log=kind == "perplexity") for kind in sorted(kinds)}
+    return charts | ({"need": need_spec()} if kinds else {})
+
+
+METHODS = ("all", "sample", "agrees with full", "receptive field", "no longer sequence")
+
+
+def _usual(board: Board) -> list[bool]:
+    """Tell for each row whether it is trained as its recipe says."""
+    usual = {id(row) for row in usual_rows(board)}
+    return [id(row) in usual for row in board.rows]
+
+
+def _series(boards: Sequence[Board], usual: Sequence[Sequence[bool]]) -> list[list[str]]:
+    """Name every row by what it is on all boards: of the usual budget and trained as usual, or not.
+
+    Returns:
+        names for the rows of each board, no two of a board alike.
+    """
+    budgets = Counter(row.budget for board in boards for row in board.rows)
+    common = budgets.most_common(1)[0][0] if budgets else ""
+    found = []
+    for board, as_usual in zip(boards, usual, strict=True):
+        taken: Counter[str] = Counter()
+        names_here = []
+        for row, known in zip(board.rows, as_usual, strict=True):
+            name = row.label
+            name += "" if row.budget == common else f", {row.budget}"
+            name += "" if known else f", k_train {k_train(row)}"
+            taken[name] += 1
+            names_here.append(name if taken[name] == 1 else f"{name}, recipe {taken[name]}")
+        found.append(names_here)
+    return found
+
+
+def _looks(
+    series: Sequence[Sequence[str]], usual: Sequence[Sequence[bool]]
+) -> dict[str, list[Any]]:
+    """Give each series one look on the whole page; models trained as usual choose first."""
+    first: dict[str, None] = {}
+    others: dict[str, None] = {}
+    for some, as_usual in zip(series, usual, strict=True):
+        for name, known in zip(some, as_usual, strict=True):
+            (first if known else others)[name] = None
+    order = list(BASELINES)
+
+    def place(name: str) -> tuple[bool, int, str]:
+        model = name.partition(",")[0]
+        known = model.partition(":")[0]
+        return model != name, order.index(known) if known in order else len(order), name
+
+    every = sorted(first, key=place) + sorted(others, key=place)
+    return {
+        name: [style.colour, list(style.dash), style.shape]
+        for name, style in zip(every, styles(every), strict=True)
+    }
+
+
+def _about(task_id: str) -> str:
+    family = FAMILIES.get(family_of(task_id))
+    summary = family.summary.replace("`", "") if family else ""
+    return summary[:1].upper() + summary[1:]
+
+
+def _task(board: Board, several: bool) -> dict[str, Any]:
+    task = board.records[0].task
+    suffices = envelope_need(envelope(board), tolerance(board.records[0]))
+    title = board.task_id
+    if several:  # scores of other versions or other data are not comparable
+        title += f" (version {task.version}, data {task.data_hash[:8]})"
+    return {
+        "id": board.task_id,
+        "title": title,
+        "about": _about(board.task_id),
+        "unit": unit(task),
+        "loss": task.loss,
+        "lossUnit": task.unit,
+        "score": task.score,
+        "version": task.version,
+        "data": task.data_hash,
+        "split": task.split,
+        "contexts": list(board.contexts),
+        "chance": short(board.chance),
+        "optimum": [short(board.optimum.get(k)) for k in board.contexts],
+        "records": len(board.records),
+        "need": {"k": suffices.k, "state": suffices.state, "text": need(suffices)},
+    }
+
+
+def _row(row: Row, board: Board, shared: Shared) -> dict[str, Any]:
+    record = row.records[0]
+    value = row.need
+    return {
+        "label": row.label,
+        "kTrain": row.k_train,
+        "trainedAt": k_train(row),
+        "state": row.state,
+        "budget": row.budget,
+        "parameters": record.model["parameters"],
+        "cells": [_cell(row.cells.get(k)) for k in board.contexts],
+        "need": {
+            "state": value.state,
+            "k": value.k,
+            "low": value.low,
+            "high": value.high,
+            "largest": value.largest,
+            "text": need(value),
+        },
+        "records": [
+            facts(record, shared) | {"points": _points(record, board.contexts)}
+            for record in row.records
+        ],
+    }
+
+
+def _cell(cell: Cell | None) -> list[float | int | None] | None:
+    """Give value, half-width, smallest, largest and the number of seeds."""
+    if cell is None:
+        return None
+    numbers = (cell.value, cell.half, cell.smallest, cell.largest)
+    return [*map(short, numbers), cell.seeds]
+
+
+def _points(record: Record, contexts: Sequence[Context]) -> list[list[Any] | None]:
+    """Give a record's curve, in the order of POINT, for each k of the board."""
+    found: Mapping[Context, list[Any]] = {
+        point.k: [
+            *_mean(point.loss),
+            point.n,
+            METHODS.index(point.method) if point.method in METHODS else point.method,
+            short(point.half_width),
+            *_mean(point.excess),
+            short(point.accuracy[0]) if point.accuracy else None,
+            point.steps,
+        ]
+        for point in record.curve
+    }
+    return [found.get(k) for k in contexts]
+
+
+def _mean(value: MeanOf | None) -> list[float | None]:
+    if value is None:
+        return [None] * 3
+    low, high = value.interval or (None, None)
+    return [short(value.mean), short(low), short(high)]
+
+
+def _envelope(board: Board) -> list[list[Any] | None]:
+    """Give the best score with at most k inputs, whose it is and at which k, for each k."""
+    rows = {id(row): i for i, row in enumerate(board.rows)}
+    places = {k: i for i, k in enumerate(board.contexts)}
+    found = {
+        best.k: [
+            short(score(best.row.records[0], best.loss)),
+            rows[id(best.row)],
+            places[best.at],
+        ]
+        for best in envelope(board)
+    }
+    return [found.get(k) for k in board.contexts]
+
+
+def _published(task_id: str, published: Sequence[Published]) -> list[dict[str, Any]]:
+    """Group a task's published numbers by what they are."""
+    here = [entry for entry in published if entry.task == task_id]
+    return [
+        {
+            "unit": kind,
+            "differs": UNITS[kind].differs,
+            "scores": [
+                {
+                    "model": entry.model,
+                    "printed": entry.printed,
+                    "context": _context(entry),
+                    "parameters": entry.parameters,
+                    "source": str(entry.source),
+                    "note": entry.note,
+                }
+                for entry in here
+                if entry.unit == kind
+            ],
+        }
+        for kind in dict.fromkeys(entry.unit for entry in here)
+    ]
+
+
+def _context(entry: Published) -> str:
+    if entry.at_most is not None:
+        return f"≤ {entry.at_most}"
+    return "" if entry.context is None else str(entry.context)

@@ -1,0 +1,136 @@
+// Where a number comes from: what its records say.
+
+const contextName = (k) => (k === "full" ? "full context" : `k = ${k}`);
+const facts = (number) => page.shared[number];
+
+/** Write any fact in one line. */
+function plain(value) {
+  if (value === null || value === undefined) return "–";
+  if (Array.isArray(value)) return value.map(plain).join(", ");
+  if (typeof value === "object") {
+    return Object.entries(value)
+      .map(([name, inner]) => `${name} ${plain(inner)}`)
+      .join(", ");
+  }
+  if (typeof value === "number" && !Number.isInteger(value)) return String(+value.toPrecision(6));
+  if (typeof value === "number") return value.toLocaleString("en");
+  return String(value);
+}
+
+function definitions(pairs) {
+  const list = element("dl");
+  for (const [name, value] of pairs) {
+    if (value === null || value === undefined || value === "") continue;
+    list.append(element("div", {}, element("dt", {}, name), element("dd", {}, plain(value))));
+  }
+  return list;
+}
+
+const group = (title, pairs, open = false) =>
+  element("details", { open }, element("summary", {}, title), definitions(pairs));
+
+const entries = (mapping) => Object.entries(mapping ?? {});
+
+/** Read a record's point: an object with the names of `page.point`. */
+function pointOf(record, at) {
+  const values = record.points[at];
+  if (!values) return null;
+  const point = Object.fromEntries(page.point.map((name, i) => [name, values[i]]));
+  if (typeof point.method === "number") point.method = page.methods[point.method];
+  return point;
+}
+
+const METHODS = {
+  all: "every target scored",
+  sample: "a sample of targets, the rest estimated from the full context's losses",
+};
+
+/** Show where the score of a row at a context comes from. */
+function openProvenance(task, row, at) {
+  const box = byId("provenance");
+  const cell = row.cells[at];
+  const k = task.contexts[at];
+  const close = element("button", { type: "submit", class: "close", "aria-label": "Close" }, "×");
+  const several = cell[4] > 1;
+  const range = `${decimal(cell[2])} to ${decimal(cell[3])}`;
+  const seeds = several ? ` median of ${count(cell[4], "seed")}, ${range}` : "";
+  box.replaceChildren(
+    element("form", { method: "dialog" }, close),
+    element("h2", { id: "provenance-title" }, `${row.name}, ${contextName(k)}`),
+    element("p", { class: "where" }, `${task.title}: ${task.unit}`),
+    element("p", { class: "big" }, withHalf(cell[0], cell[1]), element("small", {}, seeds)),
+    element("p", { class: "where" }, compared(task, cell, at)),
+    ...row.records.map((record) => account(task, row, record, at)),
+  );
+  box.showModal();
+  box.scrollTop = 0;
+}
+
+function compared(task, cell, at) {
+  const best = task.envelope[at];
+  const optimum = task.optimum[at];
+  const parts = [`chance ${decimal(task.chance)}`];
+  if (optimum !== null) parts.push(`optimum ${decimal(optimum)}`);
+  if (best) parts.push(`best with at most as many inputs ${decimal(best[0])}`);
+  return parts.join(" · ");
+}
+
+function account(task, row, record, at) {
+  const point = pointOf(record, at);
+  const suite = facts(record.suite);
+  const model = facts(record.model);
+  const training = facts(record.training);
+  const dirty = suite.dirty ? ", with changes" : "";
+  const interval = point && point.loss_low !== null ? [point.loss_low, point.loss_high] : null;
+  const shown = point
+    ? [
+        ["loss", `${plain(point.loss)} ${task.lossUnit}`],
+        ["95 % interval", interval && `${plain(interval[0])} to ${plain(interval[1])}`],
+        ["targets scored", point.n],
+        ["method", METHODS[point.method] ?? point.method],
+        ["left open by sampling", point.half_width === 0 ? "nothing" : `±${plain(point.half_width)}`],
+        ["excess over full", point.excess],
+        ["accuracy", point.accuracy],
+        ["model steps", point.steps],
+      ]
+    : [["loss", "not measured with this seed"]];
+  return element(
+    "section",
+    {},
+    element("h3", {}, `Seed ${record.seed}`),
+    definitions([
+      ...shown,
+      ["trust", record.trust],
+      ["task version", task.version],
+      ["data hash", task.data],
+      ["model sha-256", record.weights],
+      ["recipe", training.recipe === null ? "none" : training.recipe],
+      ["suite commit", suite.commit ? suite.commit + dirty : "unknown"],
+    ]),
+    group("Task", [
+      ["id", task.id],
+      ["split", task.split],
+      ["loss", `${task.loss}, ${task.lossUnit}`],
+    ]),
+    group("Model", [["label", row.label], ["parameters", row.parameters], ...entries(model)]),
+    group("Training", [
+      ["k_train", row.kTrain],
+      ["state", row.state],
+      ["budget", row.budget],
+      ...entries(training).filter(([name]) => name !== "recipe"),
+      ...entries(record.result),
+      ...entries(facts(record["trained on"])),
+    ]),
+    group("Measurement", [...entries(facts(record.measurement)), ...entries(record.cost)]),
+    group("Environment", [
+      ["suite version", suite.version],
+      ["record written", record.created.replace("T", " ")],
+      ["record schema", record.schema],
+      ...entries(facts(record["measured on"])),
+    ]),
+    group("Validity gate", [
+      ...(facts(record.validity) === null ? [["gate", "not run"]] : entries(facts(record.validity))),
+    ]),
+    entries(record.extras).length ? group("Further scores", entries(record.extras)) : null,
+  );
+}

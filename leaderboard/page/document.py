@@ -1,0 +1,142 @@
+"""The HTML around a page's data: what stands in it before its script has run."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from seqmem.leaderboard.page.library import drawing_library
+from seqmem.leaderboard.page.sections import contents, glance, needs, section
+
+__all__ = ["document"]
+
+HERE = Path(__file__).parent
+SCRIPTS = ("dom", "state", "dialog", "table", "matrix", "curve", "need", "board")
+EMPTY = (
+    '<p class="empty">No records yet: <code>seqmem eval lstm --suite smoke</code> makes some.</p>'
+)
+
+
+def document(data: Mapping[str, Any]) -> str:
+    """Write a page.
+
+    Args:
+        data: as `page_data` gives it.
+    """
+    tasks = data["tasks"]
+    drawn = any(task["rows"] for task in tasks)
+    scripts = [_script()]
+    if drawn:
+        scripts.insert(0, drawing_library())
+    style = (HERE / "page.css").read_text(encoding="utf-8")
+    body = EMPTY
+    if tasks:
+        sections = [section(i, task) for i, task in enumerate(tasks)]
+        ends = [needs(tasks)] if drawn else []
+        body = "\n".join([glance(tasks), *sections, *ends])
+    tags = "\n".join(f"<script>{text}</script>" for text in scripts)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>seqmem: loss against context length</title>
+<style>
+{style}</style>
+</head>
+<body>
+<a class="skip" href="#main">Skip to the boards</a>
+{_header(data)}
+{_controls(data) if drawn else ""}
+<main id="main" tabindex="-1">
+<noscript><p class="empty">Charts and tables on this page are made by a script within it, from the
+data within it. Scripts are switched off here.</p></noscript>
+{body}
+</main>
+<footer id="reading">
+<p>{_origin(data)}</p>
+</footer>
+<dialog id="provenance" aria-labelledby="provenance-title">
+<h2 id="provenance-title">Where a number comes from</h2></dialog>
+<p id="said" class="unseen" role="status"></p>
+<script type="application/json" id="data">{_json(data)}</script>
+{tags}
+</body>
+</html>
+"""
+
+
+def _script() -> str:
+    """Join the page's own scripts into one that leaves no global names."""
+    parts = [(HERE / f"{part}.js").read_text(encoding="utf-8") for part in SCRIPTS]
+    return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
+
+
+def _policy(scripts: list[str]) -> str:
+    """Allow these scripts, to the letter, and nothing from anywhere else."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    """Write data so that no text in it can end the script or open a comment."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _header(data: Mapping[str, Any]) -> str:
+    return f"""<header class="top">
+<h1>seqmem</h1>
+<p class="lead">How much memory does a sequence task need, and how much does a model use?
+The loss of sequence models against the number k of most recent inputs that a prediction may
+depend on.</p>
+{contents(data["tasks"])}
+</header>"""
+
+
+def _controls(data: Mapping[str, Any]) -> str:
+    budgets = "".join(
+        f'<option value="{escape(budget)}">{escape(budget)}</option>' for budget in data["budgets"]
+    )
+    budget = (
+        f"""<label>Budget <select id="budget"><option value="">all</option>{budgets}</select>
+</label>"""
+        if len(data["budgets"]) > 1
+        else ""
+    )
+    return f"""<form class="controls" role="search" aria-label="Choose what is shown">
+<label class="find">Find <input type="search" id="find" autocomplete="off" spellcheck="false"
+placeholder="model, k_train, budget"></label>
+<details class="choose" id="choose-models"><summary>Models <span></span></summary>
+<fieldset><legend class="unseen">Models shown</legend></fieldset></details>
+<details class="choose" id="choose-tasks"><summary>Tasks <span></span></summary>
+<fieldset><legend class="unseen">Tasks shown</legend></fieldset></details>
+{budget}
+<label><input type="checkbox" id="every"> every k_train</label>
+<label><input type="checkbox" id="intervals"> ± intervals</label>
+<button type="button" id="theme" aria-label="Dark colours" aria-pressed="false">Dark</button>
+</form>"""
+
+
+def _origin(data: Mapping[str, Any]) -> str:
+    latest = f", the latest of {escape(data['latest'])}" if data["latest"] else ""
+    count = data["records"]
+    return (
+        f"Made by seqmem {escape(data['suite'])} from {count:,} record{'s' * (count != 1)}{latest}."
+        " Bands and ± are 95 % intervals over data of the same kind; the line is the median over "
+        "seeds. k*(1 %) is the smallest k measured whose loss is within 1 % of the full-context "
+        "loss: of perplexity, else of the way from chance to the optimum. Published numbers are as "
+        "printed and never ranked."
+    )

@@ -1,0 +1,155 @@
+"""The parts of a page: the tasks at a glance, a section for each, and the context needs."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from seqmem.leaderboard.formatting import number
+
+__all__ = ["anchor", "contents", "glance", "needs", "section"]
+
+Task = Mapping[str, Any]
+
+
+def anchor(index: int) -> str:
+    """Name a task's section within the page."""
+    return f"task-{index}"
+
+
+def contents(tasks: Sequence[Task]) -> str:
+    """Link to what is not a task; the tasks at a glance link to theirs."""
+    if not any(task["rows"] for task in tasks):
+        return ""
+    links = (("glance", "Tasks"), ("needs", "Context needs"), ("reading", "How to read this page"))
+    items = "".join(f'<li><a href="#{place}">{title}</a></li>' for place, title in links)
+    return f'<nav aria-label="On this page"><ul>{items}</ul></nav>'
+
+
+def glance(tasks: Sequence[Task]) -> str:
+    """Give a row for each task that was measured: what it needs, and who is best."""
+    measured = [(i, task) for i, task in enumerate(tasks) if task["rows"]]
+    if not measured:
+        return ""
+    rows = "\n".join(_glance_row(i, task) for i, task in measured)
+    return f"""<section aria-labelledby="glance">
+<h2 id="glance">The tasks at a glance</h2>
+<div class="scroll" role="region" tabindex="0" aria-labelledby="glance">
+<table class="glance">
+<caption><span>Context that suffices: the smallest k with which the best of all models comes within
+1&nbsp;% of the best full-context score. Lower scores are better.</span></caption>
+<thead><tr><th scope="col">task</th><th scope="col" class="n">context that suffices</th>
+<th scope="col" class="n">best score</th><th scope="col">by</th>
+<th scope="col" class="n">optimum</th><th scope="col" class="n">chance</th>
+<th scope="col">score</th><th scope="col" class="n">rows</th></tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+</div>
+</section>"""
+
+
+def _glance_row(index: int, task: Task) -> str:
+    best = task["envelope"][-1]
+    name = task["rows"][best[1]]["series"] if best else ""
+    optimum = [value for value in task["optimum"] if value is not None]
+    cells = [
+        f'<th scope="row"><a href="#{anchor(index)}">{escape(task["title"])}</a></th>',
+        f'<td class="n">{escape(task["need"]["text"])}</td>',
+        f'<td class="n strong">{_number(best[0] if best else None)}</td>',
+        f'<td class="by">{escape(name)}</td>',
+        f'<td class="n">{_number(optimum[-1]) if optimum else "–"}</td>',
+        f'<td class="n">{_number(task["chance"])}</td>',
+        f'<td class="quiet">{escape(task["unit"])}</td>',
+        f'<td class="n">{len(task["rows"]):,}</td>',
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else number(value)
+
+
+def section(index: int, task: Task) -> str:
+    """Write the section of a task; the page's script fills its charts and tables."""
+    name = anchor(index)
+    about = f"{escape(task['about'])}. " if task["about"] else ""
+    parts = [f'<section class="task" id="{name}" data-task="{index}" aria-labelledby="{name}-h">']
+    parts.append(f'<h2 id="{name}-h">{escape(task["title"])}</h2>')
+    if task["rows"]:
+        parts.append(
+            f'<p class="about">{about}Score: <strong>{escape(task["unit"])}</strong>; lower is '
+            "better.</p>"
+        )
+        parts.append(_figure(name, task))
+        parts.append(
+            f'<div class="scroll board" role="region" tabindex="0" aria-labelledby="{name}-h">'
+            '</div>\n<p class="more"></p>\n<div class="matrices"></div>'
+        )
+    else:
+        parts.append(f'<p class="about">{about}Nothing measured.</p>')
+    parts += [_published(kind) for kind in task["published"]]
+    parts.append("</section>")
+    return "\n".join(parts)
+
+
+def _figure(name: str, task: Task) -> str:
+    return f"""<figure class="curves">
+<div class="plot" role="img" aria-label="{escape(task["title"])}: {escape(task["unit"])} against
+context length k, a line for each model. The table below holds the same numbers."></div>
+<ul class="legend" aria-label="Lines"></ul>
+<figcaption id="{name}-c"></figcaption>
+</figure>"""
+
+
+def _published(kind: Mapping[str, Any]) -> str:
+    """Give what papers print of a task, as printed."""
+    scores = kind["scores"]
+    columns = [
+        ("published model", "model", ""),
+        (kind["unit"], "printed", "n"),
+        ("context", "context", "n"),
+        ("parameters", "parameters", "n"),
+        ("source", "source", ""),
+        ("note", "note", ""),
+    ]
+    columns = [c for c in columns if c[1] in ("model", "printed") or any(s[c[1]] for s in scores)]
+    heads = "".join(f'<th scope="col">{escape(title)}</th>' for title, _, _ in columns)
+    rows = []
+    for score in scores:
+        cells = []
+        for _, key, kept in columns:
+            text = escape(score[key] or "–") if key != "note" else escape(score[key])
+            tag = '<th scope="row">' if key == "model" else f'<td class="{kept or "text"}">'
+            cells.append(f"{tag}{text}</{tag[1:3]}>")
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    differs = f" Not the measured score: {escape(kind['differs'])}." if kind["differs"] else ""
+    return f"""<div class="scroll published" role="region" tabindex="0"
+aria-label="Published numbers"><table>
+<caption><span>Published, as printed; not ranked.{differs}</span></caption>
+<thead><tr>{heads}</tr></thead>
+<tbody>{"".join(rows)}</tbody></table></div>"""
+
+
+def needs(tasks: Sequence[Task]) -> str:
+    """Write the section of context needs."""
+    panels = "\n".join(
+        f'<figure class="need" data-task="{i}"><figcaption>{escape(task["title"])}</figcaption>'
+        f'<div class="plot" role="img" aria-label="Context need of each model on '
+        f'{escape(task["title"])}; the table above holds the same numbers."></div></figure>'
+        for i, task in enumerate(tasks)
+        if task["rows"]
+    )
+    return f"""<section id="needs" aria-labelledby="needs-h">
+<h2 id="needs-h">Context needs</h2>
+<p class="about">How much context each model uses: k*(1&nbsp;%), the smallest k measured whose loss
+is within 1&nbsp;% of the model's own full-context loss, and what its interval allows.</p>
+<div class="scroll" role="region" tabindex="0" aria-labelledby="needs-h"
+id="need-table"></div>
+<p class="key"><span class="dot"></span> k*(1&nbsp;%), its line what the interval allows
+<span class="tri"></span> no k measured is enough <span class="ring"></span> never better than
+chance <span class="dash"></span> suffices for the best of all models</p>
+<div class="needs">
+{panels}
+</div>
+</section>"""

@@ -1,0 +1,193 @@
+// The table of a task: sortable, and every number leads to where it comes from.
+
+const AFTER = [
+  ["budget", "budget"],
+  ["seeds", "seeds"],
+  ["parameters", "parameters"],
+];
+
+/** Which of the columns behind the scores say something in this task. */
+function columnsOf(task) {
+  const varies = (read) => new Set(task.rows.map(read)).size > 1;
+  return AFTER.filter(
+    ([key]) =>
+      (key !== "budget" || varies((row) => row.budget)) &&
+      (key !== "seeds" || task.rows.some((row) => row.records.length > 1)),
+  );
+}
+
+function headCell(task, key, title, numeric) {
+  const { sort } = task;
+  const own = sort.key === key || (sort.key === "best" && key === bestKey(task));
+  const direction = own ? (sort.down ? "descending" : "ascending") : "none";
+  const button = element(
+    "button",
+    { type: "button", "data-sort": key, onclick: () => sortBy(task, key) },
+    title,
+  );
+  return element("th", { scope: "col", class: numeric && "n", "aria-sort": direction }, button);
+}
+
+const bestKey = (task) => `k${task.contexts.length - 1}`;
+
+function sortBy(task, key) {
+  const own = task.sort.key === "best" ? bestKey(task) : task.sort.key;
+  task.sort = { key, down: own === key && !task.sort.down };
+  showTask(task);
+  sectionOf(task).querySelector(`[data-sort="${key}"]`).focus();
+  say(`${task.title}: sorted ${task.sort.down ? "downwards" : "upwards"}`);
+}
+
+/** How much of the way from chance to the best a score has gone, 0 to 1. */
+function share(task, value) {
+  const least = Math.min(...task.envelope.filter(Boolean).map((best) => best[0] ?? Infinity));
+  if (value === null || !(least < task.chance)) return 0;
+  const scale = task.score === "perplexity" ? Math.log : (v) => v;
+  const gone = (scale(task.chance) - scale(value)) / (scale(task.chance) - scale(least));
+  return Math.min(Math.max(gone, 0), 1);
+}
+
+function numberCell(task, row, at, least) {
+  const cell = row.cells[at];
+  if (!cell) return element("td", { class: "n none" }, "–");
+  const [value, half] = cell;
+  const name = `${row.name}, ${contextName(task.contexts[at])}: ${withHalf(value, half)}`;
+  const button = element(
+    "button",
+    {
+      type: "button",
+      tabindex: -1,
+      class: value === least ? "number least" : "number",
+      "aria-label": `${name}; where it comes from`,
+      "data-row": row.index,
+      "data-at": at,
+      "data-column": at,
+    },
+    decimal(value),
+  );
+  if (chosen.intervals && half !== null && value !== null) {
+    button.append(element("small", {}, `±${halfWidth(half, value)}`));
+  }
+  return element("td", { class: "n", style: `--share:${share(task, value).toFixed(3)}` }, button);
+}
+
+function bodyRow(task, row, columns, leasts) {
+  const texts = {
+    budget: row.budget,
+    seeds: String(row.records.length),
+    parameters: row.parameters.toLocaleString("en"),
+  };
+  const head = element("th", { scope: "row", title: row.name }, swatch(row.style), row.label);
+  const trained = element("td", { class: "n" }, row.trainedAt);
+  const numbers = task.contexts.map((_, at) => numberCell(task, row, at, leasts[at]));
+  const need = element("td", { class: "n" }, needText(row.need));
+  const after = columns.map(([key]) =>
+    element("td", { class: key === "budget" ? "text" : "n" }, texts[key]),
+  );
+  return element("tr", { "data-row": row.index }, head, trained, ...numbers, need, ...after);
+}
+
+/** What belongs to no model: the best of all, the optimum, chance. */
+function references(task, columns) {
+  const line = (name, cells, last = "") =>
+    element(
+      "tr",
+      {},
+      element("th", { scope: "row", colspan: 2 }, name),
+      ...cells,
+      element("td", { class: "n" }, last),
+      columns.length ? element("td", { colspan: columns.length }) : null,
+    );
+  const text = (value) =>
+    element("td", { class: "n" }, value === null || value === undefined ? "–" : decimal(value));
+  const best = task.envelope.map((found, column) => {
+    if (!found) return text(null);
+    const row = task.rows[found[1]];
+    const name = `best of all, ${decimal(found[0])}: ${row.name}, ${contextName(task.contexts[found[2]])}`;
+    const button = element(
+      "button",
+      {
+        type: "button",
+        tabindex: -1,
+        class: "number",
+        title: name,
+        "aria-label": `${name}; where it comes from`,
+        "data-row": found[1],
+        "data-at": found[2],
+        "data-column": column,
+      },
+      decimal(found[0]),
+    );
+    return element("td", { class: "n" }, button);
+  });
+  const lines = [line("best of all, at most k inputs", best, needText(task.need))];
+  if (task.optimum.some((value) => value !== null)) {
+    lines.push(line("optimum", task.optimum.map(text)));
+  }
+  lines.push(line("chance", task.contexts.map(() => text(task.chance))));
+  return element("tfoot", {}, ...lines);
+}
+
+/** Make the table of a task anew. */
+function makeTable(task, rows) {
+  const columns = columnsOf(task);
+  const listed = rows.slice(0, task.most.listed);
+  const leasts = task.contexts.map((_, at) =>
+    Math.min(...rows.map((row) => row.cells[at]?.[0] ?? Infinity)),
+  );
+  const heads = [
+    headCell(task, "model", "model", false),
+    headCell(task, "trained", "k_train", true),
+    ...task.contexts.map((k, at) => headCell(task, `k${at}`, String(k), true)),
+    headCell(task, "need", "k*(1\u00a0%)", true),
+    ...columns.map(([key, title]) => headCell(task, key, title, key !== "budget")),
+  ];
+  const body = element("tbody", {}, ...listed.map((row) => bodyRow(task, row, columns, leasts)));
+  if (!listed.length) {
+    const nothing = element("td", { colspan: heads.length, class: "none" }, "no row matches");
+    body.append(element("tr", {}, nothing));
+  }
+  const over = element("tr", { class: "over" });
+  over.append(
+    element("td", { colspan: 2 }),
+    element("th", { scope: "colgroup", colspan: task.contexts.length }, "context length k"),
+    element("td", { colspan: 1 + columns.length }),
+  );
+  const table = element(
+    "table",
+    {},
+    captioned(
+      `${count(rows.length, "row")} of ${task.rows.length.toLocaleString("en")}. `,
+      element("span", { class: "hint" }, "Each number opens where it comes from; arrow keys move."),
+    ),
+    element("thead", {}, over, element("tr", {}, ...heads)),
+    body,
+    references(task, columns),
+  );
+  table.querySelector("button.number")?.setAttribute("tabindex", "0");
+  table.addEventListener("click", (event) => {
+    const button = event.target.closest("button.number");
+    if (!button) return;
+    openProvenance(task, task.rows[button.dataset.row], Number(button.dataset.at));
+  });
+  table.addEventListener("keydown", (event) => moveAmongNumbers(table, event));
+  return table;
+}
+
+/** Arrow keys move among the numbers of a table, which is one stop of the tab key. */
+function moveAmongNumbers(table, event) {
+  const from = event.target.closest("button.number");
+  if (!from || !event.key.startsWith("Arrow")) return;
+  event.preventDefault();
+  const column = Number(from.dataset.column);
+  const all = [...table.querySelectorAll("button.number")];
+  const inRow = all.filter((one) => one.closest("tr") === from.closest("tr"));
+  const inColumn = all.filter((one) => Number(one.dataset.column) === column);
+  const line = event.key === "ArrowLeft" || event.key === "ArrowRight" ? inRow : inColumn;
+  const step = event.key === "ArrowLeft" || event.key === "ArrowUp" ? -1 : 1;
+  const to = line[line.indexOf(from) + step];
+  if (!to) return;
+  table.querySelector('button.number[tabindex="0"]')?.setAttribute("tabindex", "-1");
+  to.setAttribute("tabindex", "0");
+  to.focus();
+}

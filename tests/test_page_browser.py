@@ -1,0 +1,249 @@
+"""The page of the board in a real browser: it draws, sorts, filters, explains and asks no network.
+
+Skipped where there is no Chromium (`apt-get install chromium`, or SEQMEM_CHROMIUM names one) or
+no playwright (in the dev extra).
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("altair", reason="the page needs the plot extra")
+pytest.importorskip("vl_convert", reason="the page needs the plot extra")
+pytest.importorskip("playwright", reason="pages are opened with playwright, of the dev extra")
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from seqmem.baselines import BASELINES
+from seqmem.leaderboard.aggregate import boards
+from seqmem.leaderboard.page import page as page_of
+from seqmem.leaderboard.published import read_published
+from seqmem.tests.records import make_record, make_trained
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+MODELS = ("lstm", "gru", "tcn", "transformer", "rnn", "lru", "wavenet", "mine")
+EVIL = "</script><img src=x onerror=\"document.title='broken'\">"
+WAIT = 60_000  # milliseconds; on a busy machine little is quick
+
+
+@dataclass
+class Opened:
+    """A page, and what it complained of or asked for."""
+
+    page: Page
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = os.environ.get("SEQMEM_CHROMIUM") or shutil.which("chromium")
+    if not chromium:
+        pytest.skip("needs Chromium: apt-get install chromium, or SEQMEM_CHROMIUM=PATH")
+    with sync_playwright() as player:
+        found = player.chromium.launch(executable_path=chromium, args=list(FLAGS), timeout=WAIT)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    records = [
+        make_trained(
+            {1: 0.95, 4: 0.7 + i / 100, 16: 0.2 + i / 50, "full": 0.15 + i / 50},
+            label=label,
+            seed=seed,
+            task=task,
+        )
+        for task in ("adding-problem/T=16", "hidden-markov/dwell=4")
+        for i, label in enumerate((*MODELS, EVIL))
+        for seed in range(2)
+    ]
+    records += [
+        make_trained({1: 0.9, 4: 0.8 - k / 50, 16: 0.5, "full": 0.4}, k_train=k, state=state)
+        for k in (1, 4)
+        for state in ("carried", "reset")
+    ]
+    records.append(
+        make_record({1: 6.0, 8: 5.0, "full": 4.9}, task="wikitext-2", score="perplexity")
+    )
+    path = tmp_path_factory.mktemp("page") / "board.html"
+    path.write_text(page_of(boards(records), read_published()), encoding="utf-8")
+    return path
+
+
+def opened(browser: Browser, path: Path, width: int = 1280, scheme: str = "light") -> Opened:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if scheme == "dark" else "light",
+        reduced_motion="reduce",
+    )
+    context.set_default_timeout(WAIT)
+    page = context.new_page()
+    found = Opened(page)
+    page.on("console", lambda message: found.said.append(message.text))
+    page.on("pageerror", lambda error: found.said.append(str(error)))
+    page.on("request", lambda request: found.asked.append(request.url))
+    page.goto(path.as_uri())
+    page.wait_for_selector("#task-0 figure.curves[data-drawn] svg")
+    return found
+
+
+@pytest.fixture(scope="module")
+def desktop(browser: Browser, board: Path) -> Iterator[Opened]:
+    found = opened(browser, board)
+    yield found
+    found.page.context.close()
+
+
+def column(page: Page, place: int, task: int = 0) -> list[str]:
+    cells = page.locator(f"#task-{task} .board tbody tr > :nth-child({place})")
+    return [text.strip() for text in cells.all_inner_texts()]
+
+
+def test_curves_are_drawn_without_a_word_or_a_request(desktop: Opened) -> None:
+    page = desktop.page
+    for task in range(4):
+        page.locator(f"#task-{task}").scroll_into_view_if_needed()
+        page.wait_for_selector(f"#task-{task} figure.curves[data-drawn] svg")
+    page.locator("#needs .needs").scroll_into_view_if_needed()
+    page.wait_for_selector("figure.need[data-drawn] svg")
+    needs = page.locator('figure.need[data-task="0"] svg .role-axis-label text').all_text_contents()
+    assert [name for name in needs if name in MODELS] == sorted(
+        MODELS, key=[*BASELINES, "mine"].index
+    )
+    lines = page.locator("#task-0 .plot svg .mark-line path")
+    drawn = [path for line in lines.all() if "L" in (path := line.get_attribute("d") or "")]
+    assert len(drawn) >= len(MODELS) + 1  # and the best of all, chance
+    assert all("NaN" not in path for path in drawn)
+    assert page.locator("#task-0 .plot svg .mark-area path").count() == len(MODELS) + 1
+    assert desktop.said == []
+    assert [url for url in desktop.asked if not url.startswith("file:")] == []
+    assert len(desktop.asked) == 1
+
+
+def test_nothing_in_a_label_becomes_markup(desktop: Opened) -> None:
+    page = desktop.page
+    assert "broken" not in page.title()
+    assert page.locator("img").count() == 0
+    assert EVIL in column(page, 1)
+
+
+def test_a_table_sorts_by_what_is_clicked(desktop: Opened) -> None:
+    page = desktop.page
+    head = page.locator("#task-0 thead th", has=page.locator('[data-sort="k1"]'))
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    numbers = [float(text) for text in column(page, 4)]
+    assert numbers == sorted(numbers)
+    page.keyboard.press("Enter")  # the button that was pressed is still the one in focus
+    assert head.get_attribute("aria-sort") == "descending"
+    assert [float(text) for text in column(page, 4)] == numbers[::-1]
+    assert page.locator('#task-0 th[aria-sort="none"]').count() > 3
+    page.locator('#task-0 [data-sort="k3"]').click()
+
+
+def test_filters_leave_rows_and_lines_that_match(desktop: Opened) -> None:
+    page = desktop.page
+    page.locator("#find").fill("gru")
+    page.wait_for_selector('#task-0 figure.curves[data-drawn="1"]')
+    assert column(page, 1) == ["gru"]
+    page.locator("#find").fill("")
+    page.wait_for_selector(f'#task-0 figure.curves[data-drawn="{len(MODELS) + 1}"]')
+    page.locator("#choose-models summary").click()
+    page.locator("#choose-models label", has_text="transformer").locator("input").uncheck()
+    page.wait_for_selector(f'#task-0 figure.curves[data-drawn="{len(MODELS)}"]')
+    assert "transformer" not in column(page, 1)
+    page.locator("#choose-models button", has_text="All").click()
+    page.keyboard.press("Escape")
+    page.locator("#choose-tasks summary").click()
+    page.locator("#choose-tasks input").nth(1).uncheck()
+    assert not page.locator("#task-1").is_visible()
+    page.locator("#choose-tasks input").nth(1).check()
+    assert page.locator("#task-1").is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("#choose-tasks fieldset").is_hidden()
+
+
+def test_the_keyboard_reaches_where_a_number_comes_from(desktop: Opened) -> None:
+    page = desktop.page
+    stops = page.locator('#task-0 .board button.number[tabindex="0"]')
+    assert stops.count() == 1
+    stops.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    name = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert "gru, k = 4: 0.71" in name
+    page.keyboard.press("Enter")
+    dialog = page.locator("dialog[open]")
+    text = dialog.inner_text()
+    assert "gru, k = 4" in text
+    for word in ("Seed 0", "Seed 1", "task version", "data hash", "suite commit", "trust",
+                 "self-reported", "every target scored", "recipe", "95 % interval"):  # fmt: skip
+        assert word in text
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == name
+
+
+def test_a_point_says_its_value_and_leads_to_its_record(desktop: Opened) -> None:
+    page = desktop.page
+    page.locator("#task-2 .plot").scroll_into_view_if_needed()
+    point = page.locator("#task-0 .plot svg .mark-symbol path").last
+    point.hover(force=True)
+    tip = page.locator("#vg-tooltip-element.visible")
+    tip.wait_for()
+    assert "score" in tip.inner_text()
+    point.click(force=True)
+    assert page.locator("dialog[open] h2").count() == 1
+    page.keyboard.press("Escape")
+
+
+def test_what_was_trained_at_k_is_a_heat_map(desktop: Opened) -> None:
+    page = desktop.page
+    page.locator("#task-2").scroll_into_view_if_needed()
+    heats = page.locator("#task-2 table.heat")
+    assert heats.count() == 2
+    assert "state carried" in heats.first.inner_text()
+    assert heats.first.locator("td.same").count() == 2
+    heats.first.locator("button.number").first.click()
+    assert "k_train 1" in page.locator("dialog[open]").inner_text().replace("\n", " ")
+    page.keyboard.press("Escape")
+    assert desktop.said == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_and_can_be_seen(
+    browser: Browser, board: Path, tmp_path: Path, width: int, scheme: str
+) -> None:
+    found = opened(browser, board, width, scheme)
+    page = found.page
+    over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert over <= 0  # tables scroll inside their box
+    assert page.locator("#task-0 .board").evaluate("box => box.scrollWidth >= box.clientWidth")
+
+    def ground() -> int:
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return int(colour.strip("rgba()").split(",")[0])
+
+    before = ground()
+    assert (before < 60) == (scheme == "dark")
+    page.locator("#theme").click()
+    assert (ground() < 60) != (before < 60)
+    picture = page.screenshot(path=tmp_path / "page.png")
+    assert len(picture) > 10_000
+    assert found.said == []
+    page.context.close()
