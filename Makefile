@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A process for each core, of one thread each: small models gain nothing from more.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal
 
 # Real corpora are read from SEQMEM_DATA; a shared/data folder beside the checkout is used when there is one.
 ifneq ($(wildcard ../shared/data),)
@@ -16,10 +18,10 @@ eval: $(STAMP)  ## train two models on the smoke suite and print the board
 	$(BIN)/seqmem eval lstm tcn --suite smoke
 
 test: $(STAMP)  ## every test, the slow ones too
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-fast: $(STAMP)  ## the tests that take seconds
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: lint types test  ## what a change must pass
 
