@@ -1,4 +1,4 @@
-"""Text and tables for LaTeX: a fragment for \\input, needing no package, for any engine."""
+"""Text and tables for LaTeX: a fragment to be put in a document, needing no package, for any engine."""
 
 from collections.abc import Sequence
 
@@ -65,9 +65,7 @@ def latex_heading(title: str) -> str:
     return f"\\subsection*{{{latex_text(title)}}}\n"
 
 
-def latex_table(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], align: Sequence[str]
-) -> str:
+def latex_table(headers: Sequence[str], rows: Sequence[Sequence[str]], align: Sequence[str]) -> str:
     """Write a table in small print, as wide as it is.
 
     Args:

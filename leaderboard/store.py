@@ -17,6 +17,7 @@ __all__ = [
     "find_record",
     "read_records",
     "record_directory",
+    "uncollected",
     "write_once",
     "write_record",
     "write_unless_taken",
@@ -109,7 +110,7 @@ def read_records(places: Iterable[Path]) -> tuple[list[Record], list[str]]:
         the records, by path; and one line for each file that is not a readable record.
     """
     kept, problems = [], []
-    with _uncollected():
+    with uncollected():
         for path in _files(places):
             try:
                 kept.append(Kept(path, from_json(path.read_text(encoding="utf-8"))))
@@ -127,7 +128,7 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Keep the collector from walking again and again over all that was read: half of the time."""
     was = gc.isenabled()
     gc.disable()

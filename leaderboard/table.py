@@ -14,8 +14,8 @@ from seqmem.leaderboard.ranks import ranks
 __all__ = ["render"]
 
 RANKS = (
-    "Rank: the places at full that the paired differences leave open, with 95 % confidence for each "
-    "table as a whole (Holm's correction for all pairs). Between models with one seed it does not "
+    "Rank: the places at full that the paired differences leave open, with 95 % confidence for "
+    "each table as a whole (Holm's correction for all pairs). Between models with one seed it does not "
     "count how training varies."
 )
 
@@ -99,13 +99,13 @@ def _section(
     left = {name: cells for name, cells in columns.items() if name not in shared}
     names = [f"k={k}" if k != "full" else "full" for k in board.contexts]
     optimum = [number(board.optimum[k]) if k in board.optimum else "" for k in board.contexts]
-    bounds = {name: ("", "") for name in left}
-    bounds |= {name: (best, number(board.chance)) for name, best in zip(names, optimum, strict=True)}
+    bounds = dict.fromkeys(left, ("", ""))
+    bounds |= {
+        name: (best, number(board.chance)) for name, best in zip(names, optimum, strict=True)
+    }
     bounds["model"] = ("optimum", "chance")
     first = slice(0 if board.optimum else 1, 1)
-    shown = {
-        name: [*bounds[name][first], *cells, bounds[name][1]] for name, cells in left.items()
-    }
+    shown = {name: [*bounds[name][first], *cells, bounds[name][1]] for name, cells in left.items()}
     parts = [heading(title, form)]
     if shared:
         said = ", ".join(f"{name} {value}" for name, value in shared.items())

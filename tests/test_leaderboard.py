@@ -236,7 +236,9 @@ def test_rows_are_ranked_and_missing_is_missing() -> None:
     text = render([board], "markdown")
     (line,) = [line for line in text.splitlines() if line.startswith("| a ")]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[5:] == ["–", "exact", "–", "0.9000 ±0.0100", "–", "0.2000 ±0.0100", "> 2"]
+    assert cells == ["a", "1", "1,234", "–", "0.9000 ±0.0100", "–", "0.2000 ±0.0100", "> 2"]
+    (missing,) = [line for line in text.splitlines() if line.startswith("| c ")]
+    assert [cell.strip() for cell in missing.strip("|").split("|")][1] == "–"
 
 
 # Tables.
