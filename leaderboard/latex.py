@@ -1,4 +1,4 @@
-"""Text and tables for LaTeX: a fragment to be put in a document, needing no package, for any engine."""
+"""Text and tables for LaTeX: a fragment of a document, which needs no package."""
 
 from collections.abc import Sequence
 

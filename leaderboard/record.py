@@ -88,7 +88,7 @@ class Point:
             raise AttributeError(f"a point has no {name}")
         try:
             vars(self)[name] = tuple(map(float, json.loads(f"[{text}]")))
-        except ValueError:
+        except (ValueError, TypeError):
             raise InputError(
                 f"a record's group_sums at k = {self.k} are not numbers: {text[:40]}…; "
                 "take its file away, or write it as it was"
@@ -247,6 +247,11 @@ def _check(record: Record) -> None:
     ):
         if not isinstance(value, kind):
             raise ValueError(f"{value!r} is not of the right kind")
+    for point in record.curve:
+        unread = vars(point).get(_UNREAD)
+        sums = len(point.group_sums) if unread is None else unread.count(",") + 1
+        if sums != len(record.group_counts):
+            raise ValueError(f"{sums} group_sums at k = {point.k} of {len(record.group_counts)}")
     order = [math.inf if point.k == "full" else point.k for point in record.curve]
     if not order or order != sorted(set(order)):
         raise ValueError("the curve's k are not ascending")

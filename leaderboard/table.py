@@ -15,8 +15,8 @@ __all__ = ["render"]
 
 RANKS = (
     "Rank: the places at full that the paired differences leave open, with 95 % confidence for "
-    "each table as a whole (Holm's correction for all pairs). Between models with one seed it does not "
-    "count how training varies."
+    "each table as a whole (Holm's correction for all pairs). Between models with one seed "
+    "it does not count how training varies."
 )
 
 # What every row of a table has in common is said once above it.
