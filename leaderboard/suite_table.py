@@ -117,7 +117,7 @@ def _need(entry: Entry, task: str) -> str:
 
 
 def _flat(name: str, found: Overview) -> list[dict[str, object]]:
-    rows = []
+    rows: list[dict[str, object]] = []
     for entry in found.entries:
         for task, score in entry.scores.items():
             stick = found.yardsticks[task]
