@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -121,8 +122,13 @@ def test_latex_tables_have_a_cell_for_every_column() -> None:
 
 
 def suite() -> list[Record]:
-    known = {"task": "s/1", "chance": 1.0, "optimum": 0.0}
-    open_ = {"task": "s/2", "chance": math.log(100), "optimum": None, "score": "perplexity"}
+    known: dict[str, Any] = {"task": "s/1", "chance": 1.0, "optimum": 0.0}
+    open_: dict[str, Any] = {
+        "task": "s/2",
+        "chance": math.log(100),
+        "optimum": None,
+        "score": "perplexity",
+    }
     return [
         make_trained({1: 0.9, "full": 0.5}, label="a", **known),
         make_trained({1: 1.2, "full": 1.2}, label="b", **known),
