@@ -14,6 +14,7 @@ from seqmem.baselines.spec import ModelSpec, build_model, options_of
 from seqmem.baselines.training import ClosedForm
 from seqmem.errors import InputError
 from seqmem.leaderboard import Format
+from seqmem.leaderboard.layout import table
 from seqmem.tasks import (
     DATA,
     FAMILIES,
@@ -134,7 +135,7 @@ def data_rows() -> list[Row]:
 
 
 def write_rows(rows: Sequence[Row], form: Format) -> str:
-    """Write rows as a table, Markdown, CSV or JSON."""
+    """Write rows in one of `FORMATS`."""
     if form == "json":
         return json.dumps(rows, indent=1, ensure_ascii=False)
     if form == "csv":
@@ -143,6 +144,9 @@ def write_rows(rows: Sequence[Row], form: Format) -> str:
     cells = [
         {key: "–" if value is None else str(value) for key, value in row.items()} for row in rows
     ]
+    if form == "latex":
+        columns = {key: [cell[key] for cell in cells] for key in cells[0]} if cells else {}
+        return table(columns, form, left=tuple(columns)).rstrip("\n") if cells else ""
     if form == "markdown":
         return tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
     # In a terminal one block for each entry reads better than a line of 300 characters.

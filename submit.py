@@ -7,13 +7,13 @@ measured or results could not be written; 2 the command line or an input is wron
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
 import seqmem
 from seqmem.arguments import ContextList, KTrainList, PrecisionType, data_dir_option
-from seqmem.commands import submissions
+from seqmem.commands import boards, submissions
 from seqmem.exits import fail as _fail
 from seqmem.exits import one_line_errors as _one_line_errors
 from seqmem.exits import say as _say
@@ -254,90 +254,13 @@ def evaluate_command(
         raise _fail(f"{len(failures)} failed, the others are kept (see above)", 1)
 
 
-_records_option = click.option(
-    "--records",
-    "places",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Records to show; repeatable.  [default: the committed ones, and ./results]",
-)
-
-
-@cli.command(epilog="Example: seqmem leaderboard --task wikitext-2 --format markdown")
-@_records_option
-@click.option("--task", "task_ids", metavar="ID", multiple=True, help="Only this task; repeatable.")
-@click.option(
-    "--published/--no-published",
-    "with_published",
-    default=True,
-    show_default=True,
-    help="Show published numbers, with their sources, below what was measured; never ranked.",
-)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice((*FORMATS, "html")),
-    default="table",
-    show_default=True,
-    help="html: one page with charts, for any browser, without a network; needs pip install "
-    "'seqmem[plot]'.",
-)
-@click.option(
-    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file."
-)
-@_one_line_errors
-def leaderboard(
-    places: Sequence[Path],
-    task_ids: Sequence[str],
-    with_published: bool,
-    form: Format | Literal["html"],
-    output: Path | None,
-) -> None:
-    """Show records as a table for each task: rows models, columns context lengths.
-
-    A task of which there are only published numbers is shown where --task asks for it.
-    """
-    from seqmem.leaderboard.selection import select
-    from seqmem.leaderboard.show import board_page, board_text, write_file
-
-    chosen = select(places, task_ids, _say, published=with_published)
-    if form == "html":
-        text = board_page(chosen.records, chosen.published)
-    else:
-        text = board_text(chosen.records, form, chosen.published)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_file(output, text.encode())
-    if not chosen.any_records:
-        _say("no records yet: `seqmem eval lstm --suite smoke` makes some")
-
-
-@cli.command(epilog="Example: seqmem plot wikitext-2 -o curve.svg")
-@click.argument("task_id", metavar="TASK")
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="The file to write, .svg or .png.",
-)
-@_records_option
-@click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
-@_one_line_errors
-def plot(task_id: str, output: Path, places: Sequence[Path], budget: str | None) -> None:
-    """Draw TASK's records: the score against the context length, a line for each model.
-
-    Each model is drawn as its recipe trains it; the other k_train are in `seqmem leaderboard`.
-    Needs the extra packages of pip install 'seqmem[plot]'.
-    """
-    from seqmem.leaderboard.plot import draw
-
-    draw(task_id, output, places, budget, _say)
-
-
-for _command in (submissions.submit, submissions.verify, submissions.export):
+for _command in (
+    boards.leaderboard,
+    boards.plot,
+    submissions.submit,
+    submissions.verify,
+    submissions.export,
+):
     cli.add_command(_command)
 
 

@@ -4,5 +4,5 @@ from typing import Literal
 
 __all__ = ["FORMATS", "Format"]
 
-Format = Literal["table", "markdown", "csv", "json"]
-FORMATS: tuple[Format, ...] = ("table", "markdown", "csv", "json")
+Format = Literal["table", "markdown", "csv", "json", "latex"]
+FORMATS: tuple[Format, ...] = ("table", "markdown", "csv", "json", "latex")

@@ -51,8 +51,9 @@ class ContextNeed:
         state: "reached"; "beyond" where no measured k is enough; "chance" where even the full
             context is not better than chance; "unknown" where full was not measured.
         k: the context need, where reached.
-        low: the smallest k that the interval of the difference allows.
-        high: the smallest k that it proves; None where no measured one is proved.
+        low: the smallest k that the interval of the difference allows; None where none is.
+        high: the smallest k from which on it proves every one measured; None where the largest is
+            not proved. With 95 % confidence the context need lies within low and high.
         largest: the largest finite k measured.
     """
 
@@ -164,7 +165,8 @@ def first_within(
     for k, mean, least, most in excesses:
         reached = k if reached is None and mean <= allowed else reached
         low = k if low is None and least <= allowed else low
-        high = k if high is None and most <= allowed else high
+        # Of many k above it, one or another seems within it by chance: all from there on must.
+        high = None if most > allowed else k if high is None else high
         largest = k
     return ContextNeed("beyond" if reached is None else "reached", reached, low, high, largest)
 

@@ -1,14 +1,17 @@
 """Boards as one flat list: a row for each score, for other programs to read."""
 
+import json
+import math
 from collections.abc import Sequence
 
 import pandas as pd
 
 from seqmem.leaderboard.aggregate import Board, score, state_trained
 from seqmem.leaderboard.published import TRUST, UNITS, Published
+from seqmem.leaderboard.ranks import Rank, ranks
 from seqmem.leaderboard.record import Point, Record
 
-__all__ = ["COLUMNS", "flat"]
+__all__ = ["COLUMNS", "flat", "to_json_rows"]
 
 COLUMNS = (
     "task",
@@ -38,9 +41,21 @@ COLUMNS = (
     "printed_unit",
     "source",
     "note",
+    "state_floats",
+    "rank_best",
+    "rank_worst",
 )
 
-_WHOLE = ("task_version", "seed", "n", "parameters", "k_at_most")
+_WHOLE = (
+    "task_version",
+    "seed",
+    "n",
+    "parameters",
+    "k_at_most",
+    "state_floats",
+    "rank_best",
+    "rank_worst",
+)
 
 
 def flat(boards: Sequence[Board], published: Sequence[Published] = ()) -> pd.DataFrame:
@@ -48,23 +63,41 @@ def flat(boards: Sequence[Board], published: Sequence[Published] = ()) -> pd.Dat
 
     A published number stands under ``loss`` or ``perplexity`` only where it is that score of the
     task; ``printed`` and ``printed_unit`` say what it is. ``k_at_most`` is given where only a
-    bound on its context is known.
+    bound on its context is known. ``rank_best`` and ``rank_worst`` are the places at that k that
+    the model may have, all its seeds together.
     """
-    rows = [
-        _measured(record, point)
-        for board in boards
-        for row in board.rows
-        for record in row.records
-        for point in record.curve
-    ]
-    rows += map(_printed, published)
+    rows = _rows(boards, published)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     # One that is missing would make fractions of a column of whole numbers.
     table["k"] = pd.Series([row["k"] for row in rows], dtype=object)
     return table.astype(dict.fromkeys(_WHOLE, "Int64"))
 
 
-def _measured(record: Record, point: Point) -> dict[str, object]:
+def to_json_rows(boards: Sequence[Board], published: Sequence[Published] = ()) -> str:
+    """Write the same as JSON, every number to its last digit; null where there is none."""
+    rows = [{name: _plain(row.get(name)) for name in COLUMNS} for row in _rows(boards, published)]
+    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: object) -> object:
+    """A perplexity beyond all numbers has none in JSON either."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _rows(boards: Sequence[Board], published: Sequence[Published]) -> list[dict[str, object]]:
+    rows = []
+    for board in boards:
+        places = {k: ranks(board.rows, k) for k in board.contexts}
+        rows += [
+            _measured(record, point, places[point.k][i])
+            for i, row in enumerate(board.rows)
+            for record in row.records
+            for point in record.curve
+        ]
+    return rows + list(map(_printed, published))
+
+
+def _measured(record: Record, point: Point, rank: Rank | None) -> dict[str, object]:
     return {
         "task": record.task.id,
         "task_version": record.task.version,
@@ -88,6 +121,9 @@ def _measured(record: Record, point: Point) -> dict[str, object]:
         "chance": record.task.chance,
         "parameters": record.model["parameters"],
         "trust": record.trust,
+        "state_floats": point.state_floats,
+        "rank_best": rank.best if rank else None,
+        "rank_worst": rank.worst if rank else None,
     }
 
 

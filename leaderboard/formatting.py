@@ -62,14 +62,14 @@ def need(value: ContextNeed) -> str:
     """Write a context need with its interval."""
     if value.state == "chance":
         return "never better than chance"
-    if value.state == "beyond":
-        return f"> {value.largest}"
     if value.state == "unknown":
         return "–"
+    most = f"> {value.largest}"
+    if value.state == "beyond":
+        return most if value.low is None else f"{most} ({value.low}–{most})"
     if value.low == value.k == value.high:
         return str(value.k)
-    high = f"> {value.largest}" if value.high is None else str(value.high)
-    return f"{value.k} ({value.low}–{high})"
+    return f"{value.k} ({value.low}–{most if value.high is None else value.high})"
 
 
 def k_train(row: Row) -> str:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from types import NoneType
 from typing import Any, Literal
 
+from seqmem.errors import InputError
 from seqmem.leaderboard.schemas import upgrade
 
 __all__ = [
@@ -24,9 +25,13 @@ __all__ = [
     "to_json",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 
 Context = int | Literal["full"]
+
+# Half of a file and more: read only where they are looked at.
+_SUMS = '"group_sums": ['
+_UNREAD = "group_sums of the file"
 
 
 class RecordError(ValueError):
@@ -75,6 +80,21 @@ class Point:
     state_floats: int | None
     steps: int | None
     group_sums: tuple[float, ...]
+
+    def __getattr__(self, name: str) -> Any:
+        """Read the group sums that `from_json` left as text."""
+        text = vars(self).get(_UNREAD)
+        if name != "group_sums" or text is None:
+            raise AttributeError(f"a point has no {name}")
+        try:
+            vars(self)[name] = tuple(map(float, json.loads(f"[{text}]")))
+        except (ValueError, TypeError):
+            raise InputError(
+                f"a record's group_sums at k = {self.k} are not numbers: {text[:40]}…; "
+                "take its file away, or write it as it was"
+            ) from None
+        del vars(self)[_UNREAD]
+        return vars(self)[name]
 
 
 @dataclass(frozen=True)
@@ -125,6 +145,8 @@ class Record:
         validity: results of the validity gate; None where it was not run.
         environment: packages, device, dtype, threads, peak memory.
         trust: "self-reported", "rescored" or "published".
+        supersedes: the record of the same task that this one corrects: its file's name, or the
+            sha256 of its file; None for a record that corrects none.
         schema: the version of this form.
     """
 
@@ -141,6 +163,7 @@ class Record:
     validity: Mapping[str, Any] | None
     environment: Mapping[str, Any]
     trust: str
+    supersedes: str | None = None
     schema: int = SCHEMA
 
     def point(self, k: Context) -> Point | None:
@@ -161,10 +184,7 @@ def from_json(text: str) -> Record:
     Raises:
         RecordError: the text is not JSON, not a record, or of a later version.
     """
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise RecordError(f"not JSON: {error}") from None
+    data, sums = _loaded(text)
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
         raise RecordError("not a seqmem record: it has no schema version")
     if data["schema"] > SCHEMA:
@@ -176,7 +196,7 @@ def from_json(text: str) -> Record:
         if data["schema"] < SCHEMA:
             data = upgrade(data)
         data["task"] = TaskFacts(**data["task"])
-        data["curve"] = tuple(_point(point) for point in data["curve"])
+        data["curve"] = tuple(_point(point, sums) for point in data["curve"])
         data["gain"] = _mean_of(data["gain"])
         data["group_counts"] = tuple(data["group_counts"])
         record = Record(**data)
@@ -184,6 +204,27 @@ def from_json(text: str) -> Record:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"a field is missing or wrong: {error}") from None
     return record
+
+
+def _loaded(text: str) -> tuple[Any, list[str]]:
+    """Read JSON; group sums are left as text, and their place in the list stands for them."""
+    start, *rest = text.split(_SUMS)
+    sums, parts = [], [start]
+    for i, part in enumerate(rest):
+        numbers, _, after = part.partition("]")
+        sums.append(numbers)
+        parts += [f'"group_sums": "{i}"', after]
+    try:
+        data = json.loads("".join(parts))
+        places = [point["group_sums"] for point in data["curve"]]
+        if data["schema"] >= 2 and places == [str(i) for i in range(len(sums))]:
+            return data, sums
+    except (ValueError, KeyError, TypeError):
+        pass  # an error says more of the text as it is
+    try:
+        return json.loads(text), []
+    except ValueError as error:
+        raise RecordError(f"not JSON: {error}") from None
 
 
 def _check(record: Record) -> None:
@@ -202,15 +243,21 @@ def _check(record: Record) -> None:
         (record.training["seed"], int),
         (record.training.get("state"), (str, NoneType)),
         (record.measurement["targets"], int),
+        (record.supersedes, (str, NoneType)),
     ):
         if not isinstance(value, kind):
             raise ValueError(f"{value!r} is not of the right kind")
+    for point in record.curve:
+        unread = vars(point).get(_UNREAD)
+        sums = len(point.group_sums) if unread is None else unread.count(",") + 1
+        if sums != len(record.group_counts):
+            raise ValueError(f"{sums} group_sums at k = {point.k} of {len(record.group_counts)}")
     order = [math.inf if point.k == "full" else point.k for point in record.curve]
     if not order or order != sorted(set(order)):
         raise ValueError("the curve's k are not ascending")
 
 
-def _point(data: dict[str, Any]) -> Point:
+def _point(data: dict[str, Any], sums: list[str]) -> Point:
     k = data["k"]
     if k != "full" and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
         raise ValueError(f"k is {k!r}")
@@ -218,10 +265,13 @@ def _point(data: dict[str, Any]) -> Point:
     if loss is None:
         raise ValueError("a point has no loss")
     data["loss"], data["excess"] = loss, _mean_of(data["excess"])
-    data["group_sums"] = tuple(map(float, data["group_sums"]))
     if data["accuracy"] is not None:
         data["accuracy"] = tuple(map(float, data["accuracy"]))
-    return Point(**data)
+    if not sums:
+        return Point(**{**data, "group_sums": tuple(map(float, data["group_sums"]))})
+    point = Point(**data)
+    vars(point)[_UNREAD] = sums[int(vars(point).pop("group_sums"))]
+    return point
 
 
 def _mean_of(data: dict[str, Any] | None) -> MeanOf | None:

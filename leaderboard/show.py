@@ -9,9 +9,13 @@ from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.page import page
 from seqmem.leaderboard.published import Published
 from seqmem.leaderboard.record import Record
+from seqmem.leaderboard.stability import stability_text
+from seqmem.leaderboard.suite import overview
+from seqmem.leaderboard.suite_table import suite_text as overview_text
 from seqmem.leaderboard.table import render
+from seqmem.tasks import SUITES
 
-__all__ = ["board_page", "board_text", "write_file"]
+__all__ = ["board_page", "board_text", "stable_text", "suite_text", "write_file"]
 
 
 def board_text(records: Sequence[Record], form: Format, published: Sequence[Published] = ()) -> str:
@@ -26,6 +30,18 @@ def board_page(records: Sequence[Record], published: Sequence[Published] = ()) -
         InputError: the packages that draw are missing.
     """
     return page(boards(records), published)
+
+
+def suite_text(name: str, records: Sequence[Record], form: Format) -> str:
+    """Write a whole suite's scores and context needs in one of the formats."""
+    return overview_text(name, overview(boards(records), SUITES[name].tasks), form)
+
+
+def stable_text(
+    records: Sequence[Record], form: Format, published: Sequence[Published] = ()
+) -> str:
+    """Write stable models beside the same ones unconstrained in one of the formats."""
+    return stability_text(boards(records), published, form)
 
 
 def write_file(path: Path, content: bytes) -> None:

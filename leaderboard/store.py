@@ -1,5 +1,6 @@
 """Records on disk: one file each, whole or not there, never overwritten."""
 
+import gc
 import os
 import re
 import tempfile
@@ -7,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seqmem.leaderboard.history import Kept, in_force
 from seqmem.leaderboard.record import Record, RecordError, from_json, to_json
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "find_record",
     "read_records",
     "record_directory",
+    "uncollected",
     "write_once",
     "write_record",
     "write_unless_taken",
@@ -100,18 +103,37 @@ def find_record(directory: Path, stem: str) -> Record | None:
 def read_records(places: Iterable[Path]) -> tuple[list[Record], list[str]]:
     """Read every record in the given files, and in all .json files below the given folders.
 
-    Folders of failures below a given one are no place of records and not looked into.
+    Folders of failures below a given one are no place of records and not looked into. A record
+    that another one supersedes is left out, see `history.in_force`.
 
     Returns:
         the records, by path; and one line for each file that is not a readable record.
     """
-    records, problems = [], []
-    for place in places:
-        for path in sorted(place.rglob("*.json")) if place.is_dir() else [place]:
-            if FAILURES in path.relative_to(place).parts[:-1]:
-                continue
+    kept, problems = [], []
+    with uncollected():
+        for path in _files(places):
             try:
-                records.append(from_json(path.read_text(encoding="utf-8")))
+                kept.append(Kept(path, from_json(path.read_text(encoding="utf-8"))))
             except (RecordError, OSError, UnicodeDecodeError) as error:
                 problems.append(f"{path}: {error}")
-    return records, problems
+    records, refused = in_force(kept)
+    return records, problems + refused
+
+
+def _files(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        for path in sorted(place.rglob("*.json")) if place.is_dir() else [place]:
+            if FAILURES not in path.relative_to(place).parts[:-1]:
+                yield path
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the collector from walking again and again over all that was read: half of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -1,17 +1,26 @@
 """Boards as text: a table for each task, or one flat list of every score."""
 
 import math
-from collections.abc import Sequence
-
-from tabulate import tabulate
+from collections.abc import Mapping, Sequence
 
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.aggregate import Board, Cell, Row
-from seqmem.leaderboard.flat import flat
-from seqmem.leaderboard.formatting import escape, half_width, k_train, need, number, unit
+from seqmem.leaderboard.flat import flat, to_json_rows
+from seqmem.leaderboard.formatting import half_width, k_train, need, number, unit
+from seqmem.leaderboard.layout import heading, paragraph, table
 from seqmem.leaderboard.published import UNITS, Published
+from seqmem.leaderboard.ranks import ranks
 
 __all__ = ["render"]
+
+RANKS = (
+    "Rank: the places at full that the paired differences leave open, with 95 % confidence for "
+    "each table as a whole (Holm's correction for all pairs). Between models with one seed "
+    "it does not count how training varies."
+)
+
+# What every row of a table has in common is said once above it.
+_SHARED = ("k_train", "budget", "seeds", "trust", "passes", "known to")
 
 
 def render(boards: Sequence[Board], form: Format, published: Sequence[Published] = ()) -> str:
@@ -26,55 +35,44 @@ def render(boards: Sequence[Board], form: Format, published: Sequence[Published]
     if form == "csv":
         return flat(boards, published).to_csv(index=False)
     if form == "json":
-        table = flat(boards, published)
-        return table.to_json(orient="records", indent=1, double_precision=15) + "\n"
-    style = "simple" if form == "table" else "pipe"
+        return to_json_rows(boards, published)
     ids = [board.task_id for board in boards]
-    parts = []
+    parts, ranked = [], False
     for i, board in enumerate(boards):
-        parts.append(_section(board, style, ids.count(board.task_id) > 1))
+        columns = _columns(board)
+        ranked |= "rank" in columns
+        parts += _section(board, columns, form, ids.count(board.task_id) > 1)
         if board.task_id not in ids[i + 1 :]:  # once, below the last of several versions
-            parts += _published(board.task_id, published, style)
+            parts += _published(board.task_id, published, form)
     for task_id in dict.fromkeys(entry.task for entry in published if entry.task not in ids):
-        parts.append(_heading(f"{task_id}: nothing measured", style))
-        parts += _published(task_id, published, style)
-    return "\n".join(parts)
+        parts.append(heading(f"{task_id}: nothing measured", form))
+        parts += _published(task_id, published, form)
+    return "\n".join([paragraph(RANKS, form), *parts] if ranked else parts)
 
 
-def _heading(title: str, style: str) -> str:
-    return f"### {title}\n" if style == "pipe" else f"{title}\n"
-
-
-def _published(task_id: str, published: Sequence[Published], style: str) -> list[str]:
+def _published(task_id: str, published: Sequence[Published], form: Format) -> list[str]:
     """Give a small table for each unit, which heads the column of scores."""
     here = [entry for entry in published if entry.task == task_id]
-    tables = []
+    parts = []
     for kind in dict.fromkeys(entry.unit for entry in here):
         entries = [entry for entry in here if entry.unit == kind]
         columns = {
-            "published": [escape(entry.model) for entry in entries],
+            "published": [entry.model for entry in entries],
             kind: [entry.printed for entry in entries],
             "context": [_context(entry) for entry in entries],
             "parameters": [entry.parameters or "–" for entry in entries],
-            "source": [escape(str(entry.source)) for entry in entries],
-            "note": [escape(entry.note) for entry in entries],
+            "source": [str(entry.source) for entry in entries],
+            "note": [entry.note for entry in entries],
         }
         if not any(entry.parameters for entry in entries):
             del columns["parameters"]
         if not any(entry.note for entry in entries):
             del columns["note"]
-        aligned = {kind, "context", "parameters"}
-        table = tabulate(
-            columns,
-            headers="keys",
-            tablefmt=style,
-            disable_numparse=True,
-            colalign=["right" if name in aligned else "left" for name in columns],
-        )
         differs = UNITS[kind].differs
         caveat = f" Not the measured score: {differs}." if differs else ""
-        tables.append(f"Published, as printed; not ranked.{caveat}\n\n{table}\n")
-    return tables
+        parts.append(paragraph(f"Published, as printed; not ranked.{caveat}", form))
+        parts.append(table(columns, form, left=("published", "source", "note")))
+    return parts
 
 
 def _context(entry: Published) -> str:
@@ -83,43 +81,74 @@ def _context(entry: Published) -> str:
     return "–" if entry.context is None else str(entry.context)
 
 
-def _section(board: Board, style: str, ambiguous: bool) -> str:
+def _section(
+    board: Board, columns: Mapping[str, list[str]], form: Format, ambiguous: bool
+) -> list[str]:
     facts = board.records[0].task
     title = f"{board.task_id}: {unit(facts)}"
-    if ambiguous:  # scores of other versions or other data are not comparable
-        title += f" (version {facts.version}, data {facts.data_hash[:8]})"
-    columns = ["model", "k_train", "budget", "seeds", "parameters", "passes", "known to"]
+    if ambiguous:
+        title += (
+            f" (version {facts.version}, data {facts.data_hash[:8]}; scores of other versions or "
+            "data do not compare)"
+        )
+    shared = {
+        name: columns[name][0]
+        for name in _SHARED
+        if name in columns and len(set(columns[name])) == 1
+    }
+    left = {name: cells for name, cells in columns.items() if name not in shared}
     names = [f"k={k}" if k != "full" else "full" for k in board.contexts]
-    rows = []
-    if board.optimum:
-        best = [number(board.optimum[k]) if k in board.optimum else "" for k in board.contexts]
-        rows.append(["optimum", *[""] * 6, *best, ""])
-    rows += [_cells(board, row) for row in board.rows]
-    rows.append(["chance", *[""] * 6, *[number(board.chance)] * len(names), ""])
-    table = tabulate(
-        rows,
-        headers=[*columns, *names, "k*(1 %)"],
-        tablefmt=style,
-        disable_numparse=True,
-        colalign=["left", *["right"] * (len(names) + 7)],
-    )
-    return f"{_heading(title, style)}\n{table}\n"
+    optimum = [number(board.optimum[k]) if k in board.optimum else "" for k in board.contexts]
+    bounds = dict.fromkeys(left, ("", ""))
+    bounds |= {
+        name: (best, number(board.chance)) for name, best in zip(names, optimum, strict=True)
+    }
+    bounds["model"] = ("optimum", "chance")
+    first = slice(0 if board.optimum else 1, 1)
+    shown = {name: [*bounds[name][first], *cells, bounds[name][1]] for name, cells in left.items()}
+    parts = [heading(title, form)]
+    if shared:
+        said = ", ".join(f"{name} {value}" for name, value in shared.items())
+        parts.append(paragraph(f"{'All rows' if len(board.rows) > 1 else 'Row'}: {said}.", form))
+    return [*parts, table(shown, form, left=("model", "trust"))]
 
 
-def _cells(board: Board, row: Row) -> list[str]:
-    record = row.records[0]
-    shown = [_cell(row.cells[k]) if k in row.cells else "–" for k in board.contexts]
-    return [
-        escape(row.label),
-        k_train(row),
-        row.budget,
-        str(len(row.records)),
-        f"{record.model['parameters']:,}",
-        _passes(row),
-        _known_to(row),
-        *shown,
-        need(row.need),
-    ]
+def _columns(board: Board) -> dict[str, list[str]]:
+    """Give every column's cells, a row for each model."""
+    rows = board.rows
+    columns = {
+        "model": [row.label for row in rows],
+        "rank": ["–" if rank is None else str(rank) for rank in ranks(rows)],
+        "k_train": [k_train(row) for row in rows],
+        "budget": [row.budget for row in rows],
+        "seeds": [str(len(row.records)) for row in rows],
+        "trust": [_trust(row) for row in rows],
+        "parameters": [f"{row.records[0].model['parameters']:,}" for row in rows],
+        "state, floats": [_state(row) for row in rows],
+        "passes": [_passes(row) for row in rows],
+        "known to": [_known_to(row) for row in rows],
+    }
+    if sum(cell != "–" for cell in columns["rank"]) < 2:
+        del columns["rank"]
+    for name in ("state, floats", "passes"):
+        if all(cell == "–" for cell in columns[name]):
+            del columns[name]
+    for k in board.contexts:
+        name = f"k={k}" if k != "full" else "full"
+        columns[name] = [_cell(row.cells[k]) if k in row.cells else "–" for row in rows]
+    columns["k*(1 %)"] = [need(row.need) for row in rows]
+    return columns
+
+
+def _trust(row: Row) -> str:
+    """Name what stands behind every seed."""
+    return ", ".join(sorted({record.trust for record in row.records}))
+
+
+def _state(row: Row) -> str:
+    """What the model keeps after the largest k measured, in floats."""
+    kept = [p.state_floats for p in row.records[0].curve if p.state_floats is not None]
+    return f"{kept[-1]:,}" if kept else "–"
 
 
 def _passes(row: Row) -> str:

@@ -1,0 +1,214 @@
+"""How often the interval of a context need holds the true one, on simulated curves.
+
+A curve gives the true excess loss over the full context at each measured k; the true context need
+is the smallest of them within the tolerance. Each draw scores groups of dependent targets, skewed
+as losses are, whose excess varies more where it is larger, and the record's own code makes
+intervals and context need of it. Errors at neighbouring k are nearly the same (targets in common),
+related, or independent (samples of their own).
+
+A context need is one of the k measured, so that its interval holds it always where the steps of the
+grid are larger than the noise: no interval of whole steps can be right in 95 % of such draws.
+"On the edge" puts the tolerance where the interval is weakest: the excess at the true need is just
+within it, and that before just above.
+
+    python benchmarks/context_need.py [--draws 1000]
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from tabulate import tabulate
+
+from seqmem.leaderboard.aggregate import ContextNeed, context_need
+from seqmem.leaderboard.record import MeanOf, Point, Record, TaskFacts
+from seqmem.tasks.intervals import block_mean
+
+Floats = npt.NDArray[np.float64]
+Curve = Callable[[Floats, float], Floats]
+
+ALLOWED = 0.01  # of a chance of 1 and an optimum of 0
+POWERS = tuple(2**i for i in range(9))
+EVERY = tuple(range(1, 65))
+
+
+@dataclass(frozen=True)
+class World:
+    """What is drawn.
+
+    Attributes:
+        curve: the true excess at each k, given a scale.
+        scales: the range that each draw's scale is taken from, evenly in its logarithm.
+        grid: the k measured.
+        groups: of dependent targets.
+        share: how much of a group's deviation at one k it has at the next, too.
+        noise: standard deviation of a group's excess, as a multiple of it, and apart from it.
+        gain: chance minus the full-context loss.
+    """
+
+    curve: Curve
+    scales: tuple[float, float] = (1.0, 1.0)
+    grid: tuple[int, ...] = POWERS
+    groups: int = 60
+    share: float = 0.9
+    noise: tuple[float, float] = (1.0, 0.01)
+    gain: float = 1.0
+
+    def draw(self, generator: np.random.Generator) -> tuple[ContextNeed, int | None]:
+        """Draw the context need found and the true one; None for one beyond the grid."""
+        low, high = np.log(self.scales)
+        ks = np.array(self.grid, dtype=float)
+        truth = self.curve(ks, float(np.exp(generator.uniform(low, high))))
+        within = np.flatnonzero(truth <= ALLOWED)
+        counts = generator.integers(20, 200, self.groups)
+        deviations = self._deviations(generator)  # (K + 1, G)
+        sd = self.noise[0] * np.abs(truth) + self.noise[1]
+        excess = (truth[:, None] + sd[:, None] * deviations[1:]) * counts
+        gain = (self.gain + 0.5 * deviations[0]) * counts
+        found = context_need(_record(self.grid, excess, gain, counts))
+        return found, self.grid[within[0]] if len(within) else None
+
+    def _deviations(self, generator: np.random.Generator) -> Floats:
+        shape = (len(self.grid) + 1, self.groups)
+        normal = generator.standard_normal(shape)
+        for i in range(2, len(normal)):
+            normal[i] = self.share * normal[i - 1] + math.sqrt(1 - self.share**2) * normal[i]
+        return np.asarray((np.exp(0.5 * normal) - math.exp(0.125)) / 0.604)  # skewed, mean 0, sd 1
+
+
+def _record(
+    grid: Sequence[int], excess: Floats, gain: Floats, counts: npt.NDArray[np.int64]
+) -> Record:
+    zero = MeanOf(0.0, None, None)
+    points = [
+        Point(k, 1, "all", zero, 0.0, _mean(sums, counts), None, None, None, None, ())
+        for k, sums in zip(grid, excess, strict=True)
+    ]
+    points.append(Point("full", 1, "all", zero, 0.0, zero, None, None, None, None, ()))
+    return Record(
+        suite={},
+        created="",
+        task=TaskFacts("simulated", 1, "", "test", "loss", "units", "loss", 1.0, 0.0),
+        model={},
+        training={},
+        measurement={},
+        group_counts=(),
+        gain=_mean(gain, counts),
+        curve=tuple(points),
+        extras={},
+        validity=None,
+        environment={},
+        trust="self-reported",
+    )
+
+
+def _mean(sums: Floats, counts: npt.NDArray[np.int64]) -> MeanOf:
+    found = block_mean(sums, counts)
+    interval = found.interval
+    return MeanOf(
+        found.value,
+        found.standard_error,
+        None if interval is None else (interval.low, interval.high),
+    )
+
+
+def holds(found: ContextNeed, true: int | None) -> bool:
+    """Tell whether what was found allows the true context need."""
+    if found.state not in ("reached", "beyond"):
+        return False
+    if true is None:
+        return found.high is None
+    return found.low is not None and found.low <= true and (found.high or true) >= true
+
+
+# Curves: an excess of 0.3 or so at k = 1, and less with more.
+def geometric(ks: Floats, scale: float) -> Floats:
+    return np.asarray(0.3 * np.exp(-ks / scale))
+
+
+def power(ks: Floats, scale: float) -> Floats:
+    return np.asarray(0.3 * (1 + ks / scale) ** -1.5)
+
+
+def ramp(ks: Floats, scale: float) -> Floats:
+    return np.asarray(np.maximum(0.3 * (1 - ks / scale), 0.0))
+
+
+def cliff(ks: Floats, scale: float) -> Floats:
+    return np.asarray(np.where(ks < scale, 0.3, 0.0))
+
+
+def dip(ks: Floats, scale: float) -> Floats:
+    """Better than full for a while, then as good: inputs long past mislead it."""
+    return np.asarray(0.3 * np.exp(-ks / scale) - 0.02 * np.exp(-np.square(np.log(ks / scale) - 2)))
+
+
+def edge(ks: Floats, scale: float) -> Floats:
+    """Within the tolerance from k = 16 on by nothing, and above it before by next to nothing."""
+    return np.asarray(np.where(ks < 16, ALLOWED + 1e-9, ALLOWED) + np.where(ks < 8, 0.2, 0.0))
+
+
+def tail(ks: Floats, scale: float) -> Floats:
+    """Fall fast to just above the tolerance, and go below it slowly."""
+    return np.asarray(0.3 * np.exp(-ks / 2) + 0.012 * np.exp(-ks / scale))
+
+
+NEEDS = {
+    "geometric": World(geometric, (0.3, 50.0)),
+    "power law": World(power, (0.2, 20.0)),
+    "ramp": World(ramp, (2.0, 200.0)),
+    "cliff": World(cliff, (1.0, 200.0)),
+    "dip": World(dip, (0.5, 20.0)),
+    "geometric, 15 groups": World(geometric, (0.3, 50.0), groups=15),
+    "beyond the grid": World(power, (40.0, 200.0)),
+    "at the first k": World(lambda ks, _: np.full_like(ks, ALLOWED)),
+    "at the last k": World(lambda ks, _: np.where(ks < ks[-1], ALLOWED + 1e-9, ALLOWED)),
+    "on the edge": World(edge),
+    "on the edge, independent": World(edge, share=0.0),
+    "every k: geometric": World(geometric, (1.0, 12.0), EVERY, share=0.99),
+    "every k: ramp": World(ramp, (4.0, 60.0), EVERY, share=0.99),
+    "every k: slow tail": World(tail, (20.0, 200.0), EVERY, share=0.99),
+    "every k: slow tail, related": World(tail, (20.0, 200.0), EVERY, share=0.9),
+    "every k: slow tail, independent": World(tail, (20.0, 200.0), EVERY, share=0.0),
+}
+CHANCE = {
+    "no gain": World(geometric, (1.0, 10.0), gain=0.0),
+    "worse than chance": World(geometric, (1.0, 10.0), gain=-0.1),
+    "a gain of 5 standard errors": World(geometric, (1.0, 10.0), gain=0.33),
+}
+
+
+def covered(world: World, draws: int, seed: int = 0) -> float:
+    """Give the share of draws in which the interval holds the true context need."""
+    generator = np.random.default_rng(seed)
+    return sum(holds(*world.draw(generator)) for _ in range(draws)) / draws
+
+
+def called_chance(world: World, draws: int, seed: int = 0) -> float:
+    """Give the share of draws that are called never better than chance."""
+    generator = np.random.default_rng(seed)
+    return sum(world.draw(generator)[0].state == "chance" for _ in range(draws)) / draws
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draws", type=int, default=1000)
+    draws = parser.parse_args().draws
+    for title, measure, worlds in (
+        ("interval holds the need", covered, NEEDS),
+        ("called never better than chance", called_chance, CHANCE),
+    ):
+        rows = []
+        for name, world in worlds.items():
+            began = time.perf_counter()
+            rows.append([name, f"{100 * measure(world, draws):.1f} %", time.perf_counter() - began])
+        headers = [f"curve, {draws} draws", title, "seconds"]
+        print(tabulate(rows, headers, tablefmt="pipe", floatfmt=".1f") + "\n")
+
+
+if __name__ == "__main__":
+    main()
