@@ -163,7 +163,7 @@ def from_json(text: str) -> Record:
     """
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON: {error}") from None
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
         raise RecordError("not a seqmem record: it has no schema version")
@@ -221,6 +221,8 @@ def _point(data: dict[str, Any]) -> Point:
     data["group_sums"] = tuple(map(float, data["group_sums"]))
     if data["accuracy"] is not None:
         data["accuracy"] = tuple(map(float, data["accuracy"]))
+    if isinstance(data["half_width"], bool) or not isinstance(data["half_width"], int | float):
+        raise ValueError(f"half_width is {data['half_width']!r}")
     return Point(**data)
 
 
