@@ -22,8 +22,8 @@ from seqmem.tasks import load_task
 from seqmem.tasks.curve import measure
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
-from tests.command import Command, record_files
-from tests.test_safetensors_file import trained, weights_in
+from seqmem.tests.command import Command, record_files
+from seqmem.tests.test_safetensors_file import trained, weights_in
 
 pytest.importorskip("onnxruntime", reason="needs seqmem[onnx]")
 
@@ -174,6 +174,7 @@ def test_code_is_shut_in_unless_trusted(seqmem_: Command, board: Path, tmp_path:
     (tmp_path / "own" / "net.py").write_text(f"open({str(tmp_path / 'leak')!r}, 'w')\n" + honest)
     ran = seqmem_("submit", "own/net.py:build", "--name", "net", *WHERE)
     assert ran.status == 1
+    assert "Error: [Errno" in ran.err  # it was found, ran, and could not write
     assert not (tmp_path / "leak").exists()
     (tmp_path / "own" / "net.py").write_text(honest)
     ran = seqmem_("submit", "own/net.py:build", "--name", "net", *WHERE)

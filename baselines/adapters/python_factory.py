@@ -8,7 +8,8 @@ of them where it takes ``**options``), and gives a torch module:
     seed     a whole number; torch's generator is seeded with it as well
 
 The module maps ids (B, L) or floats (B, L, D) to raw scores (B, L, outputs): logits, log-odds or
-the predicted number, no probabilities. It is put into evaluation mode. Where it is a
+the predicted number, no probabilities. It is put into evaluation mode and made float32, whatever
+its weights are stored in. Where it is a
 `seqmem.tasks.model.SequenceModel`, only scored positions are read out. Its attribute
 `receptive_field`, where it has one, says how many of the latest inputs an output depends on.
 
@@ -112,7 +113,7 @@ def parse_factory(text: str, folder: Path | None = None) -> Factory:
 
 
 def build_module(factory: Factory, inputs: "InputSpec", outputs: int, seed: int = 0) -> "nn.Module":
-    """Run a factory, in this process, and give its module in evaluation mode.
+    """Run a factory, in this process, and give its module in evaluation mode, in float32.
 
     Args:
         factory: where it is.
@@ -194,7 +195,8 @@ def _run(
         raise SubmissionError(
             f"model '{factory.text}': {factory.name}() gave {kind}, and must give a torch.nn.Module"
         )
-    return module.eval()
+    # Computed in float32, as every form: rounding to shorter floats would hide small leaks.
+    return module.eval().float()
 
 
 def _function(factory: Factory) -> Callable[..., object]:
