@@ -38,16 +38,15 @@ def test_code_is_the_same_model_though_its_record_lies_beside_it(
     ran = seqmem_("verify", str(path), "net.py:build", "--trust")
     assert ran.status == 2
     assert "it was measured without --trust" in ran.err
-    # What it could read of its own is what it is hashed by: neither results nor tools' folders.
-    Path("net.py").write_text(
-        HONEST + "\nimport os\nprint(sorted(os.listdir('results') + os.listdir('.git')))\nstop\n"
+    # What its hash leaves out it cannot read: neither results nor folders of tools.
+    look = (
+        "import os\nfor place in ('results', '.git'):\n    for _, _, files in os.walk({!r} + place)"
     )
-    Path("net.py").write_text(
-        Path("net.py").read_text().replace("os.listdir('", f"os.listdir('{Path.cwd()}/")
-    )
+    look += ":\n        assert not files\nnobody_said_this"
+    Path("net.py").write_text(HONEST + look.format(f"{Path.cwd()}/"))
     ran = seqmem_("submit", "net.py:build", "--name", "other", *WHERE)
     assert ran.status == 1
-    assert "NameError: name 'stop'" in ran.err  # both folders were there, and empty or not
+    assert "NameError: name 'nobody_said_this'" in ran.err
 
 
 def test_trusted_code_is_more_than_its_weights(seqmem_: Command, board: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hugging Face models through `seqmem submit`: examined by their own tokens, kept by what they are."""
+"""Hugging Face models through `seqmem submit`: examined by their own tokens, and told apart."""
 
 from pathlib import Path
 

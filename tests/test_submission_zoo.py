@@ -127,16 +127,12 @@ SANDBOXED: dict[str, tuple[str, str]] = {
         "import time, torch\n"
         "class Net(torch.nn.Module):\n"
         "    def forward(self, x): time.sleep(1e6)\n"
-        "build = Net\n",
+        "def build(): return Net()\n",
         "did not answer within 1 s, which is the limit",
     ),
     "allocates without end": (
         "held = []\nwhile True: held.append(bytearray(1 << 26))\n",
         "the model does not load in 1,024 MiB of memory",
-    ),
-    "starts processes without end": (
-        "import os\nwhile True: os.fork()\n",
-        "",  # killed, or out of processes: what it says depends on who is first
     ),
     "prints a gigabyte": (
         "for _ in range(1 << 10): print('x' * (1 << 20))\nraise SystemExit('bye')\n",
@@ -221,7 +217,8 @@ ONNX: dict[str, tuple[Callable[[], ModelProto], str]] = {
 def test_an_onnx_file_is_held(name: str, seqmem_: Command) -> None:
     make, says = ONNX[name]
     Path("net.onnx").write_bytes(make().SerializeToString())
-    ran = submitted(seqmem_, "net.onnx", "--timeout", "1", "--memory", "2", task=FLOATS)
+    seconds = "1" if name == "an endless loop" else "60"
+    ran = submitted(seqmem_, "net.onnx", "--timeout", seconds, "--memory", "2", task=FLOATS)
     assert says in ran.err
     assert "Traceback" not in ran.err
 
