@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from functools import cache
+from importlib.machinery import ModuleSpec
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,7 @@ def source_sha256(*modules: str) -> str:
         name = waiting.pop()
         if name in files or name in LISTS:
             continue
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
+        if (spec := _spec(name)) is None or spec.origin is None:
             continue
         files[name] = Path(spec.origin)
         waiting += _imports(files[name])
@@ -57,10 +57,14 @@ def _imports(path: Path) -> tuple[str, ...]:
 
 
 def _is_module(name: str) -> bool:
+    return _spec(name) is not None
+
+
+def _spec(name: str) -> ModuleSpec | None:
     try:
-        return importlib.util.find_spec(name) is not None
+        return importlib.util.find_spec(name)
     except ModuleNotFoundError:  # what stands before the last dot is no package
-        return False
+        return None
 
 
 @cache

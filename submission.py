@@ -33,7 +33,8 @@ __all__ = ["Request", "measured", "submit"]
 
 Say = Callable[[str], object]
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}")
+# Single spaces, within: a name with one behind it would look like another's.
+NAME = re.compile(r"(?=.{1,64}$)[A-Za-z0-9][A-Za-z0-9._+-]*( [A-Za-z0-9._+-]+)*")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Request:
         measuring: how it is measured.
         handling: what is around it.
         manifest: what its owner says of it.
+        manifest_file: where that was read from; None where nowhere.
     """
 
     model: str
@@ -57,10 +59,12 @@ class Request:
     measuring: Measuring
     handling: Handling = field(default_factory=Handling)
     manifest: Manifest = field(default_factory=Manifest)
+    manifest_file: Path | None = None
 
     @property
     def command(self) -> str:
-        """The command that asks for the same."""
+        """The command that asks for the same, but for where results and data are."""
+        how, usual = self.handling, Handling()
         words = ["seqmem", "submit", self.model, "--name", self.name]
         for task in self.tasks:
             words += ["--task", task]
@@ -70,10 +74,19 @@ class Request:
             words.append("--exact")
         else:
             words += ["--precision", str(self.measuring.precision)]
-        if self.handling.context is not None:
-            words += ["--context", str(self.handling.context)]
-        if self.handling.trust:
+        if self.manifest_file is not None:
+            words += ["--manifest", str(self.manifest_file)]
+        if how.context is not None:
+            words += ["--context", str(how.context)]
+        if how.trust:
             words.append("--trust")
+        if how.limits.memory_bytes != usual.limits.memory_bytes:
+            words += ["--memory", f"{how.limits.memory_bytes / (1 << 30):g}"]
+        if how.limits.call_seconds != usual.limits.call_seconds:
+            words += ["--timeout", f"{how.limits.call_seconds:g}"]
+        if how.threads != usual.threads:
+            words += ["--threads", str(how.threads)]
+        words += ["--device", self.measuring.device]
         return shlex.join(words)
 
 
@@ -109,7 +122,9 @@ def _submit_to(task: Task, request: Request, say: Say) -> Record:
         if (known := _on_board(folder / f"{stem}.json", request.name, opened, task)) is not None:
             say(f"{request.name} on {task.id}: this model is on the board already")
             return known
-        record = measured(opened, request.name, task, request.measuring, say, best=_best(folder))
+        record = measured(
+            opened, request.name, task, request.measuring, say, best=_best(folder, task)
+        )
     record = replace(
         record,
         model={**record.model, **request.manifest.facts()},
@@ -118,7 +133,12 @@ def _submit_to(task: Task, request: Request, say: Say) -> Record:
     path = write_unless_taken(to_json(record), folder, stem)
     if path is None:  # another process was first
         known = _on_board(folder / f"{stem}.json", request.name, opened, task)
-        assert known is not None
+        if known is None:
+            raise InputError(
+                f"--name '{request.name}': {folder / stem}.json was written and taken away by "
+                "others meanwhile; submit it again"
+            )
+        say(f"{request.name} on {task.id}: this model is on the board already")
         return known
     say(f"{request.name} on {task.id}: {path}")
     return record
@@ -211,13 +231,15 @@ def _lead(record: Record, best: Mapping[Any, float], task: Task) -> Any:
     return examine_lead(point.loss.mean, half, best[point.k], task.chance(), task.loss.unit)
 
 
-def _best(folder: Path) -> dict[Any, float]:
-    """Give the smallest loss at each k among the records of a folder."""
+def _best(folder: Path, task: Task) -> dict[Any, float]:
+    """Give the smallest loss at each k among the records of a folder that are of these data."""
     best: dict[Any, float] = {}
     for path in folder.glob("*.json"):
         try:
             record = from_json(path.read_text(encoding="utf-8"))
         except (RecordError, OSError, UnicodeDecodeError):
+            continue
+        if record.task.data_hash != task.data_hash or record.task.version != task.version:
             continue
         for point in record.curve:
             best[point.k] = min(best.get(point.k, math.inf), point.loss.mean)
@@ -232,8 +254,8 @@ def _check_name(name: str) -> None:
     """
     if not NAME.fullmatch(name):
         raise InputError(
-            f"--name '{name}': a name has 1 to 64 letters, digits, spaces and . _ + -, "
-            "and begins with a letter or digit"
+            f"--name '{name}': a name has 1 to 64 of a-z, A-Z, 0-9 and . _ + -, single spaces "
+            "between them, and begins with a letter or digit"
         )
     if name.lower() in BASELINES:
         raise InputError(f"--name '{name}': is a baseline of the suite; choose another name")
@@ -251,7 +273,12 @@ def _on_board(path: Path, name: str, opened: Opened, task: Task) -> Record | Non
         return None
     except (RecordError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is no record ({error}); move it away") from None
-    same = record.model["label"] == name and record.model.get("sha256") == opened.sha256
+    if record.model["label"] != name:
+        raise InputError(
+            f"--name '{name}': {path} is the record of '{record.model['label']}', whose file has "
+            "the same name; choose another one"
+        )
+    same = record.model.get("sha256") == opened.sha256
     if same and record.task.data_hash == task.data_hash and record.task.version == task.version:
         return record
     what = "of another model" if not same else "of other test data"

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seqmem.baselines.adapters.opening import Handling, Opened, open_model
+from seqmem.baselines.adapters.opening import TRUSTED, Handling, Opened, open_model
 from seqmem.errors import InputError
 from seqmem.leaderboard.record import Context, Record, RecordError, from_json
 from seqmem.leaderboard.store import record_directory, write_record
-from seqmem.measurement import Measuring
+from seqmem.measurement import DTYPES, DType, Measuring
 from seqmem.submission import measured
 from seqmem.tasks import load_task
 from seqmem.tasks.precision import parse_precision
@@ -22,6 +22,8 @@ __all__ = ["Row", "Verification", "verify"]
 MARGIN = 2.0
 # Other machines sum in another order.
 ROUNDING = 1e-4
+# How much wider than asked for an interval may turn out: its spread is an estimate as well.
+WIDER = 1.5
 
 
 @dataclass(frozen=True)
@@ -99,18 +101,17 @@ def verify(
     how = Measuring(
         contexts=tuple(point.k for point in old.curve),
         precision=None if precision is None else parse_precision(str(precision)),
+        dtype=_dtype(old, path),
         device=device,
         sample_seed=seed,
     )
-    if (field := old.model.get("receptive_field", {}).get("declared")) and not model.endswith(
-        ".safetensors"
-    ):
-        handling = replace(handling, context=handling.context or field)
+    if handling.context is None and not model.endswith(".safetensors"):
+        handling = replace(handling, context=_declared(old))
     with open_model(model, task, handling) as opened:
-        _check_same_model(old, opened, path, model)
+        _check_same_model(old, opened, path, model, handling)
         new = measured(opened, old.model["label"], task, how, say)
     new = replace(new, trust="rescored", training=old.training)
-    found = Verification(_rows(old, new), new)
+    found = Verification(_rows(old, new, how.half_width(task) or 0.0), new)
     if found.confirmed:
         folder = record_directory(results / "records", task.id)
         say(f"confirmed: {write_record(new, folder, f'rescored-{path.stem}')}")
@@ -138,24 +139,51 @@ def _same_task(old: Record, path: Path) -> Task:
     return task
 
 
-def _check_same_model(old: Record, opened: Opened, path: Path, model: str) -> None:
+def _dtype(old: Record, path: Path) -> DType:
+    """Give what the record's model computed with."""
+    given = old.environment.get("dtype", "float32")
+    for dtype in DTYPES:
+        if given == dtype:
+            return dtype
+    raise InputError(f"{path}: was measured in {given!r}, one of {', '.join(DTYPES)} is known here")
+
+
+def _declared(old: Record) -> int | None:
+    """Give the receptive field that the record's model declared."""
+    field = old.model.get("receptive_field")
+    declared = field.get("declared") if isinstance(field, dict) else None
+    return declared if type(declared) is int and declared > 0 else None
+
+
+def _check_same_model(old: Record, opened: Opened, path: Path, model: str, how: Handling) -> None:
     known = {old.model.get("sha256"), old.model.get("weights_sha256")}
     if opened.sha256 not in known:
         wanted = str(old.model.get("sha256") or old.model.get("weights_sha256"))
         raise InputError(
             f"model '{model}' is not the one of {path}: its sha256 is {opened.sha256[:12]}…, the "
-            f"record's {wanted[:12]}…"
+            f"record's {wanted[:12]}…{_hint(old, opened, how)}"
         )
 
 
-def _rows(old: Record, new: Record) -> tuple[Row, ...]:
+def _hint(old: Record, opened: Opened, how: Handling) -> str:
+    """Say what may be the reason."""
+    if opened.facts["format"] != "python":
+        return ""
+    if (old.model.get("isolation") == TRUSTED) != how.trust:
+        return "; it was measured " + ("without --trust" if how.trust else "with --trust")
+    return "; it is of all files in the code's folder, of which one has changed"
+
+
+def _rows(old: Record, new: Record, asked: float) -> tuple[Row, ...]:
+    """Compare; a record that says how little it knows is believed up to what it was asked for."""
     rows = []
     for point in old.curve:
         other = new.point(point.k)
         if other is None:  # measured then, and not now
             rows.append(Row(point.k, point.loss.mean, math.nan, 0.0))
             continue
-        sampling = MARGIN * math.hypot(point.half_width, other.half_width)
+        believed = min(point.half_width, WIDER * max(asked, other.half_width))
+        sampling = MARGIN * math.hypot(believed, other.half_width)
         rounding = ROUNDING * max(abs(point.loss.mean), old.task.chance * ROUNDING)
         rows.append(Row(point.k, point.loss.mean, other.loss.mean, sampling + rounding))
     return tuple(rows)

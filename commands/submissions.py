@@ -1,5 +1,6 @@
 """`seqmem submit`, `seqmem verify` and `seqmem export`: models that come and go."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -39,7 +40,7 @@ def _handling_options(command: Callable[P, T]) -> Callable[P, T]:
         click.option(
             "--context",
             metavar="K",
-            type=click.IntRange(min=1),
+            type=click.IntRange(1, 10**9),
             help="How many of the latest inputs an output depends on; checked.  [default: all]",
         ),
         click.option(
@@ -50,7 +51,7 @@ def _handling_options(command: Callable[P, T]) -> Callable[P, T]:
         click.option(
             "--memory",
             metavar="GB",
-            type=click.FloatRange(min=0.5),
+            type=click.FloatRange(0.5, 1 << 20),
             default=8.0,
             show_default=True,
             help="What a model in a process of its own may take.",
@@ -58,7 +59,7 @@ def _handling_options(command: Callable[P, T]) -> Callable[P, T]:
         click.option(
             "--timeout",
             metavar="SECONDS",
-            type=click.FloatRange(min=1),
+            type=click.FloatRange(1, 1e6),
             default=300.0,
             show_default=True,
             help="How long it may take for one answer.",
@@ -147,7 +148,7 @@ def submit(
     said = Manifest() if manifest is None else read_manifest(manifest)
     if (name := name or said.name) is None:
         raise InputError("no name given: --name NAME, or name = … in a manifest")
-    handling = _handling(context or said.context, trust, memory, timeout, threads)
+    handling = _handling(context or said.context, trust, memory, timeout, threads, results)
     request = Request(
         model=model,
         name=name,
@@ -160,6 +161,7 @@ def submit(
         ),
         handling=handling,
         manifest=replace(said, name=name),
+        manifest_file=manifest,
     )
     with _refusals():
         click.echo(board_text(submit_model(request, say), form), nl=False)
@@ -210,7 +212,7 @@ def verify(
         found = verify_record(
             record,
             model,
-            _handling(context, trust, memory, timeout, threads),
+            _handling(context, trust, memory, timeout, threads, results),
             results,
             seed=seed,
             device=find_device(device),
@@ -249,17 +251,27 @@ def export(checkpoint: Path, file: Path) -> None:
 
 
 def _handling(
-    context: int | None, trust: bool, memory: float, timeout: float, threads: int
+    context: int | None,
+    trust: bool,
+    memory: float,
+    timeout: float,
+    threads: int,
+    results: Path,
 ) -> "Handling":
     from seqmem.baselines.adapters.limits import Limits
     from seqmem.baselines.adapters.opening import Handling
+    from seqmem.errors import InputError
 
+    for option, value in (("--memory", memory), ("--timeout", timeout)):
+        if math.isnan(value):  # no range leaves it out
+            raise InputError(f"{option} {value}: is no number; give one, or leave it out")
     limits = Limits(
         memory_bytes=int(memory * (1 << 30)),
         call_seconds=timeout,
         start_seconds=max(timeout, Limits().start_seconds),
     )
-    return Handling(trust=trust, context=context, limits=limits, threads=threads)
+    hidden = (results, results / "records")
+    return Handling(trust=trust, context=context, limits=limits, threads=threads, hidden=hidden)
 
 
 class _refusals:  # noqa: N801 - a context manager

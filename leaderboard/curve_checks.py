@@ -102,12 +102,13 @@ def examine_lead(
 
     Returns:
         the check "too-good"; it has an example where the loss is below the best by more than
-        FAR times the way from chance to the best, and by more than chance explains.
+        FAR times the way from chance to the best, and by more than chance explains. A best that
+        is no better than chance tells nothing.
     """
     allowed = max(FAR * max(chance - best, 0.0), MARGIN * half_width)
     below = best - loss
     example = None
-    if below > allowed:
+    if below > allowed and best < chance:
         example = (
             f"the loss {loss:.4f}{_after(unit)} is {below:.4f} below the best on the board, "
             f"{best:.4f}; chance is {chance:.4f}"

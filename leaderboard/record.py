@@ -219,11 +219,11 @@ def _loaded(text: str) -> tuple[Any, list[str]]:
         places = [point["group_sums"] for point in data["curve"]]
         if data["schema"] >= 2 and places == [str(i) for i in range(len(sums))]:
             return data, sums
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass  # an error says more of the text as it is
     try:
         return json.loads(text), []
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON: {error}") from None
 
 
@@ -267,6 +267,8 @@ def _point(data: dict[str, Any], sums: list[str]) -> Point:
     data["loss"], data["excess"] = loss, _mean_of(data["excess"])
     if data["accuracy"] is not None:
         data["accuracy"] = tuple(map(float, data["accuracy"]))
+    if isinstance(data["half_width"], bool) or not isinstance(data["half_width"], int | float):
+        raise ValueError(f"half_width is {data['half_width']!r}")
     if not sums:
         return Point(**{**data, "group_sums": tuple(map(float, data["group_sums"]))})
     point = Point(**data)

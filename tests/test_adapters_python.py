@@ -11,7 +11,7 @@ from torch import nn
 
 from seqmem.baselines.adapters.python_factory import build_module, parse_factory
 from seqmem.baselines.recurrent import LSTM
-from seqmem.errors import SubmissionError
+from seqmem.errors import InputError, SubmissionError
 from seqmem.tasks.task import Features, InputSpec, Tokens
 
 IDS = Tokens(7)
@@ -98,7 +98,7 @@ def test_what_is_no_factory_is_one_line(code: str, says: str, build: Build) -> N
 )
 def test_what_is_not_there_is_one_line(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "folder.py").mkdir()
-    with pytest.raises(SubmissionError, match=says) as caught:
+    with pytest.raises(InputError, match=says) as caught:
         build_module(parse_factory(text, tmp_path), Tokens(3), 3)
     assert "\n" not in str(caught.value)
 
@@ -107,7 +107,7 @@ def test_what_is_not_there_is_one_line(text: str, says: str, tmp_path: Path) -> 
     "text", ["model.py", "model.py:", ":build", "model", "a b:build", "model.py:a.b", "a..b:build"]
 )
 def test_other_text_names_no_factory(text: str) -> None:
-    with pytest.raises(SubmissionError, match=r"named file.py:function or package.module:function"):
+    with pytest.raises(InputError, match=r"named file.py:function or package.module:function"):
         parse_factory(text)
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 import seqmem
 from seqmem.baselines import BASELINES
@@ -28,8 +28,11 @@ from seqmem.baselines.checkpoint import weights_sha256
 from seqmem.baselines.spec import Architecture, options_of
 from seqmem.baselines.training import seeded
 from seqmem.errors import InputError
-from seqmem.tasks.model import SequenceModel
-from seqmem.tasks.task import Features, InputSpec, Tokens
+from seqmem.leaderboard.validity import examine
+from seqmem.leaderboard.verdict import report_text
+from seqmem.tasks.losses import CrossEntropy
+from seqmem.tasks.model import SequenceModel, as_sequence_model
+from seqmem.tasks.task import Features, InputSpec, Split, Task, Tokens
 from seqmem.tests.command import QUICK, Command
 
 NAMES = [name for name in BASELINES if name != "kneser-ney"]
@@ -107,6 +110,80 @@ def test_equals_the_original(
     cut = data.draw(st.integers(1, length))
     row = data.draw(st.integers(0, batch - 1))
     agree(ours[row : row + 1, :cut], run(inputs[row : row + 1, :cut].numpy()))
+
+
+class Letters(Task):
+    """Random inputs of a kind, random targets: long enough for every check."""
+
+    version = 1
+
+    def __init__(self, kind: str) -> None:
+        self.id, self.inputs, self.outputs = f"letters/{kind}", KINDS[kind], OUTPUTS
+        self.loss, self.longest_context, self.kind = CrossEntropy(), 16, kind
+
+    def train(self, seed: int, epoch: int) -> Split:
+        return self.split("test")
+
+    def split(self, split: str) -> Split:
+        every, (inputs,) = torch.arange(4000), drawn(self.kind, 1, 4000, 3)
+        starts = torch.arange(0, 4001, 100)
+        return Split(inputs, starts, every, every % OUTPUTS, every // 100)
+
+    def constant(self) -> Tensor:
+        return torch.zeros(OUTPUTS)
+
+    def chance(self) -> float:
+        return float(np.log(OUTPUTS))
+
+
+class Runs(nn.Module):
+    """An ONNX file as a module."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.run = open_onnx(data, 1, OUTPUTS)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.from_numpy(self.run(inputs.numpy()))
+
+
+def stored_as(data: bytes, kind: int) -> bytes:
+    """Keep the weights in shorter floats, of which the graph makes float32 again."""
+    made, casts = onnx.load_from_string(data), []
+    for tensor in made.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT or not tensor.dims:
+            continue
+        name, numbers = tensor.name, onnx.numpy_helper.to_array(tensor)
+        short = onnx.helper.make_tensor(f"{name}.short", kind, tensor.dims, numbers.ravel())
+        tensor.CopyFrom(short)
+        casts.append(onnx.helper.make_node("Cast", [short.name], [name], to=onnx.TensorProto.FLOAT))
+    assert casts
+    nodes = [*casts, *made.graph.node]
+    del made.graph.node[:]
+    made.graph.node.extend(nodes)
+    return bytes(made.SerializeToString())
+
+
+@pytest.mark.parametrize("stored", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_exports_are_no_cheating(name: str, kind: str, stored: str) -> None:
+    """Twins of baselines, also with weights of 16 bits, pass the gate within its tolerances."""
+    data, task = exported(name, kind).data, Letters(kind)
+    if stored != "float32":
+        data = stored_as(data, onnx.TensorProto.DataType.Value(stored.upper()))
+    field = made(name, kind).receptive_field
+    report = examine(
+        as_sequence_model(Runs(data), OUTPUTS),
+        task,
+        task.split("test"),
+        (1, 2, 4, 8, 16, "full"),
+        declared=field,
+        seed=0,
+        device="cpu",
+    )
+    assert report.passed, report_text(report)
+    assert report.flags == ()
+    assert all(check.tolerance <= 1e-4 for check in report.checks)
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)

@@ -22,8 +22,8 @@ from seqmem.tasks import load_task
 from seqmem.tasks.curve import measure
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
-from tests.command import Command, record_files
-from tests.test_safetensors_file import trained, weights_in
+from seqmem.tests.command import Command, record_files
+from seqmem.tests.test_safetensors_file import trained, weights_in
 
 pytest.importorskip("onnxruntime", reason="needs seqmem[onnx]")
 
@@ -113,7 +113,7 @@ def test_the_forms_of_one_model_have_one_curve(
     )
     (tmp_path / "net.py").write_text(code)
     curves = {}
-    exact = ["--task", TASK, "--k", "1,2,8", "--precision", "5%"]
+    exact = ["--task", TASK, "--k", "1,2,8", "--exact"]
     for name, text in (("a", "net.onnx"), ("b", str(weights)), ("c", "net.py:build")):
         ran = seqmem_("submit", text, "--name", name, *exact, "--trust")
         assert ran.status == 0, ran.err
@@ -123,7 +123,7 @@ def test_the_forms_of_one_model_have_one_curve(
     expected = measure(model, task, task.split("test"), (1, 2, 8), precision=None, seed=0)
     for curve in curves.values():
         for found, k in zip(curve, (1, 2, 8), strict=True):
-            assert found == pytest.approx(float(expected.estimates[k].losses.mean()), abs=2e-3)
+            assert found == pytest.approx(float(expected.at(k).losses.mean()), abs=1e-5)
         assert curve == pytest.approx(curves["b"], abs=1e-5)
 
 
@@ -145,7 +145,7 @@ def build():
 """
 CHANGES = {
     "causality": "return 3 * self.embedding(torch.roll(inputs, -1, 1))",
-    "repeat": "return self.embedding(inputs) + torch.rand(1)",
+    "repeat": "return self.embedding(inputs) * torch.rand(1)",
     "batch": "return self.embedding(inputs) - self.embedding(inputs).mean((0, 1)) * len(inputs)",
     "finite": "return self.embedding(inputs)[:, :, :31]",
 }
@@ -167,13 +167,14 @@ def test_a_dishonest_model_is_refused_and_leaves_nothing(
     assert not board.exists()
 
 
-@pytest.mark.skipif(sandbox_problem() is not None, reason=f"no sandbox here: {sandbox_problem()}")
+@pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox here: {sandbox_problem()}")
 def test_code_is_shut_in_unless_trusted(seqmem_: Command, board: Path, tmp_path: Path) -> None:
     honest = CHEAT.format(change="return self.embedding(inputs)")
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "net.py").write_text(f"open({str(tmp_path / 'leak')!r}, 'w')\n" + honest)
     ran = seqmem_("submit", "own/net.py:build", "--name", "net", *WHERE)
     assert ran.status == 1
+    assert "Error: [Errno" in ran.err  # it was found, ran, and could not write
     assert not (tmp_path / "leak").exists()
     (tmp_path / "own" / "net.py").write_text(honest)
     ran = seqmem_("submit", "own/net.py:build", "--name", "net", *WHERE)

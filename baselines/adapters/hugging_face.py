@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from seqmem.baselines.adapters.hugging_face_files import WANTED, check_files
+from seqmem.baselines.adapters.hugging_face_files import WANTED, check_files, settings_sha256
 from seqmem.errors import CellError, InputError
 from seqmem.tasks.model import SequenceModel, State
 
@@ -46,6 +46,7 @@ class HuggingFaceModel(SequenceModel):
         begin: the tokens that stand before every window.
         begin_rule: where these come from, in words.
         revision: the commit, where it came from the hub.
+        settings: hash of the files with its settings and its tokenizer; empty where unknown.
     """
 
     next_token_only = True
@@ -57,12 +58,13 @@ class HuggingFaceModel(SequenceModel):
         given: str,
         name: str | None = None,
         revision: str | None = None,
+        settings: str = "",
     ) -> None:
         """Take both; the network is put into evaluation mode."""
         super().__init__()
         self.network = network.eval()
         self.tokenizer, self.given, self.revision = tokenizer, given, revision
-        self.name = name or given
+        self.name, self.settings = name or given, settings
         config: Any = network.config
         config.use_cache = False
         self.vocabulary = int(network.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
@@ -137,6 +139,7 @@ class HuggingFaceModel(SequenceModel):
         return {
             "architecture": type(self.network).__name__,
             "revision": self.revision,
+            "settings_sha256": self.settings,
             "tokenizer": type(self.tokenizer).__name__,
             "vocabulary": self.vocabulary,
             "longest_input": self.longest,
@@ -201,7 +204,7 @@ def open_hugging_face(place: str) -> HuggingFaceModel:
                 "with its head"
             )
         name = given if revision else f"hf:{folder.resolve().name}"
-        model = HuggingFaceModel(network, tokenizer, given, name, revision)
+        model = HuggingFaceModel(network, tokenizer, given, name, revision, settings_sha256(folder))
         _check_causal(model)
     return model
 

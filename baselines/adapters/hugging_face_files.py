@@ -4,13 +4,14 @@ A model and its tokenizer are data here: weights as safetensors, settings as JSO
 code from the folder (a pickle, an own module), or fetch more from elsewhere, is refused.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from seqmem.errors import InputError
 
-__all__ = ["WANTED", "check_files"]
+__all__ = ["WANTED", "check_files", "settings_sha256"]
 
 # The files of a tokenizer, of which there is at least one.
 TOKENIZERS = (
@@ -71,6 +72,15 @@ def check_files(folder: Path, given: str) -> dict[str, Any]:
             "measured; save it beside the model with tokenizer.save_pretrained"
         )
     return config
+
+
+def settings_sha256(folder: Path) -> str:
+    """Hash all that shapes a model's scores besides its weights: settings, and the tokenizer."""
+    digest = hashlib.sha256()
+    for name in sorted(name for name in WANTED if not name.startswith("model")):
+        if (folder / name).is_file():
+            digest.update(name.encode() + hashlib.sha256((folder / name).read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _check_weights(folder: Path, given: str) -> None:

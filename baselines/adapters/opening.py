@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from seqmem.baselines.adapters.code_files import sha256_of_files
 from seqmem.baselines.adapters.hugging_face import open_hugging_face
 from seqmem.baselines.adapters.limits import Limits
 from seqmem.baselines.adapters.python_factory import build_module, parse_factory
@@ -20,10 +21,13 @@ from seqmem.baselines.adapters.remote import RemoteModel, Submission
 from seqmem.baselines.adapters.safetensors_file import load_suite_model
 from seqmem.baselines.checkpoint import weights_sha256
 from seqmem.errors import InputError, SubmissionError
+from seqmem.provenance import source_sha256
 from seqmem.tasks.model import SequenceModel, as_sequence_model
 from seqmem.tasks.task import Task
 
-__all__ = ["Handling", "Opened", "open_model"]
+__all__ = ["TRUSTED", "Handling", "Opened", "open_model"]
+
+TRUSTED = "none: trusted code"
 
 REFUSED: Mapping[str, str] = {
     ".pt2": "to load an exported program is to run what it says",
@@ -55,12 +59,14 @@ class Handling:
         context: how many of the latest inputs its outputs are said to depend on; None: all.
         limits: what its process may take.
         threads: for its arithmetic, in a process of its own.
+        hidden: folders that are no part of a model that is code, as that of results.
     """
 
     trust: bool = False
     context: int | None = None
     limits: Limits = field(default_factory=Limits)
     threads: int = 1
+    hidden: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,8 @@ class Opened:
 
     Attributes:
         model: in evaluation mode.
-        sha256: of the file, or of the weights where there are several files.
+        sha256: of the file; of weights and settings where there are several; of all its files
+            where it is code, which alone can tell its weights, and of its weights too if trusted.
         facts: what its record says of it besides: format, isolation, and what the format knows.
         training: how it was trained, as far as is known.
     """
@@ -95,7 +102,7 @@ def open_model(text: str, task: Task, how: Handling) -> Iterator[Opened]:
     """
     suffix = Path(text).suffix.lower()
     if text.startswith("hf:"):
-        yield _hugging_face(text.removeprefix("hf:"))
+        yield _hugging_face(text.removeprefix("hf:"), how)
     elif suffix == ".safetensors":
         yield _suite_model(Path(text), task, how)
     elif suffix == ".onnx":
@@ -122,6 +129,8 @@ def _unknown(text: str) -> NoReturn:
 
 def _bytes(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device may have no end
+            raise InputError(f"model '{path}': is no file; give the ONNX file itself")
         if path.stat().st_size > LARGEST_FILE:
             raise SubmissionError(f"{path}: is larger than an ONNX file can be, 2 GiB")
         return path.read_bytes()
@@ -137,6 +146,7 @@ def _remote(submission: Submission, task: Task, how: Handling) -> RemoteModel:
         context=how.context,
         threads=how.threads,
         limits=how.limits,
+        hidden=how.hidden,
     )
 
 
@@ -171,35 +181,32 @@ def _suite_model(path: Path, task: Task, how: Handling) -> Opened:
     )
 
 
-def _hugging_face(place: str) -> Opened:
+def _hugging_face(place: str, how: Handling) -> Opened:
+    if how.context is not None:
+        raise InputError(
+            f"--context {how.context}: hf:{place} reads tokens of its own, its settings say how "
+            "many; leave it out"
+        )
     model = open_hugging_face(place)
     facts = {"format": "hugging face", "isolation": "data only, read by transformers"}
-    return Opened(model, weights_sha256(model), facts, ELSEWHERE)
+    both = hashlib.sha256(f"{weights_sha256(model)} {model.settings}".encode()).hexdigest()
+    return Opened(model, both, facts, ELSEWHERE)
 
 
 def _factory(text: str, task: Task, how: Handling) -> Iterator[Opened]:
     factory = parse_factory(text)
+    places = factory.places()
+    files = sha256_of_files(places, how.hidden) if places else source_sha256(factory.module)
     if how.trust:
         module = build_module(factory, task.inputs, task.outputs)
         model = as_sequence_model(module, task.outputs)
         if how.context is not None:
             model.receptive_field = how.context
-        facts = {"format": "python", "isolation": "none: trusted code"}
-        yield Opened(model, weights_sha256(model), facts, ELSEWHERE)
+        facts = {"format": "python", "isolation": TRUSTED}
+        # Weights alone do not make the model, nor does code that reads them from elsewhere.
+        both = hashlib.sha256(f"{files} {weights_sha256(model)}".encode()).hexdigest()
+        yield Opened(model, both, facts, ELSEWHERE)
         return
     with _remote(Submission("python", factory=text), task, how) as model:
         facts = {"format": "python", "isolation": "bubblewrap, without network"}
-        yield _opened(model, _sha256_of_places(factory.places()), facts)
-
-
-def _sha256_of_places(places: tuple[Path, ...]) -> str:
-    """Hash all files that the code can read of its own: nobody else can tell its weights."""
-    digest = hashlib.sha256()
-    for place in places:
-        files = sorted(place.rglob("*")) if place.is_dir() else [place]
-        for file in files:
-            if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(str(file.relative_to(place)).encode())
-                with file.open("rb") as content:
-                    digest.update(hashlib.file_digest(content, "sha256").digest())
-    return digest.hexdigest()
+        yield _opened(model, files, facts)

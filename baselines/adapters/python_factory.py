@@ -8,7 +8,8 @@ of them where it takes ``**options``), and gives a torch module:
     seed     a whole number; torch's generator is seeded with it as well
 
 The module maps ids (B, L) or floats (B, L, D) to raw scores (B, L, outputs): logits, log-odds or
-the predicted number, no probabilities. It is put into evaluation mode. Where it is a
+the predicted number, no probabilities. It is put into evaluation mode and made float32, whatever
+its weights are stored in. Where it is a
 `seqmem.tasks.model.SequenceModel`, only scored positions are read out. Its attribute
 `receptive_field`, where it has one, says how many of the latest inputs an output depends on.
 
@@ -23,14 +24,14 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import seqmem
 from seqmem.baselines.adapters.protocol import Header
-from seqmem.errors import SubmissionError
+from seqmem.errors import InputError, SubmissionError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +70,7 @@ class Factory:
         """Give what must be readable for it to load: the file's folder, or its package.
 
         Raises:
-            SubmissionError: there is no such file or module.
+            InputError: there is no such file or module.
         """
         if self.file is not None:
             _check_file(self)
@@ -97,7 +98,7 @@ def parse_factory(text: str, folder: Path | None = None) -> Factory:
         folder: what relative paths start from; None: the current one.
 
     Raises:
-        SubmissionError: it is neither.
+        InputError: it is neither.
     """
     folder = (folder or Path.cwd()).resolve()
     place, _, name = text.rpartition(":")
@@ -106,13 +107,13 @@ def parse_factory(text: str, folder: Path | None = None) -> Factory:
         return Factory(text, file.stem, name, file.parent, file)
     if name.isidentifier() and all(part.isidentifier() for part in place.split(".")):
         return Factory(text, place, name, folder, None)
-    raise SubmissionError(
+    raise InputError(
         f"model '{text}': a factory is named file.py:function or package.module:function"
     )
 
 
 def build_module(factory: Factory, inputs: "InputSpec", outputs: int, seed: int = 0) -> "nn.Module":
-    """Run a factory, in this process, and give its module in evaluation mode.
+    """Run a factory, in this process, and give its module in evaluation mode, in float32.
 
     Args:
         factory: where it is.
@@ -121,7 +122,8 @@ def build_module(factory: Factory, inputs: "InputSpec", outputs: int, seed: int 
         seed: of torch's generator meanwhile; it is afterwards as it was.
 
     Raises:
-        SubmissionError: there is none, it raises, or it gives no module.
+        InputError: there is no such file or module.
+        SubmissionError: there is no such function, it raises, or it gives no module.
     """
     with _in_path(factory):
         return _run(factory, _function(factory), inputs, outputs, seed)
@@ -141,6 +143,9 @@ def open_factory(
         CellError: (the function) it gives something else than outputs for each input.
     """
     factory = parse_factory(request["factory"], Path(request["folder"]))
+    if request.get("file"):  # found already: from here a link, "~" or a relative path leads astray
+        file = Path(request["file"])
+        factory = replace(factory, module=file.stem, folder=file.parent, file=file)
     with _in_path(factory):
         function = _function(factory)
         # Behind the stranger's own code, which need not wait for torch to be found wrong.
@@ -190,7 +195,8 @@ def _run(
         raise SubmissionError(
             f"model '{factory.text}': {factory.name}() gave {kind}, and must give a torch.nn.Module"
         )
-    return module.eval()
+    # Computed in float32, as every form: rounding to shorter floats would hide small leaks.
+    return module.eval().float()
 
 
 def _function(factory: Factory) -> Callable[..., object]:
@@ -261,11 +267,11 @@ def _accepted(factory: Factory, function: Callable[..., object]) -> list[str]:
 
 def _check_file(factory: Factory) -> None:
     if factory.file is None or not factory.file.is_file():
-        raise SubmissionError(f"model '{factory.text}': there is no file {factory.file}")
+        raise InputError(f"model '{factory.text}': there is no file {factory.file}")
 
 
-def _no_module(factory: Factory, missing: str) -> SubmissionError:
-    return SubmissionError(
+def _no_module(factory: Factory, missing: str) -> InputError:
+    return InputError(
         f"model '{factory.text}': there is no module '{missing}' where Python looks, nor in "
         f"{factory.folder}; a file is named file.py:{factory.name}"
     )
@@ -288,7 +294,7 @@ def _told(factory: Factory, what: str) -> Iterator[None]:
     """Turn what the user's code raises into one line that says where."""
     try:
         yield
-    except (SubmissionError, MemoryError):
+    except (InputError, MemoryError):
         raise
     except (Exception, SystemExit) as error:
         lines = [

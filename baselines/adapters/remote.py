@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from seqmem.baselines.adapters.child import Child
+from seqmem.baselines.adapters.code_files import hidden_within
 from seqmem.baselines.adapters.launch import import_path, worker_command
 from seqmem.baselines.adapters.limits import Limits
 from seqmem.baselines.adapters.python_factory import Factory, parse_factory
@@ -66,6 +67,7 @@ class RemoteModel(SequenceModel):
         threads: int = 1,
         limits: Limits | None = None,
         sandbox: bool | None = None,
+        hidden: Sequence[Path] = (),
     ) -> None:
         """Take the model and what it is to do; nothing is started yet.
 
@@ -78,10 +80,12 @@ class RemoteModel(SequenceModel):
             threads: for its arithmetic.
             limits: what it may take; None: the usual.
             sandbox: whether it is shut in; None: where its format runs code.
+            hidden: folders that code must not see though they are in its own, besides those of
+                data and of tools.
         """
         super().__init__()
         self._submission, self._inputs, self._outputs = submission, inputs, outputs
-        self._seed, self._threads = seed, threads
+        self._seed, self._threads, self._hidden = seed, threads, hidden
         self._limits = limits or Limits()
         self._sandbox = FORMATS[submission.format].runs_code if sandbox is None else sandbox
         self._resources = ExitStack()
@@ -108,6 +112,8 @@ class RemoteModel(SequenceModel):
         if self._submission.factory:
             factory = parse_factory(self._submission.factory)
             request |= {"factory": factory.text, "folder": str(factory.folder)}
+            if factory.file is not None:
+                request["file"] = str(factory.file)
         command = self._command(factory)
         with ExitStack() as stack:
             child = stack.enter_context(Child(command, self._limits, threads=self._threads))
@@ -182,7 +188,7 @@ class RemoteModel(SequenceModel):
         if factory is not None and factory.file is None:
             folder = [str(place.parent) for place in readable]
         command = worker_command(self._limits, [*visible_path(), *folder])
-        return shut_in(command, readable, secrets)
+        return shut_in(command, readable, [*secrets, *hidden_within(readable, self._hidden)])
 
 
 def _check_own_folder(model: str, folder: Path, secrets: Sequence[Path]) -> None:

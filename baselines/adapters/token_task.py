@@ -1,6 +1,7 @@
 """A text as a model's own tokens, so that the model can be examined as any other."""
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -44,7 +45,12 @@ class TokenTask(Task):
         self.loss = CrossEntropy()
         longest = min(LONGEST, model.longest or LONGEST, len(ids) - 1)
         self.longest_context = longest
-        self._test = stream_split(np.array(ids), np.arange(len(ids) - 1))
+        # Nothing that is longer than what the model reads is put before it.
+        test, most = stream_split(np.array(ids), np.arange(len(ids) - 1)), model.longest
+        if most is not None:
+            starts = torch.arange(0, len(test.inputs), most)
+            test = replace(test, starts=torch.cat([starts, test.starts[-1:]]))
+        self._test = test
 
     def train(self, seed: int, epoch: int) -> Split:
         """Nothing is learned here."""
