@@ -1,0 +1,147 @@
+"""A user's own layer or model in a baseline's place: ``package.module:Class`` or ``file.py:Class``.
+
+Two kinds of class may stand in.
+
+**A recurrent layer**, a `torch.nn.Module` made as torch's are, in the place of that of `rnn`,
+`lstm` or `gru`:
+
+    layer = Class(input_size, hidden_size, num_layers=1, batch_first=True)
+    features, state = layer(inputs, state)
+
+`inputs` is (B, L, input_size) and `features` (B, L, hidden_size). A state of None is the start of a
+sequence; any other is what the layer itself gave for the inputs before, one tensor or a tuple of
+them. Embedding, dropout and readout are the baseline's. Where all parameters have the names and
+shapes of torch's layer (`weight_ih_l0`, …), they start from the weights that the baseline starts
+from: a right layer then gives the baseline's curve to rounding. Others start as the class has it.
+
+**A whole model**, a subclass of `seqmem.tasks.model.SequenceModel`, in the place of any baseline
+that is trained: called as that one is, ``Class(inputs, outputs, **options)``, with those of the
+baseline's options that it names.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqmem.baselines.adapters.python_factory import load_callable, parse_factory
+from seqmem.baselines.recipes import Recipe
+from seqmem.baselines.recurrent import GRU, LSTM, RNN, Recurrent
+from seqmem.baselines.spec import ModelSpec, architecture_of, build_model, 
+from seqmem.errors import InputError, SubmissionError
+from seqmem.tasks.model import SequenceModel
+from seqmem.tasks.task import Task
+
+__all__ = ["build_drop_in"]
+
+LAYERED = (RNN, LSTM, GRU)  # whose layer can be another
+
+
+def build_drop_in(text: str, against: ModelSpec, task: Task, recipe: Recipe) -> SequenceModel:
+    """Make an untrained model in which the user's class has a baseline's place.
+
+    Args:
+        text: names the class.
+        against: the baseline and its options.
+        task: says what comes in and goes out.
+        recipe: its options are the baseline's.
+
+    Raises:
+        InputError: the class cannot be loaded, made, or does not do what is asked of it.
+    """
+    made = load_callable(parse_factory(text))
+    if isinstance(made, type) and issubclass(made, SequenceModel):
+        return _whole(text, made, against, task, recipe)
+    reference, _ = build_model(against, task, recipe.k_train, recipe.options)
+    if not isinstance(reference, Recurrent) or type(reference) not in LAYERED:
+        raise InputError(
+            f"--model {text} --against {against}: a layer can stand in for that of rnn, lstm or "
+            "gru; a subclass of seqmem.tasks.model.SequenceModel for any baseline"
+        )
+    _put_in(text, made, reference)
+    return reference
+
+
+def _whole(
+    text: str, made: type[SequenceModel], against: ModelSpec, task: Task, recipe: Recipe
+) -> SequenceModel:
+    """Call a model's class as the baseline's is called."""
+    architecture = architecture_of(against, task, recipe.k_train, recipe.options)
+    offered: dict[str, Any] = {
+        **architecture.options,
+        "context": architecture.context,
+        "covers": architecture.covers,
+    }
+    parameters = inspect.signature(made).parameters.values()
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        named = {p.name for p in parameters}
+        offered = {key: value for key, value in offered.items() if key in named}
+    called = ", ".join(["inputs", "outputs", *(f"{key}=" for key in offered)])
+    return _called(text, called, lambda: made(architecture.inputs, architecture.outputs, **offered))
+
+
+def _put_in(text: str, made: Callable[..., object], reference: Recurrent) -> None:
+    """Put a layer in the place of a baseline's own, and hold it to what is asked of it."""
+    own = reference.layers
+    width, hidden, layers = own.input_size, own.hidden_size, own.num_layers
+    layer = _called(
+        text,
+        f"{width}, {hidden}, num_layers={layers}, batch_first=True",
+        lambda: made(width, hidden, num_layers=layers, batch_first=True),
+    )
+    if not isinstance(layer, nn.Module):
+        raise SubmissionError(
+            f"model '{text}': it gave {type(layer).__name__}, and must give a torch.nn.Module"
+        )
+    _try(text, layer, width, hidden)
+    theirs = {name: value.shape for name, value in layer.state_dict().items()}
+    if theirs == {name: value.shape for name, value in own.state_dict().items()}:
+        layer.load_state_dict(own.state_dict())
+    setattr(reference, "layers", layer)  # noqa: B010 - declared as one of torch's
+
+
+def _try(text: str, layer: nn.Module, width: int, hidden: int) -> None:
+    """Let a layer read three inputs, and three more from the state behind them."""
+    inputs = torch.zeros(2, 3, width)
+    state: object = None
+    for _ in range(2):
+        with torch.no_grad():
+            given = _called(text, f"inputs (2, 3, {width}), state", lambda: layer(inputs, state))
+        if not isinstance(given, tuple) or len(given) != 2:
+            raise SubmissionError(
+                f"model '{text}': called with inputs and a state, it gave "
+                f"{type(given).__name__}, and must give two things: features and a state"
+            )
+        features, state = given
+        shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        if shape != (2, 3, hidden):
+            raise SubmissionError(
+                f"model '{text}': for inputs of shape (2, 3, {width}) it gave features of shape "
+                f"{shape}, and must give (2, 3, {hidden})"
+            )
+        if not _is_state(state):
+            raise SubmissionError(
+                f"model '{text}': its state is {type(state).__name__}, and must be None, a tensor "
+                "or a tuple of states"
+            )
+
+
+def _is_state(state: object) -> bool:
+    if isinstance(state, tuple):
+        return all(map(_is_state, state))
+    return state is None or isinstance(state, Tensor)
+
+
+def _called(text: str, arguments: str, call: Callable[[], Any]) -> Any:
+    """Run the user's code; turn what it raises into one line."""
+    try:
+        return call()
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        told = " ".join(str(error).split())
+        raise SubmissionError(
+            f"model '{text}': called with ({arguments}) it raised {type(error).__name__}: {told}"
+        ) from None
