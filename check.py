@@ -4,17 +4,18 @@ Everything that can be found wrong is found before the first cell is trained.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from seqmem.baselines import BASELINES
 from seqmem.baselines.check_recipes import check_recipe
 from seqmem.baselines.drop_in import build_drop_in
-from seqmem.baselines.spec import ModelSpec, parse_model
+from seqmem.baselines.spec import parse_model
 from seqmem.baselines.training import seeded
 from seqmem.cell import Cell
 from seqmem.check_cell import CheckCell, run_check_cell
@@ -248,13 +249,16 @@ def _elsewhere(cells: Sequence[CheckCell], jobs: int) -> Iterator[Curves | str]:
 
     parallel = Parallel(n_jobs=jobs, batch_size=1, return_as="generator")
     yield from parallel(
-        delayed(_attempt_named)(replace(cell, task=None), cell.task.id)  # type: ignore[arg-type]
+        delayed(_attempt_named)(
+            cell.task.id,
+            {each.name: getattr(cell, each.name) for each in fields(cell) if each.name != "task"},
+        )
         for cell in cells
     )
 
 
-def _attempt_named(cell: CheckCell, task_id: str) -> Curves | str:
-    return _attempt(replace(cell, task=_loaded(task_id)))
+def _attempt_named(task_id: str, others: Mapping[str, Any]) -> Curves | str:
+    return _attempt(CheckCell(task=_loaded(task_id), **others))
 
 
 _LOADED: dict[str, Task] = {}

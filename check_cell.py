@@ -95,9 +95,7 @@ def setting_of(task: Task, recipe: Recipe) -> Setting:
     )
 
 
-def run_check_cell(
-    cell: CheckCell, say: Callable[[str], object] = lambda line: None
-) -> Curves:
+def run_check_cell(cell: CheckCell, say: Callable[[str], object] = lambda line: None) -> Curves:
     """Train and measure every seed of a cell.
 
     Args:

@@ -13,7 +13,7 @@ import click
 
 import seqmem
 from seqmem.arguments import ContextList, KTrainList, PrecisionType, data_dir_option
-from seqmem.commands import submissions
+from seqmem.commands import checking, submissions
 from seqmem.exits import fail as _fail
 from seqmem.exits import one_line_errors as _one_line_errors
 from seqmem.exits import say as _say
@@ -326,7 +326,7 @@ def plot(task_id: str, output: Path, places: Sequence[Path], budget: str | None)
     draw(task_id, output, places, budget, _say)
 
 
-for _command in (submissions.submit, submissions.verify, submissions.export):
+for _command in (submissions.submit, submissions.verify, submissions.export, checking.check):
     cli.add_command(_command)
 
 

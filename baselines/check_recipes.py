@@ -28,7 +28,11 @@ _CHANGES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "clip": 0.1,
         },
         "adding-problem": {"steps": 80},
-        "hidden-markov": {"steps": 40, "options": {"hidden": 32, "dropout": 0.1, "tied": True}},
+        "hidden-markov": {
+            "steps": 100,
+            "learning_rate": 2e-2,
+            "options": {"hidden": 32, "dropout": 0.1, "tied": True},
+        },
         "wikitext-2": {"steps": 12, "options": {"hidden": 32, "tied": True}},
         "billion-word": {"steps": 12, "options": {"hidden": 32, "tied": True}},
         "music": {"steps": 30, "options": {"hidden": 32}},

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from seqmem.baselines.adapters.python_factory import load_callable, parse_factory
 from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.recurrent import GRU, LSTM, RNN, Recurrent
-from seqmem.baselines.spec import ModelSpec, architecture_of, build_model, 
+from seqmem.baselines.spec import ModelSpec, architecture_of, build_model
 from seqmem.errors import InputError, SubmissionError
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task

@@ -122,7 +122,7 @@ def expectation_from_json(text: str) -> Expectation:
     except ExpectationError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ExpectationError(f"not an expectation: a field is missing or wrong: {error}") from None
+        raise ExpectationError(f"a field is missing or wrong: {error}") from None
     return expectation
 
 

@@ -110,9 +110,7 @@ class Verdict:
     def worst(self) -> AtContext | None:
         """The k whose difference is the most margins, red ones first; None without any."""
         order = {"red": 2, "cannot tell": 1}
-        return max(
-            self.points, key=lambda at: (order.get(at.state, 0), at.size), default=None
-        )
+        return max(self.points, key=lambda at: (order.get(at.state, 0), at.size), default=None)
 
     @property
     def same(self) -> bool:

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 
 from tabulate import tabulate
 
+from seqmem.leaderboard.check.expectation import Expectation
 from seqmem.leaderboard.check.judge import Speed, Verdict
 from seqmem.leaderboard.check.margin import CAP, FLOOR, LEVEL
 from seqmem.leaderboard.formatting import escape, rounded
 
-__all__ = ["Report", "report_json", "report_table", "sentence"]
+__all__ = ["Report", "renewal_table", "report_json", "report_table", "sentence", "speed_text"]
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,11 @@ def sentence(verdict: Verdict) -> str:
         return f"{name}: {verdict.reason}"
     half = (worst.high - worst.low) / 2
     values = (worst.difference, worst.low, worst.high)
-    moved, low, high = rounded(values, half or None, "+")
-    (margin,) = rounded([worst.margin], None)
-    expected, found = rounded([worst.expected, worst.found], min(abs(worst.difference), half) or None)
+    moved, low, high = rounded(values, max(half, worst.margin / 100), "+")
+    (margin,) = rounded([worst.margin], worst.margin)
+    expected, found = rounded(
+        [worst.expected, worst.found], min(abs(worst.difference), half) or None
+    )
     where = "full" if worst.k == "full" else f"k = {worst.k}"
     return (
         f"{name}: at {where} the loss is {found}, expected {expected}; difference {moved} "
@@ -126,6 +129,34 @@ def report_json(report: Report) -> str:
         "environment": report.environment,
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def renewal_table(old: Expectation | None, new: Expectation) -> str:
+    """Write the old and the new expectation of one cell: a row for each k."""
+    curves = new.curves
+    title = f"{curves.model} on {curves.setting.task}, {curves.unit}, seeds {len(curves.runs)}"
+    before = {}
+    if old is not None:
+        means = old.curves.losses().mean(0)
+        before = dict(
+            zip(
+                old.curves.setting.contexts,
+                zip(means, old.margin, strict=True),
+                strict=True,
+            )
+        )
+    rows = []
+    for k, mean, margin in zip(
+        curves.setting.contexts, curves.losses().mean(0), new.margin, strict=True
+    ):
+        loss, width = rounded([float(mean)], margin / 10)[0], rounded([margin], margin)[0]
+        was, had = "–", "–"
+        if k in before:
+            was = rounded([float(before[k][0])], margin / 10)[0]
+            had = "±" + rounded([before[k][1]], before[k][1])[0]
+        rows.append([str(k), was, had, loss, f"±{width}"])
+    header = ["k", "old loss", "old margin", "new loss", "new margin"]
+    return f"{title}\n\n{_table(rows, header, 'simple')}\n"
 
 
 def speed_text(speed: Speed | None) -> str:
