@@ -5,10 +5,10 @@ Everything that can be found wrong is found before the first cell is trained.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -18,12 +18,11 @@ from seqmem.baselines.drop_in import build_drop_in
 from seqmem.baselines.spec import parse_model
 from seqmem.baselines.training import seeded
 from seqmem.cell import Cell
-from seqmem.check_cell import CheckCell, run_check_cell
+from seqmem.check_cell import CheckCell, expected_of, run_check_cell
 from seqmem.errors import InputError, NotApplicableError, unknown
 from seqmem.leaderboard.check.curves import Curves
 from seqmem.leaderboard.check.expectation import (
     Expectation,
-    expect,
     read_expectations,
     write_expectation,
 )
@@ -39,6 +38,7 @@ EXPECTED = (0, 1, 2, 3, 4)  # seeds behind an expectation
 CHECKED = (0, 1)  # seeds of a check
 
 Say = Callable[[str], object]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -119,21 +119,20 @@ def check(request: CheckRequest, say: Say) -> Report:
         else:  # what a baseline learns here is found out here
             cells.append(cell)
             references.append(replace(cell, drop_in=None, seeds=EXPECTED))
-    facts = (suite_facts(), environment_facts("cpu"))
-    for reference, found in _run_all(references, request.jobs, say):
-        if isinstance(found, str):
-            raise InputError(f"--against {reference.label}: on {reference.task.id} {found}")
-        expected[reference.task.id, reference.label] = expect(found, "", *facts)
+    for reference, learned in _run_all(expected_of, references, request.jobs):
+        if isinstance(learned, str):
+            raise InputError(f"--against {reference.label}: on {reference.task.id} {learned}")
+        expected[reference.task.id, reference.label] = learned
     verdicts = []
-    for cell, found in _run_all(cells, request.jobs, say):
+    for cell, found in _run_all(run_check_cell, cells, request.jobs):
         if isinstance(found, str):
             verdict = failed(cell.task.id, cell.label, found)
         else:
             verdict = judge(expected[cell.task.id, str(cell.model)], found)
         say(f"{cell.label} on {cell.task.id}: {verdict.state}")
         verdicts.append(verdict)
-    suite, environment = facts
-    return Report((*verdicts, *settled), request.speed, environment, suite)
+    where = environment_facts("cpu")
+    return Report((*verdicts, *settled), request.speed, where, suite_facts())
 
 
 def renew(request: CheckRequest, say: Say) -> Iterator[Renewal]:
@@ -152,19 +151,17 @@ def renew(request: CheckRequest, say: Say) -> Iterator[Renewal]:
     if len(request.seeds) < 2:
         raise InputError(f"--update with {len(request.seeds)} seed: a spread needs two or more")
     plan = _plan(request, say)
-    suite, environment = suite_facts(), environment_facts("cpu")
-    for cell, found in _run_all(plan.cells, request.jobs, say):
+    for cell, found in _run_all(expected_of, plan.cells, request.jobs):
         task, model = cell.task.id, cell.label
         old = plan.known.get((task, model))
         if isinstance(found, str):
             yield Renewal(task, model, old, None, found, None)
             continue
-        new = expect(found, datetime.now(UTC).isoformat(timespec="seconds"), suite, environment)
-        if old is not None and _same(old.curves, new.curves):
-            yield Renewal(task, model, old, new, "", None)
+        if old is not None and _same(old.curves, found.curves):
+            yield Renewal(task, model, old, found, "", None)
             continue
-        path = write_expectation(new, request.expectations)
-        yield Renewal(task, model, old, new, "", path)
+        path = write_expectation(found, request.expectations)
+        yield Renewal(task, model, old, found, "", path)
 
 
 def _plan(request: CheckRequest, say: Say) -> _Plan:
@@ -233,23 +230,27 @@ def _same(old: Curves, new: Curves) -> bool:
 
 
 def _run_all(
-    cells: Sequence[CheckCell], jobs: int, say: Say
-) -> Iterator[tuple[CheckCell, Curves | str]]:
-    """Run cells, and give what was found, or why nothing was, in the order of the cells."""
+    work: Callable[[CheckCell], Found], cells: Sequence[CheckCell], jobs: int
+) -> Iterator[tuple[CheckCell, Found | str]]:
+    """Work on cells, and give what was found, or why nothing was, in the order of the cells."""
     with tqdm(total=len(cells), unit="cell", disable=None, leave=False) as bar:
-        outcomes = map(_attempt, cells) if min(jobs, len(cells)) <= 1 else _elsewhere(cells, jobs)
+        here = min(jobs, len(cells)) <= 1
+        outcomes = map(partial(_attempt, work), cells) if here else _elsewhere(work, cells, jobs)
         for cell, found in zip(cells, outcomes, strict=True):
             bar.update()
             yield cell, found
 
 
-def _elsewhere(cells: Sequence[CheckCell], jobs: int) -> Iterator[Curves | str]:
-    """Run cells in other processes, which load the tasks that they need."""
+def _elsewhere(
+    work: Callable[[CheckCell], Found], cells: Sequence[CheckCell], jobs: int
+) -> Iterator[Found | str]:
+    """Work on cells in other processes, which load the tasks that they need."""
     from joblib import Parallel, delayed
 
     parallel = Parallel(n_jobs=jobs, batch_size=1, return_as="generator")
     yield from parallel(
         delayed(_attempt_named)(
+            work,
             cell.task.id,
             {each.name: getattr(cell, each.name) for each in fields(cell) if each.name != "task"},
         )
@@ -257,25 +258,22 @@ def _elsewhere(cells: Sequence[CheckCell], jobs: int) -> Iterator[Curves | str]:
     )
 
 
-def _attempt_named(task_id: str, others: Mapping[str, Any]) -> Curves | str:
-    return _attempt(CheckCell(task=_loaded(task_id), **others))
+def _attempt_named(
+    work: Callable[[CheckCell], Found], task_id: str, others: Mapping[str, Any]
+) -> Found | str:
+    return _attempt(work, CheckCell(task=_loaded(task_id), **others))
 
 
-_LOADED: dict[str, Task] = {}
-
-
+@lru_cache(maxsize=1)
 def _loaded(task_id: str) -> Task:
-    """Load a task once in a process; only the latest is kept."""
-    if task_id not in _LOADED:
-        _LOADED.clear()
-        _LOADED[task_id] = load_task(task_id)
-    return _LOADED[task_id]
+    """Load a task once in a process for all the cells that follow on it."""
+    return load_task(task_id)
 
 
-def _attempt(cell: CheckCell) -> Curves | str:
-    """Run one cell. Whatever its code raises is a finding about this cell and ends no other."""
+def _attempt(work: Callable[[CheckCell], Found], cell: CheckCell) -> Found | str:
+    """Work on one cell. Whatever its code raises is a finding about it, and ends no other."""
     try:
-        return run_check_cell(cell)
+        return work(cell)
     except InputError:
         raise
     except Exception as error:

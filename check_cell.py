@@ -5,9 +5,10 @@ every k: what is compared is the loss on just these.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from itertools import pairwise
 from statistics import median
@@ -22,14 +23,24 @@ from seqmem.baselines.training import ClosedForm, seeded, train
 from seqmem.calibration import unit_seconds
 from seqmem.errors import CellError
 from seqmem.leaderboard.check.curves import Curves, Run, Setting
+from seqmem.leaderboard.check.expectation import Expectation
+from seqmem.leaderboard.check.margin import JITTER
 from seqmem.leaderboard.record import Context
+from seqmem.provenance import environment_facts, suite_facts
 from seqmem.tasks.curve import measure
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Split, Task
 
-__all__ = ["CheckCell", "check_contexts", "check_split", "run_check_cell", "setting_of"]
+__all__ = [
+    "CheckCell",
+    "check_contexts",
+    "check_split",
+    "expected_of",
+    "run_check_cell",
+    "setting_of",
+]
 
-TARGETS = 2048  # scored, at most
+TARGETS = 4096  # scored, at most
 READOUT = 1 << 24  # numbers that scoring all of them at one k may give: bounds a large vocabulary
 SPREAD = 32  # inputs of a stream for each target that is scored
 GROUPS = 16  # of neighbouring targets
@@ -46,6 +57,7 @@ class CheckCell:
         recipe: how it is trained.
         seeds: one training each.
         drop_in: Python code that stands in for the baseline or its layer; None for the baseline.
+        jitter: how much each weight is changed before training, of its size.
         threads: for arithmetic. They change sums in the last digit, and one is as fast for models
             as small as these.
     """
@@ -55,6 +67,7 @@ class CheckCell:
     recipe: Recipe
     seeds: tuple[int, ...]
     drop_in: str | None = None
+    jitter: float = 0.0
     threads: int = 1
 
     @property
@@ -95,38 +108,60 @@ def setting_of(task: Task, recipe: Recipe) -> Setting:
     )
 
 
-def run_check_cell(cell: CheckCell, say: Callable[[str], object] = lambda line: None) -> Curves:
+def run_check_cell(cell: CheckCell) -> Curves:
     """Train and measure every seed of a cell.
 
     Args:
         cell: what is asked for.
-        say: called with one line for each training.
 
     Raises:
         InputError: the options do not make a model, or data are missing or altered.
         CellError: training diverged, or the model cannot be measured.
     """
-    runs = []
     with _threads(cell.threads):
-        for seed in cell.seeds:
-            runs.append(_run(cell, seed))
-            say(f"{cell.label} on {cell.task.id}, seed {seed}")
+        runs, same_starts = zip(*(_run(cell, seed) for seed in cell.seeds), strict=True)
     return Curves(
         cell.label,
         setting_of(cell.task, cell.recipe),
         cell.task.loss.unit,
         cell.task.chance(),
-        tuple(runs),
+        runs,
+        all(same_starts),
     )
 
 
-def _run(cell: CheckCell, seed: int) -> Run:
+def expected_of(cell: CheckCell) -> Expectation:
+    """Train and measure a cell twice, to rounding, and make it what is expected.
+
+    Args:
+        cell: with at least two seeds.
+
+    Raises:
+        InputError: the options do not make a model, or data are missing or altered.
+        CellError: training diverged, or the model cannot be measured.
+    """
+    curves = run_check_cell(cell)
+    moved = np.zeros_like(curves.losses())
+    if curves.runs[0].training is not None:  # what is not trained by steps starts from nothing
+        moved = run_check_cell(replace(cell, jitter=JITTER)).losses() - curves.losses()
+    return Expectation(
+        curves,
+        tuple(tuple(map(_digits, each)) for each in moved),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        suite_facts(),
+        environment_facts("cpu"),
+    )
+
+
+def _run(cell: CheckCell, seed: int) -> tuple[Run, bool]:
     task, recipe = cell.task, cell.recipe
     with seeded(seed):
         if cell.drop_in is None:
             model, _ = build_model(cell.model, task, recipe.k_train, recipe.options)
+            same_start = True
         else:
-            model = build_drop_in(cell.drop_in, cell.model, task, recipe)
+            model, same_start = build_drop_in(cell.drop_in, cell.model, task, recipe)
+        _shake(model, cell.jitter)
     before = unit_seconds()
     step = _train(model, task, recipe, seed)
     split, contexts = check_split(task), check_contexts(task)
@@ -138,13 +173,22 @@ def _run(cell: CheckCell, seed: int) -> Run:
         raise CellError("; ".join(f"k={k}: {why}" for k, why in curve.failures.items()))
     groups = _groups(len(split))
     sums = [np.bincount(groups, curve.at(k).losses) for k in contexts]
-    return Run(
+    run = Run(
         seed=seed,
         group_sums=tuple(tuple(float(f"{total:.9g}") for total in each) for each in sums),
         model_steps=curve.steps,
         training=None if step is None else _digits(step / unit),
         measuring=_digits(1e6 * spent / max(curve.steps, 1) / unit),
     )
+    return run, same_start
+
+
+@torch.no_grad()
+def _shake(model: SequenceModel, jitter: float) -> None:
+    """Change each weight by a share of its size."""
+    if jitter:
+        for parameter in model.parameters():
+            parameter.mul_(1 + jitter * torch.randn_like(parameter))
 
 
 def _train(model: SequenceModel, task: Task, recipe: Recipe, seed: int) -> float | None:

@@ -10,17 +10,20 @@ Two kinds of class may stand in.
 
 `inputs` is (B, L, input_size) and `features` (B, L, hidden_size). A state of None is the start of a
 sequence; any other is what the layer itself gave for the inputs before, one tensor or a tuple of
-them. Embedding, dropout and readout are the baseline's. Where all parameters have the names and
-shapes of torch's layer (`weight_ih_l0`, …), they start from the weights that the baseline starts
-from: a right layer then gives the baseline's curve to rounding. Others start as the class has it.
+them. Embedding, dropout and readout are the baseline's. The names of torch's weights are
+`weight_ih_l0` and so on.
 
 **A whole model**, a subclass of `seqmem.tasks.model.SequenceModel`, in the place of any baseline
 that is trained: called as that one is, ``Class(inputs, outputs, **options)``, with those of the
 baseline's options that it names.
+
+Where all weights of a class have the names and shapes of the baseline's, they start from what the
+baseline starts from, and then a right one gives its curve to rounding.
 """
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,7 +42,9 @@ __all__ = ["build_drop_in"]
 LAYERED = (RNN, LSTM, GRU)  # whose layer can be another
 
 
-def build_drop_in(text: str, against: ModelSpec, task: Task, recipe: Recipe) -> SequenceModel:
+def build_drop_in(
+    text: str, against: ModelSpec, task: Task, recipe: Recipe
+) -> tuple[SequenceModel, bool]:
     """Make an untrained model in which the user's class has a baseline's place.
 
     Args:
@@ -48,20 +53,23 @@ def build_drop_in(text: str, against: ModelSpec, task: Task, recipe: Recipe) -> 
         task: says what comes in and goes out.
         recipe: its options are the baseline's.
 
+    Returns:
+        the model, and whether it starts from the baseline's own weights.
+
     Raises:
         InputError: the class cannot be loaded, made, or does not do what is asked of it.
     """
     made = load_callable(parse_factory(text))
-    if isinstance(made, type) and issubclass(made, SequenceModel):
-        return _whole(text, made, against, task, recipe)
     reference, _ = build_model(against, task, recipe.k_train, recipe.options)
+    if isinstance(made, type) and issubclass(made, SequenceModel):
+        model = _whole(text, made, against, task, recipe)
+        return model, _taken_over(model, reference)
     if not isinstance(reference, Recurrent) or type(reference) not in LAYERED:
         raise InputError(
             f"--model {text} --against {against}: a layer can stand in for that of rnn, lstm or "
             "gru; a subclass of seqmem.tasks.model.SequenceModel for any baseline"
         )
-    _put_in(text, made, reference)
-    return reference
+    return reference, _put_in(text, made, reference)
 
 
 def _whole(
@@ -79,27 +87,42 @@ def _whole(
         named = {p.name for p in parameters}
         offered = {key: value for key, value in offered.items() if key in named}
     called = ", ".join(["inputs", "outputs", *(f"{key}=" for key in offered)])
-    return _called(text, called, lambda: made(architecture.inputs, architecture.outputs, **offered))
+    model: SequenceModel = _called(
+        text, called, partial(made, architecture.inputs, architecture.outputs, **offered)
+    )
+    return model
 
 
-def _put_in(text: str, made: Callable[..., object], reference: Recurrent) -> None:
-    """Put a layer in the place of a baseline's own, and hold it to what is asked of it."""
+def _put_in(text: str, made: Callable[..., object], reference: Recurrent) -> bool:
+    """Put a layer in the place of a baseline's own, and hold it to what is asked of it.
+
+    Returns:
+        whether it starts from the weights of that one.
+    """
     own = reference.layers
     width, hidden, layers = own.input_size, own.hidden_size, own.num_layers
     layer = _called(
         text,
         f"{width}, {hidden}, num_layers={layers}, batch_first=True",
-        lambda: made(width, hidden, num_layers=layers, batch_first=True),
+        partial(made, width, hidden, num_layers=layers, batch_first=True),
     )
     if not isinstance(layer, nn.Module):
         raise SubmissionError(
             f"model '{text}': it gave {type(layer).__name__}, and must give a torch.nn.Module"
         )
     _try(text, layer, width, hidden)
-    theirs = {name: value.shape for name, value in layer.state_dict().items()}
-    if theirs == {name: value.shape for name, value in own.state_dict().items()}:
-        layer.load_state_dict(own.state_dict())
+    same = _taken_over(layer, own)
     setattr(reference, "layers", layer)  # noqa: B010 - declared as one of torch's
+    return same
+
+
+def _taken_over(module: nn.Module, own: nn.Module) -> bool:
+    """Give a module the weights of another, if they have the same names and shapes."""
+    theirs = {name: value.shape for name, value in module.state_dict().items()}
+    same = theirs == {name: value.shape for name, value in own.state_dict().items()}
+    if same:
+        module.load_state_dict(own.state_dict())
+    return same
 
 
 def _try(text: str, layer: nn.Module, width: int, hidden: int) -> None:
@@ -108,7 +131,7 @@ def _try(text: str, layer: nn.Module, width: int, hidden: int) -> None:
     state: object = None
     for _ in range(2):
         with torch.no_grad():
-            given = _called(text, f"inputs (2, 3, {width}), state", lambda: layer(inputs, state))
+            given = _called(text, f"inputs (2, 3, {width}), state", partial(layer, inputs, state))
         if not isinstance(given, tuple) or len(given) != 2:
             raise SubmissionError(
                 f"model '{text}': called with inputs and a state, it gave "

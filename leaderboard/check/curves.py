@@ -5,7 +5,7 @@ of each group of neighbouring targets is kept.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,8 @@ class Curves:
         unit: of the loss.
         chance: the loss of the best predictor that remembers nothing.
         runs: one for each seed.
+        same_start: whether a training with some seed starts from the weights, and draws the
+            random numbers, that the baseline does with this seed.
     """
 
     model: str
@@ -78,6 +80,7 @@ class Curves:
     unit: str
     chance: float
     runs: tuple[Run, ...]
+    same_start: bool = True
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -97,4 +100,4 @@ class Curves:
         """Keep the runs of some seeds, in the order asked for."""
         by_seed = {run.seed: run for run in self.runs}
         runs = tuple(by_seed[seed] for seed in seeds)
-        return Curves(self.model, self.setting, self.unit, self.chance, runs)
+        return replace(self, runs=runs)

@@ -11,20 +11,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from seqmem.leaderboard.check.curves import Curves, Run, Setting
-from seqmem.leaderboard.check.margin import half_widths, margins, spread
+from seqmem.leaderboard.check.margin import fresh_margin, half_widths, same_margin, spread
 from seqmem.leaderboard.store import record_directory, write_once
 
 __all__ = [
     "EXPECTATIONS",
     "Expectation",
     "ExpectationError",
-    "expect",
     "expectation_from_json",
     "expectation_to_json",
     "read_expectations",
     "write_expectation",
 ]
+
+Values = npt.NDArray[np.float64]
 
 EXPECTATIONS = Path(__file__).parent.parent / "expectations"
 FORM = 1  # the version of this form
@@ -40,25 +44,29 @@ class Expectation:
 
     Attributes:
         curves: what it learned with each of several seeds.
-        margin: for each k, how far the mean of two trainings may be from that of the same two
-            seeds here, in the loss's unit.
+        rounding: for each seed and k, how far the loss moves where training starts from weights
+            that differ in their last digits.
         created: when, ISO 8601, UTC.
         suite: version, git commit and whether the tree was changed.
         environment: packages, machine, threads.
     """
 
     curves: Curves
-    margin: tuple[float, ...]
+    rounding: tuple[tuple[float, ...], ...]
     created: str
     suite: Mapping[str, Any]
     environment: Mapping[str, Any]
 
+    def margins(self, seeds: int, *, same: bool) -> Values:
+        """Give the margin at each k, (k,), for a mean over so many seeds.
 
-def expect(
-    curves: Curves, created: str, suite: Mapping[str, Any], environment: Mapping[str, Any]
-) -> Expectation:
-    """Make what was learned, with at least two seeds, what is expected."""
-    return Expectation(curves, margins(curves), created, suite, environment)
+        Args:
+            seeds: how many.
+            same: whether they are the expectation's own, and training starts as it did here.
+        """
+        if same:
+            return same_margin(self.curves, np.array(self.rounding), seeds)
+        return fresh_margin(self.curves, seeds)
 
 
 def expectation_to_json(expectation: Expectation) -> str:
@@ -79,7 +87,9 @@ def expectation_to_json(expectation: Expectation) -> str:
         "losses": _short(curves.losses().mean(0)),
         "half_widths": _short(half_widths(curves)),
         "spread": _short(spread(curves)),
-        "margin": expectation.margin,
+        "margin, two of the same seeds": _short(expectation.margins(2, same=True)),
+        "margin, two fresh seeds": _short(expectation.margins(2, same=False)),
+        "rounding": [_short(moved) for moved in expectation.rounding],
     }
     lines = [f'"{key}": {json.dumps(value, allow_nan=False)}' for key, value in fields.items()]
     runs = ",\n".join(json.dumps(asdict(run), allow_nan=False) for run in curves.runs)
@@ -111,14 +121,16 @@ def expectation_from_json(text: str) -> Expectation:
         )
         expectation = Expectation(
             curves,
-            tuple(map(float, data["margin"])),
+            tuple(tuple(map(float, moved)) for moved in data["rounding"]),
             data["created"],
             data["suite"],
             data["environment"],
         )
-        shape = (len(runs), len(expectation.margin), len(curves.setting.group_counts))
-        if curves.sums().shape != shape or len(curves.setting.contexts) != shape[1] or not runs:
+        shape = (len(runs), len(curves.setting.contexts), len(curves.setting.group_counts))
+        if len(runs) < 2 or curves.sums().shape != shape:
             raise ValueError("runs, contexts and groups do not fit each other")
+        if np.array(expectation.rounding).shape != shape[:2]:
+            raise ValueError("rounding does not fit the runs and contexts")
     except ExpectationError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,9 +1,10 @@
 """The verdict on one cell: does it still learn what it learned?
 
 At each k the difference in loss, new minus expected, is averaged over seeds and over targets. Its
-95 % interval is paired: the same targets, and the same seeds where the expectation has them. The
-k is green where the whole interval lies within the margin, red where all of it lies outside, and
-otherwise nobody can tell. A cell is as bad as its worst k.
+95 % interval is paired: the same targets, and the same seeds where the expectation has them; which
+of the two it is decides about the margin (see margin.py). The k is green where the whole interval
+lies within the margin, red where all of it lies outside, and otherwise nobody can tell. A cell is
+as bad as its worst k.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import numpy as np
 
 from seqmem.leaderboard.check.curves import Curves, Run, Setting
 from seqmem.leaderboard.check.expectation import Expectation
-from seqmem.leaderboard.check.margin import CAP, scaled
+from seqmem.leaderboard.check.margin import CAP
 from seqmem.leaderboard.record import Context
 from seqmem.tasks.intervals import block_mean
 
@@ -38,6 +39,7 @@ class AtContext:
         low: lower end of its 95 % interval.
         high: upper end.
         margin: what it may be, either way.
+        other_seeds: the margin that other seeds would have: within it, seeds alone move as much.
         state: "green", "red" or "cannot tell".
     """
 
@@ -48,6 +50,7 @@ class AtContext:
     low: float
     high: float
     margin: float
+    other_seeds: float
     state: State
 
     @property
@@ -88,6 +91,7 @@ class Verdict:
         reason: why, where no comparison says so; else empty.
         unit: of the loss.
         seeds: that were trained.
+        paired: whether each was compared with the same training of the expectation.
         points: the comparison at each k.
         speed: time and work; None where nothing was compared.
     """
@@ -98,6 +102,7 @@ class Verdict:
     reason: str = ""
     unit: str = ""
     seeds: tuple[int, ...] = ()
+    paired: bool = False
     points: tuple[AtContext, ...] = ()
     speed: Speed | None = None
 
@@ -136,8 +141,10 @@ def judge(expected: Expectation, found: Curves) -> Verdict:
             f"{', '.join(changed)} changed and the expectation was not renewed: "
             "`seqmem check --update` renews it",
         )
-    known = set(found.seeds) <= set(expected.curves.seeds)
-    paired = expected.curves.only(found.seeds) if known else expected.curves
+    same = found.same_start and set(found.seeds) <= set(expected.curves.seeds)
+    paired = expected.curves.only(found.seeds) if same else expected.curves
+    margins = expected.margins(len(found.runs), same=same).tolist()
+    others = expected.margins(len(found.runs), same=False).tolist()
     change = found.sums().mean(0) - paired.sums().mean(0)  # (k, groups)
     counts = np.array(found.setting.group_counts)
     points = []
@@ -145,7 +152,6 @@ def judge(expected: Expectation, found: Curves) -> Verdict:
         mean = block_mean(change[i], counts)
         half = 0.0 if mean.interval is None else (mean.interval.high - mean.interval.low) / 2
         chance = expected.curves.chance
-        margin = scaled(expected.margin[i], chance, len(found.runs), len(paired.runs))
         low, high = mean.value - half, mean.value + half
         points.append(
             AtContext(
@@ -155,8 +161,9 @@ def judge(expected: Expectation, found: Curves) -> Verdict:
                 difference=mean.value,
                 low=low,
                 high=high,
-                margin=margin,
-                state=_state(low, high, margin, CAP * chance),
+                margin=margins[i],
+                other_seeds=others[i],
+                state=_state(low, high, margins[i], CAP * chance),
             )
         )
     states = [at.state for at in points]
@@ -164,7 +171,14 @@ def judge(expected: Expectation, found: Curves) -> Verdict:
     if state == "green" and "cannot tell" in states:
         state = "cannot tell"
     return Verdict(
-        task, model, state, "", found.unit, found.seeds, tuple(points), _speed(paired, found)
+        task=task,
+        model=model,
+        state=state,
+        unit=found.unit,
+        seeds=found.seeds,
+        paired=same,
+        points=tuple(points),
+        speed=_speed(paired, found),
     )
 
 

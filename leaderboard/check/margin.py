@@ -1,14 +1,22 @@
-"""The margin of a check: how far apart two healthy trainings of one cell may be.
+"""Margins of a check: how far apart two healthy trainings of one cell may be.
 
-Nothing but the seed differs between the trainings behind an expectation, so their spread s at a k
-says how far chance alone moves the loss there. The mean of n new trainings and the mean of m
-expected ones then differ by more than
+**Fresh seeds.** Nothing but the seed differs between the S trainings behind an expectation, so
+their spread s at a k says how far chance alone moves the loss there. The mean of n trainings with
+other seeds and the mean of these differ by more than
 
-    t(S − 1; LEVEL) · s · √(1/n + 1/m)
+    t(S − 1) · s · √(1/n + 1/S)
 
-in one check of 1 / LEVEL at most, where S seeds gave s and t is Student's. That, and at least a
-small share of chance, is the margin. Rounding, other processors and other libraries move a
-training less than another seed does.
+in one case of 1 / LEVEL, where t is Student's quantile.
+
+**The same seeds** start from the same weights and read the same data: but for rounding, they are
+the same training. Training makes rounding grow. How far is found by training each seed once more
+from weights changed by JITTER of their size, which is more than other kernels, processors and
+thread counts do: with r the root mean square of the differences that this makes, the mean over n
+seeds moves by more than t(S) · r · √(1/n) in one case of 1 / LEVEL. Here a fault shows that the
+spread of the seeds would hide.
+
+Either margin is at least FLOOR of the task's chance; that of the same seeds is at most that of
+fresh ones.
 """
 
 import math
@@ -19,11 +27,21 @@ from scipy.special import stdtrit
 
 from seqmem.leaderboard.check.curves import Curves
 
-__all__ = ["CAP", "FLOOR", "LEVEL", "half_widths", "margins", "scaled", "spread"]
+__all__ = [
+    "CAP",
+    "FLOOR",
+    "JITTER",
+    "LEVEL",
+    "fresh_margin",
+    "half_widths",
+    "same_margin",
+    "spread",
+]
 
 LEVEL = 1e-3  # chance of a healthy training outside the margin at one k, both sides together
-FLOOR = 1e-3  # of chance: less is no change, however quiet the seeds
-CAP = 0.05  # of chance: within a wider margin nothing is called as expected
+FLOOR = 1e-4  # of chance: less is no change, however quiet the seeds
+CAP = 0.05  # of chance: within a wider margin nothing is called green
+JITTER = 1e-6  # of a weight's size
 
 Values = npt.NDArray[np.float64]
 
@@ -43,23 +61,36 @@ def spread(curves: Curves) -> Values:
 def half_widths(curves: Curves) -> Values:
     """Give half the 95 % interval, over seeds, of the mean loss at each k: (k,)."""
     seeds = len(curves.runs)
-    return float(stdtrit(seeds - 1, 0.975)) * spread(curves) / math.sqrt(seeds)
+    return _t(seeds - 1, 0.05) * spread(curves) / math.sqrt(seeds)
 
 
-def margins(curves: Curves) -> tuple[float, ...]:
-    """Give the margin at each k for two new trainings against two expected ones."""
-    quantile = float(stdtrit(len(curves.runs) - 1, 1 - LEVEL / 2))
-    least = FLOOR * curves.chance
-    return tuple(max(float(bound), least) for bound in quantile * spread(curves))
-
-
-def scaled(margin: float, chance: float, new: int, expected: int) -> float:
-    """Give the margin of other numbers of trainings from that of two against two.
+def fresh_margin(curves: Curves, new: int) -> Values:
+    """Give the margin at each k, (k,), of trainings with other seeds.
 
     Args:
-        margin: of two against two.
-        chance: the task's chance.
-        new: trainings that are checked.
-        expected: trainings that they are compared with.
+        curves: what is expected.
+        new: how many seeds are checked.
     """
-    return max(margin * math.sqrt(1 / new + 1 / expected), FLOOR * chance)
+    seeds = len(curves.runs)
+    bound = _t(seeds - 1, LEVEL) * spread(curves) * math.sqrt(1 / new + 1 / seeds)
+    return np.maximum(bound, FLOOR * curves.chance)
+
+
+def same_margin(curves: Curves, rounding: Values, new: int) -> Values:
+    """Give the margin at each k, (k,), of trainings with seeds that the expectation has.
+
+    Args:
+        curves: what is expected.
+        rounding: (seeds, k) how far the jitter moved each loss.
+        new: how many seeds are checked.
+    """
+    moved = np.sqrt(np.square(rounding).mean(0))
+    bound = _t(len(rounding), LEVEL) * moved / math.sqrt(new)
+    least = np.maximum(bound, FLOOR * curves.chance)
+    margin: Values = np.minimum(least, fresh_margin(curves, new))
+    return margin
+
+
+def _t(freedom: int, outside: float) -> float:
+    """Give Student's quantile with so much outside, on both sides together."""
+    return float(stdtrit(freedom, 1 - outside / 2))

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from tabulate import tabulate
 
 from seqmem.leaderboard.check.expectation import Expectation
-from seqmem.leaderboard.check.judge import Speed, Verdict
+from seqmem.leaderboard.check.judge import Speed, State, Verdict
 from seqmem.leaderboard.check.margin import CAP, FLOOR, LEVEL
 from seqmem.leaderboard.formatting import escape, rounded
 
@@ -57,7 +57,14 @@ class Report:
     def count(self) -> str:
         """Count the verdicts, as in "3 green, 1 red"."""
         counts = Counter(verdict.state for verdict in self.verdicts)
-        order = ("green", "cannot tell", "red", "not comparable", "missing", "skipped")
+        order: tuple[State, ...] = (
+            "green",
+            "cannot tell",
+            "red",
+            "not comparable",
+            "missing",
+            "skipped",
+        )
         return ", ".join(f"{counts[state]} {state}" for state in order if counts[state]) or "0"
 
 
@@ -77,8 +84,17 @@ def sentence(verdict: Verdict) -> str:
     where = "full" if worst.k == "full" else f"k = {worst.k}"
     return (
         f"{name}: at {where} the loss is {found}, expected {expected}; difference {moved} "
-        f"[{low}, {high}] {verdict.unit}, margin ±{margin}"
+        f"[{low}, {high}] {verdict.unit}, margin ±{margin}{_hint(verdict)}"
     )
+
+
+def _hint(verdict: Verdict) -> str:
+    """Say of a red cell whether other seeds would move as much."""
+    if verdict.state != "red" or not verdict.paired:
+        return ""
+    if any(abs(at.difference) > at.other_seeds for at in verdict.points):
+        return "; more than any seed explains"
+    return "; other seeds move as much: if random numbers are drawn anew on purpose, renew it"
 
 
 def report_table(report: Report, style: str) -> str:
@@ -141,13 +157,13 @@ def renewal_table(old: Expectation | None, new: Expectation) -> str:
         before = dict(
             zip(
                 old.curves.setting.contexts,
-                zip(means, old.margin, strict=True),
+                zip(means, old.margins(2, same=True), strict=True),
                 strict=True,
             )
         )
     rows = []
     for k, mean, margin in zip(
-        curves.setting.contexts, curves.losses().mean(0), new.margin, strict=True
+        curves.setting.contexts, curves.losses().mean(0), new.margins(2, same=True), strict=True
     ):
         loss, width = rounded([float(mean)], margin / 10)[0], rounded([margin], margin)[0]
         was, had = "–", "–"
