@@ -15,7 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from seqmem.leaderboard.check.curves import Curves, Run, Setting
-from seqmem.leaderboard.check.margin import fresh_margin, half_widths, same_margin, spread
+from seqmem.leaderboard.check.margin import (
+    fresh_margin,
+    half_widths,
+    same_half_width,
+    same_margin,
+    spread,
+)
 from seqmem.leaderboard.store import record_directory, write_once
 
 __all__ = [
@@ -67,6 +73,10 @@ class Expectation:
         if same:
             return same_margin(self.curves, np.array(self.rounding), seeds)
         return fresh_margin(self.curves, seeds)
+
+    def rounding_half_widths(self, seeds: int) -> Values:
+        """Give half the 95 % interval at each k, (k,), for a mean over so many of its seeds."""
+        return same_half_width(np.array(self.rounding), seeds)
 
 
 def expectation_to_json(expectation: Expectation) -> str:

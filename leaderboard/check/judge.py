@@ -1,8 +1,9 @@
 """The verdict on one cell: does it still learn what it learned?
 
-At each k the difference in loss, new minus expected, is averaged over seeds and over targets. Its
-95 % interval is paired: the same targets, and the same seeds where the expectation has them; which
-of the two it is decides about the margin (see margin.py). The k is green where the whole interval
+At each k the difference in loss, new minus expected, is averaged over seeds and over targets, the
+same targets for both. Where the expectation has the same seeds, they are paired, and the 95 %
+interval is what rounding leaves open. Fresh seeds are compared with all of the expectation's, and
+the interval is that over groups of targets, paired. The margins are those of margin.py. The k is green where the whole interval
 lies within the margin, red where all of it lies outside, and otherwise nobody can tell. A cell is
 as bad as its worst k.
 """
@@ -145,12 +146,15 @@ def judge(expected: Expectation, found: Curves) -> Verdict:
     paired = expected.curves.only(found.seeds) if same else expected.curves
     margins = expected.margins(len(found.runs), same=same).tolist()
     others = expected.margins(len(found.runs), same=False).tolist()
+    halves = expected.rounding_half_widths(len(found.runs))
     change = found.sums().mean(0) - paired.sums().mean(0)  # (k, groups)
     counts = np.array(found.setting.group_counts)
     points = []
     for i, k in enumerate(found.setting.contexts):
         mean = block_mean(change[i], counts)
-        half = 0.0 if mean.interval is None else (mean.interval.high - mean.interval.low) / 2
+        half = float(halves[i])
+        if not same and mean.interval is not None:
+            half = (mean.interval.high - mean.interval.low) / 2
         chance = expected.curves.chance
         low, high = mean.value - half, mean.value + half
         points.append(

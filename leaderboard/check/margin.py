@@ -9,7 +9,7 @@ other seeds and the mean of these differ by more than
 in one case of 1 / LEVEL, where t is Student's quantile.
 
 **The same seeds** start from the same weights and read the same data: but for rounding, they are
-the same training. Training makes rounding grow. How far is found by training each seed once more
+the same training, scored on the same targets, and nothing is sampled. Training makes rounding grow. How far is found by training each seed once more
 from weights changed by JITTER of their size, which is more than other kernels, processors and
 thread counts do: with r the root mean square of the differences that this makes, the mean over n
 seeds moves by more than t(S) · r · √(1/n) in one case of 1 / LEVEL. Here a fault shows that the
@@ -34,6 +34,7 @@ __all__ = [
     "LEVEL",
     "fresh_margin",
     "half_widths",
+    "same_half_width",
     "same_margin",
     "spread",
 ]
@@ -84,11 +85,26 @@ def same_margin(curves: Curves, rounding: Values, new: int) -> Values:
         rounding: (seeds, k) how far the jitter moved each loss.
         new: how many seeds are checked.
     """
-    moved = np.sqrt(np.square(rounding).mean(0))
-    bound = _t(len(rounding), LEVEL) * moved / math.sqrt(new)
+    bound = _t(len(rounding), LEVEL) * _moved(rounding) / math.sqrt(new)
     least = np.maximum(bound, FLOOR * curves.chance)
     margin: Values = np.minimum(least, fresh_margin(curves, new))
     return margin
+
+
+def same_half_width(rounding: Values, new: int) -> Values:
+    """Give half the 95 % interval at each k, (k,), that rounding leaves to a mean over seeds.
+
+    Args:
+        rounding: (seeds, k) how far the jitter moved each loss.
+        new: how many of the same seeds are checked.
+    """
+    return _t(len(rounding), 0.05) * _moved(rounding) / math.sqrt(new)
+
+
+def _moved(rounding: Values) -> Values:
+    """Give the root mean square over seeds: (k,)."""
+    moved: Values = np.sqrt(np.square(rounding).mean(0))
+    return moved
 
 
 def _t(freedom: int, outside: float) -> float:
