@@ -21,7 +21,7 @@ from seqmem.baselines.stable import StableLSTM, StableRNN
 from seqmem.baselines.transformer import WindowedAttention
 from seqmem.tasks.model import State, detach
 
-__all__ = ["FAULTS", "Fault"]
+__all__ = ["FAULTS", "Fault", "learning_rate"]
 
 MARKOV, ADDING, COPY = "hidden-markov/dwell=10", "adding-problem/T=20", "copy-memory/T=10"
 
@@ -140,7 +140,7 @@ def _dropout_in_evaluation() -> AbstractContextManager[Any]:
     return patch.object(nn.Dropout, "forward", forward)
 
 
-def _learning_rate(times: float) -> Callable[[], AbstractContextManager[Any]]:
+def learning_rate(times: float) -> Callable[[], AbstractContextManager[Any]]:
     usual = Optimizer.__init__
 
     def init(self: Optimizer, model: Any, recipe: Any) -> None:
@@ -191,14 +191,14 @@ FAULTS: Mapping[str, Fault] = {
     "mask off by one": Fault(_mask_off_by_one, (("transformer", MARKOV),)),
     "projection skipped": Fault(
         _projection_skipped,
-        tuple((f"{kind}-stable", task) for kind in ("rnn", "lstm") for task in (MARKOV, ADDING)),
+        tuple((f"{kind}-stable", task) for kind in ("lstm", "rnn") for task in (MARKOV, ADDING)),
     ),
     "dropout left on in evaluation": Fault(
         _dropout_in_evaluation, (("lstm", MARKOV), ("tcn", MARKOV), ("gru", MARKOV))
     ),
     "inputs shifted by one": Fault(_inputs_shifted_by_one, (("lstm", MARKOV), ("lstm", ADDING))),
     "learning rate ten times too large": Fault(
-        _learning_rate(10), (("lstm", MARKOV), ("lstm", ADDING), ("tcn", ADDING))
+        learning_rate(10), (("lstm", MARKOV), ("lstm", ADDING), ("tcn", ADDING))
     ),
     "weight tying lost": Fault(_tying_lost, (("lstm", MARKOV), ("gru", MARKOV), ("tcn", MARKOV))),
     "forget gate's bias lost": Fault(
@@ -209,6 +209,6 @@ FAULTS: Mapping[str, Fault] = {
         _segments_without_gradient_of_the_layer, (("lstm", MARKOV), ("gru", ADDING))
     ),
     "learning rate three times too small": Fault(
-        _learning_rate(1 / 3), (("lstm", MARKOV), ("lstm", ADDING))
+        learning_rate(1 / 3), (("lstm", MARKOV), ("lstm", ADDING))
     ),
 }

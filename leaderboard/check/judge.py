@@ -3,9 +3,9 @@
 At each k the difference in loss, new minus expected, is averaged over seeds and over targets, the
 same targets for both. Where the expectation has the same seeds, they are paired, and the 95 %
 interval is what rounding leaves open. Fresh seeds are compared with all of the expectation's, and
-the interval is that over groups of targets, paired. The margins are those of margin.py. The k is green where the whole interval
-lies within the margin, red where all of it lies outside, and otherwise nobody can tell. A cell is
-as bad as its worst k.
+the interval is that over groups of targets, paired. The margins are those of margin.py. The k is
+green where the whole interval lies within the margin, red where all of it lies outside, and
+otherwise nobody can tell. A cell is as bad as its worst k.
 """
 
 from collections.abc import Sequence

@@ -9,11 +9,11 @@ other seeds and the mean of these differ by more than
 in one case of 1 / LEVEL, where t is Student's quantile.
 
 **The same seeds** start from the same weights and read the same data: but for rounding, they are
-the same training, scored on the same targets, and nothing is sampled. Training makes rounding grow. How far is found by training each seed once more
-from weights changed by JITTER of their size, which is more than other kernels, processors and
-thread counts do: with r the root mean square of the differences that this makes, the mean over n
-seeds moves by more than t(S) · r · √(1/n) in one case of 1 / LEVEL. Here a fault shows that the
-spread of the seeds would hide.
+the same training, scored on the same targets, and nothing is sampled. Training makes rounding grow.
+How far is found by training each seed once more from weights changed by JITTER of their size, which
+is more than other kernels, processors and thread counts do: with r the root mean square of the
+differences that this makes, the mean over n seeds moves by more than t(S) · r · √(1/n) in one case
+of 1 / LEVEL. Here a fault shows that the spread of the seeds would hide.
 
 Either margin is at least FLOOR of the task's chance; that of the same seeds is at most that of
 fresh ones.
