@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 LEVEL = 1e-3  # chance of a healthy training outside the margin at one k, both sides together
-FLOOR = 1e-4  # of chance: less is no change, however quiet the seeds
+FLOOR = 1e-5  # of chance: less is no change, however quiet the seeds
 CAP = 0.05  # of chance: within a wider margin nothing is called green
 JITTER = 1e-6  # of a weight's size
 
