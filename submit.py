@@ -13,7 +13,7 @@ import click
 
 import seqmem
 from seqmem.arguments import ContextList, KTrainList, PrecisionType, data_dir_option
-from seqmem.commands import boards, submissions
+from seqmem.commands import boards, checking, submissions
 from seqmem.exits import fail as _fail
 from seqmem.exits import one_line_errors as _one_line_errors
 from seqmem.exits import say as _say
@@ -257,6 +257,7 @@ def evaluate_command(
 for _command in (
     boards.leaderboard,
     boards.plot,
+    checking.check,
     submissions.submit,
     submissions.verify,
     submissions.export,

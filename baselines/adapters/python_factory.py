@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Positions = npt.NDArray[np.int64]
 
-__all__ = ["Factory", "build_module", "open_factory", "parse_factory"]
+__all__ = ["Factory", "build_module", "load_callable", "open_factory", "parse_factory"]
 
 OFFERED = ("inputs", "outputs", "seed")
 
@@ -127,6 +127,16 @@ def build_module(factory: Factory, inputs: "InputSpec", outputs: int, seed: int 
     """
     with _in_path(factory):
         return _run(factory, _function(factory), inputs, outputs, seed)
+
+
+def load_callable(factory: Factory) -> Callable[..., object]:
+    """Load the code that a factory is in, in this process, and give what is named there.
+
+    Raises:
+        SubmissionError: there is no such thing, or it cannot be called.
+    """
+    with _in_path(factory):
+        return _function(factory)
 
 
 def open_factory(

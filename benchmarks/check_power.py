@@ -1,0 +1,67 @@
+"""Does a check see what it is for? Faults are planted one at a time; each must turn a cell red.
+
+Expectations are those that are committed; what they lack is found out first. For each fault the
+table says where it shows most: the cell and the k whose difference is the most margins.
+
+python benchmarks/check_power.py [EXPECTATIONS]     minutes; exit status 1 where a fault is not seen
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from common import machine, say
+from tabulate import tabulate
+
+from seqmem.check import CheckRequest, check, renew
+from seqmem.leaderboard.check.expectation import EXPECTATIONS, read_expectations
+from seqmem.leaderboard.check.judge import Verdict
+from seqmem.tests.faults import FAULTS
+
+
+def verdicts(cells: Sequence[tuple[str, str]], folder: Path) -> list[Verdict]:
+    """Check some cells."""
+    found: list[Verdict] = []
+    for model, task in cells:
+        request = CheckRequest(folder, models=(model,), tasks=(task,))
+        found += check(request, lambda line: None).verdicts
+    return found
+
+
+def margins(verdict: Verdict) -> str:
+    """Say how many margins the largest difference is, and where."""
+    if verdict.worst is None:
+        return f"{verdict.model} on {verdict.task}: {verdict.reason[:60]}"
+    return f"{verdict.model} on {verdict.task}, k = {verdict.worst.k}: {verdict.worst.size:.1f}"
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else EXPECTATIONS
+    cells = sorted({cell for fault in FAULTS.values() for cell in fault.cells})
+    known, _ = read_expectations(folder)
+    for model, task in cells:
+        if (task, model) not in known:
+            list(renew(CheckRequest(folder, (model,), (task,), seeds=(0, 1, 2, 3, 4)), say))
+    unseen = []
+    clean = verdicts(cells, folder)
+    if any(verdict.state != "green" for verdict in clean):
+        sys.exit("without a fault: " + "; ".join(v.model for v in clean if v.state != "green"))
+    rows = []
+    for name, fault in FAULTS.items():
+        with fault.plant():
+            found = verdicts(fault.cells, folder)
+        red = [verdict for verdict in found if verdict.state == "red"]
+        if not red:
+            unseen.append(name)
+        rows.append(
+            [name, f"{len(red)} of {len(found)} red", *(f"{v.state}: {margins(v)}" for v in found)]
+        )
+        say(f"{name}: {len(red)} of {len(found)} red")
+    say(tabulate(rows, headers=["fault", "", "where, in margins"], tablefmt="pipe"))
+    say(machine())
+    if unseen:
+        sys.exit(f"not seen: {', '.join(unseen)}")
+
+
+if __name__ == "__main__":
+    main()

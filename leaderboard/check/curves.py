@@ -1,0 +1,103 @@
+"""Curves of one model on one task, trained with several seeds: what is checked, and against what.
+
+The targets are few and fixed, every one is scored at every k, and for each k only the total loss
+of each group of neighbouring targets is kept.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seqmem.leaderboard.record import Context
+
+__all__ = ["Curves", "Run", "Setting"]
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Everything that two curves must share to be compared.
+
+    Attributes:
+        task: the task's id.
+        version: its version.
+        data_hash: content hash of the test split.
+        training_hash: content hash of the training data of seed 0.
+        contexts: context lengths, ascending, full last.
+        group_counts: scored targets in each group.
+        recipe: how the model is trained.
+    """
+
+    task: str
+    version: int
+    data_hash: str
+    training_hash: str
+    contexts: tuple[Context, ...]
+    group_counts: tuple[int, ...]
+    recipe: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training, measured.
+
+    Attributes:
+        seed: of weights, training data, order and dropout.
+        group_sums: for each k, the total loss of each group of targets, in the loss's unit.
+        model_steps: model steps that measuring took.
+        training: median time of one optimiser step, in units of the calibration loop; None for a
+            model that is not trained by steps.
+        measuring: time of one model step in measuring, in millionths of the calibration loop.
+    """
+
+    seed: int
+    group_sums: tuple[tuple[float, ...], ...]
+    model_steps: int
+    training: float | None
+    measuring: float
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One model on one task, trained with several seeds.
+
+    Attributes:
+        model: the baseline, or what stands in for one.
+        setting: on what, and how.
+        unit: of the loss.
+        chance: the loss of the best predictor that remembers nothing.
+        runs: one for each seed.
+        same_start: whether a training with some seed starts from the weights, and draws the
+            random numbers, that the baseline does with this seed.
+    """
+
+    model: str
+    setting: Setting
+    unit: str
+    chance: float
+    runs: tuple[Run, ...]
+    same_start: bool = True
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in the order of the runs."""
+        return tuple(run.seed for run in self.runs)
+
+    def sums(self) -> Values:
+        """Total losses of the groups: (seeds, k, groups)."""
+        return np.array([run.group_sums for run in self.runs], dtype=np.float64)
+
+    def losses(self) -> Values:
+        """Mean losses: (seeds, k)."""
+        losses: Values = self.sums().sum(2) / sum(self.setting.group_counts)
+        return losses
+
+    def only(self, seeds: tuple[int, ...]) -> "Curves":
+        """Keep the runs of some seeds, in the order asked for."""
+        by_seed = {run.seed: run for run in self.runs}
+        runs = tuple(by_seed[seed] for seed in seeds)
+        return replace(self, runs=runs)
