@@ -22,7 +22,7 @@ from seqmem.baselines.training import seeded, train
 from seqmem.tasks.hidden_markov import HiddenMarkov
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.model import SequenceModel, State
-from tests.command import QUICK, Command, record_files
+from seqmem.tests.command import QUICK, Command, record_files
 
 SGD = Recipe(
     steps=6,

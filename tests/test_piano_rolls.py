@@ -187,6 +187,7 @@ def test_damaged_bytes_are_refused_or_change_the_hash(tmp_path: Path) -> None:
         ("a.mat", b"version https://git-lfs.example/spec/v1\n" * 10),
         ("a.mat", gzip.compress(b"no MATLAB file")),
     ],
+    ids=["not packed", "not UTF-8", "cut short", "too deep", "a pointer", "another packing"],
 )
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name

@@ -192,7 +192,9 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("task", [load_task("copy-memory/T=5"), StreamOfSymbols(2)], ids=str)
+@pytest.mark.parametrize(
+    "task", [load_task("copy-memory/T=5"), StreamOfSymbols(2)], ids=["sequences", "stream"]
+)
 def test_resumed_is_uninterrupted(task: Task, tmp_path: Path) -> None:
     recipe = replace(QUICK, batch=50)
     uninterrupted, fitted = fit("lstm", task, 6, recipe)

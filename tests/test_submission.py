@@ -171,11 +171,13 @@ def test_a_dishonest_model_is_refused_and_leaves_nothing(
 def test_code_is_shut_in_unless_trusted(seqmem_: Command, board: Path, tmp_path: Path) -> None:
     honest = CHEAT.format(change="return self.embedding(inputs)")
     (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "net.py").write_text(f"open({str(tmp_path / 'leak')!r}, 'w')\n" + honest)
+    (tmp_path / "own" / "net.py").write_text(
+        f"open({str(tmp_path / 'own' / 'leak')!r}, 'w')\n" + honest
+    )
     ran = seqmem_("submit", "own/net.py:build", "--name", "net", *WHERE)
     assert ran.status == 1
-    assert "Error: [Errno" in ran.err  # it was found, ran, and could not write
-    assert not (tmp_path / "leak").exists()
+    assert "Read-only file system" in ran.err  # it was found, and ran
+    assert not (tmp_path / "own" / "leak").exists()
     (tmp_path / "own" / "net.py").write_text(honest)
     ran = seqmem_("submit", "own/net.py:build", "--name", "net", *WHERE)
     assert ran.status == 0, ran.err
@@ -192,7 +194,7 @@ def test_code_is_shut_in_unless_trusted(seqmem_: Command, board: Path, tmp_path:
         (["net.zip", "--name", "x"], 2, "is of no known form"),
         (["none.onnx", "--name", "x"], 2, "cannot be read"),
         (["none.onnx", "--name", "LSTM"], 2, "is a baseline"),
-        (["none.onnx", "--name", "../x"], 2, "a name has 1 to 64 letters"),
+        (["none.onnx", "--name", "../x"], 2, "a name has 1 to 64 of"),
         (["none.onnx"], 2, "no name given"),
         (["none.onnx", "--name", "x", "--manifest", "none.toml"], 2, "cannot be read"),
         (["none.onnx", "--name", "x", "--precision", "0"], 2, "is not a precision"),

@@ -16,7 +16,7 @@ from seqmem.baselines.training import ClosedForm, Trained, seeded, train
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
-from tests.zoo import Chords
+from seqmem.tests.zoo import Chords
 
 RECIPE = Recipe(
     steps=4,
