@@ -209,7 +209,8 @@ def test_a_suite_passes_over_what_is_not_here(seqmem_: Command) -> None:
     ran = seqmem_("eval", "marginal", "--suite", "smoke")
     assert ran.status == 0
     assert "wikitext-2 is passed over: no data directory" in ran.err
-    shown = [line for line in ran.out.splitlines() if ": " in line]
+    suite = SUITES["smoke"].tasks
+    shown = [line for line in ran.out.splitlines() if line.partition(": ")[0] in suite]
     made_here = [task for task in SUITES["smoke"].tasks if "=" in task]
     assert sorted(line.partition(":")[0] for line in shown) == sorted(made_here)
 

@@ -140,7 +140,7 @@ SANDBOXED: dict[str, tuple[str, str]] = {
     ),
     "dies": ("import os\nos.kill(os.getpid(), 11)\n", "was killed by SIGSEGV"),
     "answers nonsense": (
-        "import os\nfor i in range(3, 20):\n    try: os.write(i, b'y' * 64)\n"
+        "import os\nfor i in range(3, 256):\n    try: os.write(i, b'y' * 64)\n"
         "    except OSError: pass\nimport time; time.sleep(9)\n",
         "sent what is no answer: it begins with b'yyyy'",
     ),
