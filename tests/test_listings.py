@@ -18,7 +18,10 @@ def test_sizes_are_those_of_a_trained_model() -> None:
     assert trained
     for record in trained:
         row = sizes[record.model["label"]]
-        assert row["parameters"] == record.model["parameters"]
+        if record.model["name"] == "kneser-ney":  # only the training data tell
+            assert row["parameters"] is None
+        else:
+            assert row["parameters"] == record.model["parameters"]
         assert row["receptive field"] == record.model["receptive_field"]["declared"]
     assert all(row["state floats"] is not None for row in sizes.values())
 
