@@ -10,7 +10,6 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from seqmem.baselines import BASELINES
 from seqmem.baselines.adapters.hugging_face import HuggingFaceModel
@@ -22,11 +21,12 @@ from seqmem.leaderboard.curve_checks import examine_curve, examine_lead, points_
 from seqmem.leaderboard.record import Record, RecordError, from_json, to_json
 from seqmem.leaderboard.store import record_directory, write_unless_taken
 from seqmem.leaderboard.validity import examine
-from seqmem.leaderboard.verdict import Report, report_text
+from seqmem.leaderboard.verdict import Check, Report, report_text
 from seqmem.measurement import Measuring, measure_record
 from seqmem.provenance import source_sha256
 from seqmem.tasks import load_task
-from seqmem.tasks.task import Task
+from seqmem.tasks.model import SequenceModel
+from seqmem.tasks.task import Context, Task
 from seqmem.word_measurement import measure_hugging_face
 
 __all__ = ["Request", "measured", "submit"]
@@ -151,7 +151,7 @@ def measured(
     how: Measuring,
     say: Say,
     *,
-    best: Mapping[Any, float] | None = None,
+    best: Mapping[Context, float] | None = None,
 ) -> Record:
     """Examine a model and measure its curve.
 
@@ -199,7 +199,7 @@ def measured(
     )
 
 
-def _examined(model: Any, task: Task, how: Measuring) -> Report:
+def _examined(model: SequenceModel, task: Task, how: Measuring) -> Report:
     contexts, examined = how.contexts_for(task), task
     if isinstance(model, HuggingFaceModel):  # by its own tokens
         examined = TokenTask(task, model)
@@ -221,7 +221,7 @@ def _hold_to(report: Report, name: str, task: Task) -> None:
         raise RefusedError(f"{name} on {task.id} is refused: {failed}", report_text(report))
 
 
-def _lead(record: Record, best: Mapping[Any, float], task: Task) -> Any:
+def _lead(record: Record, best: Mapping[Context, float], task: Task) -> Check | None:
     """Compare with the best of the board, where the model sees most."""
     point = record.curve[-1]
     if point.k not in best:
@@ -231,9 +231,9 @@ def _lead(record: Record, best: Mapping[Any, float], task: Task) -> Any:
     return examine_lead(point.loss.mean, half, best[point.k], task.chance(), task.loss.unit)
 
 
-def _best(folder: Path, task: Task) -> dict[Any, float]:
+def _best(folder: Path, task: Task) -> dict[Context, float]:
     """Give the smallest loss at each k among the records of a folder that are of these data."""
-    best: dict[Any, float] = {}
+    best: dict[Context, float] = {}
     for path in folder.glob("*.json"):
         try:
             record = from_json(path.read_text(encoding="utf-8"))
