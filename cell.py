@@ -24,13 +24,22 @@ from seqmem.baselines.training import ClosedForm, Trained, seeded, train
 from seqmem.errors import CellError, DivergedError, NotApplicableError, NotTrainableError
 from seqmem.leaderboard.failure import Failure, find_failure, write_failure
 from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.store import find_record, record_directory, write_record
+from seqmem.leaderboard.store import FAILURES, find_record, record_directory, write_record
 from seqmem.measurement import Measuring, measure_record
 from seqmem.provenance import environment_facts, source_sha256, suite_facts
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["Cell", "Settings", "TrainingState", "run_cell", "trained_model"]
+__all__ = [
+    "Cell",
+    "Settings",
+    "TrainingState",
+    "known_record",
+    "record_place",
+    "run_cell",
+    "trained_model",
+    "training_files",
+]
 
 TrainingState = Literal["carried", "reset"]
 LONGEST_TRAINED = 8192  # inputs of a stream, through which gradients flow
@@ -156,10 +165,8 @@ def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Re
         CellError: training diverged, or the model cannot be measured.
         OSError: results cannot be written.
     """
-    folder = record_directory(settings.results / "records", cell.task.id)
-    trained_by = _identity(cell, settings.measuring.device)
-    stem = f"{cell.model.name}-{_key(trained_by, settings.measuring.identity(cell.task))}"
-    if not settings.fresh and (known := find_record(folder, stem)) is not None:
+    folder, stem = record_place(cell, settings)
+    if (known := known_record(cell, settings)) is not None:
         say(f"{cell}: already measured")
         return known
     model, fit = trained_model(cell, settings, say)
@@ -182,6 +189,30 @@ def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Re
         return known
     write_record(record, folder, stem)
     return record
+
+
+def known_record(cell: Cell, settings: Settings) -> Record | None:
+    """Give a cell's record where it is on disk and may be taken."""
+    return None if settings.fresh else find_record(*record_place(cell, settings))
+
+
+def record_place(cell: Cell, settings: Settings) -> tuple[Path, str]:
+    """Give the folder of a cell's records and the stem of their names."""
+    folder = record_directory(settings.results / "records", cell.task.id)
+    trained_by = _identity(cell, settings.measuring.device)
+    return folder, f"{cell.model.name}-{_key(trained_by, settings.measuring.identity(cell.task))}"
+
+
+def training_files(cell: Cell, settings: Settings) -> list[Path]:
+    """Give what is on disk of a cell's training: weights, a checkpoint, failures."""
+    stem = _training_stem(cell, settings)
+    folder = settings.results / "checkpoints" / stem
+    failures = record_directory(settings.results / FAILURES, cell.task.id).glob(f"{stem}.*json")
+    return sorted([*folder.glob("*"), *failures])
+
+
+def _training_stem(cell: Cell, settings: Settings) -> str:
+    return f"{cell.model.name}-{_key(_identity(cell, settings.measuring.device))}"
 
 
 def _identity(cell: Cell, device: str) -> dict[str, Any]:
@@ -220,7 +251,7 @@ def trained_model(
     identity = _identity(cell, settings.measuring.device)
     with seeded(cell.seed):
         model, options = build_model(cell.model, cell.task, k_train, recipe.options)
-    stem = f"{cell.model.name}-{_key(identity)}"
+    stem = _training_stem(cell, settings)
     folder = settings.results / "checkpoints" / stem
     weights = folder / "weights.safetensors"
     checkpoint = Checkpoint(folder / "checkpoint.pt")

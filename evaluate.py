@@ -5,7 +5,7 @@ Everything that can be found wrong is found before the first cell is trained.
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -16,9 +16,10 @@ from seqmem.baselines.recipes import BUDGETS, recipe_for
 from seqmem.baselines.spec import ModelSpec, parse_model
 from seqmem.cell import Cell, Settings, TrainingState
 from seqmem.errors import InputError, NotApplicableError, NotTrainableError, unknown
-from seqmem.jobs import run_cells
 from seqmem.leaderboard.record import Record
 from seqmem.measurement import DType, Measuring
+from seqmem.sweep.executor import Workers, executor_of
+from seqmem.sweep.run import run_cells
 from seqmem.tasks import SUITES, data_problem, load_task
 from seqmem.tasks.precision import USUAL, Precision
 from seqmem.tasks.task import Context, Task
@@ -49,7 +50,7 @@ class Request:
         device: "auto", "cpu" or "cuda".
         results: folder of records and checkpoints.
         fresh: whether finished work is passed over.
-        jobs: processes to run cells in.
+        workers: who runs the cells.
     """
 
     models: tuple[str, ...]
@@ -67,7 +68,7 @@ class Request:
     device: str = "auto"
     results: Path = Path("results")
     fresh: bool = False
-    jobs: int = 1
+    workers: Workers = field(default_factory=Workers)
 
 
 def evaluate(request: Request, say: Callable[[str], object]) -> tuple[list[Record], list[str]]:
@@ -85,17 +86,25 @@ def evaluate(request: Request, say: Callable[[str], object]) -> tuple[list[Recor
         InputError: something asked for does not exist or cannot be; no cell was run.
         OSError: results cannot be written any more; finished cells are kept.
     """
-    cells, settings = plan(request, say)
-    outcomes = run_cells(cells, settings, request.jobs, say)
+    with executor_of(request.workers, say) as executor:
+        cells, settings = plan(request, say, executor.has_gpu())
+        outcomes = run_cells(cells, settings, executor, say)
     records = [outcome.record for outcome in outcomes if outcome.record is not None]
     return records, [failure for outcome in outcomes for failure in outcome.failures]
 
 
-def plan(request: Request, say: Callable[[str], object]) -> tuple[list[Cell], Settings]:
+def plan(
+    request: Request, say: Callable[[str], object], gpu: bool | None = None
+) -> tuple[list[Cell], Settings]:
     """Check a request and spell it out.
 
     In a suite, a model is passed over on tasks that it is not made for; on a diagonal, contexts
     that it cannot be trained with.
+
+    Args:
+        request: what is asked for.
+        say: called with one line for each thing that is passed over.
+        gpu: whether there is a GPU where cells will run; None: whether there is one here.
 
     Raises:
         InputError: something asked for does not exist or cannot be.
@@ -110,7 +119,7 @@ def plan(request: Request, say: Callable[[str], object]) -> tuple[list[Cell], Se
     budget = budget or "small"
     if budget not in BUDGETS:
         raise unknown("budget", budget, BUDGETS, "seqmem eval --help")
-    device = find_device(request.device)
+    device = find_device(request.device, gpu)
     tasks = _tasks(request, say)
     _check_writable(request.results)
     measuring = Measuring(
@@ -189,16 +198,21 @@ def _tasks(request: Request, say: Callable[[str], object]) -> list[Task]:
     return list(tasks.values())
 
 
-def find_device(name: str) -> str:
-    """Give what "auto", "cpu" or "cuda" stands for here.
+def find_device(name: str, gpu: bool | None = None) -> str:
+    """Give what "auto", "cpu" or "cuda" stands for.
+
+    Args:
+        name: one of these.
+        gpu: whether there is a GPU; None: torch is asked.
 
     Raises:
         InputError: there is no such device.
     """
-    here = torch.cuda.is_available()
-    if name == "cuda" and not here:
-        raise InputError("--device cuda: torch finds no GPU here; use --device cpu")
-    return "cuda" if here and name != "cpu" else "cpu"
+    if gpu is None:
+        gpu = torch.cuda.is_available()
+    if name == "cuda" and not gpu:
+        raise InputError("--device cuda: no GPU is found here; use --device cpu")
+    return "cuda" if gpu and name != "cpu" else "cpu"
 
 
 def _check_writable(folder: Path) -> None:

@@ -14,6 +14,7 @@ import click
 import seqmem
 from seqmem.arguments import ContextList, KTrainList, PrecisionType, data_dir_option
 from seqmem.commands import boards, checking, submissions
+from seqmem.commands.workers import workers_options
 from seqmem.exits import fail as _fail
 from seqmem.exits import one_line_errors as _one_line_errors
 from seqmem.exits import say as _say
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from seqmem.cell import TrainingState
     from seqmem.evaluate import KTrain
     from seqmem.measurement import DType
+    from seqmem.sweep.executor import Workers
     from seqmem.tasks.precision import Precision
     from seqmem.tasks.task import Context
 
@@ -183,15 +185,7 @@ def fetch(name: str) -> None:
 @click.option(
     "--fresh", is_flag=True, help="Do not reuse finished records, checkpoints or known failures."
 )
-@click.option(
-    "--jobs",
-    metavar="N",
-    type=click.IntRange(1, 1024),
-    default=1,
-    show_default=True,
-    help="Processes that cells are shared out to, at most one for each core; they share the "
-    "threads.",
-)
+@workers_options
 @click.option(
     "--format",
     "form",
@@ -219,7 +213,7 @@ def evaluate_command(
     device: str,
     results: Path,
     fresh: bool,
-    jobs: int,
+    workers: "Workers",
     form: Format,
 ) -> None:
     """Train MODELs, score them at every context length, and print the board.
@@ -246,7 +240,7 @@ def evaluate_command(
         device=device,
         results=results,
         fresh=fresh,
-        jobs=jobs,
+        workers=workers,
     )
     records, failures = evaluate(request, _say)
     click.echo(board_text(records, form), nl=False)

@@ -7,23 +7,28 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from seqmem import jobs
+from seqmem.baselines.recipes import recipe_for
 from seqmem.baselines.spec import parse_model
 from seqmem.cell import Cell, Settings
 from seqmem.errors import InputError
 from seqmem.evaluate import Request, plan
-from seqmem.jobs import Outcome, Progress, threads_each
 from seqmem.leaderboard.store import read_records
 from seqmem.measurement import Measuring
+from seqmem.sweep import executor, local
+from seqmem.sweep.job import Outcome, jobs_of
+from seqmem.sweep.local import threads_each
+from seqmem.sweep.progress import Progress
+from seqmem.sweep.run import run_cells
 from seqmem.tasks import load_task
 from seqmem.tests.command import QUICK, Command, record_files, without_times
 
@@ -136,7 +141,7 @@ def test_records_are_the_same_from_several_processes(
     seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With one thread each: another number of threads may round sums differently."""
-    monkeypatch.setattr(jobs, "cores", lambda: 2)
+    monkeypatch.setattr(executor, "cores", lambda: 2)
     (tmp_path / "own.txt").write_text("the cat sat on the mat and the dog sat on the cat\n" * 200)
     sweep = ["eval", "lstm", "tcn", *QUICK, "--task", "text:own.txt", "--k", "1,2,full"]
     sweep += ["--k-train", "diagonal", "--state", "reset"]
@@ -161,7 +166,7 @@ def test_records_are_the_same_from_several_processes(
 
 
 def untimed(line: str) -> str:
-    line = re.sub(r" in \d+ s", "", line)
+    line = re.sub(r" in \d+ s", "", re.sub(r", \d+ running", "", line))
     return re.sub(r", about .* left$", "", line)
 
 
@@ -169,13 +174,13 @@ def test_no_data_goes_to_another_process(tmp_path: Path) -> None:
     task = load_task("adding-problem/T=50")
     task.split("test")
     cells = [Cell(parse_model("lstm"), task, 4, seed, "smoke") for seed in range(3)]
-    sent = jobs._jobs(cells, Settings(tmp_path, Measuring()), 2)
+    sent = jobs_of(cells, Settings(tmp_path, Measuring()), 2)
     assert all(len(pickle.dumps(job)) < 2000 for job in sent)
     assert [job.task_id for job in sent] == ["adding-problem/T=50"] * 3
 
 
 def test_threads_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "cores", lambda: 8)
+    monkeypatch.setattr(local, "cores", lambda: 8)
     for usual, processes, each in [
         (8, 1, 8),
         (8, 2, 4),
@@ -189,26 +194,52 @@ def test_threads_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_more_processes_than_cores(seqmem_: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "cores", lambda: 1)
+    monkeypatch.setattr(executor, "cores", lambda: 1)
     ran = seqmem_("eval", "marginal", *QUICK, "--k-train", "1,2", "--jobs", "2")
     assert ran.status == 0
     assert "--jobs 2: there are 1 cores here" in ran.err
 
 
-def test_a_killed_process_costs_its_cells_and_no_more(
-    seqmem_: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def killed(*_: object) -> Iterator[Outcome]:
-        yield Outcome(2, None, ("told before",))
-        raise BrokenProcessPool("A worker process was terminated")
+def killing(executor: local.Processes, cell: str, times: int) -> threading.Thread:
+    """Kill the process that runs a cell, so many times, as soon as it does."""
 
-    monkeypatch.setattr(jobs, "cores", lambda: 2)
-    monkeypatch.setattr(jobs, "_elsewhere", killed)
-    ran = seqmem_("eval", "marginal", *QUICK, "--k-train", "1,2", "--jobs", "2")
-    assert ran.status == 1
-    assert "failed: marginal on adding-problem/T=5, k_train=1" in ran.err
-    assert "fewer --jobs" in ran.err
-    assert "2 failed, the others are kept" in ran.err.splitlines()[-1]
+    def kill() -> None:
+        killed: set[int] = set()
+        deadline = time.monotonic() + 120
+        while len(killed) < times and time.monotonic() < deadline:
+            for worker, name in executor.running().items():
+                pid = int(worker.removeprefix("process "))
+                if cell in name and pid not in killed:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+            time.sleep(0.002)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_killed_process_costs_a_try_of_its_cell(tmp_path: Path, times: int) -> None:
+    """With one retry: the first time the cell is tried again, the second it fails, alone."""
+    task = load_task("adding-problem/T=200")
+    recipe = replace(recipe_for(task.family, "smoke"), steps=40, validate_every=20)
+    model = parse_model("lstm")
+    cells = [Cell(model, task, 4, seed, "smoke", given_recipe=recipe) for seed in range(4)]
+    settings = Settings(tmp_path, Measuring(contexts=(1,)))
+    executor = local.Processes(2, 1, retries=1)
+    thread = killing(executor, "seed 2", times)
+    said: list[str] = []
+    outcomes = run_cells(cells, settings, executor, said.append)
+    thread.join()
+    assert [outcome.number for outcome in outcomes] == [1, 2, 3, 4]
+    failed = [outcome.number for outcome in outcomes if outcome.failures]
+    assert failed == ([] if times == 1 else [3])
+    assert len(record_files(tmp_path / "records")) == (4 if times == 1 else 3)
+    assert any("[3/4] a process was killed: try 2 of 2" in line for line in said)
+    if times == 2:
+        assert "fewer --jobs" in outcomes[2].failures[0]
+    assert not executor.running()
 
 
 # How far it is.
@@ -252,7 +283,8 @@ def test_progress_in_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_ends_all_processes_and_says_how_to_go_on(tmp_path: Path) -> None:
     """As in a terminal: the whole process group is told."""
-    code = "from seqmem import jobs, submit; jobs.cores = lambda: 2; submit.main()"
+    code = "from seqmem import submit; from seqmem.sweep import executor as e; "
+    code += "e.cores = lambda: 2; submit.main()"
     command = [sys.executable, "-c", code, "eval", "lstm", "--task", "adding-problem/T=200"]
     command += ["--k-train", "diagonal", "--state", "reset", "--jobs", "2"]
     process = subprocess.Popen(

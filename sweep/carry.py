@@ -1,0 +1,67 @@
+"""What a cell leaves on disk, carried between machines that share no folder of results.
+
+A worker that sees the results folder writes there itself, checkpoints too. Any other works in a
+folder of its own, which begins with what is known of the cell's training; what it holds in the end
+goes back and is written as it would have been.
+"""
+
+import tempfile
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from seqmem.baselines.checkpoint import write_atomically
+from seqmem.leaderboard.store import write_once
+
+__all__ = ["Files", "is_seen", "marked", "packed", "scratch", "unpacked"]
+
+Files = Mapping[str, bytes]  # content by path below the results folder
+
+
+@contextmanager
+def marked(results: Path) -> Iterator[Path]:
+    """Leave a file in the results folder for a while, by which others know the folder."""
+    mark = results / f".sweep-{uuid.uuid4().hex}"
+    mark.touch()
+    try:
+        yield mark
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def is_seen(mark: Path) -> bool:
+    """Tell whether this machine sees the results folder that holds the mark."""
+    return mark.is_file()
+
+
+def scratch(mark: Path, number: int) -> Path:
+    """Give a cell's own folder on a machine that does not; the same each time it is tried there."""
+    return Path(tempfile.gettempdir()) / f"seqmem{mark.name}" / str(number)
+
+
+def packed(paths: Iterable[Path], root: Path) -> dict[str, bytes]:
+    """Read files below a folder, but those that are being written."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in paths
+        if path.is_file() and path.suffix != ".tmp"
+    }
+
+
+def unpacked(files: Files, root: Path) -> None:
+    """Write files below a folder, each whole; what is JSON is never overwritten.
+
+    Raises:
+        OSError: one cannot be written.
+    """
+    for name, content in files.items():
+        path = root / name
+        if path.suffix == ".json":
+            write_once(content.decode(), path.parent, path.stem)
+        else:
+            write_atomically(path, _writer(content))
+
+
+def _writer(content: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content)
