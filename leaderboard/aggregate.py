@@ -192,7 +192,9 @@ def _board(records: Sequence[Record]) -> Board:
     for record in sorted(records, key=lambda r: r.created):
         seeds, seed = by_row[_set_up(record)], record.training["seed"]
         seeds[seed] = _joined(seeds[seed], record) if seed in seeds else record
-    rows = [_row(list(seeds.values()), contexts) for seeds in by_row.values()]
+    # By seed and not by age: of two that lie as near the median, the same one is shown whichever
+    # was finished first.
+    rows = [_row([seeds[seed] for seed in sorted(seeds)], contexts) for seeds in by_row.values()]
     rows.sort(key=lambda row: (_full(row), row.label, str(row.k_train), row.state or ""))
     chance = score(first, first.task.chance)
     return Board(first.task.id, tuple(records), tuple(contexts), tuple(rows), chance, optimum)

@@ -39,6 +39,7 @@ def connected(workers: Workers, say: Callable[[str], object]) -> Iterator["OnRay
         InputError: Ray is not installed, or no cluster answers.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_worker_niceness", "0")  # its 15 is for machines that serve as well
     try:
         import ray
     except ImportError:
