@@ -23,6 +23,7 @@ Files = Mapping[str, bytes]  # content by path below the results folder
 def marked(results: Path) -> Iterator[Path]:
     """Leave a file in the results folder for a while, by which others know the folder."""
     mark = results / f".sweep-{uuid.uuid4().hex}"
+    results.mkdir(parents=True, exist_ok=True)
     mark.touch()
     try:
         yield mark

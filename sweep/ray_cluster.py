@@ -25,7 +25,7 @@ from seqmem.sweep.local import cores
 from seqmem.sweep.ray_worker import Desk, on_worker
 from seqmem.sweep.ship import shipped
 
-__all__ = ["OnRay", "connected"]
+__all__ = ["OnRay", "asked_for", "connected"]
 
 LOCAL = "local"
 GIB = 1 << 30
@@ -61,6 +61,16 @@ def connected(workers: Workers, say: Callable[[str], object]) -> Iterator["OnRay
             ray.shutdown()
 
 
+def asked_for(workers: Workers, settings: Settings) -> dict[str, Any]:
+    """Give what each cell asks Ray for."""
+    return {
+        "num_cpus": workers.threads or 1,
+        "num_gpus": workers.gpus if settings.measuring.device == "cuda" else 0,
+        "memory": None if workers.memory is None else int(workers.memory * GIB),
+        "max_retries": 0,
+    }
+
+
 class OnRay:
     """Runs cells on the cluster that this process is connected to."""
 
@@ -93,21 +103,6 @@ class OnRay:
         here = set(self._pending.values())
         return {worker: self._names[n] for n, worker in running.items() if n in here}
 
-    def options(self, settings: Settings) -> dict[str, Any]:
-        """Give what a cell asks Ray for."""
-        on_gpu = settings.measuring.device == "cuda"
-        memory = self._workers.memory
-        return {
-            "num_cpus": self._threads,
-            "num_gpus": self._workers.gpus if on_gpu else 0,
-            "memory": None if memory is None else int(memory * GIB),
-            "max_retries": 0,
-        }
-
-    @property
-    def _threads(self) -> int:
-        return self._workers.threads or 1
-
     def run(
         self, cells: Sequence[Cell], settings: Settings, say: Callable[[int, str], object]
     ) -> Iterator[Outcome]:
@@ -125,10 +120,10 @@ class OnRay:
         if not waiting:
             return
         self._look_for_room(settings)
-        jobs = {job.number: job for job in jobs_of(cells, settings, self._threads)}
+        jobs = {job.number: job for job in jobs_of(cells, settings, self._workers.threads or 1)}
         self._names = {number: job.name for number, job in jobs.items()}
         parcels = shipped((cells[number - 1].task for number in waiting), ray.put)
-        remote = ray.remote(self._work).options(**self.options(settings))
+        remote = ray.remote(self._work).options(**asked_for(self._workers, settings))
         same = source_sha256("seqmem.cell")
         with marked(settings.results.resolve()) as mark:
 
@@ -183,17 +178,20 @@ class OnRay:
         """Say so where no node can hold a cell: it waits for one that can."""
         import ray
 
-        wanted = {"CPU": self._threads, "memory": (self._workers.memory or 0) * GIB}
-        wanted["GPU"] = self.options(settings)["num_gpus"]
+        asked = asked_for(self._workers, settings)
+        names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
+        wanted = {names[key]: value for key, value in asked.items() if key in names and value}
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if not any(all(node.get(k, 0) >= v for k, v in wanted.items()) for node in nodes):
-            asked = ", ".join(f"{k} {v:g}" for k, v in wanted.items() if v)
-            self._say(f"--ray: no node has what a cell asks for ({asked}); cells wait for one")
+            text = ", ".join(f"{name} {value:g}" for name, value in wanted.items())
+            self._say(f"--ray: no node has what a cell asks for ({text}); cells wait for one")
 
     def _ask(self, method: str, *arguments: object) -> Any:
         """Ask the desk; None where it does not answer: the run goes on without."""
         import ray
 
+        if not ray.is_initialized():  # else Ray would connect anew, wherever it finds a cluster
+            return None
         try:
             return ray.get(getattr(self._desk, method).remote(*arguments), timeout=5)
         except ray.exceptions.RayError:

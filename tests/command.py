@@ -40,7 +40,9 @@ class Command:
 def without_times(path: Path) -> dict[str, object]:
     record = json.loads(path.read_text())
     record["created"] = record["environment"]["peak_memory_mib"] = None
-    record["measurement"]["seconds"] = record["training"]["result"]["seconds"] = None
+    record["measurement"]["seconds"] = None
+    if record["training"]["result"] is not None:  # else nothing was trained
+        record["training"]["result"]["seconds"] = None
     record["training"]["environment"]["peak_memory_mib"] = None
     return dict(record)
 

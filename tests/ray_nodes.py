@@ -1,0 +1,78 @@
+"""A Ray cluster on this machine, for tests, and what workers do in them."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seqmem.sweep.carry import Files
+from seqmem.sweep.job import Job, Outcome
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+ray = pytest.importorskip("ray", reason="needs seqmem[ray]")
+
+# What Ray leaves to the garbage collector when it stops, and says of its own future.
+IGNORED = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
+]
+
+
+@contextmanager
+def cluster(nodes: int) -> Iterator[Any]:
+    """A head that runs no cells, and nodes of one core each."""
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - as Ray spells it
+    head = {"num_cpus": 0, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        for _ in range(nodes):
+            made.add_node(num_cpus=1)
+        yield made
+    finally:
+        made.shutdown()
+
+
+def in_the_background(work: Callable[[], object]) -> Callable[[], None]:
+    """Start something beside the test; what is given waits for its end."""
+    import threading
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread.join
+
+
+def until(condition: Callable[[], object], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def disk_full(
+    job: Job, parcel: object, mark: Path, sent: Sequence[Any], same: str, desk: Any
+) -> tuple[Outcome, Files]:
+    """Stands in for what a worker does."""
+    raise OSError(28, "No space left on device")
+
+
+def short_of_memory(
+    job: Job, parcel: object, mark: Path, sent: Sequence[Any], same: str, desk: Any
+) -> tuple[Outcome, Files]:
+    """Runs out of memory the first time."""
+    tried = job.settings.results / f"tried-{job.number}"
+    if tried.exists():
+        return Outcome(job.number, None, ("in the second try",)), {}
+    tried.touch()
+    return Outcome(job.number, None, ("out of memory",), out_of_memory=True), {}
+
+
+def other_bug(
+    job: Job, parcel: object, mark: Path, sent: Sequence[Any], same: str, desk: Any
+) -> tuple[Outcome, Files]:
+    raise ZeroDivisionError("a bug")
