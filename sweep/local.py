@@ -69,9 +69,19 @@ class Here:
 class Processes:
     """Runs cells in several processes of this machine; one that dies costs its cell a try."""
 
-    def __init__(self, processes: int, threads: int | None, retries: int) -> None:
-        """Take how many processes, the threads of each, and how often a cell is tried again."""
+    def __init__(
+        self,
+        processes: int,
+        threads: int | None,
+        retries: int,
+        work: Callable[..., Outcome] | None = None,
+    ) -> None:
+        """Take how many processes, the threads of each, and how often a cell is tried again.
+
+        Also what a process does with a job, where it is not the usual.
+        """
         self._processes, self._threads, self._retries = processes, threads, retries
+        self._work = work or _in_process
         self._notes: Path | None = None
         self._names: dict[int, str] = {}
 
@@ -134,7 +144,8 @@ class Processes:
     ) -> Iterator[Outcome]:
         """Run some jobs and strike out those that end, until all have or a process is killed."""
         try:
-            for outcome in _elsewhere(chosen, processes, self._notes):
+            assert self._notes is not None
+            for outcome in _elsewhere(partial(self._work, notes=self._notes), chosen, processes):
                 del jobs[outcome.number]
                 yield outcome
         except BrokenProcessPool:
@@ -150,7 +161,9 @@ class Processes:
         return found
 
 
-def _elsewhere(jobs: Sequence[Job], processes: int, notes: Path | None) -> Iterator[Outcome]:
+def _elsewhere(
+    work: Callable[[Job], Outcome], jobs: Sequence[Job], processes: int
+) -> Iterator[Outcome]:
     """Run jobs in other processes and give outcomes as they come; the one place that knows joblib.
 
     When the caller stops taking outcomes, or is interrupted, the processes are ended.
@@ -165,7 +178,7 @@ def _elsewhere(jobs: Sequence[Job], processes: int, notes: Path | None) -> Itera
             n_jobs=processes, backend=BACKEND, batch_size=1, return_as="generator_unordered"
         )
         with _ctrl_c_ignored():  # so the processes start: one here is enough to end them all
-            outcomes = parallel(delayed(_in_process)(job, notes) for job in jobs)
+            outcomes = parallel(delayed(work)(job) for job in jobs)
         try:
             yield from outcomes
         finally:

@@ -323,3 +323,34 @@ def children(group: int) -> list[int]:
         if int(fields[2]) == group and entry.name != str(group) and fields[0] != "Z":
             found.append(int(entry.name))
     return found
+
+
+def test_ray_that_is_missing_is_one_line(seqmem_: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    ran = seqmem_("eval", "marginal", *QUICK, "--ray")
+    assert (ran.status, ran.out) == (2, "")
+    assert "pip install 'seqmem[ray]'" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", [["--memory", "2"], ["--gpus", "0.5"]])
+def test_what_only_ray_can_give(seqmem_: Command, option: list[str]) -> None:
+    ran = seqmem_("eval", "marginal", *QUICK, *option)
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert f"{option[0]} is for --ray alone" in ran.err
+
+
+def test_a_cell_takes_the_threads_it_was_given(seqmem_: Command, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    for jobs in ("1", "2"):
+        assert (
+            seqmem_(
+                "eval", "lstm", "tcn", *QUICK, "--jobs", jobs, "--threads", "3", "--results", jobs
+            ).status
+            == 0
+        )
+        for path in record_files(tmp_path / jobs):
+            record = without_times(path)
+            assert record["environment"]["threads"] == 3  # type: ignore[index]
+            assert record["training"]["environment"]["threads"] == 3  # type: ignore[index]
+    assert torch.get_num_threads() == before
