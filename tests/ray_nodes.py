@@ -38,6 +38,20 @@ def cluster(nodes: int) -> Iterator[Any]:
         made.shutdown()
 
 
+def node_of(made: Any, worker: str) -> Any:
+    """Give the node whose process, by the name that a sweep gives it, is a worker's parent."""
+    pid = int(worker.rpartition("process ")[2])
+    try:
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:  # it has ended
+        return None
+    for node in made.worker_nodes:
+        (raylet,) = node.all_processes["raylet"]
+        if raylet.process.pid == parent:
+            return node
+    return None
+
+
 def in_the_background(work: Callable[[], object]) -> Callable[[], None]:
     """Start something beside the test; what is given waits for its end."""
     import threading

@@ -225,23 +225,31 @@ def test_ctrl_c_ends_a_local_ray(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_node_killed_in_the_middle_of_a_hundred_cells(tmp_path: Path) -> None:
-    trained = cells_of("adding-problem/T=5", "lstm", seeds=20)
-    cells = [*trained, *cells_of("adding-problem/T=5", "marginal", seeds=80)]
+    """The node is killed that runs the cell of a training which takes longest."""
+    small = cells_of("adding-problem/T=5", "marginal", seeds=98)
+    large = cells_of("adding-problem/T=5", "lstm", seeds=2, steps=400)
+    cells = [*small[:49], *large, *small[49:]]
     run_cells(cells, settings_in(tmp_path / "alone"), Here(), lambda line: None)
     alone = records_in(tmp_path / "alone")
     assert len(alone) == 100
     said: list[str] = []
     with cluster(2) as made, executor_of(Workers(ray=made.address), said.append) as executor:
-        victim = sorted(made.worker_nodes, key=lambda node: str(node.node_id))[0]
+        killed: list[str] = []
 
-        def kill() -> None:
-            until(lambda: any("40 of 100 cells done" in line for line in said), 600)
-            made.remove_node(victim, allow_graceful=False)
+        def kill() -> bool:
+            for worker, name in executor.running().items():
+                if name.startswith("lstm") and (node := ray_nodes.node_of(made, worker)):
+                    killed.append(name)
+                    made.remove_node(node, allow_graceful=False)
+                    return True
+            return False
 
-        wait = in_the_background(kill)
+        wait = in_the_background(partial(until, kill, 600))
         outcomes = run_cells(cells, settings_in(tmp_path / "shared"), executor, said.append)
         wait()
     assert [outcome.number for outcome in outcomes] == [*range(1, 101)]
     assert not [outcome for outcome in outcomes if outcome.failures]
     assert records_in(tmp_path / "shared") == alone
-    assert any("its node died" in line or "its worker" in line for line in said)
+    number = 1 + [str(cell) for cell in cells].index(killed[0])
+    lost = [line for line in said if line.endswith(": try 2 of 3")]
+    assert any(line.startswith(f"[{number}/100] its ") for line in lost)
