@@ -87,7 +87,8 @@ def overhead(cells: int) -> None:
     with executor_of(Workers(ray="local"), say):
         on_ray = OnRay(Workers(ray="local", retries=0), say, nothing_there)
         seconds(on_ray, work[:4])
-        say(f"--ray: {1000 * seconds(on_ray, work) / cells:.1f} ms a cell that does nothing")
+        took = seconds(on_ray, work)
+    say(f"--ray: {1000 * took / cells:.1f} ms a cell that does nothing")
 
 
 def main() -> None:

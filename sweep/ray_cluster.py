@@ -9,6 +9,8 @@ times as the user said, and goes on from its checkpoint where it can be seen.
 import io
 import logging
 import os
+import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -29,6 +31,7 @@ __all__ = ["OnRay", "asked_for", "connected"]
 
 LOCAL = "local"
 GIB = 1 << 30
+LATELY = 0.5  # seconds for which it is known what workers run: short cells end faster than that
 
 
 @contextmanager
@@ -48,6 +51,7 @@ def connected(workers: Workers, say: Callable[[str], object]) -> Iterator["OnRay
     # Ray tells of nodes that die on stdout, at length; that is where results go.
     with redirect_stdout(io.StringIO()):
         try:
+            _knock(workers.ray or LOCAL)
             ray.init(workers.ray, log_to_driver=False, logging_level=logging.ERROR, **given)
         except (OSError, RuntimeError, ValueError) as error:
             told = " ".join(str(error).split())[:200]
@@ -59,6 +63,17 @@ def connected(workers: Workers, say: Callable[[str], object]) -> Iterator["OnRay
             yield OnRay(workers, say)
         finally:
             ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """See that something answers at HOST:PORT; Ray itself waits for minutes.
+
+    Raises:
+        OSError: nothing does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def asked_for(workers: Workers, settings: Settings) -> dict[str, Any]:
@@ -86,6 +101,8 @@ class OnRay:
         self._workers, self._say, self._work = workers, say, work or on_worker
         self._pending: dict[Any, int] = {}
         self._names: dict[int, str] = {}
+        self._running: Mapping[int, str] = {}
+        self._asked = 0.0
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=True
         )
@@ -99,9 +116,10 @@ class OnRay:
 
     def running(self) -> Mapping[str, str]:
         """Name the cell that each worker runs."""
-        running: Mapping[int, str] = self._ask("running") or {}
-        here = set(self._pending.values())
-        return {worker: self._names[n] for n, worker in running.items() if n in here}
+        if time.monotonic() - self._asked >= LATELY:
+            self._running, self._asked = self._ask("running") or {}, time.monotonic()
+        here = {*self._pending.values()}
+        return {worker: self._names[n] for n, worker in self._running.items() if n in here}
 
     def run(
         self, cells: Sequence[Cell], settings: Settings, say: Callable[[int, str], object]
