@@ -35,13 +35,14 @@ def seconds_a_step(name: str, task_id: str, steps: int) -> tuple[float, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=["lstm", "tcn", "transformer"])
-    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--task", action="append", help="repeatable; else the full suite")
+    parser.add_argument("--steps", type=int, default=20)
     given = parser.parse_args()
     torch.set_num_threads(1)
     say(machine())
     for name in given.models:
         total = 0.0
-        for task_id in SUITES["full"].tasks:
+        for task_id in given.task or SUITES["full"].tasks:
             if data_problem(task_id):
                 say(f"{task_id}: no data here")
                 continue
