@@ -222,8 +222,8 @@ def killing(executor: local.Processes, cell: str, times: int) -> threading.Threa
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_killed_process_costs_a_try_of_its_cell(tmp_path: Path, times: int) -> None:
     """With one retry: the first time the cell is tried again, the second it fails, alone."""
-    task = load_task("adding-problem/T=200")
-    recipe = replace(recipe_for(task.family, "smoke"), steps=40, validate_every=20)
+    task = load_task("adding-problem/T=5")
+    recipe = replace(recipe_for(task.family, "smoke"), steps=200, validate_every=100)
     model = parse_model("lstm")
     cells = [Cell(model, task, 4, seed, "smoke", given_recipe=recipe) for seed in range(4)]
     settings = Settings(tmp_path, Measuring(contexts=(1,)))
