@@ -24,6 +24,7 @@ def test_there_is_a_golden_file_of_every_older_schema() -> None:
         assert record.schema == SCHEMA
         assert record.supersedes is None
         assert [p.loss.mean for p in record.curve] == [p["loss"]["mean"] for p in old["curve"]]
+        assert record.training["recipe"] == {**old["training"]["recipe"], "dtype": "float32"}
         assert from_json(to_json(record)) == record
 
 
