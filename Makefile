@@ -12,7 +12,7 @@ ifneq ($(wildcard ../shared/data),)
 export SEQMEM_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: eval test test-fast check lint types benchmarks readme findings clean
+.PHONY: eval test test-fast check regression lint types benchmarks readme findings clean
 
 eval: $(STAMP)  ## train two models on the smoke suite and print the board
 	$(BIN)/seqmem eval lstm tcn --suite smoke
@@ -24,6 +24,9 @@ test-fast: $(STAMP)  ## the tests that take seconds
 	$(PYTEST) -m "not slow"
 
 check: lint types test  ## what a change must pass
+
+regression: $(STAMP)  ## whether every baseline still learns what it did; a few minutes
+	OMP_NUM_THREADS=1 $(BIN)/seqmem check --suite smoke --jobs 2
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
