@@ -1,4 +1,4 @@
-"""What readers ask first of a task: how much memory it needs, and which model is best with k inputs.
+"""What readers ask first of a task: how much memory it needs, and who is best with k inputs.
 
 Where the optimum is known, so is the need: it lies in how the task is made, whatever models do.
 Elsewhere the best models here show what suffices for them; a better one may use more.

@@ -52,7 +52,7 @@ def _memory(found: Memory, named: Mapping[int, str]) -> list[str]:
             assert found.shown.k is not None
             headline = f"about {count(found.shown.k, 'input')}"
             interval = need(found.shown).partition(" ")[2]
-            said = f"More bring the best model here, {best}, less than 1 %."
+            said = f"More bring the best model here, {best}, less than 1\u00a0%."
             return [f"{headline} {interval}".rstrip(), f"{said} A better one may use more."]
         case "beyond":
             return [f"more than {found.largest} inputs", f"So the best model here, {best}, shows."]

@@ -15,9 +15,12 @@ const OPTIONS = {
 /** Embed a chart, or give the one that is there. */
 async function embedded(place, specification) {
   if (!views.has(place)) {
+    // Vega gives what it draws in a role and a name of its own: those of the place are to stay.
+    const inner = element("div", { class: "inner", "aria-hidden": "true" });
+    place.replaceChildren(inner);
     views.set(
       place,
-      window.vegaEmbed(place, specification, OPTIONS).then((result) => result.view),
+      window.vegaEmbed(inner, specification, OPTIONS).then((result) => result.view),
     );
   }
   return views.get(place);

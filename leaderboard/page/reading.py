@@ -1,8 +1,7 @@
 """What a page says of its own words: for readers who have never seen the project."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
-from typing import Any
 
 __all__ = ["introduction", "reading"]
 
@@ -71,7 +70,7 @@ def reading(about: Mapping[str, str]) -> str:
     Args:
         about: what each model on the page is; "" for those that are not among the baselines.
     """
-    models = {}
+    models: dict[str, str] = {}
     for label, what in about.items():
         if what:
             models.setdefault(label.partition(":")[0], what)
@@ -85,7 +84,7 @@ def reading(about: Mapping[str, str]) -> str:
     return "\n".join([*parts, "</section>"])
 
 
-def _definitions(pairs: Any) -> str:
+def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
     items = "\n".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in pairs
     )

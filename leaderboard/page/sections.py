@@ -64,8 +64,9 @@ def _inputs(k: Context) -> str:
 def _glance_row(index: int, task: Task, at: Context) -> str:
     optimum = [value for value in task["optimum"] if value is not None]
     about = f"<small>{escape(task['about'])}</small>" if task["about"] else ""
+    title = escape(task["title"]).replace("/", "/<wbr>")
     cells = [
-        f'<th scope="row"><a href="#{anchor(index)}">{escape(task["title"])}</a>{about}</th>',
+        f'<th scope="row"><a href="#{anchor(index)}">{title}</a>{about}</th>',
         f"<td>{_answer(task['answers']['memory'])}</td>",
         f'<td data-leaders="{index}">{_answer(_leaders(task, at))}</td>',
         f'<td class="wide">{_answer(_leaders(task, "full"))}</td>',

@@ -17,9 +17,9 @@ FOCUS = "focus < 0 || datum.row === focus"
 def curve_spec(log: bool) -> dict[str, Any]:
     """Say how a task's curves are drawn.
 
-    Its data sets `scores`, `envelope`, `levels`, `gap` and `chosen` are empty; its parameters `low`, `high`,
-    `band` and `focus` are the ends of the scale, the opacity of bands and the row that stands out
-    (−1: none). The page's script gives the axis of k its ends and ticks.
+    Its data sets `scores`, `envelope`, `levels`, `gap` and `chosen` are empty; its parameters
+    `low`, `high`, `band` and `focus` are the ends of the scale, the opacity of bands and the row
+    that stands out (−1: none). The page's script gives the axis of k its ends and ticks.
 
     Args:
         log: whether the axis of scores is logarithmic, as perplexities have it.
