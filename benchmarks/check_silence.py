@@ -96,6 +96,8 @@ def main() -> None:
         counts[way, state] += 1
         if state == "red":
             say(f"red: {way}: {told}")
+        if (number + 1) % 20 == 0:
+            say(f"{number + 1} of {repetitions}")
     states = ("green", "cannot tell", "red")
     rows = [[way, *(counts[way, state] for state in states)] for way in WAYS]
     say(tabulate(rows, headers=["what is other", *states], tablefmt="pipe"))
