@@ -40,6 +40,9 @@ def document(data: Mapping[str, Any]) -> str:
         ends = [needs(tasks), reading(data["about"])] if drawn else []
         body = "\n".join([glance(tasks, at), *sections, *ends])
     tags = "\n".join(f"<script>{text}</script>" for text in scripts)
+    if drawn:
+        licence = (HERE / "LICENSE-vega").read_text(encoding="utf-8")
+        tags = f"<!--\n{licence}-->\n{tags}"
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
