@@ -12,7 +12,7 @@ ifneq ($(wildcard ../shared/data),)
 export SEQMEM_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: eval test test-fast check lint types benchmarks readme findings clean
+.PHONY: eval test test-fast check regression lint types benchmarks board readme findings clean
 
 eval: $(STAMP)  ## train two models on the smoke suite and print the board
 	$(BIN)/seqmem eval lstm tcn --suite smoke
@@ -25,6 +25,9 @@ test-fast: $(STAMP)  ## the tests that take seconds
 
 check: lint types test  ## what a change must pass
 
+regression: $(STAMP)  ## whether every baseline still learns what it did; a few minutes
+	OMP_NUM_THREADS=1 $(BIN)/seqmem check --suite smoke --jobs 2
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -35,7 +38,10 @@ types: $(STAMP)
 benchmarks: $(STAMP)  ## the figures of docs/performance.md; about two hours, and needs the corpora
 	for name in coverage cost exact_mode growth training; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-readme: $(STAMP)  ## write the generated parts of README.md again
+board: readme  ## write README's board and docs/board.html again, from the committed records
+	$(BIN)/python docs/board.py
+
+readme: $(STAMP)  ## write the generated parts of README.md alone
 	$(BIN)/python docs/generate.py
 
 findings: $(STAMP)  ## write docs/findings.md and its charts again, from the committed records

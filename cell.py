@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from tqdm import tqdm
 
+from seqmem.baselines.certificate import promise
 from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights
 from seqmem.baselines.recipes import Recipe, recipe_for
 from seqmem.baselines.spec import ModelSpec, architecture_of, build_model, model_class
@@ -176,6 +177,8 @@ def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Re
         "options": fit.pop("options"),
         "source_sha256": source_sha256(model_class(cell.model.name).__module__),
     }
+    if (promised := promise(model)) is not None:
+        facts["certificate"] = promised
     record = measure_record(
         model,
         facts,

@@ -17,7 +17,7 @@ import torch
 
 import seqmem
 
-__all__ = ["environment_facts", "source_sha256", "suite_facts"]
+__all__ = ["checkout_facts", "environment_facts", "source_sha256", "suite_facts"]
 
 
 # Lists of what there is: adding to them changes no number, and what a cell takes from them stands
@@ -70,7 +70,15 @@ def _spec(name: str) -> ModuleSpec | None:
 @cache
 def suite_facts() -> dict[str, Any]:
     """Version of the suite, and the git commit where it is run from a checkout."""
-    root = Path(__file__).parent
+    commit, dirty = checkout_facts(Path(__file__).parent)
+    return {"version": seqmem.__version__, "commit": commit, "dirty": dirty}
+
+
+def checkout_facts(root: Path) -> tuple[str | None, bool | None]:
+    """Give a checkout's git commit, and whether its tree differs from it; elsewhere None.
+
+    Results that are being added change nothing of what makes them, and count as no difference.
+    """
 
     def git(*arguments: str) -> str | None:
         command = ["git", "-C", str(root), *arguments]
@@ -82,9 +90,9 @@ def suite_facts() -> dict[str, Any]:
             return None
 
     commit = git("rev-parse", "HEAD") if (root / ".git").exists() else None
-    status = None if commit is None else git("status", "--porcelain")
-    dirty = None if status is None else bool(status)
-    return {"version": seqmem.__version__, "commit": commit, "dirty": dirty}
+    results = [f":!leaderboard/{name}" for name in ("records", "expectations")]
+    status = None if commit is None else git("status", "--porcelain", "--", ".", *results)
+    return commit, None if status is None else bool(status)
 
 
 def environment_facts(

@@ -21,7 +21,8 @@ differ by rounding errors as well, about 1e-7/(1 − λ).
 """
 
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,9 +35,10 @@ from seqmem.baselines.recurrent import LSTM, RNN
 from seqmem.errors import InputError
 from seqmem.tasks.model import SequenceModel
 
-__all__ = ["FEATURE_BOUND", "Certificate", "LayerBounds", "certificate"]
+__all__ = ["FEATURE_BOUND", "OUTPUT_ERROR", "Certificate", "LayerBounds", "certificate", "promise"]
 
 FEATURE_BOUND = 1.0  # largest absolute value of the tasks' features: all lie in [0, 1]
+OUTPUT_ERROR = 0.01  # of any output, at the context that a record promises
 SLOWEST = 0.99999  # a larger factor promises nothing of use: a million inputs and more
 
 
@@ -154,6 +156,25 @@ def certificate(model: SequenceModel) -> Certificate:
     return Certificate(
         "euclidean" if euclidean else "maximum", tuple(layers), steps, factor, largest
     )
+
+
+def promise(model: SequenceModel) -> Mapping[str, float] | None:
+    """Give what a record keeps of a model's certificate; None where there is none.
+
+    ``rate`` is λ; from ``promised_k`` inputs on, no output differs from what the full context gives
+    by more than ``output_error``.
+    """
+    try:
+        proof = certificate(model)
+    except InputError:
+        return None
+    # A readout of zeros gives the same outputs for any features.
+    error = min(OUTPUT_ERROR / proof.readout if proof.readout else math.inf, sys.float_info.max)
+    return {
+        "rate": proof.rate,
+        "promised_k": proof.promised_context(error),
+        "output_error": OUTPUT_ERROR,
+    }
 
 
 def _input_bound(model: RNN | LSTM) -> float:

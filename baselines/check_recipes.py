@@ -24,7 +24,7 @@ _CHANGES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "steps": 40,
             "batch": 32,
             "optimizer": "sgd",
-            "learning_rate": 3.0,
+            "learning_rate": 1.0,
             "clip": 0.1,
         },
         "adding-problem": {"steps": 80},

@@ -112,8 +112,20 @@ def _put_in(text: str, made: Callable[..., object], reference: Recurrent) -> boo
         )
     _try(text, layer, width, hidden)
     same = _taken_over(layer, own)
+    layer.register_forward_hook(_as_torch_lays_out)
     setattr(reference, "layers", layer)  # noqa: B010 - declared as one of torch's
     return same
+
+
+def _as_torch_lays_out(
+    layer: nn.Module, given: object, returned: tuple[Tensor, object]
+) -> tuple[Tensor, object]:
+    """Lay features out in memory step after step, as torch's layers do.
+
+    Dropout draws in the order of memory: laid out otherwise, a right layer would lose others.
+    """
+    features, state = returned
+    return features.transpose(0, 1).contiguous().transpose(0, 1), state
 
 
 def _taken_over(module: nn.Module, own: nn.Module) -> bool:

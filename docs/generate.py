@@ -63,5 +63,5 @@ if __name__ == "__main__":
     old = README.read_text(encoding="utf-8")
     new = generated(old)
     if "--check" in sys.argv:
-        sys.exit(0 if new == old else "README.md is stale: run `make readme`")
+        sys.exit(0 if new == old else "README.md is stale: run `make board`")
     README.write_text(new, encoding="utf-8")

@@ -15,6 +15,8 @@ __all__ = [
     "need",
     "number",
     "rounded",
+    "state_floats",
+    "trust",
     "unit",
 ]
 
@@ -75,6 +77,17 @@ def need(value: ContextNeed) -> str:
 def k_train(row: Row) -> str:
     """Write the context that a row was trained with."""
     return f"{row.k_train} (reset)" if row.state == "reset" else str(row.k_train)
+
+
+def trust(row: Row) -> str:
+    """Name what stands behind every seed."""
+    return ", ".join(sorted({record.trust for record in row.records}))
+
+
+def state_floats(row: Row) -> int | None:
+    """Give what the model keeps after the largest k measured, in floats; None where unknown."""
+    kept = [p.state_floats for p in row.records[0].curve if p.state_floats is not None]
+    return kept[-1] if kept else None
 
 
 def names(rows: Sequence[Row]) -> list[str]:

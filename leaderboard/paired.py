@@ -1,7 +1,8 @@
 """All differences between the rows of a board at once, paired as `compare.difference` pairs two.
 
 A pair of rows with one seed in common (or none, then their first ones) is compared over groups of
-dependent targets: G groups give G − 1 degrees of freedom. With S seeds in common the differences of
+dependent targets: G groups give G − 1 degrees of freedom, and `tails` says what groups of unequal
+sizes take from the confidence. With S seeds in common the differences of
 seeds vary, and so does the mean over seeds from group to group; both variances count, with the
 S − 1 degrees of freedom of the seeds, few as they are. Approximations that give more (Satterthwaite
 1946) call differences sure that are not wherever two or three seeds happen to agree.
@@ -17,6 +18,7 @@ from scipy.special import stdtr
 
 from seqmem.leaderboard.aggregate import Row
 from seqmem.leaderboard.record import Context, Record
+from seqmem.leaderboard.tails import two_sided
 
 __all__ = ["Differences", "differences"]
 
@@ -31,18 +33,13 @@ class Differences:
         mean: over the seeds that both have.
         error: its standard error; NaN where nothing is known of it.
         freedom: the degrees of freedom of that error.
+        p: two-sided p-values of no difference; NaN where nothing is known.
     """
 
     mean: Floats
     error: Floats
     freedom: Floats
-
-    def p_values(self) -> Floats:
-        """Give two-sided p-values of no difference (n, n); NaN where nothing is known."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            p = 2 * stdtr(self.freedom, -np.abs(self.mean) / self.error)
-        sure = self.error == 0
-        return np.asarray(np.where(sure, (self.mean == 0).astype(float), p))
+    p: Floats
 
 
 def differences(rows: Sequence[Row], k: Context) -> Differences:
@@ -53,7 +50,7 @@ def differences(rows: Sequence[Row], k: Context) -> Differences:
         k: the context length.
     """
     n = len(rows)
-    mean, error, freedom = (np.full((n, n), np.nan) for _ in range(3))
+    mean, error, freedom, p = (np.full((n, n), np.nan) for _ in range(4))
     alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
     seeds = [_by_seed(row, k) for row in rows]
     for i, records in enumerate(seeds):  # rows alike in seeds and groups are compared in one go
@@ -66,8 +63,8 @@ def differences(rows: Sequence[Row], k: Context) -> Differences:
             here = [[seeds[i][one] for one, _ in pairs] for i in ones]
             there = [[seeds[i][two] for _, two in pairs] for i in others]
             block = np.ix_(ones, others)
-            mean[block], error[block], freedom[block] = _compared(here, there, k)
-    return Differences(mean, error, freedom)
+            mean[block], error[block], freedom[block], p[block] = _compared(here, there, k)
+    return Differences(mean, error, freedom, p)
 
 
 def _by_seed(row: Row, k: Context) -> dict[int, Record]:
@@ -77,24 +74,33 @@ def _by_seed(row: Row, k: Context) -> dict[int, Record]:
 
 def _compared(
     here: list[list[Record]], there: list[list[Record]], k: Context
-) -> tuple[Floats, Floats, float]:
-    """Compare n with m rows, S records each that pair off: means and errors (n, m), freedom."""
+) -> tuple[Floats, Floats, float, Floats]:
+    """Compare n with m rows, S records each that pair off: means, errors, freedom, p-values."""
     losses = _losses(here, k), _losses(there, k)  # (n, S), (m, S)
     gone = losses[0][:, None, :] - losses[1][None, :, :]  # (n, m, S)
     mean = gone.mean(axis=2)
+    unknown = np.full_like(mean, np.nan)
     counts = {record.group_counts for records in (here[0], there[0]) for record in records}
     if len(counts) > 1:  # their targets are grouped otherwise
-        return mean, np.full_like(mean, np.nan), np.nan
-    groups = np.array(counts.pop(), dtype=float)  # (G,)
-    if len(groups) < 2:
-        return mean, np.full_like(mean, np.nan), np.nan
+        return mean, unknown, np.nan, unknown
+    (sizes,) = counts
+    if len(sizes) < 2:
+        return mean, unknown, np.nan, unknown
+    groups = np.array(sizes, dtype=float)  # (G,)
     one, two = _deviations(here, k, groups), _deviations(there, k, groups)
     squares = np.array([np.square(deviation - two).sum(axis=1) for deviation in one])  # (n, m)
     variance = squares * len(groups) / (len(groups) - 1)
-    if gone.shape[2] == 1:
-        return mean, np.sqrt(variance), len(groups) - 1.0
-    variance += gone.var(axis=2, ddof=1) / gone.shape[2]
-    return mean, np.sqrt(variance), gone.shape[2] - 1.0
+    seeds = gone.shape[2]
+    if seeds > 1:
+        variance += gone.var(axis=2, ddof=1) / seeds
+    error = np.sqrt(variance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = mean / error
+    if seeds > 1:
+        freedom, p = seeds - 1.0, 2 * stdtr(seeds - 1.0, -np.abs(ratio))
+    else:
+        freedom, p = len(groups) - 1.0, two_sided(ratio, sizes)
+    return mean, error, freedom, np.where(error == 0, (mean == 0).astype(float), p)
 
 
 def _losses(rows: list[list[Record]], k: Context) -> Floats:

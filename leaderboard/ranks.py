@@ -62,7 +62,7 @@ def _better(rows: Sequence[Row], k: Context) -> npt.NDArray[np.bool_]:
     gone = differences(rows, k)
     upper = np.triu_indices(len(rows), 1)
     apart = np.zeros((len(rows), len(rows)), dtype=bool)
-    apart[upper] = holm(gone.p_values()[upper])
+    apart[upper] = holm(gone.p[upper])
     # A table shows medians over all seeds; what pairs say must not contradict it.
     shown = np.array([row.cells[k].value for row in rows])
     return (apart | apart.T) & (gone.mean < 0) & (shown[:, None] < shown[None, :])

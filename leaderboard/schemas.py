@@ -18,8 +18,14 @@ def upgrade(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_2(data: dict[str, Any]) -> dict[str, Any]:
-    """From schema 2, of 2026: no record said which one it corrects, as none did."""
-    return {**data, "supersedes": None, "schema": 3}
+    """From schema 2, of 2026: no record said which one it corrects, as none did.
+
+    Recipes did not say at first what is trained in shorter floats, as nothing was.
+    """
+    training = data["training"]
+    if training.get("recipe") is not None:
+        training = {**training, "recipe": {"dtype": "float32", **training["recipe"]}}
+    return {**data, "training": training, "supersedes": None, "schema": 3}
 
 
 def _from_1(data: dict[str, Any]) -> dict[str, Any]:

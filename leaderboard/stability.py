@@ -2,7 +2,8 @@
 
 A record may hold what its model's weights promise (`seqmem.baselines.certificate`) under
 ``certificate`` in its model's facts: ``rate``, the λ by which a step shrinks what the past has
-left, and ``promised_k``, the context that then suffices. One that does not is shown without.
+left, and ``promised_k``, the context from which on no output differs by more than 0.01 from what
+the full context gives. A record without is shown without.
 """
 
 import csv
@@ -89,7 +90,9 @@ def stability_text(boards: Sequence[Board], published: Sequence[Published], form
             paragraph(
                 "Scores at full. The difference is paired, the stable model's less the free one's: "
                 "over seeds where both have several, else over groups of targets; 95 %, not "
-                "corrected for the number of pairs. λ and the promised k are those of the weights.",
+                "corrected for the number of pairs. λ is how much of a difference of states a step "
+                "can leave; from the promised k on, no output differs by more than 0.01 from that "
+                "with the full context. Both are proved from the weights.",
                 form,
             )
         )

@@ -113,8 +113,8 @@ def read_records(places: Iterable[Path]) -> tuple[list[Record], list[str]]:
     with uncollected():
         for path in _files(places):
             try:
-                kept.append(Kept(path, from_json(path.read_text(encoding="utf-8"))))
-            except (RecordError, OSError, UnicodeDecodeError) as error:
+                kept.append(Kept(path, from_json(path.read_bytes())))
+            except (RecordError, OSError) as error:
                 problems.append(f"{path}: {error}")
     records, refused = in_force(kept)
     return records, problems + refused

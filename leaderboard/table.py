@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.aggregate import Board, Cell, Row
 from seqmem.leaderboard.flat import flat, to_json_rows
-from seqmem.leaderboard.formatting import half_width, k_train, need, number, unit
+from seqmem.leaderboard.formatting import (
+    half_width,
+    k_train,
+    need,
+    number,
+    state_floats,
+    trust,
+    unit,
+)
 from seqmem.leaderboard.layout import heading, paragraph, table
 from seqmem.leaderboard.published import UNITS, Published
 from seqmem.leaderboard.ranks import ranks
@@ -122,7 +130,7 @@ def _columns(board: Board) -> dict[str, list[str]]:
         "k_train": [k_train(row) for row in rows],
         "budget": [row.budget for row in rows],
         "seeds": [str(len(row.records)) for row in rows],
-        "trust": [_trust(row) for row in rows],
+        "trust": [trust(row) for row in rows],
         "parameters": [f"{row.records[0].model['parameters']:,}" for row in rows],
         "state, floats": [_state(row) for row in rows],
         "passes": [_passes(row) for row in rows],
@@ -140,15 +148,10 @@ def _columns(board: Board) -> dict[str, list[str]]:
     return columns
 
 
-def _trust(row: Row) -> str:
-    """Name what stands behind every seed."""
-    return ", ".join(sorted({record.trust for record in row.records}))
-
-
 def _state(row: Row) -> str:
     """What the model keeps after the largest k measured, in floats."""
-    kept = [p.state_floats for p in row.records[0].curve if p.state_floats is not None]
-    return f"{kept[-1]:,}" if kept else "–"
+    kept = state_floats(row)
+    return "–" if kept is None else f"{kept:,}"
 
 
 def _passes(row: Row) -> str:

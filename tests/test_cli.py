@@ -15,10 +15,14 @@ from torch import Tensor
 
 from seqmem import cell, measurement, submit
 from seqmem.baselines import BASELINES, convolutional
-from seqmem.baselines.training import train
+from seqmem.baselines.certificate import OUTPUT_ERROR, certificate
+from seqmem.baselines.checkpoint import load_weights
+from seqmem.baselines.recipes import recipe_for
+from seqmem.baselines.spec import build_model, parse_model
+from seqmem.baselines.training import seeded, train
 from seqmem.errors import CellError
 from seqmem.leaderboard.store import read_records
-from seqmem.tasks import DATA, SUITES
+from seqmem.tasks import DATA, SUITES, load_task
 from seqmem.tasks.curve import measure
 from seqmem.tasks.model import State
 from seqmem.tests.command import QUICK, Command, record_files, without_times
@@ -49,6 +53,26 @@ def test_eval_writes_records_and_prints_the_board(seqmem_: Command, tmp_path: Pa
     assert record.training["result"]["seconds"] > 0
     for point in record.curve:
         assert sum(point.group_sums) / 40_000 == pytest.approx(point.loss.mean, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["rnn-stable", "lstm-stable"])
+def test_a_record_keeps_what_the_weights_promise(
+    seqmem_: Command, tmp_path: Path, name: str
+) -> None:
+    assert seqmem_("eval", name, name.removesuffix("-stable"), *QUICK).status == 0
+    (weights,) = tmp_path.glob(f"results/checkpoints/{name}-*/weights.safetensors")
+    options = recipe_for("adding-problem", "smoke").options
+    with seeded(0):
+        model, _ = build_model(parse_model(name), load_task("adding-problem/T=5"), "full", options)
+    assert load_weights(model, weights)
+    proof = certificate(model)
+    records, _ = read_records([tmp_path / "results" / "records"])
+    (record,) = [r for r in records if r.model["name"] == name]
+    k = record.model["certificate"]["promised_k"]
+    assert record.model["certificate"]["rate"] == proof.rate
+    assert proof.bound(k) * proof.readout <= OUTPUT_ERROR < proof.bound(k - 1) * proof.readout
+    shown = seqmem_("leaderboard", "--stable")
+    assert f"{proof.rate:.4g}" in shown.out
 
 
 def test_finished_cells_are_not_done_again(seqmem_: Command, tmp_path: Path) -> None:

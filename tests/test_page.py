@@ -28,6 +28,7 @@ from seqmem.leaderboard.page.document import document as document_of
 from seqmem.leaderboard.published import Published, read_published
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.store import write_record
+from seqmem.leaderboard.table import render
 from seqmem.tests.command import Command
 from seqmem.tests.records import make_record, make_trained
 
@@ -223,6 +224,50 @@ def test_cells_and_envelope_are_those_of_the_boards(made: str) -> None:
             assert board.contexts[k_at] == best.at
 
 
+def test_ranks_trust_and_state_are_those_of_the_tables() -> None:
+    """What `seqmem leaderboard` prints: the same columns, cell by cell."""
+    records = [
+        make_trained({1: 0.9, "full": loss}, label=label, noise=noise)
+        for label, loss, noise in (
+            ("a", 0.1, 0.0),
+            ("b", 0.2, 0.0),
+            ("c", 0.3, 0.02),
+            ("d", 0.305, 0),
+        )
+    ]
+    records[1] = replace(records[1], trust="rescored")
+    (board,) = boards(records)
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in render([board], "markdown").splitlines()
+        if line.startswith("|")
+    ]
+    heads, cells = lines[0], [line for line in lines[2:] if line[0] in "abcd"]
+    (task,) = page_data([board])["tasks"]
+    assert len(cells) == len(task["rows"])
+    ranks = set()
+    for line, row in zip(cells, task["rows"], strict=True):
+        printed = dict(zip(heads, line, strict=True))
+        best, worst = row["rank"]
+        ranks.add(printed["rank"])
+        assert printed["rank"] == (str(best) if best == worst else f"{best}–{worst}")
+        assert printed["trust"] == row["trust"]
+        assert printed["state, floats"] == f"{row['floats']:,}"
+        assert printed["model"] == row["label"]
+    assert ranks == {"1", "2", "3–4"}
+    assert {row["trust"] for row in task["rows"]} == {"self-reported", "rescored"}
+
+
+def test_a_task_is_described_with_its_own_parameters() -> None:
+    tasks = ("adding-problem/T=16", "copy-memory/T=10-50", "hidden-markov/dwell=4", "music/jsb")
+    data = page_data(boards(make_record({"full": 0.5}, task=task) for task in tasks))
+    said = {task["id"]: task["about"] for task in data["tasks"]}
+    assert said["adding-problem/T=16"] == "Add the two marked ones of 16 numbers"
+    assert said["copy-memory/T=10-50"].endswith(" 10-50")
+    assert "lasts 4 steps" in said["hidden-markov/dwell=4"]
+    assert said["music/jsb"].startswith("Predict the next frame")
+
+
 def test_series_have_one_look_on_all_boards() -> None:
     records = [
         make_trained({1: 0.9, "full": 0.3}, task=task, budget=budget, k_train=k, usual_k=8)
@@ -319,13 +364,13 @@ def test_a_missing_package_is_one_line(seqmem_: Command, monkeypatch: pytest.Mon
     assert "pip install 'seqmem[plot]'" in line
 
 
-def test_every_script_and_style_is_shipped() -> None:
+def test_every_part_is_shipped() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     named = project["tool"]["setuptools"]["package-data"]["seqmem.leaderboard.page"]
     room = ROOT / "leaderboard" / "page"
     assert {path for pattern in named for path in room.glob(pattern)} == {
-        path for path in room.iterdir() if path.suffix in (".css", ".js")
+        path for path in room.iterdir() if path.suffix in (".css", ".js") or "LICENSE" in path.name
     }
     assert {f"{name}.js" for name in SCRIPTS} == {path.name for path in room.glob("*.js")}

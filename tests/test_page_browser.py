@@ -4,10 +4,8 @@ Skipped where there is no Chromium (`apt-get install chromium`, or SEQMEM_CHROMI
 no playwright (in the dev extra).
 """
 
-import os
-import shutil
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -16,46 +14,23 @@ pytest.importorskip("altair", reason="the page needs the plot extra")
 pytest.importorskip("vl_convert", reason="the page needs the plot extra")
 pytest.importorskip("playwright", reason="pages are opened with playwright, of the dev extra")
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.page import page as page_of
 from seqmem.leaderboard.published import read_published
+from seqmem.tests.browser import CONTRASTS, FOCUS, Opened, launched, opened
 from seqmem.tests.records import make_record, make_trained
 
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 MODELS = ("lstm", "gru", "tcn", "transformer", "rnn", "lru", "wavenet", "mine")
 EVIL = "</script><img src=x onerror=\"document.title='broken'\">"
-WAIT = 60_000  # milliseconds; on a busy machine little is quick
-
-
-@dataclass
-class Opened:
-    """A page, and what it complained of or asked for."""
-
-    page: Page
-    said: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = os.environ.get("SEQMEM_CHROMIUM") or shutil.which("chromium")
-    if not chromium:
-        pytest.skip("needs Chromium: apt-get install chromium, or SEQMEM_CHROMIUM=PATH")
-    with sync_playwright() as player:
-        found = player.chromium.launch(executable_path=chromium, args=list(FLAGS), timeout=WAIT)
+    with launched() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -82,23 +57,6 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "board.html"
     path.write_text(page_of(boards(records), read_published()), encoding="utf-8")
     return path
-
-
-def opened(browser: Browser, path: Path, width: int = 1280, scheme: str = "light") -> Opened:
-    context = browser.new_context(
-        viewport={"width": width, "height": 900},
-        color_scheme="dark" if scheme == "dark" else "light",
-        reduced_motion="reduce",
-    )
-    context.set_default_timeout(WAIT)
-    page = context.new_page()
-    found = Opened(page)
-    page.on("console", lambda message: found.said.append(message.text))
-    page.on("pageerror", lambda error: found.said.append(str(error)))
-    page.on("request", lambda request: found.asked.append(request.url))
-    page.goto(path.as_uri())
-    page.wait_for_selector("#task-0 figure.curves[data-drawn] svg")
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -146,11 +104,12 @@ def test_a_table_sorts_by_what_is_clicked(desktop: Opened) -> None:
     head = page.locator("#task-0 thead th", has=page.locator('[data-sort="k1"]'))
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "ascending"
-    numbers = [float(text) for text in column(page, 4)]
+    numbers = [float(text) for text in column(page, 5)]
     assert numbers == sorted(numbers)
+    assert len(set(numbers)) > 3
     page.keyboard.press("Enter")  # the button that was pressed is still the one in focus
     assert head.get_attribute("aria-sort") == "descending"
-    assert [float(text) for text in column(page, 4)] == numbers[::-1]
+    assert [float(text) for text in column(page, 5)] == numbers[::-1]
     assert page.locator('#task-0 th[aria-sort="none"]').count() > 3
     page.locator('#task-0 [data-sort="k3"]').click()
 
@@ -224,6 +183,132 @@ def test_what_was_trained_at_k_is_a_heat_map(desktop: Opened) -> None:
     assert desktop.said == []
 
 
+def test_another_k_is_compared_at(desktop: Opened) -> None:
+    page = desktop.page
+    assert page.locator("#at").input_value() == "8"
+    assert "none better than chance" in page.locator("#task-3 dd[data-leaders]").inner_text()
+    assert "not measured" in page.locator("#task-0 dd[data-leaders]").inner_text()
+    page.locator("#at").select_option("16")
+    assert "k = 16 inputs" in page.locator("#task-0 dl.answers").inner_text()
+    first = page.locator("#task-0 dd[data-leaders]")
+    assert first.inner_text().split() == ["lstm", "score", "0.2000"]
+    assert page.locator('td[data-leaders="0"]').inner_text().split() == ["lstm", "score", "0.2000"]
+    page.locator("#task-0").scroll_into_view_if_needed()
+    marked = page.locator("#task-0 .board td.at")
+    marked.first.wait_for()
+    assert marked.count() == len(MODELS) + 1
+    assert set(marked.all_inner_texts()) == set(column(page, 6))
+    page.locator("#at").select_option("8")
+    assert desktop.said == []
+
+
+def test_tab_goes_down_the_page_and_is_seen_everywhere(browser: Browser, board: Path) -> None:
+    found = opened(browser, board)
+    page = found.page
+    stops = []
+    for _ in range(70):
+        page.keyboard.press("Tab")
+        stops.append(page.evaluate(FOCUS))
+    assert [stop["place"] for stop in stops] == sorted(stop["place"] for stop in stops)
+    assert all(stop["ring"] and stop["free"] for stop in stops)
+    assert [stop["tag"] for stop in stops[:4]] == ["a"] * 4  # skip, and what is on the page
+    ids = [stop["id"] for stop in stops if stop["id"]]
+    assert ids == ["at", "find", "every", "intervals", "theme"]
+    tags = {stop["tag"] for stop in stops}
+    assert tags == {"a", "select", "input", "summary", "button", "div"}
+    page.context.close()
+
+
+def test_keys_work_every_control(browser: Browser, board: Path) -> None:
+    found = opened(browser, board)
+    page = found.page
+
+    def press(selector: str, key: str) -> None:
+        page.locator(selector).first.focus()
+        page.keyboard.press(key)
+
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    press("#at", "ArrowDown")
+    assert page.locator("#at").input_value() == "16"
+    press("#every", "Space")
+    press("#intervals", "Space")
+    assert page.locator("#every").is_checked()
+    page.wait_for_selector("#task-0 .board small")
+    for box in ("#choose-models", "#choose-tasks"):
+        press(f"{box} summary", "Enter")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Space")  # None
+        assert page.locator(f"{box} input:checked").count() == 0
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Enter")  # All
+        assert page.locator(f"{box} input:not(:checked)").count() == 0
+        page.keyboard.press("Escape")
+        assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+        assert page.locator(f"{box} fieldset").is_hidden()
+    before = page.locator("#theme").inner_text()
+    press("#theme", "Space")
+    assert page.locator("#theme").inner_text() != before
+    press('#task-0 [data-sort="rank"]', "Space")
+    assert page.locator('#task-0 th:has([data-sort="rank"])').get_attribute("aria-sort") == (
+        "ascending"
+    )
+    page.locator("#task-2").scroll_into_view_if_needed()
+    press("#task-2 details.heat summary", "Enter")
+    assert not page.locator("#task-2 table.heat").first.is_visible()
+    assert found.said == []
+    page.context.close()
+
+
+def test_everything_has_a_role_and_a_name(browser: Browser, board: Path) -> None:
+    found = opened(browser, board)
+    found.draw_all()
+    page = found.page
+    page.locator("#choose-models summary").click()
+    tree = page.locator("body").aria_snapshot()
+    for role in ("button", "checkbox", "combobox", "columnheader", "heading", "img", "link",
+                 "navigation", "region", "rowheader", "search", "searchbox", "table"):  # fmt: skip
+        named = re.findall(rf"^\s*- '?{role} \"", tree, re.M)
+        assert named, role
+        assert len(named) == len(re.findall(rf"^\s*- '?{role}\b", tree, re.M)), role
+    scopes = page.locator("th").evaluate_all("all => all.map((one) => one.getAttribute('scope'))")
+    assert set(scopes) == {"col", "row", "colgroup"}
+    assert page.locator("table:not(:has(caption))").count() == 0
+    for name in ("Compare at k =", "Find", "every k_train", "± intervals", "Lines drawn"):
+        assert f'"{name}"' in tree
+    assert '- columnheader "k = 4"' in tree
+    page.locator("#task-0 button.number").first.click()
+    assert '- dialog "' in page.locator("dialog").aria_snapshot()
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_can_be_read(browser: Browser, tmp_path: Path, scheme: str) -> None:
+    """Also what stands on the colours of a heat map, of which every shade is there."""
+    records = [
+        make_trained({k: 1 - k / 40 for k in range(1, 33)} | {"full": 0.2}, k_train=k, half=h)
+        for k, h in ((1, 0.01), (4, 0.01))
+    ]
+    path = tmp_path / "board.html"
+    path.write_text(page_of(boards(records), read_published()), encoding="utf-8")
+    found = opened(browser, path, scheme=scheme)
+    found.draw_all()
+    found.page.locator("#every").check()
+    found.page.locator("#intervals").check()
+    found.page.locator("#choose-models summary").click()
+    found.page.wait_for_selector("table.heat button.number")
+    contrasts = found.page.evaluate(CONTRASTS)
+    assert len(contrasts) > 200
+    assert min(contrasts)[0] >= 4.5, min(contrasts)
+    found.page.locator("#task-0 button.number").first.click()
+    for summary in found.page.locator("dialog summary").all():
+        summary.click()
+    assert min(found.page.evaluate(CONTRASTS))[0] >= 4.5
+    found.page.context.close()
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_can_be_seen(
@@ -243,7 +328,6 @@ def test_it_fits_and_can_be_seen(
     assert (before < 60) == (scheme == "dark")
     page.locator("#theme").click()
     assert (ground() < 60) != (before < 60)
-    picture = page.screenshot(path=tmp_path / "page.png")
-    assert len(picture) > 10_000
+    assert len(page.screenshot(path=tmp_path / "page.png")) > 10_000
     assert found.said == []
     page.context.close()

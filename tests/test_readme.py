@@ -19,7 +19,7 @@ def test_generated_parts_are_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
-    assert module.generated(README) == README, "run `make readme`"
+    assert module.generated(README) == README, "run `make board`"
 
 
 def test_every_command_is_mentioned() -> None:

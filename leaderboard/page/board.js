@@ -61,6 +61,18 @@ function showTask(task) {
   });
 }
 
+/** Say of each task which model is best at the k that the reader compares at. */
+function answer() {
+  const few = chosen.at === "full" ? "all inputs" : `k = ${count(chosen.at, "input")}`;
+  for (const place of document.querySelectorAll("[data-at-k]")) place.textContent = few;
+  for (const place of document.querySelectorAll("[data-leaders]")) {
+    const task = tasks[place.dataset.leaders];
+    const [who, why] = task.answers.leaders[task.contexts.indexOf(chosen.at)] ?? ["not measured", ""];
+    place.querySelector("strong").textContent = who;
+    place.querySelector("small").textContent = why;
+  }
+}
+
 /** Make everything anew that the reader's choice changes. */
 function showAll() {
   const shown = measured.filter((task) => !chosen.tasks.has(task.index));
@@ -123,8 +135,7 @@ function theme() {
   const root = document.documentElement;
   const show = () => {
     const on = root.dataset.theme ? root.dataset.theme === "dark" : dark.matches;
-    button.textContent = on ? "Light" : "Dark";
-    button.setAttribute("aria-pressed", String(on));
+    button.textContent = on ? "Light colours" : "Dark colours";
     return on;
   };
   button.addEventListener("click", () => {
@@ -151,6 +162,12 @@ function controls() {
   byId("budget")?.addEventListener("change", (event) => {
     chosen.budget = event.target.value;
     showAll();
+  });
+  byId("at").addEventListener("change", (event) => {
+    chosen.at = event.target.value === "full" ? "full" : Number(event.target.value);
+    answer();
+    showAll();
+    say(`Compared at ${contextName(chosen.at)}`);
   });
   for (const id of ["every", "intervals"]) {
     byId(id).addEventListener("change", (event) => {
@@ -179,6 +196,7 @@ function controls() {
 if (measured.length) {
   theme();
   controls();
+  answer(); // a browser may keep what was chosen before the page was opened again
   showAll();
 }
 byId("provenance").addEventListener("click", (event) => {

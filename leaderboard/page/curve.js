@@ -15,9 +15,12 @@ const OPTIONS = {
 /** Embed a chart, or give the one that is there. */
 async function embedded(place, specification) {
   if (!views.has(place)) {
+    // Vega gives what it draws in a role and a name of its own: those of the place are to stay.
+    const inner = element("div", { class: "inner", "aria-hidden": "true" });
+    place.replaceChildren(inner);
     views.set(
       place,
-      window.vegaEmbed(place, specification, OPTIONS).then((result) => result.view),
+      window.vegaEmbed(inner, specification, OPTIONS).then((result) => result.view),
     );
   }
   return views.get(place);
@@ -135,6 +138,9 @@ async function drawCurves(task, rows) {
   const plot = figure.querySelector(".plot");
   specification.datasets = {
     gap: [{ x: places.gap }],
+    chosen: task.contexts.includes(chosen.at)
+      ? [{ x: chosen.at === "full" ? places.full : chosen.at }]
+      : [],
     levels: levelsOf(task, places),
     envelope: bestOf(task, places),
     scores: scoresOf(task, drawn, places),
@@ -174,6 +180,10 @@ function legend(task, figure, drawn, rows, frame) {
   other(element("span", { class: "swatch halo", "aria-hidden": "true" }), "best of all, ≤ k");
   if (task.optimum.some((value) => value !== null)) other(swatch([grey, [7, 3], ""]), "optimum");
   other(swatch([grey, [2, 3], ""]), "chance");
+  if (task.contexts.includes(chosen.at)) {
+    const line = element("span", { class: "swatch upright", "aria-hidden": "true" });
+    other(line, `compared at ${contextName(chosen.at)}`);
+  }
   list.replaceChildren(...items);
   const notes = ["Band: 95 % interval over data of the same kind."];
   if (frame.cut) notes.push("What lies above the frame is not drawn.");

@@ -5,6 +5,7 @@ known of it; what was not measured is None as a whole.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,10 +15,12 @@ from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import Board, Cell, Row, score, tolerance
 from seqmem.leaderboard.charts.styles import styles
 from seqmem.leaderboard.compare import envelope, envelope_need, usual_rows
-from seqmem.leaderboard.formatting import k_train, names, need, unit
+from seqmem.leaderboard.formatting import k_train, names, need, state_floats, trust, unit
+from seqmem.leaderboard.page.answers import answers, usual_k
 from seqmem.leaderboard.page.provenance import Shared, facts
 from seqmem.leaderboard.page.specs import curve_spec, need_spec
 from seqmem.leaderboard.published import UNITS, Published
+from seqmem.leaderboard.ranks import Rank, ranks
 from seqmem.leaderboard.record import Context, MeanOf, Record
 from seqmem.tasks import FAMILIES, family_of
 
@@ -37,6 +40,10 @@ POINT = (
     "accuracy",
     "steps",
 )
+
+
+# The k that a reader may choose for all tasks at once; a task may have others of its own.
+POWERS: tuple[Context, ...] = (*(2**i for i in range(21)), "full")
 
 
 def short(value: float | None) -> float | None:
@@ -68,10 +75,12 @@ def page_data(boards: Sequence[Board], published: Sequence[Published] = ()) -> d
             "rows": [
                 _row(row, board, shared)
                 | {"name": name, "series": own, "usual": as_usual, "style": looks[own]}
-                for row, name, own, as_usual in zip(
-                    board.rows, listed[i], series[i], usual[i], strict=True
+                | {"rank": _rank(rank)}
+                for row, name, own, as_usual, rank in zip(
+                    board.rows, listed[i], series[i], usual[i], ranks(board.rows), strict=True
                 )
             ],
+            "answers": answers(board, series[i]),
             "envelope": _envelope(board),
             "published": _published(board.task_id, published) if last[board.task_id] == i else [],
         }
@@ -82,6 +91,8 @@ def page_data(boards: Sequence[Board], published: Sequence[Published] = ()) -> d
             | {"published": _published(task_id, published)}
         )
     records = [record for board in boards for record in board.records]
+    measured = {k for board in boards for k in board.contexts}
+    contexts = [k for k in POWERS if k in measured]
     return {
         "suite": seqmem.__version__,
         "records": len(records),
@@ -91,6 +102,9 @@ def page_data(boards: Sequence[Board], published: Sequence[Published] = ()) -> d
         "budgets": sorted({row.budget for board in boards for row in board.rows}),
         "methods": list(METHODS),
         "point": list(POINT),
+        "contexts": contexts,
+        "at": usual_k(contexts),
+        "about": {label: _what(label) for label in labels},
         "tasks": tasks,
         "shared": shared.items,
         "charts": _charts(tasks),
@@ -157,10 +171,22 @@ def _looks(
     }
 
 
+def _what(label: str) -> str:
+    """Say what a model is; nothing of one that is not among the baselines."""
+    known = BASELINES.get(label.partition(":")[0])
+    return known.summary if known else ""
+
+
 def _about(task_id: str) -> str:
+    """Say in a sentence what a task asks, with its own parameters."""
     family = FAMILIES.get(family_of(task_id))
-    summary = family.summary.replace("`", "") if family else ""
-    return summary[:1].upper() + summary[1:]
+    if family is None:
+        return ""
+    text = family.summary.replace("`", "").partition(";")[0]
+    for name, value in re.findall(r"(\w+)=([\w-]+)", task_id):
+        text = re.sub(rf"\b{name}\b", value, text)
+    text = f"predict the {text}" if text.startswith("next ") else text
+    return text[:1].upper() + text[1:]
 
 
 def _task(board: Board, several: bool) -> dict[str, Any]:
@@ -198,6 +224,8 @@ def _row(row: Row, board: Board, shared: Shared) -> dict[str, Any]:
         "state": row.state,
         "budget": row.budget,
         "parameters": record.model["parameters"],
+        "floats": state_floats(row),
+        "trust": trust(row),
         "cells": [_cell(row.cells.get(k)) for k in board.contexts],
         "need": {
             "state": value.state,
@@ -212,6 +240,11 @@ def _row(row: Row, board: Board, shared: Shared) -> dict[str, Any]:
             for record in row.records
         ],
     }
+
+
+def _rank(rank: Rank | None) -> list[int] | None:
+    """Give the best and the worst place at full."""
+    return None if rank is None else [rank.best, rank.worst]
 
 
 def _cell(cell: Cell | None) -> list[float | int | None] | None:

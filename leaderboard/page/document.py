@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seqmem.leaderboard.page.library import drawing_library
+from seqmem.leaderboard.page.reading import introduction, reading
 from seqmem.leaderboard.page.sections import contents, glance, needs, section
 
 __all__ = ["document"]
@@ -34,10 +35,14 @@ def document(data: Mapping[str, Any]) -> str:
     style = (HERE / "page.css").read_text(encoding="utf-8")
     body = EMPTY
     if tasks:
-        sections = [section(i, task) for i, task in enumerate(tasks)]
-        ends = [needs(tasks)] if drawn else []
-        body = "\n".join([glance(tasks), *sections, *ends])
+        at = data["at"]
+        sections = [section(i, task, at) for i, task in enumerate(tasks)]
+        ends = [needs(tasks), reading(data["about"])] if drawn else []
+        body = "\n".join([glance(tasks, at), *sections, *ends])
     tags = "\n".join(f"<script>{text}</script>" for text in scripts)
+    if drawn:
+        licence = (HERE / "LICENSE-vega").read_text(encoding="utf-8")
+        tags = f"<!--\n{licence}-->\n{tags}"
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -59,7 +64,7 @@ def document(data: Mapping[str, Any]) -> str:
 data within it. Scripts are switched off here.</p></noscript>
 {body}
 </main>
-<footer id="reading">
+<footer>
 <p>{_origin(data)}</p>
 </footer>
 <dialog id="provenance" aria-labelledby="provenance-title">
@@ -99,9 +104,7 @@ def _json(data: Mapping[str, Any]) -> str:
 def _header(data: Mapping[str, Any]) -> str:
     return f"""<header class="top">
 <h1>seqmem</h1>
-<p class="lead">How much memory does a sequence task need, and how much does a model use?
-The loss of sequence models against the number k of most recent inputs that a prediction may
-depend on.</p>
+{introduction()}
 {contents(data["tasks"])}
 </header>"""
 
@@ -116,7 +119,12 @@ def _controls(data: Mapping[str, Any]) -> str:
         if len(data["budgets"]) > 1
         else ""
     )
+    contexts = "".join(
+        f'<option value="{k}"{" selected" * (k == data["at"])}>{k}</option>'
+        for k in data["contexts"]
+    )
     return f"""<form class="controls" role="search" aria-label="Choose what is shown">
+<label>Compare at k = <select id="at">{contexts}</select></label>
 <label class="find">Find <input type="search" id="find" autocomplete="off" spellcheck="false"
 placeholder="model, k_train, budget"></label>
 <details class="choose" id="choose-models"><summary>Models <span></span></summary>
@@ -126,7 +134,7 @@ placeholder="model, k_train, budget"></label>
 {budget}
 <label><input type="checkbox" id="every"> every k_train</label>
 <label><input type="checkbox" id="intervals"> ± intervals</label>
-<button type="button" id="theme" aria-label="Dark colours" aria-pressed="false">Dark</button>
+<button type="button" id="theme">Dark colours</button>
 </form>"""
 
 
@@ -135,8 +143,6 @@ def _origin(data: Mapping[str, Any]) -> str:
     count = data["records"]
     return (
         f"Made by seqmem {escape(data['suite'])} from {count:,} record{'s' * (count != 1)}{latest}."
-        " Bands and ± are 95 % intervals over data of the same kind; the line is the median over "
-        "seeds. k*(1 %) is the smallest k measured whose loss is within 1 % of the full-context "
-        "loss: of perplexity, else of the way from chance to the optimum. Published numbers are as "
-        "printed and never ranked."
+        " Charts are drawn by Vega, Vega-Lite and Vega-Embed (University of Washington Interactive "
+        "Data Lab, BSD 3-Clause licence)."
     )

@@ -13,7 +13,9 @@ function tint(at) {
   const place = Math.min(Math.max(at, 0), 1) * (CIVIDIS.length - 1);
   const low = Math.min(Math.floor(place), CIVIDIS.length - 2);
   const mixed = CIVIDIS[low].map((v, i) => v + (place - low) * (CIVIDIS[low + 1][i] - v));
-  return `background:rgb(${mixed.map(Math.round).join(" ")});color:${at < 0.5 ? "#fff" : "#111"}`;
+  // Where white and black are read equally well on these colours, at 4.6 to 1.
+  const ink = place / (CIVIDIS.length - 1) < 0.525 ? "#fff" : "#000";
+  return `background:rgb(${mixed.map(Math.round).join(" ")});color:${ink}`;
 }
 
 /** Three or four digits: more do not fit. */

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from seqmem.leaderboard.formatting import number
+from seqmem.leaderboard.record import Context
 
 __all__ = ["anchor", "contents", "glance", "needs", "section"]
 
@@ -25,22 +26,27 @@ def contents(tasks: Sequence[Task]) -> str:
     return f'<nav aria-label="On this page"><ul>{items}</ul></nav>'
 
 
-def glance(tasks: Sequence[Task]) -> str:
-    """Give a row for each task that was measured: what it needs, and who is best."""
+def glance(tasks: Sequence[Task], at: Context) -> str:
+    """Give a row for each task that was measured: what it needs, and who is best.
+
+    Args:
+        tasks: of the page.
+        at: the k with which models are compared until the reader chooses another.
+    """
     measured = [(i, task) for i, task in enumerate(tasks) if task["rows"]]
     if not measured:
         return ""
-    rows = "\n".join(_glance_row(i, task) for i, task in measured)
+    rows = "\n".join(_glance_row(i, task, at) for i, task in measured)
     return f"""<section aria-labelledby="glance">
 <h2 id="glance">The tasks at a glance</h2>
 <div class="scroll" role="region" tabindex="0" aria-labelledby="glance">
 <table class="glance">
-<caption><span>Context that suffices: the smallest k with which the best of all models comes within
-1&nbsp;% of the best full-context score. Lower scores are better.</span></caption>
-<thead><tr><th scope="col">task</th><th scope="col" class="n">context that suffices</th>
-<th scope="col" class="n">best score</th><th scope="col">by</th>
-<th scope="col" class="n">optimum</th><th scope="col" class="n">chance</th>
-<th scope="col">score</th><th scope="col" class="n">rows</th></tr></thead>
+<caption><span>Lower scores are better. Chance is the score without any memory; the optimum is the
+best possible one, where it is known.</span></caption>
+<thead><tr><th scope="col">task</th><th scope="col">memory it needs</th>
+<th scope="col">best model with <span data-at-k>{_inputs(at)}</span></th>
+<th scope="col" class="wide">best model with all inputs</th>
+<th scope="col" class="n wide">chance</th><th scope="col" class="n wide">optimum</th></tr></thead>
 <tbody>
 {rows}
 </tbody>
@@ -49,29 +55,63 @@ def glance(tasks: Sequence[Task]) -> str:
 </section>"""
 
 
-def _glance_row(index: int, task: Task) -> str:
-    best = task["envelope"][-1]
-    name = task["rows"][best[1]]["series"] if best else ""
+def _inputs(k: Context) -> str:
+    if k == "full":
+        return "all inputs"
+    return f"k = {k} input{'s' * (k != 1)}"
+
+
+def _glance_row(index: int, task: Task, at: Context) -> str:
     optimum = [value for value in task["optimum"] if value is not None]
+    about = f"<small>{escape(task['about'])}</small>" if task["about"] else ""
+    title = escape(task["title"]).replace("/", "/<wbr>")
     cells = [
-        f'<th scope="row"><a href="#{anchor(index)}">{escape(task["title"])}</a></th>',
-        f'<td class="n">{escape(task["need"]["text"])}</td>',
-        f'<td class="n strong">{_number(best[0] if best else None)}</td>',
-        f'<td class="by">{escape(name)}</td>',
-        f'<td class="n">{_number(optimum[-1]) if optimum else "–"}</td>',
-        f'<td class="n">{_number(task["chance"])}</td>',
-        f'<td class="quiet">{escape(task["unit"])}</td>',
-        f'<td class="n">{len(task["rows"]):,}</td>',
+        f'<th scope="row"><a href="#{anchor(index)}">{title}</a>{about}</th>',
+        f"<td>{_answer(task['answers']['memory'])}</td>",
+        f'<td data-leaders="{index}">{_answer(_leaders(task, at))}</td>',
+        f'<td class="wide">{_answer(_leaders(task, "full"))}</td>',
+        f'<td class="n wide">{_number(task["chance"])}</td>',
+        f'<td class="n wide">{_number(optimum[-1]) if optimum else "–"}</td>',
     ]
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _leaders(task: Task, at: Context) -> Sequence[str]:
+    """Give who is best at one k, in words."""
+    contexts = task["contexts"]
+    if at not in contexts:
+        return ["not measured", ""]
+    words: Sequence[str] = task["answers"]["leaders"][contexts.index(at)]
+    return words
+
+
+def _answer(words: Sequence[str]) -> str:
+    """Write what stands out, and what explains it."""
+    return f"<strong>{escape(words[0])}</strong> <small>{escape(words[1])}</small>"
+
+
+def _answers(index: int, task: Task, at: Context) -> str:
+    """Answer what readers ask first of a task."""
+    return f"""<dl class="answers">
+<div><dt>Memory it needs</dt><dd>{_answer(task["answers"]["memory"])}</dd></div>
+<div><dt>Best model with <span data-at-k>{_inputs(at)}</span></dt>
+<dd data-leaders="{index}">{_answer(_leaders(task, at))}</dd></div>
+<div><dt>Best model with all inputs</dt><dd>{_answer(_leaders(task, "full"))}</dd></div>
+</dl>"""
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None else number(value)
 
 
-def section(index: int, task: Task) -> str:
-    """Write the section of a task; the page's script fills its charts and tables."""
+def section(index: int, task: Task, at: Context) -> str:
+    """Write the section of a task; the page's script fills its charts and tables.
+
+    Args:
+        index: of the task on the page.
+        task: what is shown of it.
+        at: as for `glance`.
+    """
     name = anchor(index)
     about = f"{escape(task['about'])}. " if task["about"] else ""
     parts = [f'<section class="task" id="{name}" data-task="{index}" aria-labelledby="{name}-h">']
@@ -81,7 +121,7 @@ def section(index: int, task: Task) -> str:
             f'<p class="about">{about}Score: <strong>{escape(task["unit"])}</strong>; lower is '
             "better.</p>"
         )
-        parts.append(_figure(name, task))
+        parts += [_answers(index, task, at), _figure(name, task)]
         parts.append(
             f'<div class="scroll board" role="region" tabindex="0" aria-labelledby="{name}-h">'
             '</div>\n<p class="more"></p>\n<div class="matrices"></div>'

@@ -9,7 +9,7 @@ import altair as alt
 
 __all__ = ["curve_spec", "need_spec"]
 
-QUIET, FAINT, INK = "var(--quiet)", "var(--line)", "var(--ink)"
+QUIET, FAINT, ACCENT = "var(--quiet)", "var(--line)", "var(--accent)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 FOCUS = "focus < 0 || datum.row === focus"
 
@@ -17,9 +17,9 @@ FOCUS = "focus < 0 || datum.row === focus"
 def curve_spec(log: bool) -> dict[str, Any]:
     """Say how a task's curves are drawn.
 
-    Its data sets `scores`, `envelope`, `levels` and `gap` are empty; its parameters `low`, `high`,
-    `band` and `focus` are the ends of the scale, the opacity of bands and the row that stands out
-    (−1: none). The page's script gives the axis of k its ends and ticks.
+    Its data sets `scores`, `envelope`, `levels`, `gap` and `chosen` are empty; its parameters
+    `low`, `high`, `band` and `focus` are the ends of the scale, the opacity of bands and the row
+    that stands out (−1: none). The page's script gives the axis of k its ends and ticks.
 
     Args:
         log: whether the axis of scores is logarithmic, as perplexities have it.
@@ -53,6 +53,7 @@ def curve_spec(log: bool) -> dict[str, Any]:
     rows = alt.Chart(_named("scores")).encode(x, y("score:Q"), alt.Detail("row:N"))
     layers = [
         alt.Chart(_named("gap")).mark_rule(color=FAINT, strokeDash=[3, 3]).encode(x),
+        alt.Chart(_named("chosen")).mark_rule(color=ACCENT, opacity=0.45).encode(x),
         best.transform_filter(known).mark_line(
             color=QUIET, opacity=0.28, strokeWidth=7, strokeCap="round", clip=True
         ),

@@ -5,6 +5,7 @@ const tasks = page.tasks;
 
 /** What the reader has chosen; `models` and `tasks` hold what is switched off. */
 const chosen = {
+  at: page.at,
   find: "",
   budget: "",
   every: false,
@@ -62,6 +63,12 @@ function sortKey(row, key) {
       return row.label;
     case "trained":
       return row.kTrain === "unknown" ? null : asNumber(row.kTrain);
+    case "rank":
+      return row.rank ? row.rank[0] + row.rank[1] / 1e6 : null;
+    case "trust":
+      return row.trust;
+    case "floats":
+      return row.floats;
     case "budget":
       return row.budget;
     case "seeds":

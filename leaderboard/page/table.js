@@ -4,28 +4,49 @@ const AFTER = [
   ["budget", "budget"],
   ["seeds", "seeds"],
   ["parameters", "parameters"],
+  ["floats", "state, floats"],
+  ["trust", "trust"],
 ];
+const TEXTS = ["budget", "trust"]; // of these columns, those that are no numbers
 
-/** Which of the columns behind the scores say something in this task. */
+/** Which of the columns behind the scores tell rows of this task apart. */
 function columnsOf(task) {
-  const varies = (read) => new Set(task.rows.map(read)).size > 1;
-  return AFTER.filter(
-    ([key]) =>
-      (key !== "budget" || varies((row) => row.budget)) &&
-      (key !== "seeds" || task.rows.some((row) => row.records.length > 1)),
-  );
+  const several = (read) => new Set(task.rows.map(read)).size > 1;
+  const says = {
+    budget: several((row) => row.budget),
+    seeds: task.rows.some((row) => row.records.length > 1),
+    parameters: true,
+    floats: task.rows.some((row) => row.floats !== null),
+    trust: several((row) => row.trust),
+  };
+  return AFTER.filter(([key]) => says[key]);
 }
 
-function headCell(task, key, title, numeric) {
+/** What all rows of a task have in common, said once: the columns that are left out. */
+function shared(task, columns) {
+  const [row] = task.rows;
+  const shown = new Set(columns.map(([key]) => key));
+  const common = { budget: row.budget, seeds: "1", trust: row.trust };
+  const said = Object.entries(common).filter(([key]) => !shown.has(key));
+  return said.length ? `All: ${said.map((pair) => pair.join(" ")).join(", ")}. ` : "";
+}
+
+function headCell(task, key, title, numeric, here = false) {
   const { sort } = task;
   const own = sort.key === key || (sort.key === "best" && key === bestKey(task));
   const direction = own ? (sort.down ? "descending" : "ascending") : "none";
   const button = element(
     "button",
-    { type: "button", "data-sort": key, onclick: () => sortBy(task, key) },
+    {
+      type: "button",
+      "data-sort": key,
+      "aria-label": key.startsWith("k") ? contextName(task.contexts[key.slice(1)]) : null,
+      onclick: () => sortBy(task, key),
+    },
     title,
   );
-  return element("th", { scope: "col", class: numeric && "n", "aria-sort": direction }, button);
+  const kept = [numeric && "n", here && "at"].filter(Boolean).join(" ");
+  return element("th", { scope: "col", class: kept || null, "aria-sort": direction }, button);
 }
 
 const bestKey = (task) => `k${task.contexts.length - 1}`;
@@ -49,7 +70,8 @@ function share(task, value) {
 
 function numberCell(task, row, at, least) {
   const cell = row.cells[at];
-  if (!cell) return element("td", { class: "n none" }, "–");
+  const here = task.contexts[at] === chosen.at ? " at" : "";
+  if (!cell) return element("td", { class: `n none${here}` }, "–");
   const [value, half] = cell;
   const name = `${row.name}, ${contextName(task.contexts[at])}: ${withHalf(value, half)}`;
   const button = element(
@@ -68,7 +90,7 @@ function numberCell(task, row, at, least) {
   if (chosen.intervals && half !== null && value !== null) {
     button.append(element("small", {}, `±${halfWidth(half, value)}`));
   }
-  return element("td", { class: "n", style: `--share:${share(task, value).toFixed(3)}` }, button);
+  return element("td", { class: `n${here}`, style: `--share:${share(task, value).toFixed(3)}` }, button);
 }
 
 function bodyRow(task, row, columns, leasts) {
@@ -76,15 +98,24 @@ function bodyRow(task, row, columns, leasts) {
     budget: row.budget,
     seeds: String(row.records.length),
     parameters: row.parameters.toLocaleString("en"),
+    floats: row.floats === null ? "–" : row.floats.toLocaleString("en"),
+    trust: row.trust,
   };
   const head = element("th", { scope: "row", title: row.name }, swatch(row.style), row.label);
+  const rank = element("td", { class: "n" }, rankText(row.rank));
   const trained = element("td", { class: "n" }, row.trainedAt);
   const numbers = task.contexts.map((_, at) => numberCell(task, row, at, leasts[at]));
   const need = element("td", { class: "n" }, needText(row.need));
   const after = columns.map(([key]) =>
-    element("td", { class: key === "budget" ? "text" : "n" }, texts[key]),
+    element("td", { class: TEXTS.includes(key) ? "text" : "n" }, texts[key]),
   );
-  return element("tr", { "data-row": row.index }, head, trained, ...numbers, need, ...after);
+  return element("tr", { "data-row": row.index }, head, rank, trained, ...numbers, need, ...after);
+}
+
+/** The places that a row may have at full: "1" or "2–4". */
+function rankText(rank) {
+  if (!rank) return "–";
+  return rank[0] === rank[1] ? String(rank[0]) : `${rank[0]}–${rank[1]}`;
 }
 
 /** What belongs to no model: the best of all, the optimum, chance. */
@@ -93,7 +124,7 @@ function references(task, columns) {
     element(
       "tr",
       {},
-      element("th", { scope: "row", colspan: 2 }, name),
+      element("th", { scope: "row", colspan: 3 }, name),
       ...cells,
       element("td", { class: "n" }, last),
       columns.length ? element("td", { colspan: columns.length }) : null,
@@ -137,10 +168,11 @@ function makeTable(task, rows) {
   );
   const heads = [
     headCell(task, "model", "model", false),
+    headCell(task, "rank", "rank", true),
     headCell(task, "trained", "k_train", true),
-    ...task.contexts.map((k, at) => headCell(task, `k${at}`, String(k), true)),
+    ...task.contexts.map((k, at) => headCell(task, `k${at}`, String(k), true, k === chosen.at)),
     headCell(task, "need", "k*(1\u00a0%)", true),
-    ...columns.map(([key, title]) => headCell(task, key, title, key !== "budget")),
+    ...columns.map(([key, title]) => headCell(task, key, title, !TEXTS.includes(key))),
   ];
   const body = element("tbody", {}, ...listed.map((row) => bodyRow(task, row, columns, leasts)));
   if (!listed.length) {
@@ -149,7 +181,7 @@ function makeTable(task, rows) {
   }
   const over = element("tr", { class: "over" });
   over.append(
-    element("td", { colspan: 2 }),
+    element("td", { colspan: 3 }),
     element("th", { scope: "colgroup", colspan: task.contexts.length }, "context length k"),
     element("td", { colspan: 1 + columns.length }),
   );
@@ -158,6 +190,7 @@ function makeTable(task, rows) {
     {},
     captioned(
       `${count(rows.length, "row")} of ${task.rows.length.toLocaleString("en")}. `,
+      shared(task, columns),
       element("span", { class: "hint" }, "Each number opens where it comes from; arrow keys move."),
     ),
     element("thead", {}, over, element("tr", {}, ...heads)),
