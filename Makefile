@@ -12,18 +12,18 @@ ifneq ($(wildcard ../shared/data),)
 export SEQMEM_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: eval test test-fast check regression lint types benchmarks board readme findings clean
+.PHONY: eval test test-slow check regression lint types benchmarks board readme findings clean
 
 eval: $(STAMP)  ## train two models on the smoke suite and print the board
 	$(BIN)/seqmem eval lstm tcn --suite smoke
 
-test: $(STAMP)  ## every test, the slow ones too
-	$(PYTEST)
-
-test-fast: $(STAMP)  ## the tests that take seconds
+test: $(STAMP)  ## every test but the slow ones; under ten minutes on two cores
 	$(PYTEST) -m "not slow"
 
-check: lint types test  ## what a change must pass
+test-slow: $(STAMP)  ## the tests that train for real, or kill machines
+	$(PYTEST) -m slow
+
+check: lint types test test-slow  ## what a change must pass
 
 regression: $(STAMP)  ## whether every baseline still learns what it did; a few minutes
 	OMP_NUM_THREADS=1 $(BIN)/seqmem check --suite smoke --jobs 2
