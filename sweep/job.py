@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.spec import ModelSpec
@@ -121,6 +122,7 @@ def settle(job: Job) -> None:
     Folders that are not there, as on another machine, are left alone.
     """
     torch.set_num_threads(job.threads)
+    threadpool_limits(job.threads, user_api="blas")  # numpy's sums, which round as they are split
     if Path(job.folder).is_dir():
         os.chdir(job.folder)
     for name, value in job.environment.items():

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from seqmem.cell import Cell, Settings
@@ -199,12 +200,15 @@ def _in_process(job: Job, notes: Path) -> Outcome:
 
 @contextmanager
 def _threads(number: int | None) -> Iterator[None]:
-    """Let torch use so many threads; None: leave it as it is."""
-    before = torch.get_num_threads()
-    try:
-        if number is not None:
-            torch.set_num_threads(number)
+    """Let torch and numpy use so many threads; None: leave them as they are."""
+    if number is None:
         yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        with threadpool_limits(number, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(before)
 
