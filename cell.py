@@ -109,8 +109,7 @@ class Cell:
                 f"--train-dtype {recipe.dtype}: {self.model.name} computes in float32 only; leave "
                 "one of them out"
             )
-        with torch.device("meta"):
-            model, _ = build_model(self.model, self.task, k_train, recipe.options)
+        model, _ = build_model(self.model, self.task, k_train, recipe.options, device="meta")
         field = model.receptive_field
         if self.k_train not in (None, "full") and field is not None and field > int(self.k_train):
             raise NotTrainableError(

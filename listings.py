@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
-import torch
 from tabulate import tabulate
 
 from seqmem.baselines import BASELINES
@@ -83,8 +82,8 @@ def model_rows() -> list[Row]:
     recipe = recipe_for(task.family, "small")
     rows: list[Row] = []
     for name, baseline in BASELINES.items():
-        with torch.device("meta"):  # sizes only: no weights are made or drawn
-            model, _ = build_model(ModelSpec(name), task, recipe.k_train, recipe.options)
+        spec = ModelSpec(name)  # sizes only: no weights are made or drawn
+        model, _ = build_model(spec, task, recipe.k_train, recipe.options, device="meta")
         options = options_of(name).items()
         rows.append(
             {

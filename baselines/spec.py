@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, NotApplicableError, unknown
 from seqmem.tasks.model import SequenceModel
@@ -153,9 +155,20 @@ def architecture_of(
 
 
 def build_model(
-    spec: ModelSpec, task: Task, k_train: Context, defaults: Mapping[str, Option]
+    spec: ModelSpec,
+    task: Task,
+    k_train: Context,
+    defaults: Mapping[str, Option],
+    device: str = "cpu",
 ) -> tuple[SequenceModel, dict[str, Option]]:
     """Make an untrained model for a task; see `architecture_of`.
+
+    Args:
+        spec: as there.
+        task: as there.
+        k_train: as there.
+        defaults: as there.
+        device: where its weights are; on "meta" there are none, and it can tell its sizes alone.
 
     Returns:
         the model, and every option it was made with.
@@ -164,9 +177,11 @@ def build_model(
         InputError: the options do not make a model.
         NotApplicableError: the model is not made for this kind of task.
     """
+    # First, and not on the device: the task may read its data for it.
     architecture = architecture_of(spec, task, k_train, defaults)
     try:
-        return architecture.build(), dict(architecture.options)
+        with torch.device(device):
+            return architecture.build(), dict(architecture.options)
     except ValueError as error:
         raise InputError(f"model '{spec}': {error}") from None
 

@@ -229,3 +229,20 @@ def test_recipes_give_way_to_the_user() -> None:
 def test_wrong_models_are_explained(text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         parse_model(text)
+
+
+def test_sizes_are_found_out_without_reading_data_to_their_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A task may read its data to say how many outputs it asks for; "meta" would hold nothing."""
+    task = load_task("hidden-markov/dwell=2")
+    usual, seen = task.outputs, []
+
+    def outputs(self: Task) -> int:
+        seen.append(torch.get_default_device().type)
+        return usual
+
+    monkeypatch.setattr(type(task), "outputs", property(outputs), raising=False)
+    model, _ = build_model(parse_model("lstm"), task, 8, {}, device="meta")
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
+    assert set(seen) == {"cpu"}

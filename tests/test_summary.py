@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from seqmem.baselines.marginal import Marginal
 from seqmem.baselines.recurrent import LSTM
@@ -14,6 +15,7 @@ from seqmem.tasks.copy_memory import CopyMemory
 from seqmem.tasks.curve import Curve, measure
 from seqmem.tasks.hidden_markov import HiddenMarkov
 from seqmem.tasks.intervals import wilson
+from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.task import Context
 
 CONTEXTS: list[Context] = [1, 4, "full"]
@@ -106,3 +108,18 @@ def test_a_perfect_rate_has_an_interval() -> None:
     rate, low, high = point.accuracy
     assert (rate, high) == (1.0, 1.0)
     assert low == pytest.approx(wilson(1.0, 100).low)
+
+
+def test_a_large_vocabulary_does_not_meet_every_target(
+    task: HiddenMarkov, curve: Curve, model: LSTM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row of outputs for each target would be 18 GB on the test split of WikiText-103."""
+    usual, rows = CrossEntropy.__call__, []
+
+    def loss(self: CrossEntropy, outputs: Tensor, *others: Tensor) -> Tensor:
+        rows.append(len(outputs))
+        return usual(self, outputs, *others)
+
+    monkeypatch.setattr(CrossEntropy, "__call__", loss)
+    summarise(curve, task, model, CONTEXTS)
+    assert rows == [1]
