@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from seqmem.baselines.certificate import promise
 from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights
+from seqmem.baselines.data_parallel import train_together
 from seqmem.baselines.recipes import Recipe, recipe_for
 from seqmem.baselines.spec import ModelSpec, architecture_of, build_model, model_class
 from seqmem.baselines.training import ClosedForm, Trained, seeded, train
@@ -145,11 +146,13 @@ class Settings:
         results: the folder of records and checkpoints.
         measuring: how trained models are measured.
         fresh: whether finished records and checkpoints are passed over.
+        devices: how many train one model together.
     """
 
     results: Path
     measuring: Measuring
     fresh: bool = False
+    devices: int = 1
 
 
 def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Record:
@@ -201,7 +204,7 @@ def known_record(cell: Cell, settings: Settings) -> Record | None:
 def record_place(cell: Cell, settings: Settings) -> tuple[Path, str]:
     """Give the folder of a cell's records and the stem of their names."""
     folder = record_directory(settings.results / "records", cell.task.id)
-    trained_by = _identity(cell, settings.measuring.device)
+    trained_by = _identity(cell, settings)
     return folder, f"{cell.model.name}-{_key(trained_by, settings.measuring.identity(cell.task))}"
 
 
@@ -214,12 +217,13 @@ def training_files(cell: Cell, settings: Settings) -> list[Path]:
 
 
 def _training_stem(cell: Cell, settings: Settings) -> str:
-    return f"{cell.model.name}-{_key(_identity(cell, settings.measuring.device))}"
+    return f"{cell.model.name}-{_key(_identity(cell, settings))}"
 
 
-def _identity(cell: Cell, device: str) -> dict[str, Any]:
+def _identity(cell: Cell, settings: Settings) -> dict[str, Any]:
     """Everything that shapes a cell's weights."""
-    return {
+    several = {"devices": settings.devices} if settings.devices > 1 else {}
+    return several | {
         "task": cell.task.id,
         "version": cell.task.version,
         "data": _train_hash(cell.task, cell.seed),
@@ -234,7 +238,7 @@ def _identity(cell: Cell, device: str) -> dict[str, Any]:
         "k_train": cell.context_trained,
         "state": cell.state_trained,
         "seed": cell.seed,
-        "device": device,
+        "device": settings.measuring.device,
         "torch": torch.__version__,
     }
 
@@ -250,7 +254,7 @@ def trained_model(
         OSError: weights cannot be written.
     """
     recipe, k_train = cell.recipe, cell.context_trained
-    identity = _identity(cell, settings.measuring.device)
+    identity = _identity(cell, settings)
     with seeded(cell.seed):
         model, options = build_model(cell.model, cell.task, k_train, recipe.options)
     stem = _training_stem(cell, settings)
@@ -275,7 +279,7 @@ def trained_model(
         if (initial := cell.task.initial_outputs()) is not None:
             model.start_from(initial)
         try:
-            fitted = _train(model, cell, settings.measuring.device, checkpoint)
+            fitted = _train(model, cell, settings, checkpoint)
         except DivergedError as error:
             path = _write_failure(error, cell, settings, stem)
             checkpoint.discard()  # what goes on from there diverges again
@@ -287,7 +291,7 @@ def trained_model(
         "options": options,
         "data_hash": identity["data"],
         "result": asdict(fitted) if fitted else None,
-        "environment": environment_facts(settings.measuring.device),
+        "environment": _environment(settings),
     }
     save_weights(model, weights, {"made": _made(cell), **fit})
     checkpoint.discard()
@@ -309,26 +313,35 @@ def _made(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _train(model: SequenceModel, cell: Cell, device: str, checkpoint: Checkpoint) -> Trained:
+def _train(model: SequenceModel, cell: Cell, settings: Settings, checkpoint: Checkpoint) -> Trained:
     """Train a model under a progress bar."""
-    with tqdm(total=cell.recipe.steps, unit="step", disable=None, leave=False) as bar:
+    recipe, k_train = cell.recipe, cell.context_trained
+    with tqdm(total=recipe.steps, unit="step", disable=None, leave=False) as bar:
         bar.set_description(f"train {cell.model} on {cell.task.id}")
 
         def progress(step: int, validation: float) -> None:
             bar.update(step - bar.n)
             bar.set_postfix(valid=f"{validation:.4g}", refresh=False)
 
-        return train(
+        run = train
+        if settings.devices > 1:
+            make = partial(build_model, cell.model, cell.task, k_train, recipe.options)
+            run = partial(train_together, settings.devices, make)
+        return run(
             model,
             cell.task,
-            cell.recipe,
-            k_train=cell.context_trained,
+            recipe,
+            k_train=k_train,
             carry=cell.state_trained != "reset",
             seed=cell.seed,
-            device=device,
+            device=settings.measuring.device,
             checkpoint=checkpoint,
             progress=progress,
         )
+
+
+def _environment(settings: Settings) -> dict[str, Any]:
+    return {**environment_facts(settings.measuring.device), "devices": settings.devices}
 
 
 def _write_failure(error: DivergedError, cell: Cell, settings: Settings, stem: str) -> Path:
@@ -348,7 +361,7 @@ def _write_failure(error: DivergedError, cell: Cell, settings: Settings, stem: s
         },
         recipe=asdict(cell.recipe),
         suite=suite_facts(),
-        environment=environment_facts(settings.measuring.device),
+        environment=_environment(settings),
     )
     return write_failure(failure, settings.results, stem)
 

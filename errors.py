@@ -73,6 +73,10 @@ class DivergedError(CellError):
         super().__init__(f"training diverged: {reason} at step {step:,}")
         self.reason, self.step, self.losses = reason, step, tuple(losses)
 
+    def __reduce__(self) -> tuple[type["DivergedError"], tuple[str, int, tuple[float, ...]]]:
+        """Let it come from another process."""
+        return type(self), (self.reason, self.step, self.losses)
+
 
 class FetchError(OSError):
     """A download failed, as writing to a disk fails; what was finished before is kept."""

@@ -18,7 +18,8 @@ from seqmem.cell import Cell, Settings, TrainingState
 from seqmem.errors import InputError, NotApplicableError, NotTrainableError, unknown
 from seqmem.leaderboard.record import Record
 from seqmem.measurement import DType, Measuring
-from seqmem.sweep.executor import Workers, executor_of
+from seqmem.sweep.executor import LOCAL, Workers, executor_of
+from seqmem.sweep.local import cores
 from seqmem.sweep.run import run_cells
 from seqmem.tasks import SUITES, data_problem, load_task
 from seqmem.tasks.precision import USUAL, Precision
@@ -127,7 +128,8 @@ def plan(
     )
     for task in tasks:
         measuring.half_width(task)
-    settings = Settings(request.results, measuring, request.fresh)
+    _check_devices(request.workers, device)
+    settings = Settings(request.results, measuring, request.fresh, request.workers.devices)
     cells, passed_over = [], set()
     for task, model in product(tasks, models):
         try:
@@ -164,6 +166,11 @@ def _cells(
     cells, left_out = [], []
     for k_train, seed in product(dict.fromkeys((*named, *diagonal)), dict.fromkeys(request.seeds)):
         cell = Cell(model, task, k_train, seed, budget, request.state, recipe)
+        if settings.devices > cell.recipe.batch:
+            raise InputError(
+                f"--devices {settings.devices}: they share a batch of {cell.recipe.batch} on "
+                f"{task.id}; give at most as many"
+            )
         try:
             cell.check()
         except NotTrainableError as error:
@@ -213,6 +220,18 @@ def find_device(name: str, gpu: bool | None = None) -> str:
     if name == "cuda" and not gpu:
         raise InputError("--device cuda: no GPU is found here; use --device cpu")
     return "cuda" if gpu and name != "cpu" else "cpu"
+
+
+def _check_devices(workers: Workers, device: str) -> None:
+    """Hold devices that train together to those there are; what other machines have, Ray knows.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    there = torch.cuda.device_count() if device == "cuda" else cores()
+    if 1 < workers.devices > there and workers.ray in (None, LOCAL):
+        kind = "GPUs" if device == "cuda" else "cores"
+        raise InputError(f"--devices {workers.devices}: {there} {kind} are here; give no more")
 
 
 def _check_writable(folder: Path) -> None:

@@ -7,6 +7,7 @@ from seqmem.baselines.batches import Step
 from seqmem.baselines.optimizer import Optimizer
 from seqmem.baselines.readout_gradient import ReadoutGradient
 from seqmem.baselines.recipes import Recipe
+from seqmem.baselines.team import ALONE, Team
 from seqmem.tasks.losses import Loss
 from seqmem.tasks.model import SequenceModel, State, detach
 
@@ -20,12 +21,14 @@ class Learner:
         optimizer: its state belongs to a checkpoint.
     """
 
-    def __init__(self, model: SequenceModel, loss: Loss, recipe: Recipe, device: str) -> None:
-        """Take the model, on its device, what it minimises, and the recipe."""
-        self._model, self._device = model, torch.device(device)
+    def __init__(
+        self, model: SequenceModel, loss: Loss, recipe: Recipe, device: str, team: Team = ALONE
+    ) -> None:
+        """Take the model, on its device, what it minimises, the recipe, and who learns with it."""
+        self._model, self._device, self._team = model, torch.device(device), team
         self._dtype: torch.dtype = getattr(torch, recipe.dtype)
         self._readout = ReadoutGradient(model, loss, self._dtype)
-        self.optimizer = Optimizer(model, recipe)
+        self.optimizer = Optimizer(model, recipe, alone=team.size == 1)
 
     def learn(
         self, step: Step, state: State, *, taken: int, scale: float
@@ -33,7 +36,7 @@ class Learner:
         """Learn from one step.
 
         Args:
-            step: targets and the passes that predict them.
+            step: how many targets all learn from, and the passes that predict those here.
             state: behind the inputs of the step before.
             taken: steps taken so far.
             scale: of the learning rate, for the plateau schedule.
@@ -46,6 +49,8 @@ class Learner:
         self.optimizer.zero_grad()
         for batch in step.passes:
             state = None if batch.fresh else detach(state)
+            if len(batch.inputs) == 0:  # others have the few rows that there are
+                continue
             inputs = batch.inputs.to(self._device)
             if len(batch.targets) == 0:
                 if self._model.stateful:
@@ -60,6 +65,8 @@ class Learner:
             mean += self._readout.backward(chosen, batch.targets.to(self._device), step.targets)
         if step.targets == 0:
             return None, state
+        if self._team.size > 1:
+            self._team.add_up([mean, *self.optimizer.gradients()])
         self.optimizer.step(taken, scale)
         self._model.constrain()
         return mean, state

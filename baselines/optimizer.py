@@ -22,12 +22,12 @@ class Optimizer:
     learning rate in place of every gradient: the same weights, without passes over all of them.
     """
 
-    def __init__(self, model: SequenceModel, recipe: Recipe) -> None:
-        """Take the model, on its device, and the recipe."""
+    def __init__(self, model: SequenceModel, recipe: Recipe, *, alone: bool = True) -> None:
+        """Take the model, on its device, the recipe, and whether no others share its gradients."""
         self._recipe = recipe
         self._parameters = [each for each in model.parameters() if each.requires_grad]
         on_cpu = all(parameter.device.type == "cpu" for parameter in self._parameters)
-        self._lean = recipe.optimizer == "sgd" and on_cpu
+        self._lean = recipe.optimizer == "sgd" and on_cpu and alone
         self._optimizer: torch.optim.Optimizer
         if recipe.optimizer == "sgd":
             self._optimizer = torch.optim.SGD(
@@ -44,6 +44,13 @@ class Optimizer:
     def zero_grad(self) -> None:
         """Forget all gradients."""
         self._optimizer.zero_grad(set_to_none=True)
+
+    def gradients(self) -> list[Tensor]:
+        """Give the gradient of every weight; one that has none gets zeros."""
+        for parameter in self._parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        return [parameter.grad for parameter in self._parameters if parameter.grad is not None]
 
     def step(self, step: int, scale: float) -> None:
         """Clip the gradients and take one step.

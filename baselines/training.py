@@ -20,6 +20,7 @@ from seqmem.baselines.batches import Step, Windows, batches, window_steps
 from seqmem.baselines.checkpoint import Checkpoint
 from seqmem.baselines.learner import Learner
 from seqmem.baselines.recipes import Recipe
+from seqmem.baselines.team import ALONE, Team
 from seqmem.errors import DivergedError, NotFiniteError
 from seqmem.tasks.model import SequenceModel, State, detach
 from seqmem.tasks.reference import full_scores
@@ -105,6 +106,7 @@ def train(
     carry: bool = True,
     seed: int,
     device: str = "cpu",
+    team: Team = ALONE,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int, float], object] = lambda step, validation: None,
 ) -> Trained:
@@ -121,6 +123,7 @@ def train(
             from windows is validated on windows, everything else with the full context.
         seed: of data, order and dropout.
         device: where to train.
+        team: who else trains the same model; alone unless said otherwise.
         checkpoint: kept while training, taken up if it holds anything.
         progress: called with the step and the latest best validation loss.
 
@@ -130,7 +133,7 @@ def train(
     """
     model.to(device)
     valid = task.split("valid").prefix(recipe.validation_targets)
-    learner = Learner(model, task.loss, recipe, device)
+    learner = Learner(model, task.loss, recipe, device, team)
     pending: list[Tensor] = []
     at = _Progress()
     state: State = None
@@ -140,18 +143,19 @@ def train(
     window = None if carry or k_train == "full" or not model.stateful else k_train
 
     began = time.monotonic()
-    with seeded(seed):
+    with seeded(team.seed(seed)):
         saved = checkpoint.load(device) if checkpoint else None
         if saved is not None:
+            own = saved["each"][team.rank]
             at = _Progress(**saved["at"])
-            state, best = saved["state"], saved["best"]
+            state, best = own["state"], saved["best"]
             model.load_state_dict(saved["model"])
             learner.optimizer.load_state_dict(saved["optimizer"])
-            _set_random_state(saved["random"])
+            _set_random_state(own["random"])
 
         model.train()
         for step in _endless(task, model, recipe, k_train, window, seed, device, at):
-            loss, state = learner.learn(step, state, taken=at.step, scale=at.scale)
+            loss, state = learner.learn(team.share(step), state, taken=at.step, scale=at.scale)
             at.batch += 1
             if loss is None:  # a segment without targets moves the state on, and nothing else
                 continue
@@ -159,11 +163,11 @@ def train(
             at.targets += step.targets
             pending.append(loss)
             validates = at.step % recipe.validate_every == 0 or at.step == recipe.steps
-            saves = checkpoint is not None and checkpoint.due()
+            saves = checkpoint is not None and team.agreed(checkpoint.due)
             if validates or saves or len(pending) == LAST:
                 _look_at(pending, at, most)
             if validates:
-                validation = _validate(model, task, valid, window, device, at)
+                validation = team.agreed(lambda: _validate(model, task, valid, window, device, at))
                 model.train()
                 if validation < at.best_validation:
                     at.best_validation, at.best_step, at.waiting = validation, at.step, 0
@@ -176,16 +180,17 @@ def train(
                 break
             if checkpoint and saves:
                 elapsed = at.seconds + time.monotonic() - began
-                checkpoint.save(
-                    {
-                        "at": asdict(replace(at, seconds=elapsed)),
-                        "state": detach(state),
-                        "best": best,
-                        "model": model.state_dict(),
-                        "optimizer": learner.optimizer.state_dict(),
-                        "random": _random_state(),
-                    }
-                )
+                each = team.gathered({"state": detach(state), "random": _random_state()})
+                if team.rank == 0:
+                    checkpoint.save(
+                        {
+                            "at": asdict(replace(at, seconds=elapsed)),
+                            "best": best,
+                            "model": model.state_dict(),
+                            "optimizer": learner.optimizer.state_dict(),
+                            "each": each,
+                        }
+                    )
 
     model.load_state_dict(best)
     stopped: Literal["budget", "patience"] = "budget" if at.step == recipe.steps else "patience"

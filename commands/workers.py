@@ -59,6 +59,15 @@ OPTIONS = (
         show_default=True,
         help="What each cell on a GPU asks --ray for; with a share, several cells have one.",
     ),
+    click.option(
+        "--devices",
+        metavar="N",
+        type=click.IntRange(1, 1024),
+        default=1,
+        show_default=True,
+        help="GPUs of one machine, or without a GPU processes, that train each model together: the "
+        "batch is shared out.",
+    ),
 )
 
 
@@ -67,12 +76,12 @@ def workers_options(command: Callable[P, T]) -> Callable[..., T]:
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        from seqmem.sweep.executor import Workers
+        from seqmem.sweep.executor import LOCAL, Workers
 
-        names = ("jobs", "threads", "ray", "retries", "memory", "gpus")
+        names = ("jobs", "threads", "ray", "retries", "memory", "gpus", "devices")
         given: dict[str, Any] = {name: kwargs.pop(name) for name in names}
         if given["ray"] == "":
-            given["ray"] = os.environ.get("RAY_ADDRESS") or "local"
+            given["ray"] = os.environ.get("RAY_ADDRESS") or LOCAL
         kwargs["workers"] = Workers(**given)
         return command(*args, **kwargs)
 

@@ -10,8 +10,9 @@ from seqmem.errors import InputError
 from seqmem.sweep.job import Outcome
 from seqmem.sweep.local import Here, Processes, cores
 
-__all__ = ["RETRIES", "Executor", "Workers", "executor_of"]
+__all__ = ["LOCAL", "RETRIES", "Executor", "Workers", "executor_of"]
 
+LOCAL = "local"  # a Ray that is started here
 RETRIES = 2  # times that a cell is tried again when what ran it died
 
 
@@ -22,10 +23,11 @@ class Workers:
     Attributes:
         jobs: cells run at once, at most; None: one, or with Ray as many as it has room for.
         threads: of each cell; None: the cores shared out among processes, or with Ray 1.
-        ray: the address of a Ray cluster, "local" for one that is started here, None for no Ray.
+        ray: the address of a Ray cluster, LOCAL for one that is started here, None for no Ray.
         retries: how often a cell is tried again when what ran it died.
         memory: what a cell asks Ray for, GiB; None: nothing is set aside.
         gpus: what a cell on a GPU asks Ray for: a share lets several have one.
+        devices: how many train one model together.
     """
 
     jobs: int | None = None
@@ -34,6 +36,7 @@ class Workers:
     retries: int = RETRIES
     memory: float | None = None
     gpus: float = 1.0
+    devices: int = 1
 
 
 class Executor(Protocol):
@@ -69,8 +72,13 @@ def executor_of(workers: Workers, say: Callable[[str], object]) -> Iterator[Exec
         say: called with a line where it cannot be quite that.
 
     Raises:
-        InputError: Ray is not installed, or no cluster answers.
+        InputError: Ray is not installed, or no cluster answers, or options contradict each other.
     """
+    if workers.devices > 1 and workers.gpus != 1.0:
+        raise InputError(
+            f"--gpus {workers.gpus:g} is a share of one GPU, and --devices {workers.devices} takes "
+            "whole ones: leave one of them out"
+        )
     if workers.ray is not None:
         from seqmem.sweep.ray_cluster import connected
 
@@ -81,9 +89,11 @@ def executor_of(workers: Workers, say: Callable[[str], object]) -> Iterator[Exec
         if given is not None:
             raise InputError(f"{option} is for --ray alone: leave it out, or give --ray")
     jobs = workers.jobs or 1
-    processes = min(jobs, cores()) if jobs > 1 else 1
+    most = max(1, cores() // workers.devices)
+    processes = min(jobs, most) if jobs > 1 else 1
     if processes < jobs:
-        say(f"--jobs {jobs}: there are {cores()} cores here, so as many processes run")
+        each = f", {workers.devices} for each cell" if workers.devices > 1 else ""
+        say(f"--jobs {jobs}: there are {cores()} cores here{each}, so {most} at a time run")
     if processes == 1:
         yield Here(workers.threads)
     else:

@@ -21,7 +21,7 @@ from seqmem.cell import Cell, Settings, known_record, training_files
 from seqmem.errors import InputError
 from seqmem.provenance import source_sha256
 from seqmem.sweep.carry import Files, marked, packed, unpacked
-from seqmem.sweep.executor import Workers
+from seqmem.sweep.executor import LOCAL, Workers
 from seqmem.sweep.job import Outcome, attempt, jobs_of
 from seqmem.sweep.local import cores
 from seqmem.sweep.ray_worker import Desk, on_worker
@@ -29,7 +29,6 @@ from seqmem.sweep.ship import shipped
 
 __all__ = ["OnRay", "asked_for", "connected"]
 
-LOCAL = "local"
 GIB = 1 << 30
 LATELY = 0.5  # seconds for which it is known what workers run: short cells end faster than that
 
@@ -78,9 +77,10 @@ def _knock(address: str) -> None:
 
 def asked_for(workers: Workers, settings: Settings) -> dict[str, Any]:
     """Give what each cell asks Ray for."""
+    gpus = workers.gpus if workers.devices == 1 else workers.devices
     return {
-        "num_cpus": workers.threads or 1,
-        "num_gpus": workers.gpus if settings.measuring.device == "cuda" else 0,
+        "num_cpus": max(workers.threads or 1, workers.devices),
+        "num_gpus": gpus if settings.measuring.device == "cuda" else 0,
         "memory": None if workers.memory is None else int(workers.memory * GIB),
         "max_retries": 0,
     }
