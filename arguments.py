@@ -14,14 +14,31 @@ from seqmem.exits import fail
 
 if TYPE_CHECKING:
     from seqmem.evaluate import KTrain
+    from seqmem.remote_results import RemoteResults
     from seqmem.tasks.precision import Precision
     from seqmem.tasks.task import Context
 
-__all__ = ["ContextList", "KTrainList", "PrecisionType", "data_dir_option"]
+__all__ = ["ContextList", "FolderOrURL", "KTrainList", "PrecisionType", "data_dir_option"]
 
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class FolderOrURL(click.ParamType[Any]):
+    """A folder, or the URL of one in an object store, as in ``s3://bucket/results``."""
+
+    name = "DIR"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Path | RemoteResults":
+        """Tell the one from the other by ``://``."""
+        if isinstance(value, str) and "://" in value:
+            from seqmem.remote_results import RemoteResults
+
+            return RemoteResults(value)
+        return Path(str(value))
 
 
 class ContextList(click.ParamType[Any]):

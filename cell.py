@@ -1,46 +1,41 @@
-"""One cell (model, task, k_train, state, seed): train it, measure it, keep a record.
+"""One cell (model, task, k_train, state, seed): what is asked for, and where its results are.
 
-The one place where the rooms meet. What is finished is never done again: trained weights are kept
-under a hash of everything that shaped them, and so is what is known of a training that diverged;
-records under a hash of that and of how they were measured.
+Trained weights are kept under a hash of everything that shaped them, and so is what is known of a
+training that diverged; records under a hash of that and of how they were measured.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from tqdm import tqdm
 
-from seqmem.baselines.certificate import promise
-from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights
-from seqmem.baselines.data_parallel import train_together
 from seqmem.baselines.recipes import Recipe, recipe_for
-from seqmem.baselines.spec import ModelSpec, architecture_of, build_model, model_class
-from seqmem.baselines.training import ClosedForm, Trained, seeded, train
-from seqmem.errors import CellError, DivergedError, NotApplicableError, NotTrainableError
-from seqmem.leaderboard.failure import Failure, find_failure, write_failure
+from seqmem.baselines.spec import ModelSpec, build_model, model_class
+from seqmem.baselines.training import ClosedForm
+from seqmem.errors import NotApplicableError, NotTrainableError
 from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.store import FAILURES, find_record, record_directory, write_record
-from seqmem.measurement import Measuring, measure_record
-from seqmem.provenance import environment_facts, source_sha256, suite_facts
-from seqmem.tasks.model import SequenceModel
+from seqmem.leaderboard.store import FAILURES, find_record, record_directory
+from seqmem.measurement import Measuring
+from seqmem.provenance import source_sha256
+from seqmem.remote_results import RemoteResults
 from seqmem.tasks.task import Context, Task
 
 __all__ = [
     "Cell",
     "Settings",
     "TrainingState",
+    "identity_of",
+    "kept",
     "known_record",
     "record_place",
-    "run_cell",
-    "trained_model",
     "training_files",
+    "training_stem",
 ]
 
 TrainingState = Literal["carried", "reset"]
@@ -147,53 +142,14 @@ class Settings:
         measuring: how trained models are measured.
         fresh: whether finished records and checkpoints are passed over.
         devices: how many train one model together.
+        remote: what the folder is a local copy of; None: of nothing.
     """
 
     results: Path
     measuring: Measuring
     fresh: bool = False
     devices: int = 1
-
-
-def run_cell(cell: Cell, settings: Settings, say: Callable[[str], object]) -> Record:
-    """Give a cell's record: the one on disk, or a new one, written before it is given.
-
-    Args:
-        cell: what is asked for.
-        settings: how.
-        say: called with one line for each step that takes time.
-
-    Raises:
-        InputError: the options do not make a model, or data are missing or altered.
-        CellError: training diverged, or the model cannot be measured.
-        OSError: results cannot be written.
-    """
-    folder, stem = record_place(cell, settings)
-    if (known := known_record(cell, settings)) is not None:
-        say(f"{cell}: already measured")
-        return known
-    model, fit = trained_model(cell, settings, say)
-    facts = {
-        "name": cell.model.name,
-        "label": str(cell.model),
-        "options": fit.pop("options"),
-        "source_sha256": source_sha256(model_class(cell.model.name).__module__),
-    }
-    if (promised := promise(model)) is not None:
-        facts["certificate"] = promised
-    record = measure_record(
-        model,
-        facts,
-        {"k_train": cell.context_trained, "state": cell.state_trained, **fit},
-        cell.task,
-        settings.measuring,
-        lambda line: say(f"{cell}: {line}"),
-    )
-    # Another process may have measured the same in the meantime.
-    if not settings.fresh and (known := find_record(folder, stem)) is not None:
-        return known
-    write_record(record, folder, stem)
-    return record
+    remote: RemoteResults | None = None
 
 
 def known_record(cell: Cell, settings: Settings) -> Record | None:
@@ -204,23 +160,45 @@ def known_record(cell: Cell, settings: Settings) -> Record | None:
 def record_place(cell: Cell, settings: Settings) -> tuple[Path, str]:
     """Give the folder of a cell's records and the stem of their names."""
     folder = record_directory(settings.results / "records", cell.task.id)
-    trained_by = _identity(cell, settings)
+    trained_by = identity_of(cell, settings)
     return folder, f"{cell.model.name}-{_key(trained_by, settings.measuring.identity(cell.task))}"
 
 
 def training_files(cell: Cell, settings: Settings) -> list[Path]:
     """Give what is on disk of a cell's training: weights, a checkpoint, failures."""
-    stem = _training_stem(cell, settings)
-    folder = settings.results / "checkpoints" / stem
-    failures = record_directory(settings.results / FAILURES, cell.task.id).glob(f"{stem}.*json")
-    return sorted([*folder.glob("*"), *failures])
+    found = [settings.results.glob(pattern) for pattern in _training_patterns(cell, settings)]
+    return sorted(path for paths in found for path in paths)
 
 
-def _training_stem(cell: Cell, settings: Settings) -> str:
-    return f"{cell.model.name}-{_key(_identity(cell, settings))}"
+@contextmanager
+def kept(cell: Cell, settings: Settings) -> Iterator[None]:
+    """Keep what is on disk of a cell as it is behind a URL, where results are to be there.
+
+    Raises:
+        OSError: it cannot be reached.
+    """
+    if settings.remote is None:
+        yield
+        return
+    folder, stem = record_place(cell, settings)
+    record = folder.relative_to(settings.results) / f"{stem}*.json"
+    patterns = [record.as_posix(), *_training_patterns(cell, settings)]
+    with settings.remote.followed(settings.results, patterns):
+        yield
 
 
-def _identity(cell: Cell, settings: Settings) -> dict[str, Any]:
+def _training_patterns(cell: Cell, settings: Settings) -> tuple[str, str]:
+    stem = training_stem(cell, settings)
+    failures = record_directory(Path(FAILURES), cell.task.id).as_posix()
+    return f"checkpoints/{stem}/*", f"{failures}/{stem}.*json"
+
+
+def training_stem(cell: Cell, settings: Settings) -> str:
+    """Name what is kept of a cell's training."""
+    return f"{cell.model.name}-{_key(identity_of(cell, settings))}"
+
+
+def identity_of(cell: Cell, settings: Settings) -> dict[str, Any]:
     """Everything that shapes a cell's weights."""
     several = {"devices": settings.devices} if settings.devices > 1 else {}
     return several | {
@@ -241,129 +219,6 @@ def _identity(cell: Cell, settings: Settings) -> dict[str, Any]:
         "device": settings.measuring.device,
         "torch": torch.__version__,
     }
-
-
-def trained_model(
-    cell: Cell, settings: Settings, say: Callable[[str], object]
-) -> tuple[SequenceModel, dict[str, Any]]:
-    """Give a cell's trained model and what its training was; take up what is on disk.
-
-    Raises:
-        InputError: the options do not make a model, or data are missing or altered.
-        CellError: training diverged, now or before; it is kept on disk.
-        OSError: weights cannot be written.
-    """
-    recipe, k_train = cell.recipe, cell.context_trained
-    identity = _identity(cell, settings)
-    with seeded(cell.seed):
-        model, options = build_model(cell.model, cell.task, k_train, recipe.options)
-    stem = _training_stem(cell, settings)
-    folder = settings.results / "checkpoints" / stem
-    weights = folder / "weights.safetensors"
-    checkpoint = Checkpoint(folder / "checkpoint.pt")
-    if settings.fresh:
-        checkpoint.discard()
-    elif (fit := load_weights(model, weights)) is not None:
-        fit.pop("made", None)
-        return model, fit
-    elif (known := find_failure(settings.results, cell.task.id, stem)) is not None:
-        failure, path = known
-        raise CellError(
-            f"not tried again: training diverged before, {failure.reason} at step "
-            f"{failure.step:,} ({path}); --fresh tries again"
-        )
-    fitted: Trained | None = None
-    if isinstance(model, ClosedForm):
-        model.fit(cell.task, cell.seed)
-    else:
-        if (initial := cell.task.initial_outputs()) is not None:
-            model.start_from(initial)
-        try:
-            fitted = _train(model, cell, settings, checkpoint)
-        except DivergedError as error:
-            path = _write_failure(error, cell, settings, stem)
-            checkpoint.discard()  # what goes on from there diverges again
-            raise CellError(f"{error} ({path})") from None
-    fit = {
-        "seed": cell.seed,
-        "budget": cell.budget_name,
-        "recipe": asdict(recipe) if fitted else None,
-        "options": options,
-        "data_hash": identity["data"],
-        "result": asdict(fitted) if fitted else None,
-        "environment": _environment(settings),
-    }
-    save_weights(model, weights, {"made": _made(cell), **fit})
-    checkpoint.discard()
-    if fitted:
-        say(f"{cell}: trained for {fitted.steps:,} steps in {fitted.seconds:.0f} s")
-    return model, fit
-
-
-def _made(cell: Cell) -> dict[str, Any]:
-    """Everything that, together with the weights, makes the model again without its task."""
-    recipe, k_train = cell.recipe, cell.context_trained
-    return {
-        "model": str(cell.model),
-        "architecture": asdict(architecture_of(cell.model, cell.task, k_train, recipe.options)),
-        "task": {"id": cell.task.id, "version": cell.task.version},
-        "k_train": k_train,
-        "state": cell.state_trained,
-        "suite": suite_facts(),
-    }
-
-
-def _train(model: SequenceModel, cell: Cell, settings: Settings, checkpoint: Checkpoint) -> Trained:
-    """Train a model under a progress bar."""
-    recipe, k_train = cell.recipe, cell.context_trained
-    with tqdm(total=recipe.steps, unit="step", disable=None, leave=False) as bar:
-        bar.set_description(f"train {cell.model} on {cell.task.id}")
-
-        def progress(step: int, validation: float) -> None:
-            bar.update(step - bar.n)
-            bar.set_postfix(valid=f"{validation:.4g}", refresh=False)
-
-        run = train
-        if settings.devices > 1:
-            make = partial(build_model, cell.model, cell.task, k_train, recipe.options)
-            run = partial(train_together, settings.devices, make)
-        return run(
-            model,
-            cell.task,
-            recipe,
-            k_train=k_train,
-            carry=cell.state_trained != "reset",
-            seed=cell.seed,
-            device=settings.measuring.device,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
-
-
-def _environment(settings: Settings) -> dict[str, Any]:
-    return {**environment_facts(settings.measuring.device), "devices": settings.devices}
-
-
-def _write_failure(error: DivergedError, cell: Cell, settings: Settings, stem: str) -> Path:
-    failure = Failure(
-        created=datetime.now(UTC).isoformat(timespec="microseconds"),
-        reason=error.reason,
-        step=error.step,
-        losses=error.losses,
-        cell={
-            "model": str(cell.model),
-            "task": cell.task.id,
-            "task_version": cell.task.version,
-            "k_train": cell.context_trained,
-            "state": cell.state_trained,
-            "seed": cell.seed,
-            "budget": cell.budget_name,
-        },
-        recipe=asdict(cell.recipe),
-        suite=suite_facts(),
-        environment=_environment(settings),
-    )
-    return write_failure(failure, settings.results, stem)
 
 
 def _key(*parts: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from seqmem.cell import Cell, Settings, TrainingState
 from seqmem.errors import InputError, NotApplicableError, NotTrainableError, unknown
 from seqmem.leaderboard.record import Record
 from seqmem.measurement import DType, Measuring
+from seqmem.remote_results import RemoteResults
 from seqmem.sweep.executor import LOCAL, Workers, executor_of
 from seqmem.sweep.local import cores
 from seqmem.sweep.run import run_cells
@@ -49,7 +50,7 @@ class Request:
         dtype: what models compute with when they are measured.
         train_dtype: what they compute with when they are trained.
         device: "auto", "cpu" or "cuda".
-        results: folder of records and checkpoints.
+        results: folder of records and checkpoints, here or behind a URL.
         fresh: whether finished work is passed over.
         workers: who runs the cells.
     """
@@ -67,7 +68,7 @@ class Request:
     dtype: DType = "float32"
     train_dtype: DType = "float32"
     device: str = "auto"
-    results: Path = Path("results")
+    results: Path | RemoteResults = Path("results")
     fresh: bool = False
     workers: Workers = field(default_factory=Workers)
 
@@ -122,14 +123,20 @@ def plan(
         raise unknown("budget", budget, BUDGETS, "seqmem eval --help")
     device = find_device(request.device, gpu)
     tasks = _tasks(request, say)
-    _check_writable(request.results)
+    results, remote = _writable(request.results)
     measuring = Measuring(
         request.contexts, longest, request.precision, request.every_k, request.dtype, device
     )
     for task in tasks:
         measuring.half_width(task)
     _check_devices(request.workers, device)
-    settings = Settings(request.results, measuring, request.fresh, request.workers.devices)
+    settings = Settings(
+        results,
+        measuring,
+        request.fresh,
+        request.workers.devices,
+        remote,
+    )
     cells, passed_over = [], set()
     for task, model in product(tasks, models):
         try:
@@ -234,7 +241,14 @@ def _check_devices(workers: Workers, device: str) -> None:
         raise InputError(f"--devices {workers.devices}: {there} {kind} are here; give no more")
 
 
-def _check_writable(folder: Path) -> None:
+def _writable(results: Path | RemoteResults) -> tuple[Path, RemoteResults | None]:
+    """Give the folder to work in, and what it is a copy of.
+
+    Raises:
+        InputError: it cannot be written to.
+    """
+    remote = results if isinstance(results, RemoteResults) else None
+    folder = results.copy if isinstance(results, RemoteResults) else results
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -243,3 +257,7 @@ def _check_writable(folder: Path) -> None:
         raise InputError(
             f"--results {folder}: cannot be written ({error.strerror}); name another folder"
         ) from None
+    if remote:
+        remote.check()
+        remote.fetch_records()
+    return folder, remote

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import click
 
 import seqmem
-from seqmem.arguments import ContextList, KTrainList, PrecisionType, data_dir_option
+from seqmem.arguments import ContextList, FolderOrURL, KTrainList, PrecisionType, data_dir_option
 from seqmem.commands import boards, checking, submissions
 from seqmem.commands.workers import workers_options
 from seqmem.exits import fail as _fail
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from seqmem.cell import TrainingState
     from seqmem.evaluate import KTrain
     from seqmem.measurement import DType
+    from seqmem.remote_results import RemoteResults
     from seqmem.sweep.executor import Workers
     from seqmem.tasks.precision import Precision
     from seqmem.tasks.task import Context
@@ -177,10 +178,10 @@ def fetch(name: str) -> None:
     "--results",
     "results",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=FolderOrURL(),
     default=Path("results"),
     show_default=True,
-    help="Where records and checkpoints go.",
+    help="Where records and checkpoints go: a folder, or a URL as in s3://bucket/results.",
 )
 @click.option(
     "--fresh", is_flag=True, help="Do not reuse finished records, checkpoints or known failures."
@@ -211,7 +212,7 @@ def evaluate_command(
     dtype: "DType",
     train_dtype: "DType",
     device: str,
-    results: Path,
+    results: "Path | RemoteResults",
     fresh: bool,
     workers: "Workers",
     form: Format,

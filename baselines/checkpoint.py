@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
 
+from seqmem.files import write_atomically
 from seqmem.tasks.model import SequenceModel
 
-__all__ = ["Checkpoint", "load_weights", "save_weights", "weights_sha256", "write_atomically"]
+__all__ = ["Checkpoint", "load_weights", "save_weights", "weights_sha256"]
 
 
 class Checkpoint:
@@ -73,23 +72,3 @@ def weights_sha256(model: SequenceModel) -> str:
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
         digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file, then put it in the place of `path`.
-
-    Raises:
-        OSError: it cannot be written; `path` is as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
-    try:
-        write(Path(name))
-        os.replace(name, path)
-    except (SafetensorError, RuntimeError) as error:  # how the libraries tell of a full disk
-        Path(name).unlink(missing_ok=True)
-        raise OSError(f"{path} cannot be written: {error}") from None
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

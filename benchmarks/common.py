@@ -12,7 +12,8 @@ import torch
 
 from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.spec import model_class, parse_model
-from seqmem.cell import Cell, Settings, trained_model
+from seqmem.cell import Cell, Settings
+from seqmem.cell_run import trained_model
 from seqmem.measurement import Measuring
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel

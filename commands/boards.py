@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
+from seqmem.arguments import FolderOrURL
 from seqmem.exits import one_line_errors, say
 from seqmem.leaderboard import FORMATS, Format
 from seqmem.tasks import SUITES
+
+if TYPE_CHECKING:
+    from seqmem.remote_results import RemoteResults
 
 __all__ = ["leaderboard", "plot"]
 
@@ -16,9 +20,10 @@ _RECORDS = click.option(
     "--records",
     "places",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=FolderOrURL(),
     multiple=True,
-    help="Records to show; repeatable.  [default: the committed ones, and ./results]",
+    help="Records to show: a folder, or a URL as in s3://bucket/results; repeatable.  [default: "
+    "the committed ones, and ./results]",
 )
 
 
@@ -57,7 +62,7 @@ _RECORDS = click.option(
 )
 @one_line_errors
 def leaderboard(
-    places: Sequence[Path],
+    places: "Sequence[Path | RemoteResults]",
     task_ids: Sequence[str],
     suite: str | None,
     stable: bool,
@@ -115,7 +120,9 @@ def leaderboard(
 @_RECORDS
 @click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
 @one_line_errors
-def plot(task_id: str, output: Path, places: Sequence[Path], budget: str | None) -> None:
+def plot(
+    task_id: str, output: Path, places: "Sequence[Path | RemoteResults]", budget: str | None
+) -> None:
     """Draw TASK's records: the score against the context length, a line for each model.
 
     Each model is drawn as its recipe trains it; the other k_train are in `seqmem leaderboard`.

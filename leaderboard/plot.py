@@ -9,6 +9,7 @@ from seqmem.errors import InputError, unknown
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.selection import select
 from seqmem.leaderboard.show import write_file
+from seqmem.remote_results import RemoteResults
 
 __all__ = ["draw"]
 
@@ -18,7 +19,7 @@ NEEDED = ("altair", "vl_convert")
 def draw(
     task_id: str,
     output: Path,
-    places: Sequence[Path],
+    places: Sequence[Path | RemoteResults],
     budget: str | None,
     say: Callable[[str], object],
 ) -> None:
@@ -27,7 +28,7 @@ def draw(
     Args:
         task_id: the task.
         output: the file; .svg or .png.
-        places: files or folders of records; none: the committed ones, and ./results.
+        places: files, folders or URLs of records; none: the committed ones, and ./results.
         budget: of training; None for all.
         say: called with one line for each file that is no record.
 

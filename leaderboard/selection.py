@@ -8,6 +8,7 @@ from seqmem.errors import InputError, unknown
 from seqmem.leaderboard.published import Published, read_published
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.store import COMMITTED, read_records
+from seqmem.remote_results import RemoteResults
 
 __all__ = ["Selection", "select"]
 
@@ -30,7 +31,7 @@ class Selection:
 
 
 def select(
-    places: Sequence[Path],
+    places: Sequence[Path | RemoteResults],
     task_ids: Sequence[str],
     say: Callable[[str], object],
     *,
@@ -40,20 +41,21 @@ def select(
     """Read records and keep those of some tasks.
 
     Args:
-        places: files or folders; none: the committed ones, and ./results.
+        places: files, folders or URLs; none: the committed ones, and ./results.
         task_ids: the tasks; none: all that were measured.
         say: called with one line for each file that is no record.
         published: whether published numbers are looked for, also of tasks not measured.
         listing: the command that lists the tasks.
 
     Raises:
-        InputError: a place does not exist, or a task has no records.
+        InputError: a place does not exist or cannot be reached, or a task has no records.
     """
-    for place in places:
+    here = [each.fetch_records() if isinstance(each, RemoteResults) else each for each in places]
+    for place, given in zip(here, places, strict=True):
         if not place.exists():
-            raise InputError(f"--records {place}: there is no such file or folder")
+            raise InputError(f"--records {given}: there is no such file or folder")
     usual = [place for place in (COMMITTED, OWN) if place.is_dir()]
-    records, problems = read_records(places or usual)
+    records, problems = read_records(here or usual)
     for problem in problems:
         say(f"passed over {problem}")
     printed = read_published() if published else ()

@@ -7,11 +7,11 @@ goes back and is written as it would have been.
 
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from seqmem.baselines.checkpoint import write_atomically
+from seqmem.files import write_bytes
 from seqmem.leaderboard.store import write_once
 
 __all__ = ["Files", "is_seen", "marked", "packed", "scratch", "unpacked"]
@@ -61,8 +61,4 @@ def unpacked(files: Files, root: Path) -> None:
         if path.suffix == ".json":
             write_once(content.decode(), path.parent, path.stem)
         else:
-            write_atomically(path, _writer(content))
-
-
-def _writer(content: bytes) -> Callable[[Path], object]:
-    return lambda path: path.write_bytes(content)
+            write_bytes(path, content)

@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.spec import ModelSpec
-from seqmem.cell import Cell, Settings, TrainingState, run_cell
+from seqmem.cell import Cell, Settings, TrainingState, kept
+from seqmem.cell_run import run_cell
 from seqmem.errors import CellError
 from seqmem.leaderboard.record import Record
 from seqmem.tasks import load_task
@@ -172,7 +173,8 @@ def attempt(number: int, cell: Cell, settings: Settings, say: Callable[[str], ob
     """
     began = time.monotonic()
     try:
-        record = run_cell(cell, settings, say)
+        with kept(cell, settings):
+            record = run_cell(cell, settings, say)
     except (CellError, MemoryError, RuntimeError) as error:
         lacks_memory = is_out_of_memory(error)
         if not isinstance(error, CellError) and not lacks_memory:

@@ -142,7 +142,7 @@ class OnRay:
         self._names = {number: job.name for number, job in jobs.items()}
         parcels = shipped((cells[number - 1].task for number in waiting), ray.put)
         remote = ray.remote(self._work).options(**asked_for(self._workers, settings))
-        same = source_sha256("seqmem.cell")
+        same = source_sha256("seqmem.cell_run")
         with marked(settings.results.resolve()) as mark:
 
             def submit(number: int) -> Any:

@@ -71,7 +71,7 @@ def on_worker(
     where = f"{socket.gethostname()}, process {os.getpid()}"
     tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process leaks
     settle(job)
-    if source_sha256("seqmem.cell") != same:
+    if source_sha256("seqmem.cell_run") != same:
         failure = f"{job.name}: seqmem on {where} is not the code that this run was started with"
         return Outcome(job.number, None, (failure,)), {}
     desk.began.remote(job.number, where)

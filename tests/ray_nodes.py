@@ -4,13 +4,17 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from seqmem import cell_run, remote_results
+from seqmem.baselines.checkpoint import Checkpoint
 from seqmem.sweep.carry import Files
 from seqmem.sweep.job import Job, Outcome
+from seqmem.sweep.ray_worker import on_worker
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray", reason="needs seqmem[ray]")
@@ -84,6 +88,15 @@ def short_of_memory(
         return Outcome(job.number, None, ("in the second try",)), {}
     tried.touch()
     return Outcome(job.number, None, ("out of memory",), out_of_memory=True), {}
+
+
+def with_a_checkpoint_at_each_step(
+    job: Job, parcel: Any, mark: Path, sent: Sequence[Any], same: str, desk: Any
+) -> tuple[Outcome, Files]:
+    """Does what a worker does, and keeps and sends checkpoints all the time."""
+    cell_run.Checkpoint = partial(Checkpoint, every_seconds=0.0)  # type: ignore[assignment,attr-defined]
+    remote_results.EVERY = 0.05
+    return on_worker(job, parcel, mark, sent, same, desk)
 
 
 def other_bug(

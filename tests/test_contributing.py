@@ -12,7 +12,8 @@ import pytest
 import seqmem.baselines
 import seqmem.tasks
 from seqmem.baselines import Baseline, recipes, spec
-from seqmem.cell import Cell, Settings, run_cell
+from seqmem.cell import Cell, Settings
+from seqmem.cell_run import run_cell
 from seqmem.measurement import Measuring
 from seqmem.tasks import Family, load_task
 

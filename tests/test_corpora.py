@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from seqmem.baselines.spec import parse_model
-from seqmem.cell import Cell, Settings, run_cell
+from seqmem.cell import Cell, Settings
+from seqmem.cell_run import run_cell
 from seqmem.errors import InputError
 from seqmem.measurement import Measuring
 from seqmem.tasks import corpora, load_task

@@ -1,6 +1,7 @@
 """Cells on a Ray cluster of several nodes, all of them on this machine."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,9 @@ from seqmem.baselines.recipes import recipe_for
 from seqmem.baselines.spec import parse_model
 from seqmem.cell import Cell, Settings
 from seqmem.measurement import Measuring
+from seqmem.remote_results import RemoteResults
 from seqmem.sweep import ray_cluster
+from seqmem.sweep.carry import scratch
 from seqmem.sweep.executor import Workers, executor_of
 from seqmem.sweep.local import Here
 from seqmem.sweep.ray_cluster import OnRay, asked_for, connected
@@ -151,6 +154,42 @@ def kill_workers(executor: OnRay, cell: str, times: int) -> None:
     until(done)
 
 
+@pytest.mark.parametrize("seen", [True, False])
+def test_what_is_tried_again_goes_on_from_its_checkpoint(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
+) -> None:
+    """In a folder that all see, or behind a URL, where nothing else is shared."""
+    cells = cells_of("adding-problem/T=5", "lstm", seeds=1, steps=600)
+    run_cells(cells, settings_in(tmp_path / "alone"), Here(), print)
+    settings, shared = settings_in(tmp_path / "results"), tmp_path / "results"
+    workers = Workers(ray=nodes.address, retries=1)
+    said: list[str] = []
+    with connected(workers, said.append):
+        executor = OnRay(workers, said.append, ray_nodes.with_a_checkpoint_at_each_step)
+        if not seen:
+            shared = tmp_path / "shared"
+            settings = replace(settings, remote=RemoteResults(shared.as_uri()))
+            settings.results.mkdir()
+            mark = tmp_path / "none"
+            monkeypatch.setattr(ray_cluster, "marked", lambda results: nullcontext(mark))
+
+        def kill() -> None:
+            until(lambda: [*shared.glob("checkpoints/*/checkpoint.pt")])
+            if not seen:  # as on another machine, nothing of it is here
+                shutil.rmtree(scratch(mark, 1).parent)
+            kill_workers(executor, "lstm", 1)
+
+        wait = in_the_background(kill)
+        (outcome,) = run_cells(cells, settings, executor, said.append)
+        wait()
+    assert not outcome.failures
+    assert any("its worker died: try 2 of 2" in line for line in said)
+    assert any("goes on behind step" in line for line in outcome.lines)
+    assert records_in(settings.results) == records_in(tmp_path / "alone")
+    assert records_in(shared) == records_in(tmp_path / "alone")
+    assert not [*shared.rglob("*.pt")]
+
+
 def test_what_is_tried_again(nodes: Any, tmp_path: Path) -> None:
     cells = cells_of("adding-problem/T=5", "marginal", seeds=2)
     workers = Workers(jobs=1, ray=nodes.address, retries=2)
@@ -181,6 +220,9 @@ def test_what_a_cell_asks_for(tmp_path: Path) -> None:
     assert asked["num_cpus"] == 4
     assert asked["num_gpus"] == 0.25
     assert asked["memory"] == 1.5 * 2**30
+
+    together = asked_for(Workers(ray="auto", threads=4, devices=8), on_gpu)
+    assert (together["num_cpus"], together["num_gpus"]) == (8, 8)
 
 
 def test_a_cell_that_no_node_can_hold_is_told_of(nodes: Any, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from seqmem.baselines.adapters.safetensors_file import load_suite_model
 from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.spec import parse_model
-from seqmem.cell import Cell, Settings, trained_model
+from seqmem.cell import Cell, Settings
+from seqmem.cell_run import trained_model
 from seqmem.errors import InputError, SubmissionError
 from seqmem.measurement import Measuring
 from seqmem.tasks import load_task

@@ -17,8 +17,8 @@ from seqmem.baselines.adapters.extras import imported
 from seqmem.baselines.adapters.onnx_file import open_onnx
 from seqmem.baselines.adapters.onnx_forms import exportable
 from seqmem.baselines.adapters.safetensors_file import load_suite_model
-from seqmem.baselines.checkpoint import write_atomically
 from seqmem.errors import InputError
+from seqmem.files import write_bytes
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import InputSpec, Tokens
 
@@ -88,7 +88,7 @@ def export_onnx(
             f"the exported model differs from the original by {deviation:.1e} of its largest "
             f"output, more than {LARGEST_DEVIATION:.0e}: it is not written"
         )
-    write_atomically(path, lambda temporary: temporary.write_bytes(data))
+    write_bytes(path, data)
     return deviation
 
 

@@ -1,0 +1,39 @@
+"""Files that are written whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+__all__ = ["write_atomically", "write_bytes"]
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file, then put it in the place of `path`.
+
+    Raises:
+        OSError: it cannot be written; `path` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    os.close(handle)
+    try:
+        write(Path(name))
+        os.replace(name, path)
+    except (SafetensorError, RuntimeError) as error:  # how the libraries tell of a full disk
+        Path(name).unlink(missing_ok=True)
+        raise OSError(f"{path} cannot be written: {error}") from None
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Put a file with this content in the place of `path`.
+
+    Raises:
+        OSError: it cannot be written; `path` is as it was.
+    """
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))

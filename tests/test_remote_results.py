@@ -1,0 +1,185 @@
+"""Results behind a URL: whole files, never overwritten, and work that goes on elsewhere."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+import seqmem.remote_results as module
+from seqmem import cell_run
+from seqmem.baselines.checkpoint import Checkpoint
+from seqmem.baselines.training import train
+from seqmem.remote_results import RemoteResults
+from seqmem.tests.command import QUICK, Command, record_files, without_times
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Go to another machine: one that has nothing but the URL."""
+    return lambda name: monkeypatch.setenv("SEQMEM_CACHE", str(tmp_path / name))
+
+
+def test_results_are_there_for_all(
+    seqmem_: Command, tmp_path: Path, elsewhere: Callable[[str], None]
+) -> None:
+    here = seqmem_("eval", "lstm", "marginal", *QUICK, "--results", "here")
+    url = (tmp_path / "shared").as_uri()
+    sweep = ["eval", "lstm", "marginal", *QUICK, "--results", url]
+    elsewhere("one")
+    first = seqmem_(*sweep)
+    assert first.out == here.out
+    files = record_files(tmp_path / "shared/records")
+    assert [without_times(path) for path in files] == [
+        without_times(path) for path in record_files(tmp_path / "here/records")
+    ]
+    content = [path.read_bytes() for path in files]
+    elsewhere("other")
+    again = seqmem_(*sweep)
+    assert again.out == here.out
+    assert again.err.count("already measured") == 2
+    third = seqmem_(*sweep, "--k", "1")  # with the weights that are there
+    assert "trained for" not in third.err
+    assert len(record_files(tmp_path / "shared/records")) == 4
+    assert [path.read_bytes() for path in files] == content
+    elsewhere("third")
+    board = seqmem_("leaderboard", "--records", url, "--format", "csv")
+    assert board.out == seqmem_("leaderboard", "--records", "shared", "--format", "csv").out
+    assert not [*(tmp_path / "shared").rglob("*.tmp"), *(tmp_path / "shared").rglob(".seqmem*")]
+
+
+class KilledError(BaseException):
+    pass
+
+
+def test_a_training_goes_on_on_another_machine(
+    seqmem_: Command,
+    tmp_path: Path,
+    elsewhere: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seqmem_("eval", "lstm", *QUICK, "--results", "here")
+    url = (tmp_path / "shared").as_uri()
+    sweep = ["eval", "lstm", *QUICK, "--results", url]
+    monkeypatch.setattr(cell_run, "Checkpoint", partial(Checkpoint, every_seconds=0))
+    monkeypatch.setattr(module, "EVERY", 0.01)
+
+    def killed(*given: Any, progress: Callable[[int, float], object], **options: Any) -> object:
+        def stop(step: int, validation: float) -> None:
+            progress(step, validation)
+            if step == 4:
+                deadline.wait()
+                raise KilledError
+
+        return train(*given, progress=stop, **options)
+
+    deadline = Arrived(tmp_path / "shared")
+    with monkeypatch.context() as patch:
+        patch.setattr(cell_run, "train", killed)
+        # What comes at the end is not sent: this machine is gone.
+        patch.setattr(RemoteResults, "_discard", lambda *_: None)
+        elsewhere("one")
+        with pytest.raises(KilledError):
+            seqmem_(*sweep)
+    elsewhere("other")
+    ran = seqmem_(*sweep)
+    assert ran.status == 0
+    assert "goes on behind step" in ran.err
+    (path,) = record_files(tmp_path / "shared/records")
+    assert [without_times(path)] == [
+        without_times(path) for path in record_files(tmp_path / "here/records")
+    ]
+    assert [
+        each.name for each in (tmp_path / "shared/checkpoints").rglob("*") if each.is_file()
+    ] == ["weights.safetensors"]
+
+
+class Arrived:
+    """Waits until a checkpoint is behind the URL while the cell still runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def wait(self) -> None:
+        import time
+
+        end = time.monotonic() + 30
+        while not [*self._folder.rglob("checkpoint.pt")]:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+
+def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    files, root = fsspec.core.url_to_fs((tmp_path / "shared").as_uri())
+    module._write(files, f"{root}/a/b", b"old")
+    with pytest.raises(TypeError):
+        module._write(files, f"{root}/a/b", object())  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        module._write(files, f"{root}/a/c", object())  # type: ignore[arg-type]
+    assert [path.name for path in (tmp_path / "shared/a").iterdir()] == ["b"]
+    assert (tmp_path / "shared/a/b").read_bytes() == b"old"
+
+
+def test_any_file_system_will_do(tmp_path: Path) -> None:
+    """One that is no folder of this machine, and has no listing of its own."""
+    remote = RemoteResults("memory://seqmem-test/results")
+    remote.check()
+    one, other = tmp_path / "one", tmp_path / "other"
+    patterns = ("records/**/*.json", "checkpoints/x/*")
+    for name, content in {"records/t/r.json": b"{}", "checkpoints/x/c.pt": b"1"}.items():
+        (one / name).parent.mkdir(parents=True)
+        (one / name).write_bytes(content)
+    with remote.followed(one, patterns):
+        (one / "checkpoints/x/half.tmp").touch()
+    with remote.followed(other, patterns):
+        found = {path.name: path.read_bytes() for path in other.rglob("*") if path.is_file()}
+        assert found == {"r.json": b"{}", "c.pt": b"1"}
+        (other / "records/t/r.json").write_bytes(b'{"altered": 1}')
+        (other / "checkpoints/x/c.pt").unlink()
+    third = tmp_path / "third"
+    remote.pull(third, patterns)
+    found = {path.name: path.read_bytes() for path in third.rglob("*") if path.is_file()}
+    assert found == {"r.json": b"{}"}
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("nonsense://bucket/x", "Protocol not known: nonsense"),
+        ("file:///proc/seqmem", "cannot be written to"),
+    ],
+)
+def test_what_cannot_be_reached_is_told(seqmem_: Command, url: str, says: str) -> None:
+    ran = seqmem_("eval", "marginal", *QUICK, "--results", url)
+    assert (ran.status, ran.out) == (2, "")
+    assert url in ran.err
+    assert says in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_url_without_records(seqmem_: Command, tmp_path: Path) -> None:
+    url = (tmp_path / "none").as_uri()
+    ran = seqmem_("leaderboard", "--records", url)
+    assert ran.status == 2
+    assert f"--records {url}: there is no such file or folder" in ran.err
+
+
+def test_what_cannot_be_sent_is_kept_here(
+    seqmem_: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(files: Any, path: str, content: bytes) -> None:
+        raise PermissionError("quota exceeded")
+
+    url = (tmp_path / "shared").as_uri()
+    monkeypatch.setattr(RemoteResults, "check", lambda self: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_write", full)
+        ran = seqmem_("eval", "marginal", *QUICK, "--results", url)
+    assert ran.status == 1
+    assert "quota exceeded" in ran.err
+    assert "what was finished before is kept" in ran.err
+    again = seqmem_("eval", "marginal", *QUICK, "--results", url)
+    assert "already measured" in again.err
+    assert len(record_files(tmp_path / "shared/records")) == 1
