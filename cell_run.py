@@ -151,10 +151,13 @@ def _train(
     recipe, k_train = cell.recipe, cell.context_trained
     with tqdm(total=recipe.steps, unit="step", disable=None, leave=False) as bar:
         bar.set_description(f"train {cell.model} on {cell.task.id}")
+        began = False
 
         def progress(step: int, validation: float) -> None:
-            if bar.n == 0 and step > 1:
+            nonlocal began
+            if not began and step > 1:
                 say(f"{cell}: goes on behind step {step - 1:,}, from its checkpoint")
+            began = True
             bar.update(step - bar.n)
             bar.set_postfix(valid=f"{validation:.4g}", refresh=False)
 

@@ -52,6 +52,9 @@ class RemoteResults:
         """
         with self._told_to_user("written to"):
             files, root = self._open()
+            first = root[: root.find("/", 1)] if root.find("/", 1) > 0 else root
+            if not files.exists(first):  # a bucket is not made from a slip of the pen
+                raise FileNotFoundError(f"there is no {first}")
             mark = f"{root}/.seqmem-{uuid.uuid4().hex}"
             _write(files, mark, b"")
             files.rm_file(mark)

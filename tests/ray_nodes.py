@@ -1,7 +1,6 @@
 """A Ray cluster on this machine, for tests, and what workers do in them."""
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -63,13 +62,6 @@ def in_the_background(work: Callable[[], object]) -> Callable[[], None]:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread.join
-
-
-def until(condition: Callable[[], object], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def disk_full(

@@ -30,7 +30,8 @@ from seqmem.sweep.run import run_cells
 from seqmem.tasks import load_task
 from seqmem.tests import ray_nodes
 from seqmem.tests.command import QUICK, Command, record_files, without_times
-from seqmem.tests.ray_nodes import IGNORED, cluster, in_the_background, until
+from seqmem.tests.processes import until
+from seqmem.tests.ray_nodes import IGNORED, cluster, in_the_background
 
 pytestmark = IGNORED
 
