@@ -160,7 +160,7 @@ def test_what_is_tried_again_goes_on_from_its_checkpoint(
     nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
 ) -> None:
     """In a folder that all see, or behind a URL, where nothing else is shared."""
-    cells = cells_of("adding-problem/T=5", "lstm", seeds=1, steps=600)
+    cells = cells_of("adding-problem/T=5", "lstm", seeds=1, steps=300)
     run_cells(cells, settings_in(tmp_path / "alone"), Here(), print)
     settings, shared = settings_in(tmp_path / "results"), tmp_path / "results"
     workers = Workers(ray=nodes.address, retries=1)
@@ -175,10 +175,13 @@ def test_what_is_tried_again_goes_on_from_its_checkpoint(
             monkeypatch.setattr(ray_cluster, "marked", lambda results: nullcontext(mark))
 
         def kill() -> None:
-            until(lambda: [*shared.glob("checkpoints/*/checkpoint.pt")])
+            until(lambda: executor.running() and [*shared.glob("checkpoints/*/checkpoint.pt")])
+            (worker,) = executor.running()
+            pid = int(worker.rpartition("process ")[2])
+            os.kill(pid, signal.SIGSTOP)
             if not seen:  # as on another machine, nothing of it is here
                 shutil.rmtree(scratch(mark, 1).parent)
-            kill_workers(executor, "lstm", 1)
+            os.kill(pid, signal.SIGKILL)
 
         wait = in_the_background(kill)
         (outcome,) = run_cells(cells, settings, executor, said.append)
