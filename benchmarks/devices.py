@@ -1,0 +1,75 @@
+"""What several processes on CPUs, or GPUs, are worth to one model (`--devices`).
+
+Seconds a step of one training, with one device and with several in turn, so that both meet the
+same machine: the median over steps, behind those that warm up. Each process has one thread. Run it
+on a machine that does nothing else.
+"""
+
+import argparse
+import os
+import time
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from statistics import median
+
+import torch
+from common import machine, say
+
+from seqmem.baselines.data_parallel import train_together
+from seqmem.baselines.recipes import recipe_for
+from seqmem.baselines.spec import build_model, parse_model
+from seqmem.baselines.training import seeded, train
+from seqmem.tasks import load_task
+from seqmem.tasks.task import Task
+
+WARM = 5  # steps that are not counted
+
+
+def seconds_a_step(model: str, task: Task, budget: str, devices: int, steps: int) -> float:
+    """Time a training from its second step on, without its validation."""
+    usual = recipe_for(task.family, budget)
+    recipe = replace(usual, steps=WARM + steps, validate_every=WARM + steps, validation_targets=64)
+    make = partial(build_model, parse_model(model), task, recipe.k_train, recipe.options)
+    with seeded(0):
+        built, _ = make()
+    ends: list[float] = []
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(devices)  # which they share
+    run = train if devices == 1 else partial(train_together, devices, make)
+    run(
+        built,
+        task,
+        recipe,
+        k_train=recipe.k_train,
+        seed=0,
+        device=device,
+        progress=lambda step, validation: ends.append(time.perf_counter()),
+    )
+    return median(after - before for before, after in pairwise(ends[WARM:-1]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", nargs="?", default="lstm")
+    parser.add_argument("--task", default="wikitext-2")
+    parser.add_argument("--budget", default="full")
+    parser.add_argument("--devices", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    say(f"{machine()}; load {os.getloadavg()[0]:.1f}")
+    task = load_task(given.task)
+    ratios = []
+    for _ in range(given.rounds):
+        one, several = (
+            seconds_a_step(given.model, task, given.budget, devices, given.steps)
+            for devices in (1, given.devices)
+        )
+        ratios.append(one / several)
+        say(f"{given.model} on {given.task}: one {one:.3f} s a step, several {several:.3f} s")
+    say(f"--devices {given.devices} is {median(ratios):.2f} times as fast as one")
+
+
+if __name__ == "__main__":
+    main()
