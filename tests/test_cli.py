@@ -13,7 +13,7 @@ import pytest
 from safetensors import SafetensorError
 from torch import Tensor
 
-from seqmem import cell, measurement, submit
+from seqmem import cell_run, measurement, submit
 from seqmem.baselines import BASELINES, convolutional
 from seqmem.baselines.certificate import OUTPUT_ERROR, certificate
 from seqmem.baselines.checkpoint import load_weights
@@ -367,7 +367,7 @@ def test_too_little_memory_costs_one_cell(
     def too_much(*_: object, **__: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
 
-    monkeypatch.setattr(cell, "train", too_much)
+    monkeypatch.setattr(cell_run, "train", too_much)
     ran = seqmem_("eval", "lstm", "marginal", *QUICK)
     assert ran.status == 1
     assert "out of memory" in ran.err
@@ -409,7 +409,7 @@ def test_a_failing_cell_leaves_the_others(
             raise CellError("training diverged: the loss is nan at step 3")
         return train(model, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(cell, "train", fails_for_rnn)
+    monkeypatch.setattr(cell_run, "train", fails_for_rnn)
     ran = seqmem_("eval", "rnn", "lstm", *QUICK)
     assert ran.status == 1
     assert "failed: rnn on adding-problem/T=5" in ran.err
