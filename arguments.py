@@ -34,11 +34,11 @@ class FolderOrURL(click.ParamType[Any]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> "Path | RemoteResults":
         """Tell the one from the other by ``://``."""
-        if isinstance(value, str) and "://" in value:
+        if "://" in str(value):
             from seqmem.remote_results import RemoteResults
 
-            return RemoteResults(value)
-        return Path(str(value))
+            return value if isinstance(value, RemoteResults) else RemoteResults(str(value))
+        return value if isinstance(value, Path) else Path(str(value))
 
 
 class ContextList(click.ParamType[Any]):

@@ -30,6 +30,7 @@ __all__ = [
     "Cell",
     "Settings",
     "TrainingState",
+    "devices_of",
     "identity_of",
     "kept",
     "known_record",
@@ -170,6 +171,11 @@ def training_files(cell: Cell, settings: Settings) -> list[Path]:
     return sorted(path for paths in found for path in paths)
 
 
+def devices_of(cell: Cell, settings: Settings) -> int:
+    """Give how many train a cell's model together: one, where it is only computed."""
+    return 1 if hasattr(model_class(cell.model.name), "fit") else settings.devices
+
+
 @contextmanager
 def kept(cell: Cell, settings: Settings) -> Iterator[None]:
     """Keep what is on disk of a cell as it is behind a URL, where results are to be there.
@@ -182,8 +188,10 @@ def kept(cell: Cell, settings: Settings) -> Iterator[None]:
         return
     folder, stem = record_place(cell, settings)
     record = folder.relative_to(settings.results) / f"{stem}*.json"
-    patterns = [record.as_posix(), *_training_patterns(cell, settings)]
-    with settings.remote.followed(settings.results, patterns):
+    known = known_record(cell, settings) is not None  # then its weights are of no use here
+    patterns = () if known else _training_patterns(cell, settings)
+    # The record last: where it is, all is.
+    with settings.remote.followed(settings.results, [*patterns, record.as_posix()]):
         yield
 
 
@@ -200,8 +208,8 @@ def training_stem(cell: Cell, settings: Settings) -> str:
 
 def identity_of(cell: Cell, settings: Settings) -> dict[str, Any]:
     """Everything that shapes a cell's weights."""
-    several = {"devices": settings.devices} if settings.devices > 1 else {}
-    return several | {
+    devices = devices_of(cell, settings)
+    return ({"devices": devices} if devices > 1 else {}) | {
         "task": cell.task.id,
         "version": cell.task.version,
         "data": _train_hash(cell.task, cell.seed),

@@ -17,7 +17,15 @@ from seqmem.baselines.checkpoint import Checkpoint, load_weights, save_weights
 from seqmem.baselines.data_parallel import train_together
 from seqmem.baselines.spec import architecture_of, build_model, model_class
 from seqmem.baselines.training import ClosedForm, Trained, seeded, train
-from seqmem.cell import Cell, Settings, identity_of, known_record, record_place, training_stem
+from seqmem.cell import (
+    Cell,
+    Settings,
+    devices_of,
+    identity_of,
+    known_record,
+    record_place,
+    training_stem,
+)
 from seqmem.errors import CellError, DivergedError
 from seqmem.leaderboard.failure import Failure, find_failure, write_failure
 from seqmem.leaderboard.record import Record
@@ -118,7 +126,7 @@ def trained_model(
         "options": options,
         "data_hash": identity["data"],
         "result": asdict(fitted) if fitted else None,
-        "environment": _environment(settings),
+        "environment": _environment(cell, settings),
     }
     save_weights(model, weights, {"made": _made(cell), **fit})
     checkpoint.discard()
@@ -178,8 +186,9 @@ def _train(
         )
 
 
-def _environment(settings: Settings) -> dict[str, Any]:
-    return {**environment_facts(settings.measuring.device), "devices": settings.devices}
+def _environment(cell: Cell, settings: Settings) -> dict[str, Any]:
+    facts = environment_facts(settings.measuring.device)
+    return {**facts, "devices": devices_of(cell, settings)}
 
 
 def _write_failure(error: DivergedError, cell: Cell, settings: Settings, stem: str) -> Path:
@@ -199,6 +208,6 @@ def _write_failure(error: DivergedError, cell: Cell, settings: Settings, stem: s
         },
         recipe=asdict(cell.recipe),
         suite=suite_facts(),
-        environment=_environment(settings),
+        environment=_environment(cell, settings),
     )
     return write_failure(failure, settings.results, stem)

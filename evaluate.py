@@ -236,6 +236,11 @@ def _check_devices(workers: Workers, device: str) -> None:
         InputError: there are fewer.
     """
     there = torch.cuda.device_count() if device == "cuda" else cores()
+    if device == "cuda" and workers.devices > 1 < (workers.jobs or 1) and workers.ray is None:
+        raise InputError(
+            f"--jobs {workers.jobs} with --devices {workers.devices}: cells would share the first "
+            "GPUs; --ray gives each its own"
+        )
     if 1 < workers.devices > there and workers.ray in (None, LOCAL):
         kind = "GPUs" if device == "cuda" else "cores"
         raise InputError(f"--devices {workers.devices}: {there} {kind} are here; give no more")
@@ -248,7 +253,7 @@ def _writable(results: Path | RemoteResults) -> tuple[Path, RemoteResults | None
         InputError: it cannot be written to.
     """
     remote = results if isinstance(results, RemoteResults) else None
-    folder = results.copy if isinstance(results, RemoteResults) else results
+    folder = results.mirror if isinstance(results, RemoteResults) else results
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

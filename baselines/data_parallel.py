@@ -6,9 +6,12 @@ stays the recipe's, shared out, so that the training is the one of a single devi
 and up to dropout, which is drawn anew in each.
 """
 
+import logging
 import pickle
+import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from multiprocessing.connection import Connection, wait
@@ -25,7 +28,8 @@ from seqmem.baselines.checkpoint import load_weights, save_weights
 from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.team import Team
 from seqmem.baselines.training import Trained, train
-from seqmem.errors import CellError
+from seqmem.errors import ModelMemoryError
+from seqmem.files import write_bytes
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
 
@@ -69,6 +73,7 @@ def train_together(
         hear, tell = get_context("spawn").Pipe(duplex=False)
         threads = max(1, torch.get_num_threads() // devices)
         shared = (folder, Team(size=devices), device, threads, tell)
+        logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
         context = spawn(_member, shared, nprocs=devices, join=False)
         assert context is not None
         try:
@@ -76,13 +81,8 @@ def train_together(
                 wait([hear, *context.sentinels])
                 while hear.poll():
                     progress(*hear.recv())
-        except ProcessExitedException as error:
-            raise CellError(
-                f"one of the {devices} processes that trained it was killed ({error}), as happens "
-                "when memory runs out; the same command goes on from the last checkpoint"
-            ) from None
-        except ProcessRaisedException:
-            raise _first_error(folder) from None
+        except (ProcessExitedException, ProcessRaisedException) as error:
+            raise _what_happened(context.processes, folder, error) from None
         finally:
             for process in context.processes:
                 process.kill()
@@ -92,23 +92,42 @@ def train_together(
         return Trained(**told)
 
 
-def _first_error(folder: Path) -> BaseException:
-    """Give what was raised first; the others then lost touch."""
-    first = min(folder.glob("error.*"), key=lambda path: path.stat().st_mtime_ns)
-    error: BaseException = pickle.loads(first.read_bytes())
-    return error
+def _what_happened(processes: Sequence[Any], folder: Path, seen: Exception) -> Exception:
+    """Give what ended the training first: the others then lost touch, and raised errors of that.
+
+    Args:
+        processes: all have ended, or were told to.
+        folder: where they leave what they raise.
+        seen: what torch makes of it; it is given where there is nothing better.
+    """
+    for process in processes:
+        process.join()
+    codes = [process.exitcode or 0 for process in processes]
+    if any(code < 0 and code != -signal.SIGTERM for code in codes):
+        return ModelMemoryError(
+            f"one of the {len(codes)} processes that trained it was killed, as happens when memory "
+            "runs out; the same command goes on from the last checkpoint"
+        )
+    found = sorted(folder.glob("error.*"), key=lambda path: path.stat().st_mtime_ns)
+    try:
+        raised: Exception = pickle.loads(found[0].read_bytes())
+    except Exception:  # it could not be kept
+        return seen
+    raised.add_note(str(seen))
+    return raised
 
 
 def _member(
     rank: int, folder: Path, team: Team, device: str, threads: int, tell: Connection
 ) -> None:
     """Train as one of several; what goes wrong is left in a file, as it was raised."""
+    # Ctrl-C, and torch's word that the one who started this has ended; in silence.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         _train(Team(rank, team.size), folder, device, threads, tell)
     except Exception as error:
-        path = folder / f"error.{rank}"
-        path.with_suffix(".tmp").write_bytes(pickle.dumps(error))
-        path.with_suffix(".tmp").rename(path)
+        with suppress(Exception):  # what cannot be pickled, or a full disk
+            write_bytes(folder / f"error.{rank}", pickle.dumps(error))
         raise
 
 
@@ -118,16 +137,19 @@ def _train(team: Team, folder: Path, device: str, threads: int, tell: Connection
     if device == "cuda":
         device = f"cuda:{team.rank}"
         torch.cuda.set_device(device)
-    make, weights, task, recipe, options = pickle.loads((folder / PARTS).read_bytes())
+    with (folder / PARTS).open("rb") as file:
+        make, weights, task, recipe, options = pickle.load(file)
     model, _ = make()
     model.load_state_dict(weights)
     dist.init_process_group(
         "cpu:gloo" if device == "cpu" else "cpu:gloo,cuda:nccl",
-        init_method=(folder / MEETING).as_uri(),
+        store=dist.FileStore(str(folder / MEETING), team.size),  # type: ignore[attr-defined]
         rank=team.rank,
         world_size=team.size,
         timeout=WAIT,
     )
+    if team.rank == 0:  # all have read it; if this process is killed, it is not left behind
+        (folder / PARTS).unlink()
 
     def progress(step: int, validation: float) -> None:
         if team.rank == 0:

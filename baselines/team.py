@@ -6,6 +6,7 @@ DistributedDataParallel is not used: the readout's gradient is written without a
 (readout_gradient.py), which its hooks would not see.
 """
 
+import hashlib
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -36,8 +37,11 @@ class Team:
     size: int = 1
 
     def seed(self, seed: int) -> int:
-        """Give the seed of dropout here: another in each, and the given one where it is alone."""
-        return seed + (self.rank << 32)
+        """Give the seed of dropout here: another in each, the given one in the first."""
+        if self.rank == 0:
+            return seed
+        # Of a seed, torch's generator on CPUs takes no more than these 32 bits.
+        return int.from_bytes(hashlib.sha256(f"{seed} {self.rank}".encode()).digest()[:4])
 
     def share(self, step: Step) -> Step:
         """Give a step with this one's rows alone; it still says how many targets all have."""
@@ -66,7 +70,7 @@ class Team:
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def agreed(self, value: Callable[[], float]) -> float:
+    def from_first(self, value: Callable[[], float]) -> float:
         """Give a number that the first one computes."""
         if self.size == 1:
             return value()

@@ -21,7 +21,7 @@ from seqmem.baselines.checkpoint import Checkpoint
 from seqmem.baselines.learner import Learner
 from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.team import ALONE, Team
-from seqmem.errors import DivergedError, NotFiniteError
+from seqmem.errors import CellError, DivergedError, NotFiniteError
 from seqmem.tasks.model import SequenceModel, State, detach
 from seqmem.tasks.reference import full_scores
 from seqmem.tasks.task import Split, Task
@@ -151,7 +151,9 @@ def train(
             state, best = own["state"], saved["best"]
             model.load_state_dict(saved["model"])
             learner.optimizer.load_state_dict(saved["optimizer"])
-            _set_random_state(own["random"])
+            _set_random_state(own["random"], device)
+        if team.from_first(lambda: at.step) != at.step:
+            raise CellError("its processes found different checkpoints; the same command goes on")
 
         model.train()
         for step in _endless(task, model, recipe, k_train, window, seed, device, at):
@@ -163,11 +165,13 @@ def train(
             at.targets += step.targets
             pending.append(loss)
             validates = at.step % recipe.validate_every == 0 or at.step == recipe.steps
-            saves = checkpoint is not None and team.agreed(checkpoint.due)
+            saves = checkpoint is not None and team.from_first(checkpoint.due)
             if validates or saves or len(pending) == LAST:
                 _look_at(pending, at, most)
             if validates:
-                validation = team.agreed(lambda: _validate(model, task, valid, window, device, at))
+                validation = team.from_first(
+                    lambda: _validate(model, task, valid, window, device, at)
+                )
                 model.train()
                 if validation < at.best_validation:
                     at.best_validation, at.best_step, at.waiting = validation, at.step, 0
@@ -180,7 +184,7 @@ def train(
                 break
             if checkpoint and saves:
                 elapsed = at.seconds + time.monotonic() - began
-                each = team.gathered({"state": detach(state), "random": _random_state()})
+                each = team.gathered({"state": detach(state), "random": _random_state(device)})
                 if team.rank == 0:
                     checkpoint.save(
                         {
@@ -293,11 +297,13 @@ def _weights(model: SequenceModel) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def _random_state() -> list[Tensor]:
-    return [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+def _random_state(device: str) -> list[Tensor]:
+    gpu = [torch.cuda.get_rng_state(device)] if device.startswith("cuda") else []
+    return [torch.get_rng_state(), *gpu]
 
 
-def _set_random_state(states: list[Tensor]) -> None:
-    cpu, *gpus = (state.cpu() for state in states)
+def _set_random_state(states: list[Tensor], device: str) -> None:
+    cpu, *gpu = (state.cpu() for state in states)
     torch.set_rng_state(cpu)
-    torch.cuda.set_rng_state_all(gpus)
+    for state in gpu:
+        torch.cuda.set_rng_state(state, device)

@@ -50,10 +50,14 @@ def select(
     Raises:
         InputError: a place does not exist or cannot be reached, or a task has no records.
     """
-    here = [each.fetch_records() if isinstance(each, RemoteResults) else each for each in places]
-    for place, given in zip(here, places, strict=True):
-        if not place.exists():
-            raise InputError(f"--records {given}: there is no such file or folder")
+    here: list[Path] = []
+    for place in places:
+        if isinstance(place, Path) and not place.exists():
+            raise InputError(f"--records {place}: there is no such file or folder")
+        found = [place] if isinstance(place, Path) else place.fetch_records()
+        if not found:
+            raise InputError(f"--records {place}: there are no records")
+        here += found
     usual = [place for place in (COMMITTED, OWN) if place.is_dir()]
     records, problems = read_records(here or usual)
     for problem in problems:

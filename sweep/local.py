@@ -1,5 +1,6 @@
 """Cells in this process, or shared out to several of this machine by joblib."""
 
+import multiprocessing
 import os
 import signal
 import tempfile
@@ -189,6 +190,7 @@ def _elsewhere(
 def _in_process(job: Job, notes: Path) -> Outcome:
     """Run a job in a process made for jobs; until it is done, a note says so, and what it said."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sender ends this process when it stops
+    multiprocessing.set_start_method("spawn", force=True)  # joblib's own is of no use to others
     tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process leaks
     settle(job)
     note = notes / f"{job.number}.{os.getpid()}"

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import seqmem.evaluate as evaluate_module
+import seqmem.sweep.executor as executor_module
 from seqmem.baselines.batches import Step, batches
 from seqmem.baselines.checkpoint import Checkpoint
 from seqmem.baselines.data_parallel import train_together
@@ -28,7 +28,7 @@ from seqmem.errors import CellError, DivergedError
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
 from seqmem.tests.command import QUICK, Command, record_files
-from seqmem.tests.processes import alive, children
+from seqmem.tests.processes import children, until
 
 ADAM = Recipe(
     steps=12,
@@ -60,6 +60,17 @@ def fit(
 def furthest(one: SequenceModel, other: SequenceModel) -> float:
     pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
     return max(float((a - b).abs().max()) for a, b in pairs)
+
+
+def test_each_draws_other_dropout() -> None:
+    def mask(team: Team) -> list[float]:
+        with seeded(team.seed(7)):
+            return torch.rand(8).tolist()
+
+    masks = {tuple(mask(Team(rank, 5))) for rank in range(5)}
+    assert len(masks) == 5
+    with seeded(7):
+        assert mask(Team()) == mask(Team(0, 5)) == torch.rand(8).tolist()
 
 
 @given(
@@ -128,7 +139,8 @@ def test_resumed_is_uninterrupted(tmp_path: Path) -> None:
     """Dropout included, whose masks are others in each process."""
     arguments = ("lstm", "adding-problem/T=10", replace(DROPOUT, steps=40), 5)
     whole, fitted = fit(2, *arguments)
-    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", every_seconds=0)
+    path = tmp_path / "checkpoint.pt"
+    checkpoint = Checkpoint(path, every_seconds=0)
 
     def interrupt(step: int, _: float) -> None:
         if step == 5:
@@ -166,7 +178,7 @@ def test_a_killed_process_ends_the_cell_alone(tmp_path: Path) -> None:
 
     recipe = replace(ADAM, steps=10**6)
     before = children()
-    with pytest.raises(CellError, match=r"killed.*SIGKILL.*goes on from the last checkpoint"):
+    with pytest.raises(CellError, match=r"was killed.*goes on from the last checkpoint"):
         fit(2, "lstm", "adding-problem/T=10", recipe, 5, checkpoint=checkpoint, progress=kill)
     assert children() == before
     assert checkpoint.load("cpu") is not None
@@ -175,22 +187,18 @@ def test_a_killed_process_ends_the_cell_alone(tmp_path: Path) -> None:
 def test_the_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "seqmem.submit", "eval", "lstm", "--task"]
     command += ["adding-problem/T=200", "--budget", "full", "--devices", "2", "--results"]
-    environment = os.environ | {"OMP_NUM_THREADS": "2", "TMPDIR": str(tmp_path)}
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "TMPDIR": str(tmp_path / "with a blank")}
+    (tmp_path / "with a blank").mkdir()
     run = subprocess.Popen(
         [*command, str(tmp_path)], env=environment, stderr=subprocess.DEVNULL, cwd=tmp_path
     )
     family = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-    deadline = time.monotonic() + 120
-    while not [*tmp_path.glob("seqmem-*/meeting")] and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until(lambda: [*tmp_path.glob("*/seqmem-*/meeting")])
     members = family.read_text().split()
     assert len(members) >= 2
     run.kill()
     run.wait()
-    while any(Path(f"/proc/{pid}/exe").exists() for pid in members):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert not alive(str(tmp_path))
+    until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in members), 20)
 
 
 def test_a_record_tells_of_it(seqmem_: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,6 +213,25 @@ def test_a_record_tells_of_it(seqmem_: Command, monkeypatch: pytest.MonkeyPatch)
     assert best[0] == pytest.approx(best[1], rel=1e-5)
     again = seqmem_("eval", "lstm", *QUICK, "--k", "1", "--devices", "2")
     assert "already measured" in again.err
+
+
+def test_in_processes_of_their_own(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What runs cells elsewhere (joblib, Ray) has its own ways of starting processes."""
+    for module in (evaluate_module, executor_module):
+        monkeypatch.setattr(module, "cores", lambda: 4)
+    sweep = ["eval", "lstm", "marginal", *QUICK, "--k", "1", "--devices", "2", "--threads", "2"]
+    here = seqmem_(*sweep, "--results", "here")
+    there = seqmem_(*sweep, "--results", "there", "--jobs", "2")
+    assert (here.status, there.status) == (0, 0), there.err
+    assert there.out == here.out
+    for folder in ("here", "there"):
+        records = [json.loads(path.read_text()) for path in record_files(tmp_path / folder)]
+        devices = {
+            each["model"]["name"]: each["training"]["environment"]["devices"] for each in records
+        }
+        assert devices == {"lstm": 2, "marginal": 1}
 
 
 def test_more_than_there_are_is_an_error(seqmem_: Command, monkeypatch: pytest.MonkeyPatch) -> None:

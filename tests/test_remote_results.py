@@ -1,5 +1,6 @@
 """Results behind a URL: whole files, never overwritten, and work that goes on elsewhere."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,8 @@ def test_results_are_there_for_all(
     elsewhere("third")
     board = seqmem_("leaderboard", "--records", url, "--format", "csv")
     assert board.out == seqmem_("leaderboard", "--records", "shared", "--format", "csv").out
+    below = seqmem_("leaderboard", "--records", f"{url}/records", "--format", "csv")
+    assert below.out == board.out
     assert not [*(tmp_path / "shared").rglob("*.tmp"), *(tmp_path / "shared").rglob(".seqmem*")]
 
 
@@ -73,14 +76,13 @@ def test_a_training_goes_on_on_another_machine(
             progress(step, validation)
             if step == 4:
                 until(lambda: [*(tmp_path / "shared").rglob("checkpoint.pt")])
+                patch.setattr(RemoteResults, "push", lambda *_: None)  # this machine is gone
                 raise KilledError
 
         return train(*given, progress=stop, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(cell_run, "train", killed)
-        # What comes at the end is not sent: this machine is gone.
-        patch.setattr(RemoteResults, "_discard", lambda *_: None)
         elsewhere("one")
         with pytest.raises(KilledError):
             seqmem_(*sweep)
@@ -97,15 +99,74 @@ def test_a_training_goes_on_on_another_machine(
     ] == ["weights.safetensors"]
 
 
-def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
-    files, root = fsspec.core.url_to_fs((tmp_path / "shared").as_uri())
-    module._write(files, f"{root}/a/b", b"old")
-    with pytest.raises(TypeError):
-        module._write(files, f"{root}/a/b", object())  # type: ignore[arg-type]
-    with pytest.raises(TypeError):
-        module._write(files, f"{root}/a/c", object())  # type: ignore[arg-type]
-    assert [path.name for path in (tmp_path / "shared/a").iterdir()] == ["b"]
-    assert (tmp_path / "shared/a/b").read_bytes() == b"old"
+@pytest.mark.parametrize("scheme", ["file", "memory"])
+def test_two_machines_that_finish_one_cell_lose_no_record(scheme: str, tmp_path: Path) -> None:
+    place = (tmp_path / "shared").as_uri() if scheme == "file" else "memory://seqmem-two/run[1]"
+    remote = RemoteResults(place)
+    patterns = ("records/t/r*.json",)
+    machines = {name: tmp_path / name for name in ("one", "other", "same")}
+    content = {"one": "1", "other": "2", "same": "1"}
+    for name, folder in machines.items():
+        remote.pull(folder, patterns)
+        (folder / "records/t").mkdir(parents=True)
+        (folder / "records/t/r.json").write_text(content[name])
+    for folder in machines.values():
+        remote.push(folder, patterns, {})
+    third = tmp_path / "third"
+    remote.pull(third, patterns)
+    found = {path.name: path.read_text() for path in third.rglob("*.json")}
+    assert found == {"r.json": "1", "r.2.json": "2"}
+
+
+def test_fresh_weights_take_the_place_of_old_ones(seqmem_: Command, tmp_path: Path) -> None:
+    sweep = ["eval", "lstm", *QUICK, "--results", (tmp_path / "shared").as_uri()]
+    seqmem_(*sweep)
+    (path,) = (tmp_path / "shared").rglob("*.safetensors")
+    right = path.read_bytes()
+    path.write_bytes(b"damaged")
+    for mirror in RemoteResults(sweep[-1]).mirror.rglob("*.safetensors"):
+        mirror.unlink()
+    assert seqmem_(*sweep, "--fresh").status == 0
+    assert path.read_bytes()[-200:] == right[-200:]
+    assert len(record_files(tmp_path / "shared/records")) == 2
+
+
+def test_the_newer_checkpoint_is_taken(tmp_path: Path) -> None:
+    remote = RemoteResults((tmp_path / "shared").as_uri())
+    here, there = (tmp_path / each / "checkpoints/x/c.pt" for each in ("here", "shared"))
+    for path, content, when in ((here, b"here", 2000), (there, b"there", 1000)):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        os.utime(path, (when, when))
+    remote.pull(tmp_path / "here", ("checkpoints/x/*",))
+    assert here.read_bytes() == b"here"
+    os.utime(there, (3000, 3000))
+    remote.pull(tmp_path / "here", ("checkpoints/x/*",))
+    assert here.read_bytes() == b"there"
+
+
+def test_what_ended_the_cell_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: object) -> None:
+        raise ConnectionError
+
+    remote = RemoteResults((tmp_path / "shared").as_uri())
+
+    def interrupted() -> None:
+        with remote.followed(tmp_path / "here", ("*.json",)):
+            monkeypatch.setattr(RemoteResults, "push", down)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+
+
+def test_no_password_is_shown() -> None:
+    remote = RemoteResults("nonsense://user:secret@host/results")
+    assert str(remote) == "nonsense://host/results"
+    with pytest.raises(InputError) as raised:
+        remote.check()
+    assert "secret" not in str(raised.value)
+    assert remote.mirror == RemoteResults("nonsense://user:other@host/results").mirror
 
 
 def test_any_file_system_will_do(tmp_path: Path) -> None:
@@ -125,7 +186,6 @@ def test_any_file_system_will_do(tmp_path: Path) -> None:
     with remote.followed(other, patterns):
         found = {path.name: path.read_bytes() for path in other.rglob("*") if path.is_file()}
         assert found == {"r.json": b"{}", "c.pt": b"1"}
-        (other / "records/t/r.json").write_bytes(b'{"altered": 1}')
         (other / "checkpoints/x/c.pt").unlink()
     third = tmp_path / "third"
     remote.pull(third, patterns)
@@ -152,7 +212,7 @@ def test_a_url_without_records(seqmem_: Command, tmp_path: Path) -> None:
     url = (tmp_path / "none").as_uri()
     ran = seqmem_("leaderboard", "--records", url)
     assert ran.status == 2
-    assert f"--records {url}: there is no such file or folder" in ran.err
+    assert f"--records {url}: there are no records" in ran.err
 
 
 def test_what_cannot_be_sent_is_kept_here(
@@ -164,7 +224,8 @@ def test_what_cannot_be_sent_is_kept_here(
     url = (tmp_path / "shared").as_uri()
     monkeypatch.setattr(RemoteResults, "check", lambda self: None)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_write", full)
+        patch.setattr(module, "_add", full)
+        patch.setattr(module, "PAUSES", ())
         ran = seqmem_("eval", "marginal", *QUICK, "--results", url)
     assert ran.status == 1
     assert "quota exceeded" in ran.err
