@@ -143,8 +143,8 @@ def _dropout_in_evaluation() -> AbstractContextManager[Any]:
 def learning_rate(times: float) -> Callable[[], AbstractContextManager[Any]]:
     usual = Optimizer.__init__
 
-    def init(self: Optimizer, model: Any, recipe: Any) -> None:
-        usual(self, model, replace(recipe, learning_rate=times * recipe.learning_rate))
+    def init(self: Optimizer, model: Any, recipe: Any, **options: Any) -> None:
+        usual(self, model, replace(recipe, learning_rate=times * recipe.learning_rate), **options)
 
     return lambda: patch.object(Optimizer, "__init__", init)
 
