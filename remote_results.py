@@ -137,12 +137,10 @@ class RemoteResults:
         def finish() -> None:
             self.push(folder, patterns, sent)
             files, root = self._open()
-            for path in {*there, *sent}:
-                if (
-                    path.suffix == ".pt" and not path.exists()
-                ):  # the checkpoint of a training that is done
-                    with suppress(FileNotFoundError):
-                        files.rm_file(f"{root}/{path.relative_to(folder).as_posix()}")
+            done = [path for path in {*there, *sent} if _may_change(path) and not path.exists()]
+            for path in done:
+                with suppress(FileNotFoundError):
+                    files.rm_file(f"{root}/{path.relative_to(folder).as_posix()}")
 
         follower = threading.Thread(target=follow, daemon=True)
         follower.start()
@@ -228,9 +226,13 @@ def _add(files: Any, stem: str, content: bytes) -> None:
 def _is_wanted(files: Any, path: str, here: Path) -> bool:
     if not here.exists():
         return True
-    if here.suffix != ".pt":
-        return False
-    return bool(files.modified(path).timestamp() > here.stat().st_mtime)
+    newer = _may_change(here) and files.modified(path).timestamp() > here.stat().st_mtime
+    return bool(newer)
+
+
+def _may_change(path: Path) -> bool:
+    """Tell a checkpoint, which is replaced and goes when the training is done, from the rest."""
+    return path.suffix == ".pt"
 
 
 def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:

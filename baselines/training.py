@@ -129,7 +129,7 @@ def train(
 
     Raises:
         DivergedError: the loss is not finite, or has exploded.
-        CellError: the validation data cannot be scored.
+        CellError: the validation data cannot be scored, or a team found different checkpoints.
     """
     model.to(device)
     valid = task.split("valid").prefix(recipe.validation_targets)

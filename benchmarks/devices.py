@@ -1,4 +1,4 @@
-"""What several processes on CPUs, or GPUs, are worth to one model (`--devices`).
+"""What several processes on CPUs are worth to one model (`--devices`).
 
 Seconds a step of one training, with one device and with several in turn, so that both meet the
 same machine: the median over steps, behind those that warm up. Each process has one thread. Run it
@@ -34,7 +34,6 @@ def seconds_a_step(model: str, task: Task, budget: str, devices: int, steps: int
     with seeded(0):
         built, _ = make()
     ends: list[float] = []
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(devices)  # which they share
     run = train if devices == 1 else partial(train_together, devices, make)
     run(
@@ -43,7 +42,7 @@ def seconds_a_step(model: str, task: Task, budget: str, devices: int, steps: int
         recipe,
         k_train=recipe.k_train,
         seed=0,
-        device=device,
+        device="cpu",
         progress=lambda step, validation: ends.append(time.perf_counter()),
     )
     return median(after - before for before, after in pairwise(ends[WARM:-1]))

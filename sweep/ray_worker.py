@@ -100,9 +100,8 @@ def _in_scratch(
     there = replace(job, settings=replace(job.settings, results=here))
     outcome = work(there, task, hear)
     after = packed(here.rglob("*"), here)
-    files = {name: after[name] for name in after if after[name] != before.get(name)}
-    if job.settings.remote is not None:  # all of it is there already
-        files = {}
+    new = {name: after[name] for name in after if after[name] != before.get(name)}
+    files = new if job.settings.remote is None else {}  # behind a URL all of it is already
     shutil.rmtree(here, ignore_errors=True)
 
     def named(lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,10 +5,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch.distributed as dist
 
 from seqmem.baselines.adapters.sandbox import sandbox_problem
+from seqmem.baselines.checkpoint import Checkpoint
+
+
+class ReadByTheFirst(Checkpoint):
+    """A checkpoint that only the first of several processes can read."""
+
+    def load(self, device: str) -> dict[str, Any] | None:
+        return super().load(device) if dist.get_rank() == 0 else None
 
 
 def alive(marker: str) -> list[int]:

@@ -28,7 +28,7 @@ from seqmem.errors import CellError, DivergedError
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
 from seqmem.tests.command import QUICK, Command, record_files
-from seqmem.tests.processes import children, until
+from seqmem.tests.processes import ReadByTheFirst, children, until
 
 ADAM = Recipe(
     steps=12,
@@ -157,6 +157,8 @@ def test_resumed_is_uninterrupted(tmp_path: Path) -> None:
     assert 1 < steps[0] <= 40
     assert furthest(whole, resumed) == 0
     assert replace(again, seconds=0) == replace(fitted, seconds=0)
+    with pytest.raises(CellError, match="found different checkpoints"):
+        fit(2, *arguments, checkpoint=ReadByTheFirst(path, every_seconds=0))
 
 
 def test_what_one_raises_is_raised() -> None:
