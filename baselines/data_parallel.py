@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,10 @@ def _member(
     """Train as one of several; what goes wrong is left in a file, as it was raised."""
     # Ctrl-C, and torch's word that the one who started this has ended; in silence.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # No such word comes where it ended before this had begun: then this would wait for the others.
+    starter = parent_process()
+    if starter is None or not starter.is_alive():
+        return
     try:
         _train(Team(rank, team.size), folder, device, threads, tell)
     except Exception as error:

@@ -186,7 +186,8 @@ def test_a_killed_process_ends_the_cell_alone(tmp_path: Path) -> None:
     assert checkpoint.load("cpu") is not None
 
 
-def test_the_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["starting", "training"])
+def test_the_processes_end_with_the_one_that_started_them(tmp_path: Path, when: str) -> None:
     command = [sys.executable, "-m", "seqmem.submit", "eval", "lstm", "--task"]
     command += ["adding-problem/T=200", "--budget", "full", "--devices", "2", "--results"]
     environment = os.environ | {"OMP_NUM_THREADS": "2", "TMPDIR": str(tmp_path / "with a blank")}
@@ -195,12 +196,23 @@ def test_the_processes_end_with_the_one_that_started_them(tmp_path: Path) -> Non
         [*command, str(tmp_path)], env=environment, stderr=subprocess.DEVNULL, cwd=tmp_path
     )
     family = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-    until(lambda: [*tmp_path.glob("*/seqmem-*/meeting")])
+    # They are two, and Python's own that looks after what they share.
+    until(lambda: len(family.read_text().split()) == 3)
+    if when == "training":  # they have met, and the first has taken away what all have read
+        until(lambda: [*tmp_path.glob("*/seqmem-*/meeting")])
+        until(lambda: not [*tmp_path.glob("*/seqmem-*/parts.pickle")])
     members = family.read_text().split()
-    assert len(members) >= 2
     run.kill()
     run.wait()
     until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in members), 20)
+
+
+def test_one_that_comes_late_does_not_wait_for_the_others(tmp_path: Path) -> None:
+    code = "import pathlib, sys; from seqmem.tests.processes import orphan; "
+    code += "orphan(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    until(lambda: [*tmp_path.iterdir()])
+    assert [path.name for path in tmp_path.iterdir()] == ["ended"]
 
 
 def test_a_record_tells_of_it(seqmem_: Command, monkeypatch: pytest.MonkeyPatch) -> None:
