@@ -93,23 +93,91 @@ def test_the_fused_gradient_is_autograds(
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-5 * scale)
 
 
-def test_a_hopeless_target_has_its_true_loss() -> None:
+@settings(max_examples=30, deadline=None)
+@given(
+    rows=st.integers(1, 40),
+    outputs=st.integers(2, 150),
+    numbers=st.integers(200, 5000),
+    seed=st.integers(0, 1000),
+)
+def test_the_fused_gradient_in_bfloat16_is_near(
+    rows: int, outputs: int, numbers: int, seed: int
+) -> None:
+    """Eight bits hold a number to 2^-9 of it; what cancels in a sum is rounded before."""
+    with seeded(seed), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readout_module, "NUMBERS", {"cpu": numbers})
+        patch.setattr(readout_module, "WORTH_IT", 64)
+        model = Readout(6, outputs)
+        features = torch.randn(rows, 6).requires_grad_()
+        targets = torch.randint(outputs, (rows,))
+        readout = ReadoutGradient(model, CrossEntropy(), torch.bfloat16)
+        total = readout.backward(features, targets, rows)
+    assert features.grad is not None
+    found = {**gradients(model), "features": features.grad.clone()}
+    model.zero_grad()
+    features.grad = None
+    loss = F.cross_entropy(model(features), targets)
+    loss.backward()
+    assert float(total) == pytest.approx(loss.item(), abs=0.05)
+    expected = {**gradients(model), "features": features.grad}
+    sizes = {"leave.bias": 1.0, "leave.weight": float(features.detach().abs().max())}
+    sizes["features"] = float(model.leave.weight.detach().abs().max()) / rows
+    for name, gradient in expected.items():
+        allowed = 0.03 * sizes[name]
+        torch.testing.assert_close(found[name], gradient, rtol=0, atol=allowed, msg=name)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_of_several_passes_add_up(dtype: torch.dtype) -> None:
+    model = Readout(4, 6)
+    readout = ReadoutGradient(model, CrossEntropy(), dtype)
+
+    def learn(first: int, last: int) -> None:
+        features = torch.linspace(-2, 2, 24).view(6, 4)[first:last].requires_grad_()
+        readout.backward(features, torch.tensor([0, 5, 3, 3, 1, 2])[first:last], 6)
+
+    learn(0, 6)
+    whole = gradients(model)
+    model.zero_grad()
+    learn(0, 2)
+    learn(2, 6)
+    rounding = 1e-6 if dtype == torch.float32 else 0.002
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, whole[name], rtol=0, atol=rounding, msg=name)
+
+
+@given(
+    st.lists(
+        st.lists(st.floats(width=32, allow_nan=False), min_size=3, max_size=3),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_the_largest_of_short_floats_is_found_by_their_bits(numbers: list[list[float]]) -> None:
+    rows = torch.tensor(numbers).to(torch.bfloat16)
+    found = readout_module._highest(rows)
+    torch.testing.assert_close(found, rows.amax(1, keepdim=True), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_hopeless_target_has_its_true_loss(dtype: torch.dtype) -> None:
     """Its probability is rounded to zero, its loss is not infinite for that."""
     model = Readout(1, 3)
     with torch.no_grad():
         model.leave.weight.copy_(torch.tensor([[0.0], [1.0], [2.0]]))
         model.leave.bias.zero_()
     features = torch.tensor([[500.0]], requires_grad=True)
-    readout = ReadoutGradient(model, CrossEntropy(), torch.float32)
+    readout = ReadoutGradient(model, CrossEntropy(), dtype)
     assert float(readout.backward(features, torch.tensor([0]), 1)) == pytest.approx(1000.0)
     assert features.grad is not None
     assert features.grad.item() == pytest.approx(2.0)
 
 
-def test_outputs_that_are_not_finite_show_in_the_loss() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_outputs_that_are_not_finite_show_in_the_loss(dtype: torch.dtype) -> None:
     model = Readout(2, 3)
     features = torch.tensor([[math.nan, 0.0]], requires_grad=True)
-    readout = ReadoutGradient(model, CrossEntropy(), torch.float32)
+    readout = ReadoutGradient(model, CrossEntropy(), dtype)
     assert math.isnan(float(readout.backward(features, torch.tensor([0]), 1)))
 
 
