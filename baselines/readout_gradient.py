@@ -20,7 +20,7 @@ __all__ = ["ReadoutGradient"]
 
 NUMBERS = {"cpu": 1 << 25, "cuda": 1 << 28}  # that one piece of the outputs holds
 # Products with matrices whose rows do not begin at multiples of 64 bytes take up to twice as long:
-# a vocabulary that is large enough to be worth it is filled up.
+# rows of outputs that are long enough for it to be worth it are filled up.
 ALIGNED, WORTH_IT = 32, 1024
 
 
@@ -81,15 +81,12 @@ class _LinearCrossEntropy:
     """−log softmax(W h + b)[y] and its gradients, each number of the outputs written twice."""
 
     def __init__(self, leave: nn.Linear, dtype: torch.dtype) -> None:
-        self._leave = leave
-        outputs, width = leave.weight.shape
-        padded = -(-outputs // ALIGNED) * ALIGNED if outputs >= WORTH_IT else outputs
-        # Rows that fill up the vocabulary get a probability of zero.
-        self._weight = leave.weight.new_zeros(padded, width, dtype=dtype)
-        self._bias = leave.bias.new_full((padded,), -math.inf, dtype=dtype)
-        self._memory = self._weight.new_empty(0)
+        self._leave, self._dtype = leave, dtype
+        outputs = len(leave.weight)
+        self._row = -(-outputs // ALIGNED) * ALIGNED if outputs >= WORTH_IT else outputs
+        empty = leave.weight.new_empty(0, dtype=dtype)
+        self._outputs, self._product, self._weight = empty, empty.clone(), empty.clone()
         self._gradient = torch.empty_like(leave.weight)
-        self._product = self._weight.new_empty(0)  # takes the product's shape
 
     @torch.no_grad()
     def backward(self, features: Tensor, targets: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -100,28 +97,28 @@ class _LinearCrossEntropy:
             targets: (m,) class ids.
             count: what the summed loss is divided by.
         """
-        weight, bias = self._leave.weight, self._leave.bias
-        size = len(weight)
-        self._weight[:size], self._bias[:size] = weight, bias
+        weight, bias = self._short(self._leave.weight), self._leave.bias
         if bias.grad is None:
             bias.grad = torch.zeros_like(bias)
         total = torch.zeros((), device=features.device)
         gradient = torch.empty_like(features, dtype=torch.float32)
-        short = features.to(self._weight.dtype)
         several = self._rows(len(features))
         for part, wanted, out in zip(
-            short.split(several),
+            features.to(self._dtype).split(several),
             targets.long().split(several),
             gradient.split(several),
             strict=True,
         ):
-            outputs = self._view(len(part))  # (n, padded)
-            torch.addmm(self._bias, part, self._weight.t(), out=outputs)
-            total += self._softmax(outputs, wanted)
+            filled = self._memory(len(part))
+            outputs = filled[:, : len(bias)]  # (n, V)
+            torch.addmm(bias.to(self._dtype), part, weight.t(), out=outputs)
+            filled[:, len(bias) :] = -math.inf  # what fills a row up gets a probability of zero
+            total += self._softmax(filled, wanted)
             outputs[torch.arange(len(part), device=part.device), wanted] -= 1
-            out.copy_(outputs @ self._weight)
-            self._add_to_weight(outputs.t()[:size], part, 1 / count)
-            bias.grad.add_(outputs.sum(0)[:size], alpha=1 / count)
+            out.copy_(outputs @ weight)
+            self._add_to_weight(outputs.t(), part, 1 / count)
+            # A product sums over rows in less time than sum() does.
+            bias.grad.add_((part.new_ones(1, len(part)) @ outputs)[0], alpha=1 / count)
         return total / count, gradient.div_(count)
 
     def _softmax(self, outputs: Tensor, wanted: Tensor) -> Tensor:
@@ -151,18 +148,23 @@ class _LinearCrossEntropy:
         else:
             weight.grad.add_(self._product, alpha=scale)
 
+    def _short(self, weight: Tensor) -> Tensor:
+        """Give the weight as it is computed with, in memory that is already there."""
+        if self._dtype == weight.dtype:
+            return weight
+        return self._weight.resize_(weight.shape).copy_(weight)
+
     def _rows(self, rows: int) -> int:
         """Give how many rows to read out at once: pieces of like size, as few as memory allows."""
-        most = max(NUMBERS[self._weight.device.type] // len(self._weight), 1)
+        most = max(NUMBERS[self._outputs.device.type] // self._row, 1)
         pieces = max(-(-rows // most), 1)
         return max(-(-rows // pieces), 1)
 
-    def _view(self, rows: int) -> Tensor:
+    def _memory(self, rows: int) -> Tensor:
         """Give the memory for so many rows of outputs."""
-        needed = rows * len(self._weight)
-        if len(self._memory) < needed:
-            self._memory = self._weight.new_empty(needed)
-        return self._memory[:needed].view(rows, len(self._weight))
+        if self._outputs.numel() < rows * self._row:
+            self._outputs = self._outputs.new_empty(rows * self._row)
+        return self._outputs[: rows * self._row].view(rows, self._row)
 
 
 def _highest(numbers: Tensor) -> Tensor:
