@@ -12,6 +12,7 @@ alike; a ratio is of neighbouring turns. The first turns are not timed.
 import argparse
 import statistics
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from typing import Literal
@@ -32,7 +33,8 @@ from seqmem.tasks.reference import full_scores
 from seqmem.tasks.task import Task
 
 PLAIN = "plain loop"
-DTYPES: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
+DType = Literal["float32", "bfloat16"]
+DTYPES: tuple[DType, ...] = ("float32", "bfloat16")
 WAYS = (PLAIN, *DTYPES)
 SEGMENT = 35  # words that a lane reads in one step
 
@@ -42,6 +44,7 @@ class Size:
     """How much is run.
 
     Attributes:
+        before: steps on WikiText-2 that lead to the weights which all ways start from.
         words: steps on WikiText-2.
         copies: steps on copy memory.
         turn: steps that one way takes before it is the next one's turn.
@@ -49,6 +52,7 @@ class Size:
         last: steps of copy memory, the last ones, whose loss is averaged.
     """
 
+    before: int = 1000
     words: int = 150
     copies: int = 200
     turn: int = 5
@@ -56,7 +60,7 @@ class Size:
     last: int = 50
 
 
-QUICK = Size(words=6, copies=6, turn=2, targets=256, last=2)
+QUICK = Size(before=2, words=6, copies=6, turn=2, targets=256, last=2)
 
 WORDS = Recipe(
     steps=Size.words,
@@ -93,21 +97,25 @@ def main() -> None:
 
 
 def words(seeds: list[int], size: Size, device: str) -> list[str]:
-    """Train on WikiText-2 from the same weights on the same batches; score on validation."""
+    """Train on WikiText-2 from the same weights on the same batches; score on validation.
+
+    From the first weights the loss would stay at that of the words' frequencies, to leave it by
+    chance: so the ways start from weights that have left it.
+    """
     task = load_task("wikitext-2")
     valid = task.split("valid").prefix(size.targets)
     raced, scores = [], []
     for seed in seeds:
         split = task.train(seed, 0)
         ids = torch.cat([split.inputs, split.targets[-1:].to(split.inputs.dtype)])
+        start = suite_model("lstm:hidden=200,layers=2,dropout=0.2", task, seed).to(device)
+        with seeded(seed):
+            word_loop(start, task, "bfloat16", seed, device).run(size.before)
         models: dict[str, SequenceModel] = {}
         loops: dict[str, Loop] = {}
         for dtype in DTYPES:
-            model = suite_model("lstm:hidden=200,layers=2,dropout=0.2", task, seed).to(device)
-            order = torch.Generator().manual_seed(seed)
-            cut = batches(split, WORDS.batch, SEGMENT, 0, order)
-            recipe = replace(WORDS, dtype=dtype)
-            models[dtype], loops[dtype] = model, SuiteLoop(model, task, recipe, cut, device)
+            models[dtype] = deepcopy(start)
+            loops[dtype] = word_loop(models[dtype], task, dtype, seed, device)
         plain = PlainLSTM(task.outputs, size=200, layers=2, dropout=0.2).to(device)
         copy_weights(models["float32"], plain)
         # The suite cuts lanes so that the last segment is whole; the first one is shorter.
@@ -123,16 +131,20 @@ def words(seeds: list[int], size: Size, device: str) -> list[str]:
             clip=WORDS.clip,
         )
         raced.append(race(loops, size.words, size.turn, seed, device))
-        scores.append(
-            {
-                name: float(
-                    full_scores(models[name].eval(), task, valid, device=device).losses.mean()
-                )
-                for name in WAYS
-            }
-        )
-        say(f"words, seed {seed}: {scores[-1]}")
+        ended = {
+            name: float(full_scores(model.eval(), task, valid, device=device).losses.mean())
+            for name, model in {"start": start, **models}.items()
+        }
+        say(f"words, seed {seed}: {ended}")
+        scores.append(ended)
     return [times(raced, WORDS.batch * SEGMENT, "words"), losses(scores, seeds)]
+
+
+def word_loop(model: SequenceModel, task: Task, dtype: DType, seed: int, device: str) -> SuiteLoop:
+    """Begin the suite's training on the training text, from its beginning."""
+    order = torch.Generator().manual_seed(seed)
+    cut = batches(task.train(seed, 0), WORDS.batch, SEGMENT, 0, order)
+    return SuiteLoop(model, task, replace(WORDS, dtype=dtype), cut, device)
 
 
 def copies(seeds: list[int], size: Size, device: str) -> list[str]:
