@@ -98,6 +98,13 @@ def test_every_model_chance_and_optimum_are_named() -> None:
     assert re.search(r'role="img" aria-label="toy/T=3: [^"]*12 models: [^"]*Lower is better', svg)
 
 
+def test_a_picture_does_not_depend_on_those_before_it() -> None:
+    chart = curve_chart([everything()])
+    first = picture(chart, "svg")
+    assert picture(chart, "svg") == first
+    assert set(re.findall(rb"#(clip\d+)", first)) <= set(re.findall(rb'id="(clip\d+)"', first))
+
+
 @given(st.lists(st.floats(0, 300), max_size=20).map(sorted))
 def test_labels_are_apart_in_order_and_within_the_frame(heights: list[float]) -> None:
     placed = _apart(heights, 14, 300)

@@ -1,6 +1,7 @@
 """What all charts share: their data, their look, and how they become a file."""
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from xml.sax.saxutils import quoteattr
@@ -37,7 +38,15 @@ def picture(chart: alt.VConcatChart, form: Literal["svg", "png"]) -> bytes:
         text = io.StringIO()
         chart.save(text, format="svg")
         says = f'<svg role="img" aria-label={quoteattr(str(chart.description))} '
-        return text.getvalue().replace("<svg ", says, 1).encode()
+        return _counted_from_zero(text.getvalue()).replace("<svg ", says, 1).encode()
     image = io.BytesIO()
     chart.save(image, format="png", scale_factor=PIXELS)
     return image.getvalue()
+
+
+def _counted_from_zero(svg: str) -> str:
+    """Number clip paths within a picture: as drawn, they count on from the pictures before it."""
+    first = min(map(int, re.findall(r'id="clip(\d+)"', svg)), default=0)
+    return re.sub(
+        r'(id="clip|url\(#clip)(\d+)', lambda found: f"{found[1]}{int(found[2]) - first}", svg
+    )
