@@ -61,17 +61,18 @@ def rounded(values: Sequence[float], half: float | None, sign: str = "") -> list
 
 
 def need(value: ContextNeed) -> str:
-    """Write a context need with its interval."""
+    """Write a context need with its interval; "≥" where no k measured ends it."""
     if value.state == "chance":
         return "never better than chance"
     if value.state == "unknown":
         return "–"
-    most = f"> {value.largest}"
-    if value.state == "beyond":
-        return most if value.low is None else f"{most} ({value.low}–{most})"
-    if value.low == value.k == value.high:
+    if value.low == value.k == value.high and value.k is not None:
         return str(value.k)
-    return f"{value.k} ({value.low}–{most if value.high is None else value.high})"
+    found = f"> {value.largest}" if value.state == "beyond" else str(value.k)
+    if value.low is None:
+        return found
+    allowed = f"≥ {value.low}" if value.high is None else f"{value.low}–{value.high}"
+    return f"{found} ({allowed})"
 
 
 def k_train(row: Row) -> str:

@@ -42,9 +42,9 @@ def test_one_lucky_k_proves_nothing() -> None:
     [
         (ContextNeed("reached", 8, 8, 8, 64), "8"),
         (ContextNeed("reached", 8, 4, 16, 64), "8 (4–16)"),
-        (ContextNeed("reached", 8, 4, None, 64), "8 (4–> 64)"),
+        (ContextNeed("reached", 8, 4, None, 64), "8 (≥ 4)"),
         (ContextNeed("beyond", None, None, None, 64), "> 64"),
-        (ContextNeed("beyond", None, 32, None, 64), "> 64 (32–> 64)"),
+        (ContextNeed("beyond", None, 32, None, 64), "> 64 (≥ 32)"),
         (ContextNeed("chance", largest=64), "never better than chance"),
         (ContextNeed("unknown"), "–"),
     ],
