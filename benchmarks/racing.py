@@ -35,7 +35,7 @@ class SuiteLoop:
     def __init__(
         self, model: SequenceModel, task: Task, recipe: Recipe, cut: Iterator[Batch], device: str
     ) -> None:
-        """Take an untrained model, on its device, and what it learns, from the beginning."""
+        """Take a model, on its device, and what it learns, from the beginning."""
         self._model, self._cut = model, cut
         self._learner = Learner(model, task.loss, recipe, device)
         self._state: State = None

@@ -123,7 +123,7 @@ def test_the_fused_gradient_in_bfloat16_is_near(
     sizes = {"leave.bias": 1.0, "leave.weight": float(features.detach().abs().max())}
     sizes["features"] = float(model.leave.weight.detach().abs().max()) / rows
     for name, gradient in expected.items():
-        allowed = 0.03 * sizes[name]
+        allowed = 0.015 * sizes[name]
         torch.testing.assert_close(found[name], gradient, rtol=0, atol=allowed, msg=name)
 
 
@@ -174,10 +174,16 @@ def test_a_hopeless_target_has_its_true_loss(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_outputs_that_are_not_finite_show_in_the_loss(dtype: torch.dtype) -> None:
-    model = Readout(2, 3)
-    features = torch.tensor([[math.nan, 0.0]], requires_grad=True)
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_outputs_that_are_not_finite_show_in_the_loss(dtype: torch.dtype, wrong: float) -> None:
+    """All of them, or one of many."""
+    model = Readout(2, 1500)
     readout = ReadoutGradient(model, CrossEntropy(), dtype)
+    features = torch.tensor([[wrong, 0.0]], requires_grad=True)
+    assert math.isnan(float(readout.backward(features, torch.tensor([0]), 1)))
+    with torch.no_grad():
+        model.leave.bias[700] = wrong
+    features = torch.ones(1, 2, requires_grad=True)
     assert math.isnan(float(readout.backward(features, torch.tensor([0]), 1)))
 
 
