@@ -146,7 +146,8 @@ def batches(
         split: the training data.
         size: sequences or lanes side by side.
         segment: inputs that one batch scores; None for whole sequences.
-        overlap: inputs read before the first scored one, for models that carry no state.
+        overlap: inputs read before the first scored one, for models that carry no state; rows in
+            which nothing is scored are then left out.
         order: draws the order of the sequences; a single stream keeps its own.
     """
     for starts, lengths in _runs(split, size, order):
@@ -155,6 +156,9 @@ def batches(
             index = (starts[:, None] + step).clamp(max=len(split.inputs) - 1)  # (B, L)
             target = _targets(split, starts, lengths, step)
             target[:, : begin - int(step[0])] = -1  # the overlap is read and not scored
+            if overlap:  # nothing is carried on, so what has ended need not be read
+                scored = (target >= 0).any(1)
+                index, target = index[scored], target[scored]
             rows, columns = (target >= 0).nonzero(as_tuple=True)
             targets = split.targets[target[rows, columns]]
             dense = len(rows) == index.numel()

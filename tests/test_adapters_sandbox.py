@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import seqmem
 from seqmem.baselines.adapters.limits import Limits
 from seqmem.baselines.adapters.remote import RemoteModel, Submission
 from seqmem.baselines.adapters.sandbox import check_sandbox, sandbox_problem
@@ -118,6 +119,7 @@ def test_nothing_can_be_reached_from_inside(
     (folder / "weights.txt").write_text("weights")
     monkeypatch.setenv("SEQMEM_DATA", str(folder / "data"))
     monkeypatch.setenv("SECRET_TOKEN", "x")
+    suite = Path(seqmem.__file__).parent
     with socket.create_server(("127.0.0.1", 0)) as server:
         facts = {
             "port": server.getsockname()[1],
@@ -142,6 +144,7 @@ def test_nothing_can_be_reached_from_inside(
             succeeded[shut_in] = {name for name, flag in zip(attempts, flags, strict=True) if flag}
             left = (folder / "left-behind").exists()
             assert left == (not shut_in)
+            (suite / "baselines" / "left-behind").unlink(missing_ok=True)
     # Process 1 inside is not the parent: a signal may reach a process that has its number there.
     assert succeeded[True] - {"signals_its_parent"} == ALLOWED
     assert succeeded[False] >= ALLOWED | POSSIBLE

@@ -94,6 +94,8 @@ def test_every_target_comes_once_behind_its_own_inputs(
         seen += batch.targets.tolist()
         if segment is not None:
             assert batch.inputs.shape[1] <= segment + overlap
+        if overlap > 0:  # only rows that something is learned from are read
+            assert batch.rows.unique().tolist() == list(range(len(batch.inputs)))
         if overlap == 0:
             # Without overlap the segments of a row join up: what state is carried along.
             if batch.fresh:
