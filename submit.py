@@ -222,8 +222,11 @@ def evaluate_command(
     A MODEL is a baseline's name, with options after a colon: lstm:hidden=256,layers=2.
     Finished cells are not done again; an interrupted run goes on where it was.
     """
+    from seqmem.baselines.denormals import flush_denormals
     from seqmem.evaluate import Request, evaluate
     from seqmem.leaderboard.show import board_text
+
+    flush_denormals()
 
     request = Request(
         models=tuple(models),

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from seqmem.baselines.batches import Step, Windows, batches, window_steps
 from seqmem.baselines.checkpoint import Checkpoint
+from seqmem.baselines.denormals import denormals_flushed
 from seqmem.baselines.learner import Learner
 from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.team import ALONE, Team
@@ -143,7 +144,7 @@ def train(
     window = None if carry or k_train == "full" or not model.stateful else k_train
 
     began = time.monotonic()
-    with seeded(team.seed(seed)):
+    with seeded(team.seed(seed)), denormals_flushed():
         saved = checkpoint.load(device) if checkpoint else None
         if saved is not None:
             own = saved["each"][team.rank]
