@@ -1,0 +1,83 @@
+"""What taking denormal numbers as zero spares: steps of WaveNet on Nottingham, early and late.
+
+One model is trained as the small budget says. After no step, and after many, it takes some steps
+more, again and again on the same batches, in turns: with denormal numbers taken as zero, and with
+them computed as any others.
+
+    python benchmarks/denormals.py [--after 0 800]
+"""
+
+import argparse
+import statistics
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import count, islice
+
+import torch
+from common import machine, say, timed
+from tabulate import tabulate
+
+from seqmem.baselines.batches import Batch, Step, batches
+from seqmem.baselines.denormals import denormals_flushed
+from seqmem.baselines.learner import Learner
+from seqmem.baselines.recipes import recipe_for
+from seqmem.baselines.spec import build_model, parse_model
+from seqmem.baselines.training import seeded
+from seqmem.tasks import load_task
+
+TASK, CONTEXT = "music/nottingham", 128
+RECIPE = recipe_for("music", "small")
+AGAIN, TURNS = 10, 4  # batches of a turn; turns of each way
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--after", type=int, nargs="+", default=[0, 800])
+    stops = sorted(parser.parse_args().after)
+    torch.set_num_threads(1)  # others, once started, keep what they have been started with
+    task = load_task(TASK)
+    with seeded(0):
+        model, _ = build_model(parse_model("wavenet"), task, CONTEXT, RECIPE.options)
+    learner = Learner(model.train(), task.loss, RECIPE, "cpu")
+    order = torch.Generator().manual_seed(0)
+    stream = (
+        batch
+        for epoch in count()
+        for batch in batches(task.train(0, epoch), RECIPE.batch, CONTEXT, CONTEXT - 1, order)
+    )
+    rows, taken = [], 0
+    with seeded(0):
+        for stop in stops:
+            with denormals_flushed():
+                learn(learner, list(islice(stream, stop - taken)))
+            taken = stop
+            rows.append([stop, *compared(learner, list(islice(stream, AGAIN)))])
+    headers = ["after steps", "as zero: step, ms", "computed: step, ms", "times", "least", "most"]
+    formats = ("d", ",.0f", ",.0f", ".2f", ".2f", ".2f")
+    say(f"\nwavenet on {TASK}, {machine()}\n")
+    say(tabulate(rows, headers=headers, tablefmt="pipe", floatfmt=formats))
+
+
+def compared(learner: Learner, part: Sequence[Batch]) -> list[float]:
+    """Give a step's milliseconds both ways, and how many times longer it takes: median, range."""
+
+    def milliseconds(way: AbstractContextManager[None]) -> float:
+        with way:
+            seconds, _ = timed(lambda: learn(learner, part))
+        return 1000 * seconds / len(part)
+
+    learn(learner, part)  # not timed: memory is asked for
+    turns = [(milliseconds(denormals_flushed()), milliseconds(nullcontext())) for _ in range(TURNS)]
+    ratios = [computed / zero for zero, computed in turns]
+    medians = [statistics.median(each) for each in zip(*turns, strict=True)]
+    return [*medians, statistics.median(ratios), min(ratios), max(ratios)]
+
+
+def learn(learner: Learner, part: Sequence[Batch]) -> None:
+    """Take one step on each batch."""
+    for batch in part:
+        learner.learn(Step(len(batch.targets), (batch,)), None, taken=0, scale=1.0)
+
+
+if __name__ == "__main__":
+    main()
