@@ -222,12 +222,11 @@ def evaluate_command(
     A MODEL is a baseline's name, with options after a colon: lstm:hidden=256,layers=2.
     Finished cells are not done again; an interrupted run goes on where it was.
     """
-    from seqmem.baselines.denormals import flush_denormals
+    from seqmem.baselines.own_process import set_up_process
     from seqmem.evaluate import Request, evaluate
     from seqmem.leaderboard.show import board_text
 
-    flush_denormals()
-
+    set_up_process()
     request = Request(
         models=tuple(models),
         tasks=tuple(task_ids),

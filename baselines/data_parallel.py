@@ -26,7 +26,7 @@ from torch.multiprocessing import get_context
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, spawn
 
 from seqmem.baselines.checkpoint import load_weights, save_weights
-from seqmem.baselines.denormals import flush_denormals
+from seqmem.baselines.own_process import set_up_process
 from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.team import Team
 from seqmem.baselines.training import Trained, train
@@ -138,7 +138,7 @@ def _member(
 
 
 def _train(team: Team, folder: Path, device: str, threads: int, tell: Connection) -> None:
-    flush_denormals()
+    set_up_process()
     torch.set_num_threads(threads)
     threadpool_limits(threads, user_api="blas")
     if device == "cuda":

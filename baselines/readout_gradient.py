@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqmem.baselines.layers import LinearReadout
-from seqmem.tasks.losses import CrossEntropy, Loss
+from seqmem.tasks.losses import REGISTER, CrossEntropy, Loss, log_softmax
 from seqmem.tasks.model import SequenceModel
 
 __all__ = ["ReadoutGradient"]
@@ -128,8 +128,13 @@ class _LinearCrossEntropy:
         """Turn outputs (n, V) into probabilities in place; give the summed loss of `wanted` (n,).
 
         With x the outputs and p the probabilities, log Σ exp x = max x − log max p: it stays exact
-        where the wanted class's own probability is rounded to zero.
+        where the wanted class's own probability is rounded to zero. Of few classes all logarithms
+        are at hand.
         """
+        if outputs.shape[1] < REGISTER:
+            logarithms = log_softmax(outputs.float())
+            outputs.copy_(logarithms.exp())
+            return -logarithms.gather(1, wanted[:, None]).sum()
         score = outputs.gather(1, wanted[:, None])
         highest = _highest(outputs)
         torch.softmax(outputs, 1, out=outputs)

@@ -24,6 +24,7 @@ from racing import Loop, Raced, SuiteLoop, race
 from tabulate import tabulate
 
 from seqmem.baselines.batches import Batch, batches
+from seqmem.baselines.own_process import set_up_process
 from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.spec import build_model, parse_model
 from seqmem.baselines.training import seeded
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that it works")
     arguments = parser.parse_args()
     size = QUICK if arguments.quick else Size()
+    set_up_process()  # which makes the published loops faster too
     device = torch.device(arguments.device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU"
     for name in arguments.only:

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
-from seqmem.baselines.denormals import flush_denormals
+from seqmem.baselines.own_process import set_up_process
 from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.spec import ModelSpec
 from seqmem.cell import Cell, Settings, TrainingState, kept
@@ -119,11 +119,11 @@ def jobs_of(cells: Sequence[Cell], settings: Settings, threads: int) -> list[Job
 
 
 def settle(job: Job) -> None:
-    """Make a process one for cells like this: arithmetic, threads, folder, places of data.
+    """Make a process one for cells like this: arithmetic, memory, threads, folder, places of data.
 
     Folders that are not there, as on another machine, are left alone.
     """
-    flush_denormals()
+    set_up_process()
     torch.set_num_threads(job.threads)
     threadpool_limits(job.threads, user_api="blas")  # numpy's sums, which round as they are split
     if Path(job.folder).is_dir():
