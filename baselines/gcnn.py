@@ -64,6 +64,8 @@ class _Block(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, width, L) -> (B, hidden, L)."""
-        features = self.dropout(F.glu(self.gated(inputs), 1))
+        # Channels last, as they lie in memory: a GLU's gradient is laid out as its shape says.
+        gated = F.glu(self.gated(inputs).transpose(1, 2), 2)
+        features = self.dropout(gated.transpose(1, 2))
         outputs: Tensor = features + self.match(inputs)
         return outputs

@@ -108,5 +108,6 @@ class _Gate(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, hidden, L) -> (B, hidden, L)."""
-        filtered, gate = self.convolution(inputs).chunk(2, 1)
-        return torch.tanh(filtered) * torch.sigmoid(gate)
+        # Channels last, as they lie in memory: the gradient of two parts is put together so.
+        filtered, gate = self.convolution(inputs).transpose(1, 2).chunk(2, 2)
+        return (torch.tanh(filtered) * torch.sigmoid(gate)).transpose(1, 2)
