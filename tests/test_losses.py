@@ -5,8 +5,25 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from seqmem.tasks.losses import Bernoulli, CrossEntropy, Loss, SquaredError
+
+
+@settings(deadline=None)
+@given(rows=st.integers(1, 9), classes=st.integers(1, 40), scale=st.sampled_from([1.0, 1e4]))
+def test_cross_entropy_is_torchs_for_few_classes_and_many(
+    rows: int, classes: int, scale: float
+) -> None:
+    rng = torch.Generator().manual_seed(rows)
+    outputs = (scale * torch.randn(rows, classes, generator=rng)).requires_grad_()
+    targets = torch.randint(classes, (rows,), generator=rng, dtype=torch.int32)
+    found = CrossEntropy()(outputs, targets)
+    right = F.cross_entropy(outputs.double(), targets.long(), reduction="none")
+    torch.testing.assert_close(found.double(), right, rtol=1e-5, atol=1e-5)
+    of_found, of_right = (torch.autograd.grad(each.sum(), outputs)[0] for each in (found, right))
+    torch.testing.assert_close(of_found, of_right, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32])

@@ -163,6 +163,22 @@ def test_gru_resets_behind_the_matrix_product() -> None:
     torch.testing.assert_close(after, (1 - update) * new + update * before)
 
 
+def test_ids_become_an_embeddings_vectors_and_gradients() -> None:
+    with seeded(0):
+        layer = InputLayer(Tokens(7), 3)
+        gradient = torch.randn(4, 11, 3)
+    assert layer.embedding is not None
+    ids = torch.randint(7, (4, 11), generator=torch.Generator().manual_seed(0), dtype=torch.int32)
+    ours, usual = layer(ids), layer.embedding(ids)
+    assert torch.equal(ours, usual)
+    of_ours, of_usual = (
+        torch.autograd.grad(each, layer.embedding.weight, gradient)[0] for each in (ours, usual)
+    )
+    torch.testing.assert_close(of_ours, of_usual)
+    with pytest.raises(IndexError):
+        layer(ids + 1)
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_tied_weights_are_one(name: str) -> None:
     task = load_task("hidden-markov/dwell=2")

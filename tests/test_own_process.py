@@ -33,7 +33,10 @@ def page_faults(set_up: str) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or not hasattr(ctypes.CDLL(None), "mallopt"),
+    reason="another C library",
+)
 @pytest.mark.parametrize("set_up", ["keep_freed_memory()", "set_up_process()"])
 def test_a_step_finds_the_memory_that_the_one_before_has_freed(set_up: str) -> None:
     usual = page_faults("")
