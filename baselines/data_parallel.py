@@ -138,8 +138,8 @@ def _member(
 
 
 def _train(team: Team, folder: Path, device: str, threads: int, tell: Connection) -> None:
-    set_up_process()
     torch.set_num_threads(threads)
+    set_up_process()
     threadpool_limits(threads, user_api="blas")
     if device == "cuda":
         device = f"cuda:{team.rank}"

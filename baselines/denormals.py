@@ -10,21 +10,15 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["denormals_flushed", "flush_denormals"]
-
-
-def flush_denormals() -> None:
-    """Let this thread take denormal numbers as zero, and the threads that torch starts from it.
-
-    Threads that torch has started before are not reached: a process that is to train calls this
-    before it computes anything.
-    """
-    torch.set_flush_denormal(True)
+__all__ = ["denormals_flushed", "flush_in_threads"]
 
 
 @contextmanager
 def denormals_flushed() -> Iterator[None]:
-    """Let this thread take denormal numbers as zero; afterwards it does as it did before."""
+    """Let this thread take denormal numbers as zero; afterwards it does as it did before.
+
+    Libraries that search for minima or look numbers up in tables may count on denormal numbers.
+    """
     if _are_flushed():
         yield
         return
@@ -33,6 +27,16 @@ def denormals_flushed() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(False)
+
+
+def flush_in_threads() -> None:
+    """Let the threads that torch computes with beside this one take denormal numbers as zero.
+
+    A thread does as its starter did when it was started. So they are started here; those that
+    torch has started before are not reached.
+    """
+    with denormals_flushed():
+        torch.zeros(torch.get_num_threads() << 16).add_(1)  # some for each of them
 
 
 def _are_flushed() -> bool:

@@ -2,7 +2,7 @@
 
 import ctypes
 
-from seqmem.baselines.denormals import flush_denormals
+from seqmem.baselines.denormals import flush_in_threads
 
 __all__ = ["keep_freed_memory", "set_up_process"]
 
@@ -12,8 +12,11 @@ MOST_MAPPED, NEVER = 1 << 25, (1 << 31) - 1
 
 
 def set_up_process() -> None:
-    """Take denormal numbers as zero, and keep freed memory. Called before anything is computed."""
-    flush_denormals()
+    """Make training faster: torch's threads, and memory.
+
+    Called once their number is set and before anything is computed.
+    """
+    flush_in_threads()
     keep_freed_memory()
 
 

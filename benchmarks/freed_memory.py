@@ -18,7 +18,7 @@ from racing import SuiteLoop
 from tabulate import tabulate
 
 from seqmem.baselines.batches import Batch, batches
-from seqmem.baselines.denormals import flush_denormals
+from seqmem.baselines.denormals import denormals_flushed
 from seqmem.baselines.own_process import keep_freed_memory
 from seqmem.baselines.recipes import recipe_for
 from seqmem.baselines.spec import build_model, parse_model
@@ -77,7 +77,6 @@ def compared(cell: int, turns: int) -> list[float]:
 def measured(name: str, task_id: str, *, keep: bool) -> tuple[float, float]:
     """Give a step's milliseconds of processor time and its page faults, in this process."""
     torch.set_num_threads(1)
-    flush_denormals()
     if keep:
         keep_freed_memory()
     task = load_task(task_id)
@@ -85,10 +84,11 @@ def measured(name: str, task_id: str, *, keep: bool) -> tuple[float, float]:
     with seeded(0):
         model, _ = build_model(parse_model(name), task, "full", recipe.options)
     loop = SuiteLoop(model, task, recipe, whole_sequences(task, recipe.batch), "cpu")
-    loop.run(STEPS // 4)
-    faults, began = page_faults(), time.process_time()
-    loop.run(STEPS)
-    seconds = time.process_time() - began
+    with denormals_flushed():
+        loop.run(STEPS // 4)
+        faults, began = page_faults(), time.process_time()
+        loop.run(STEPS)
+        seconds = time.process_time() - began
     return 1000 * seconds / STEPS, (page_faults() - faults) / STEPS
 
 

@@ -119,12 +119,12 @@ def jobs_of(cells: Sequence[Cell], settings: Settings, threads: int) -> list[Job
 
 
 def settle(job: Job) -> None:
-    """Make a process one for cells like this: arithmetic, memory, threads, folder, places of data.
+    """Make a process one for cells like this: threads, memory, folder, places of data.
 
     Folders that are not there, as on another machine, are left alone.
     """
-    set_up_process()
     torch.set_num_threads(job.threads)
+    set_up_process()
     threadpool_limits(job.threads, user_api="blas")  # numpy's sums, which round as they are split
     if Path(job.folder).is_dir():
         os.chdir(job.folder)

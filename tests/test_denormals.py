@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqmem.baselines.denormals import denormals_flushed, flush_denormals
+from seqmem.baselines.denormals import denormals_flushed, flush_in_threads
 from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.recurrent import RNN
 from seqmem.baselines.training import seeded, train
@@ -64,14 +64,17 @@ def test_training_takes_them_as_zero_forward_and_backward() -> None:
     assert not flushed()
 
 
-def test_a_process_set_up_first_flushes_in_all_its_threads() -> None:
+def test_threads_started_first_flush_and_their_starter_does_not() -> None:
     """A thread takes over what its starter had when it was started, and keeps it."""
     code = f"""
     import torch
-    from {flush_denormals.__module__} import flush_denormals
-    flush_denormals()
+    from {flush_in_threads.__module__} import denormals_flushed, flush_in_threads
     torch.set_num_threads(4)
-    print(int((torch.full((1 << 22,), 1e-39) * 1.0 > 0).sum()))
+    flush_in_threads()
+    numbers = torch.full((1 << 22,), 1e-39)
+    print(bool(numbers[:1].mul(1.0) > 0))
+    with denormals_flushed():
+        print(int((numbers * 1.0 > 0).sum()))
     """.replace("\n    ", "\n")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "0"
+    assert done.stdout.split() == ["True", "0"]

@@ -174,6 +174,7 @@ def test_what_was_trained_at_k_is_a_heat_map(desktop: Opened) -> None:
     page = desktop.page
     page.locator("#task-2").scroll_into_view_if_needed()
     heats = page.locator("#task-2 table.heat")
+    heats.first.wait_for()  # drawn once it is in sight
     assert heats.count() == 2
     assert "state carried" in heats.first.inner_text()
     assert heats.first.locator("td.same").count() == 2
