@@ -17,7 +17,7 @@ __all__ = ["denormals_flushed", "flush_in_threads"]
 def denormals_flushed() -> Iterator[None]:
     """Let this thread take denormal numbers as zero; afterwards it does as it did before.
 
-    Libraries that search for minima or look numbers up in tables may count on denormal numbers.
+    Others in the process may count on denormal numbers, such as what checks the arithmetic.
     """
     if _are_flushed():
         yield

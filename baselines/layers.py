@@ -34,8 +34,8 @@ class InputLayer(nn.Module):
         if self.embedding.sparse or weight.device.type != "cpu":
             vectors = self.embedding(inputs)
         else:
-            # The same vectors. The gradient of a selection is added up in a quarter of the time
-            # that an embedding's takes on a CPU; elsewhere it would differ from run to run.
+            # The same vectors. The gradient of a selection is added up sooner than an embedding's
+            # on a CPU; elsewhere it would differ from run to run.
             vectors = weight.index_select(0, inputs.flatten()).view(*inputs.shape, self.width)
         return vectors
 

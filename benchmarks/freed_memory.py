@@ -1,6 +1,8 @@
 """What keeping freed memory spares: training steps with it and without, each in its own process.
 
-python benchmarks/freed_memory.py [--turns 5]
+What a process once keeps it cannot be told to give back: so the two ways take turns in new ones.
+
+    python benchmarks/freed_memory.py [--turns 5]
 """
 
 import argparse

@@ -118,7 +118,7 @@ def log_softmax(outputs: Tensor) -> Tensor:
     """(m, V) -> (m, V), normalised over the V classes; of few classes in another layout.
 
     Few are laid out class by class, so that neighbouring rows fill a register together: that is
-    two to ten times as fast, the change of layout included.
+    faster, the change of layout included.
     """
     if outputs.shape[1] >= REGISTER:
         return F.log_softmax(outputs, 1)
