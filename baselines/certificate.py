@@ -32,6 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from seqmem.baselines.recurrent import LSTM, RNN
+from seqmem.baselines.stable import SLOWEST
 from seqmem.errors import InputError
 from seqmem.tasks.model import SequenceModel
 
@@ -39,7 +40,6 @@ __all__ = ["FEATURE_BOUND", "OUTPUT_ERROR", "Certificate", "LayerBounds", "certi
 
 FEATURE_BOUND = 1.0  # largest absolute value of the tasks' features: all lie in [0, 1]
 OUTPUT_ERROR = 0.01  # of any output, at the context that a record promises
-SLOWEST = 0.99999  # a larger factor promises nothing of use: a million inputs and more
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,9 @@ from seqmem.baselines.recurrent import LSTM, RNN
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import InputSpec
 
-__all__ = ["StableLSTM", "StableRNN", "project_rows", "project_spectral"]
+__all__ = ["SLOWEST", "StableLSTM", "StableRNN", "project_rows", "project_spectral"]
+
+SLOWEST = 0.99999  # a larger contraction factor promises nothing of use: a million inputs and more
 
 
 class StableRNN(RNN):
@@ -81,10 +83,10 @@ class StableRNN(RNN):
         """Take what `RNN` takes, and the largest contraction factor.
 
         Raises:
-            ValueError: lambda_max is not between 0 and 1.
+            ValueError: lambda_max is not above 0, or above `SLOWEST`.
         """
-        if not 0 < lambda_max < 1:
-            raise ValueError(f"lambda_max={lambda_max} must be above 0 and below 1")
+        if not 0 < lambda_max <= SLOWEST:
+            raise ValueError(f"lambda_max={lambda_max} must be above 0 and at most {SLOWEST}")
         super().__init__(inputs, outputs, hidden=hidden, layers=layers, dropout=dropout, tied=tied)
         self.lambda_max = lambda_max
         _begin(self)
@@ -115,12 +117,12 @@ class StableLSTM(LSTM):
         """Take what `LSTM` takes, the largest contraction factor, and the forget gate's bound.
 
         Raises:
-            ValueError: not 0 < forget_max < lambda_max < 1.
+            ValueError: not 0 < forget_max < lambda_max ≤ `SLOWEST`.
         """
-        if not 0 < forget_max < lambda_max < 1:
+        if not 0 < forget_max < lambda_max <= SLOWEST:
             raise ValueError(
                 f"forget_max={forget_max}, lambda_max={lambda_max}: "
-                "must be 0 < forget_max < lambda_max < 1"
+                f"must be 0 < forget_max < lambda_max ≤ {SLOWEST}"
             )
         super().__init__(inputs, outputs, hidden=hidden, layers=layers, dropout=dropout, tied=tied)
         self.lambda_max, self.forget_max = lambda_max, forget_max
@@ -164,9 +166,9 @@ class StableLSTM(LSTM):
 def project_spectral(matrix: Tensor, largest: float) -> Tensor:
     """Give the nearest matrix, in the Frobenius norm, with no singular value above `largest`.
 
-    It has the same singular vectors and min(σ, largest) for each σ. They are found from the
-    eigenvectors of the Gram matrix, which is cheaper than a singular value decomposition and as
-    exact for those that matter: the large ones.
+    It has the same singular vectors and min(σ, largest) for each σ, to rounding, which stays
+    within the set. They are found from the eigenvectors of the Gram matrix, which is cheaper than a
+    singular value decomposition and as exact for those that matter: the large ones.
 
     Args:
         matrix: (n, m); given back as it is where it is inside, or not finite.
@@ -177,8 +179,13 @@ def project_spectral(matrix: Tensor, largest: float) -> Tensor:
     if not bool(gram.isfinite().all()):
         return matrix  # training has diverged; it is the loss that says so
     squares, vectors = torch.linalg.eigh(gram)
+    values = squares.clamp(min=0).sqrt()
+    if bool(values[-1] <= largest):
+        return matrix
+    # Rounding moves no singular value by more than the Frobenius norm of what it changes.
+    room = torch.finfo(matrix.dtype).eps * values.clamp(max=largest).norm()
     # A singular value of 0 divides to infinity, and is left alone like all that are small enough.
-    excess = 1 - (largest / squares.clamp(min=0).sqrt()).clamp(max=1)
+    excess = 1 - ((largest - room) / values).clamp(max=1)
     clipped: Tensor = exact - (exact @ vectors * excess) @ vectors.T
     return clipped.to(matrix.dtype)
 

@@ -16,7 +16,7 @@ def draw(seed: int, *shape: int, scale: float = 1.0) -> Tensor:
     return torch.randn(*shape, generator=generator, dtype=torch.float64) * scale
 
 
-def assert_inside(model: SequenceModel, slack: float = 1e-6) -> None:
+def assert_inside(model: SequenceModel, slack: float = 1e-12) -> None:
     """The conditions themselves, from the weights, apart from the code that projects."""
     assert isinstance(model, StableRNN | StableLSTM)
     weights = {
