@@ -17,6 +17,8 @@ __all__ = [
     "unknown",
 ]
 
+FEW = 6  # names that are all told where none is near
+
 
 class InputError(ValueError):
     """What the user gave is wrong: the message quotes it, the rule it broke and the way out."""
@@ -92,6 +94,8 @@ def unknown(kind: str, given: str, known: Iterable[str], listing: str) -> InputE
         listing: the command that lists them all.
     """
     names = list(known)
-    nearest = difflib.get_close_matches(given, names, n=3, cutoff=0.5) or names[:6]
+    nearest = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
+    if not nearest and len(names) <= FEW:
+        hint = f"there are {', '.join(names)}; "
     return InputError(f"unknown {kind} '{given}': {hint}`{listing}` lists them")

@@ -87,6 +87,12 @@ def parse_model(text: str) -> ModelSpec:
     """
     name, colon, rest = text.partition(":")
     if name not in BASELINES:
+        if "." in name or "/" in name or name == "hf":
+            raise InputError(
+                f"model '{text}' is none of the baselines that are trained here; a file, a Hugging "
+                f"Face model or code of your own is scored by `seqmem submit {text} --name NAME "
+                "--task ID`"
+            )
         raise unknown("model", name, BASELINES, "seqmem models")
     known = options_of(name)
     options: dict[str, Option] = {}

@@ -227,7 +227,11 @@ def test_recipes_give_way_to_the_user() -> None:
     ("text", "says"),
     [
         ("lsmt", "did you mean lstm"),
-        ("", "unknown model ''"),
+        ("lsmt:dropout=0.5", "did you mean lstm"),
+        ("", "unknown model '': `seqmem models` lists them"),
+        ("net.onnx", "'net.onnx' is none of the baselines .* `seqmem submit net.onnx --name"),
+        ("./net.py:build", "'./net.py:build' is none of the baselines .* `seqmem submit"),
+        ("hf:gpt2", "'hf:gpt2' is none of the baselines"),
         ("lstm:", "unknown option ''"),
         ("lstm:hiden=3", "unknown option 'hiden'; lstm takes: hidden"),
         ("lstm:hidden", "has no value"),
