@@ -1,7 +1,7 @@
 """Write docs/findings.md, and its charts in docs/findings/, from the committed records alone.
 
 python docs/findings.py            write them
-python docs/findings.py --check    say whether the text is as it would be written
+python docs/findings.py --check    say whether text and charts are as they would be written
 """
 
 import json
@@ -9,38 +9,48 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
 from seqmem.baselines import BASELINES
-from seqmem.leaderboard.aggregate import Board, Row, boards, tolerance
+from seqmem.leaderboard.aggregate import Board, Row, boards, solved, tolerance
 from seqmem.leaderboard.compare import (
-    difference,
     envelope,
     envelope_need,
     latest,
+    name_of,
     named_rows,
     optimum_need,
-    stable_pairs,
-    usual_rows,
 )
 from seqmem.leaderboard.failure import Failure, read_failures
-from seqmem.leaderboard.formatting import escape, k_train, need, number, unit
+from seqmem.leaderboard.formatting import (
+    escape,
+    k_train,
+    need,
+    number,
+    row_need,
+    state_floats,
+    unit,
+)
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.sentences import (
     MOST,
     kinds,
     most_gained,
     needs,
-    pair_verdict,
     stable,
     trained_at,
     uses,
 )
+from seqmem.leaderboard.stability import PROMISE, measured_pairs
 from seqmem.leaderboard.store import COMMITTED, read_records
 from seqmem.leaderboard.unsettled import unsettled
-from seqmem.leaderboard.wording import count, gap, listed, shown
+from seqmem.leaderboard.wording import count, listed, shown
 from seqmem.tasks import SUITES
+
+if TYPE_CHECKING:
+    from altair import VConcatChart
 
 PAGE = Path(__file__).parent / "findings.md"
 CHARTS = PAGE.with_suffix("")
@@ -54,14 +64,17 @@ Everything below is computed from the committed records of the `{budget}` budget
 
 How to read it. A score is the median over seeds, with half the 95 % interval over data of the same
 kind, and in tables, where there are several seeds, the range of theirs in brackets. A context need
-is that of the seed with the median full-context score. The
+is that of the seed with the median full-context score; where seeds differ, the least and the most
+of any follow in brackets. *Solved* counts the seeds whose full-context score is within 1 % of the
+optimum. The
 [README](../README.md#what-each-number-means) explains loss, chance, optimum, k, k_train and the
 context need k\\*(1 %). A model is what its recipe at this budget makes of it: more training
 may change every number. Where no other k_train is named, the recipe's is meant. The *best* is the
-best of the models here, chosen on the test set that it is scored on, at k inputs or fewer, whatever
-it was trained with. Differences are paired: over seeds where both models have several (Student's t
-over the differences of seeds, on this test set), else over groups of dependent targets of one seed,
-and then how training varies is not in them. *Better* and *worse* mean that the 95 % interval of the
+best of the models here, chosen on the test set that it is scored on, at k inputs or fewer; in what
+is said of a task alone, whatever it was trained with. Differences are paired: over seeds where both
+models have several (Student's t over the differences of seeds, on this test set), and then they are
+means; else over groups of dependent targets of one seed, and then how training varies is not in
+them. *Better* and *worse* mean that the 95 % interval of the
 difference excludes zero; *the same within 1 %* that it lies within ±1 % (of perplexity; else of
 the way from chance to the optimum, or to 0), whatever its sign; *not told apart* is the rest. No
 correction is made for the number of comparisons. Differences of perplexities are relative, in per
@@ -139,7 +152,7 @@ def need_table(found: Sequence[Board]) -> str:
             {
                 "task": board.task_id,
                 "best score": shown(last.row.cells[last.at]),
-                "model": escape(last.row.label),
+                "model": escape(name_of(board, last.row)),
                 "chance": number(board.chance),
                 f"k for {100 * MOST:.0f} %": need(envelope_need(bests, most_gained(board, bests))),
                 "k to within 1 %": need(envelope_need(bests, tolerance(record))),
@@ -152,7 +165,7 @@ def need_table(found: Sequence[Board]) -> str:
 def use_table(found: Sequence[Board]) -> str:
     """k*(1 %) of each model, a row, on each task, a column."""
     needed = {
-        (name, board.task_id): need(row.need)
+        (name, board.task_id): row_need(row)
         for board in found
         for name, row in named_rows(board).items()
     }
@@ -177,35 +190,21 @@ def in_order(name: str) -> tuple[int, str]:
 
 def stable_part(found: Sequence[Board]) -> list[str]:
     """A table of every stable model beside the unconstrained one, and how often which is better."""
-    rows, verdicts = [], []
-    for board in found:
-        for pair in stable_pairs(usual_rows(board)):
-            gone = difference(pair.stable, pair.free, "full")
-            if gone is None:
-                continue
-            word = pair_verdict(board, pair, gone)
-            verdicts.append((word, f"{pair.stable.label} on {board.task_id}"))
-            rows.append(
-                {
-                    "task": board.task_id,
-                    "model": escape(pair.stable.label),
-                    "score at full, stable": shown(pair.stable.cells["full"], spread=True),
-                    "score at full, free": shown(pair.free.cells["full"], spread=True),
-                    "difference": gap(gone, board.records[0].task),
-                    "seeds": gone.seeds,
-                    "the stable one is": word,
-                    "context need, stable": need(pair.stable.need),
-                    "context need, free": need(pair.free.need),
-                }
-            )
+    rows = measured_pairs(found)
     if not rows:
         return ["No stable model has records beside the unconstrained one."]
+    known = [name for name in rows[0] if name != "budget" and {row[name] for row in rows} != {"–"}]
     says = []
-    for word in dict.fromkeys(word for word, _ in verdicts):
-        which = [place for said, place in verdicts if said == word]
+    for word in dict.fromkeys(row["the stable one is"] for row in rows):
+        which = [
+            f"{row['model']} on {row['task']}" for row in rows if row["the stable one is"] == word
+        ]
         says.append(f"{word} in {len(which)} ({listed(which)})")
-    verdict_line = f"Of {count(len(rows), 'pair')}, the stable model is {'; '.join(says)}."
-    return [f"{verdict_line} *Free* is the same model, unconstrained.", table(rows)]
+    return [
+        f"Of {count(len(rows), 'pair')}, the stable model is {'; '.join(says)}. *Free* is the same "
+        f"model, unconstrained. {PROMISE}",
+        table([{name: escape(row[name]) for name in known} for row in rows]),
+    ]
 
 
 def by_task(found: Sequence[Board], say: Callable[[Board], list[str]], otherwise: str) -> list[str]:
@@ -220,11 +219,12 @@ def task_part(board: Board) -> list[str]:
             "model": escape(name),
             "k_train": k_train(row),
             "seeds": len(row.records),
+            **({} if (some := solved(row)) is None else {"solved": some}),
             "parameters": f"{row.records[0].model['parameters']:,}",
-            "state, floats": state_floats(row),
+            "state, floats": "–" if (kept := state_floats(row)) is None else f"{kept:,}",
             **best(row),
             "full": shown(row.cells["full"], spread=True) if "full" in row.cells else "–",
-            "k*(1 %)": need(row.need),
+            "k*(1 %)": row_need(row),
         }
         for name, row in named_rows(board).items()
     ]
@@ -242,11 +242,6 @@ def best(row: Row) -> dict[str, str]:
     """The best score at any k, and the smallest k that has it."""
     k = min(row.cells, key=lambda k: row.cells[k].value)
     return {"best score": shown(row.cells[k], spread=True), "at k": str(k)}
-
-
-def state_floats(row: Row) -> str:
-    known = [p.state_floats for p in row.records[0].curve if p.state_floats is not None]
-    return f"{max(known):,}" if known else "–"
 
 
 def matrices(found: Sequence[Board]) -> list[tuple[Board, str, str]]:
@@ -286,29 +281,55 @@ def bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def draw(found: Sequence[Board]) -> None:
-    """Write every chart, and take away those of no record."""
+def charts(found: Sequence[Board]) -> dict[str, "VConcatChart"]:
+    """Every chart, by the name of its file."""
     from seqmem.leaderboard.charts import curve_chart, matrix_chart, need_chart
+
+    drawn = {chart_name(board): curve_chart([board]) for board in found}
+    drawn |= {name: matrix_chart(board, label) for board, label, name in matrices(found)}
+    return drawn | ({"need.svg": need_chart(found)} if found else {})
+
+
+def stale(found: Sequence[Board], failures: Sequence[Failure]) -> list[str]:
+    """The files that would be written otherwise, or taken away.
+
+    A chart counts as what it draws: fonts, and with them the drawing, differ between machines.
+    """
+    from seqmem.leaderboard.charts.parts import fingerprint
+
+    texts = {PAGE: page(found, failures)}
+    texts |= {CHARTS / name: fingerprint(chart) for name, chart in charts(found).items()}
+    gone = set(CHARTS.glob("*.svg")) - set(texts)
+    return sorted(path.name for path in gone | {p for p in texts if current(p) != texts[p]})
+
+
+def current(path: Path) -> str | None:
+    """What a file says now: a page its text, a chart its fingerprint."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if path.suffix != ".svg":
+        return text
+    mark = re.search(r'data-fingerprint="(\w+)"', text)
+    return mark and mark[1]
+
+
+def write(found: Sequence[Board], failures: Sequence[Failure]) -> None:
+    """Write the page and every chart, and take away those of no record."""
     from seqmem.leaderboard.charts.parts import picture
 
-    charts = {chart_name(board): curve_chart([board]) for board in found}
-    charts |= {name: matrix_chart(board, label) for board, label, name in matrices(found)}
-    if found:
-        charts["need.svg"] = need_chart(found)
+    PAGE.write_text(page(found, failures), encoding="utf-8")
     CHARTS.mkdir(exist_ok=True)
+    drawn = charts(found)
     for old in CHARTS.glob("*.svg"):
-        if old.name not in charts:
+        if old.name not in drawn:
             old.unlink()
-    for name, chart in charts.items():
+    for name, chart in drawn.items():
         (CHARTS / name).write_bytes(picture(chart, "svg"))
 
 
 if __name__ == "__main__":
     records, failures = committed()
     found = chosen(records)
-    text = page(found, failures)
-    if "--check" in sys.argv:
-        same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
-        sys.exit(0 if same else "docs/findings.md is stale: run `make findings`")
-    PAGE.write_text(text, encoding="utf-8")
-    draw(found)
+    if "--check" not in sys.argv:
+        write(found, failures)
+    elif names := stale(found, failures):
+        sys.exit(f"stale: {listed(names)}; run `make findings`")

@@ -14,10 +14,12 @@ __all__ = [
     "Cell",
     "ContextNeed",
     "Row",
+    "better_than_chance",
     "boards",
     "context_need",
     "first_within",
     "score",
+    "solved",
     "state_trained",
     "tolerance",
 ]
@@ -77,6 +79,7 @@ class Row:
         records: one for each seed, the latest of each.
         cells: the score at each k; a missing k is missing.
         need: the context need, of the seed with the median full-context loss.
+        needs: that of every seed, in the order of `records`.
     """
 
     label: str
@@ -86,6 +89,7 @@ class Row:
     records: tuple[Record, ...]
     cells: dict[Context, Cell]
     need: ContextNeed
+    needs: tuple[ContextNeed, ...]
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,28 @@ def tolerance(record: Record) -> float:
     if record.task.score == "perplexity":
         return math.log(1.01)
     return 0.01 * (record.task.chance - (record.task.optimum or 0.0))
+
+
+def better_than_chance(cell: Cell, board: Board) -> bool:
+    """Tell whether the whole interval of a score is better than chance."""
+    return cell.value + (cell.half or 0.0) < board.chance
+
+
+def solved(row: Row) -> int | None:
+    """Count the seeds that solve the task: as good as the optimum at full, within the tolerance.
+
+    Whether a training solves copying or adding is often a matter of its seed, all or nothing; a
+    mean over seeds then says little.
+
+    Returns:
+        None where the optimum is not known, or not every seed was scored with the full context.
+    """
+    losses = [_full_loss(record) for record in row.records]
+    facts = row.records[0].task
+    if facts.optimum is None or math.inf in losses:
+        return None
+    most = facts.optimum + tolerance(row.records[0])
+    return sum(loss <= most for loss in losses)
 
 
 def context_need(record: Record) -> ContextNeed:
@@ -232,15 +258,17 @@ def _joined(older: Record, newer: Record) -> Record:
 def _row(records: Sequence[Record], contexts: Sequence[Context]) -> Row:
     first = records[0]
     ordered = sorted(records, key=_full_loss)
+    by_seed = sorted(records, key=lambda record: record.training["seed"])
     cells = {k: cell for k in contexts if (cell := _cell(records, k)) is not None}
     return Row(
         label=first.model["label"],
         k_train=first.training["k_train"],
         state=state_trained(first),
         budget=first.training["budget"],
-        records=tuple(sorted(records, key=lambda record: record.training["seed"])),
+        records=tuple(by_seed),
         cells=cells,
         need=context_need(ordered[(len(ordered) - 1) // 2]),
+        needs=tuple(map(context_need, by_seed)),
     )
 
 

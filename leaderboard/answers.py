@@ -7,7 +7,7 @@ Elsewhere the best models here show what suffices for them; a better one may use
 from dataclasses import dataclass
 from typing import Literal
 
-from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, tolerance
+from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, better_than_chance, tolerance
 from seqmem.leaderboard.compare import envelope, envelope_need, latest, optimum_need
 from seqmem.leaderboard.ranks import ranks
 from seqmem.leaderboard.record import Context
@@ -89,8 +89,7 @@ def leaders(board: Board, k: Context) -> Leaders | None:
 
 
 def _state(board: Board, row: Row, k: Context) -> Literal["better", "chance", "impossible"]:
-    cell = row.cells[k]
-    if cell.value + (cell.half or 0.0) < board.chance:
+    if better_than_chance(row.cells[k], board):
         return "better"
     optimum = board.optimum.get(k)
     # As close as sums of floating-point numbers come.

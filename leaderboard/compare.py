@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 
 from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, first_within
-from seqmem.leaderboard.formatting import names
+from seqmem.leaderboard.formatting import k_train, names
 from seqmem.leaderboard.record import Context, Record
-from seqmem.tasks.intervals import block_mean
+from seqmem.leaderboard.tails import quantile
+from seqmem.tasks.intervals import LEVEL, block_mean
 
 __all__ = [
     "Best",
@@ -24,6 +25,7 @@ __all__ = [
     "kind",
     "latest",
     "loss",
+    "name_of",
     "named_rows",
     "optimum_need",
     "stable_pairs",
@@ -45,7 +47,7 @@ class Difference:
         high: the upper end.
         seeds: how many seeds both rows have. From two on, the interval is Student's t over the
             differences of seeds, on this test set; with one it is over groups of dependent
-            targets, and how training varies is not in it.
+            targets, of whatever sizes (`tails`), and how training varies is not in it.
     """
 
     mean: float
@@ -136,10 +138,10 @@ def _over_targets(one: Record, two: Record, k: Context, other: Context) -> Diffe
     if one.group_counts != two.group_counts:
         return Difference(value, None, None, 1)
     sums = np.array(here.group_sums) - np.array(there.group_sums)
-    interval = block_mean(sums, np.array(one.group_counts)).interval
-    if interval is None:
+    error = block_mean(sums, np.array(one.group_counts)).standard_error
+    if error is None:
         return Difference(value, None, None, 1)
-    half = (interval.high - interval.low) / 2
+    half = quantile(one.group_counts, LEVEL) * error
     return Difference(value, value - half, value + half, 1)
 
 
@@ -267,6 +269,12 @@ def named_rows(board: Board) -> dict[str, Row]:
     """Give the usual rows, in the board's order, each under a name of its own."""
     rows = usual_rows(board)
     return dict(zip(names(rows), rows, strict=True))
+
+
+def name_of(board: Board, row: Row) -> str:
+    """Name a row of a board: of a model's usual row its name, of others their k_train too."""
+    usual = [name for name, each in named_rows(board).items() if each is row]
+    return usual[0] if usual else f"{row.label}, k_train {k_train(row)}"
 
 
 def stable_pairs(rows: Sequence[Row]) -> tuple[Pair, ...]:

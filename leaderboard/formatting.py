@@ -15,6 +15,7 @@ __all__ = [
     "need",
     "number",
     "rounded",
+    "row_need",
     "state_floats",
     "trust",
     "unit",
@@ -73,6 +74,15 @@ def need(value: ContextNeed) -> str:
         return found
     allowed = f"≥ {value.low}" if value.high is None else f"{value.low}–{value.high}"
     return f"{found} ({allowed})"
+
+
+def row_need(row: Row) -> str:
+    """Write a row's context need; where its seeds differ, the least and the most of any follow."""
+    place = {"reached": 0, "beyond": 1, "chance": 2, "unknown": 3}
+    ordered = sorted(row.needs, key=lambda each: (place[each.state], each.k or 0))
+    brief = {"beyond": f"> {row.need.largest}", "chance": "chance", "unknown": "–"}
+    least, most = (brief.get(each.state, str(each.k)) for each in (ordered[0], ordered[-1]))
+    return need(row.need) if least == most else f"{need(row.need)} [{least}, {most}]"
 
 
 def k_train(row: Row) -> str:

@@ -8,7 +8,13 @@ scored on. Differences are paired (see `compare.difference`), and what their int
 from collections import defaultdict
 from collections.abc import Sequence
 
-from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, tolerance
+from seqmem.leaderboard.aggregate import (
+    Board,
+    ContextNeed,
+    Row,
+    better_than_chance,
+    tolerance,
+)
 from seqmem.leaderboard.compare import (
     Best,
     Difference,
@@ -17,14 +23,24 @@ from seqmem.leaderboard.compare import (
     envelope,
     envelope_need,
     kind,
+    name_of,
     named_rows,
     optimum_need,
     stable_pairs,
     usual_rows,
 )
-from seqmem.leaderboard.formatting import need, number
+from seqmem.leaderboard.formatting import need, number, row_need
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.wording import VERDICTS, contexts, count, gap, listed, shown, verdict
+from seqmem.leaderboard.wording import (
+    NEITHER,
+    VERDICTS,
+    contexts,
+    count,
+    gap,
+    listed,
+    shown,
+    verdict,
+)
 
 __all__ = ["MOST", "kinds", "most_gained", "needs", "pair_verdict", "stable", "trained_at", "uses"]
 
@@ -42,12 +58,14 @@ def needs(board: Board) -> list[str]:
     best = shown(last.row.cells[last.at])
     at = "" if last.at == "full" else f" at k = {last.at}"
     sentences = [
-        f"The best score is {best} ({last.row.label}{at}); chance is {number(board.chance)}."
+        f"The best score is {best} ({name_of(board, last.row)}{at}); "
+        f"chance is {number(board.chance)}."
     ]
     if len(bests) > 1:
         least = shown(first.row.cells[first.at])
         where = contexts([first.k])
-        sentences.append(f"With {where}, no model is better than {least} ({first.row.label}).")
+        which = name_of(board, first.row)
+        sentences.append(f"With {where}, no model is better than {least} ({which}).")
         sentences += _enough(board, bests)
     return [*sentences, *_optimum(board)]
 
@@ -118,7 +136,7 @@ def uses(board: Board) -> list[str]:
     groups: dict[tuple[float, str], list[str]] = defaultdict(list)
     for name, row in named_rows(board).items():
         order = {"reached": float(row.need.k or 0), "beyond": 1e9, "chance": 2e9, "unknown": 3e9}
-        state = "not known" if row.need.state == "unknown" else need(row.need)
+        state = "not known" if row.need.state == "unknown" else row_need(row)
         groups[order[row.need.state], state].append(name)
     parts = [f"{listed(some)}: {state}" for (_, state), some in sorted(groups.items())]
     return [f"Context need k*(1 %): {'; '.join(parts)}."] if parts else []
@@ -131,12 +149,12 @@ def stable(board: Board) -> list[str]:
         gone = difference(pair.stable, pair.free, "full")
         if gone is None:
             continue
-        scores = " against ".join(shown(row.cells["full"]) for row in (pair.stable, pair.free))
+        both = _side_by_side(
+            board, pair.stable, "full", pair.free, "full", pair_verdict(board, pair, gone)
+        )
         found.append(
-            f"{pair.stable.label} and {pair.free.label}: {scores} at full, "
-            f"{gap(gone, board.records[0].task)}, {pair_verdict(board, pair, gone)} "
-            f"({_basis(gone)}); context need {need(pair.stable.need)} against "
-            f"{need(pair.free.need)}."
+            f"{pair.stable.label} and {pair.free.label}: at full {both}; context need "
+            f"{row_need(pair.stable)} against {row_need(pair.free)}."
         )
     return found
 
@@ -144,59 +162,75 @@ def stable(board: Board) -> list[str]:
 def pair_verdict(board: Board, pair: Pair, gone: Difference) -> str:
     """Say what a difference says of a pair, unless neither has learned anything: then that."""
     if pair.stable.need.state == pair.free.need.state == "chance":
-        return "neither better than chance"
+        return NEITHER
     return verdict(gone, tolerance(board.records[0]))
 
 
+def _side_by_side(board: Board, one: Row, at: Context, two: Row, other: Context, says: str) -> str:
+    """Write two scores, their difference, what is said of it, and what its interval is over."""
+    gone = difference(one, two, at, other)
+    assert gone is not None
+    scores = [one.cells[at], two.cells[other]]
+    # Scores are medians; of few seeds a single one may turn the mean round.
+    turned = gone.seeds > 1 and gone.mean * (scores[0].value - scores[1].value) < 0
+    return (
+        f"{' against '.join(map(shown, scores))}, {gap(gone, board.records[0].task)}, {says} "
+        f"({_basis(gone)}{', the other way round than the medians' if turned else ''})"
+    )
+
+
 def _basis(gone: Difference) -> str:
-    """Name what an interval of a difference is over."""
-    return f"{gone.seeds} seeds" if gone.seeds > 1 else "one seed, over targets"
+    """Name what a difference and its interval are over."""
+    return f"mean of {gone.seeds} seeds" if gone.seeds > 1 else "one seed, over targets"
 
 
 def kinds(board: Board) -> list[str]:
-    """Compare the best recurrent with the best feed-forward model at equal k."""
-    recurrent = {b.k: b for b in envelope(board, _of(board, "recurrent"))}
-    forward = {b.k: b for b in envelope(board, _of(board, "feed-forward"))}
+    """Compare the best recurrent with the best feed-forward model at equal k, trained as usual."""
+    recurrent, forward = (
+        {b.k: b for b in envelope(board, [r for r in usual_rows(board) if kind(r) == wanted])}
+        for wanted in ("recurrent", "feed-forward")
+    )
     both = [k for k in board.contexts if k in recurrent and k in forward]
     if not both:
         return []
     verdicts: dict[str, list[Context]] = defaultdict(list)
     for k in both:
-        one, two = recurrent[k], forward[k]
-        gone = difference(one.row, two.row, one.at, two.at)
-        if gone is not None:
-            verdicts[verdict(gone, tolerance(board.records[0]))].append(k)
+        says = _verdict_on(board, recurrent[k], forward[k])
+        if says is not None:
+            verdicts[says].append(k)
     sentences = [
         "With at most k inputs, the best recurrent model is, set beside the best feed-forward "
         f"one: {_by_verdict(verdicts)}."
     ]
     one, two = recurrent[both[-1]], forward[both[-1]]
-    gone = difference(one.row, two.row, one.at, two.at)
-    if gone is not None:
-        scores = f"{shown(one.row.cells[one.at])} against {shown(two.row.cells[two.at])}"
-        where = contexts([both[-1]])
-        sentences.append(
-            f"With {where}: {one.row.label} and {two.row.label}, {scores}, "
-            f"{gap(gone, board.records[0].task)}, {verdict(gone, tolerance(board.records[0]))} "
-            f"({_basis(gone)})."
-        )
+    says = _verdict_on(board, one, two)
+    if says is not None:
+        scores = _side_by_side(board, one.row, one.at, two.row, two.at, says)
+        names = f"{name_of(board, one.row)} and {name_of(board, two.row)}"
+        sentences.append(f"With {contexts([both[-1]])}: {names}, {scores}.")
     return sentences
 
 
-def _of(board: Board, wanted: str) -> list[Row]:
-    return [row for row in board.rows if kind(row) == wanted]
+def _verdict_on(board: Board, one: Best, two: Best) -> str | None:
+    """Say what a difference says, unless neither is better than chance: then that."""
+    gone = difference(one.row, two.row, one.at, two.at)
+    if gone is None:
+        return None
+    if not any(better_than_chance(best.row.cells[best.at], board) for best in (one, two)):
+        return NEITHER
+    return verdict(gone, tolerance(board.records[0]))
 
 
 def _by_verdict(verdicts: dict[str, list[Context]]) -> str:
     return "; ".join(
-        f"{word} at {contexts(verdicts[word])}" for word in VERDICTS if word in verdicts
+        f"{word} at {contexts(verdicts[word])}" for word in (*VERDICTS, NEITHER) if word in verdicts
     )
 
 
 def trained_at(board: Board) -> list[str]:
     """Compare models trained with k_train = k with the usual one cut to k inputs at inference."""
     usual = {(row.label, row.budget): row for row in usual_rows(board)}
-    groups: dict[tuple[str, str, str | None], dict[Context, Difference]] = defaultdict(dict)
+    groups: dict[tuple[str, str, str | None], dict[int, tuple[Row, Difference]]] = defaultdict(dict)
     for row in board.rows:
         cut = usual[row.label, row.budget]
         k = row.k_train
@@ -204,18 +238,53 @@ def trained_at(board: Board) -> list[str]:
             continue
         gone = difference(row, cut, k) if k in row.cells and k in cut.cells else None
         if gone is not None:
-            groups[row.label, row.budget, row.state][k] = gone
-    found = []
-    allowed = tolerance(board.records[0])
-    for (label, _, state), gaps in groups.items():
-        verdicts: dict[str, list[Context]] = defaultdict(list)
-        for k in sorted(gaps, key=lambda k: 0 if k == "full" else k):
-            verdicts[verdict(gaps[k], allowed)].append(k)
-        most = max(gaps, key=lambda k: abs(gaps[k].mean))
-        name = f"{label} (state {state})" if state else label
-        found.append(
-            f"{name}, trained at k instead of cut to k: {_by_verdict(verdicts)}; the largest "
-            f"difference, at {contexts([most])}, is {gap(gaps[most], board.records[0].task)} "
-            f"({_basis(gaps[most])})."
-        )
-    return found
+            groups[row.label, row.budget, row.state][k] = row, gone
+    return [
+        _trained_at(board, usual[label, budget], dict(sorted(gaps.items())))
+        for (label, budget, _), gaps in groups.items()
+    ]
+
+
+def _trained_at(board: Board, cut: Row, gaps: dict[int, tuple[Row, Difference]]) -> str:
+    """Say how one model fares that was trained at several k, and what else sets it apart."""
+    verdicts: dict[str, list[Context]] = defaultdict(list)
+    for k, (_, gone) in gaps.items():
+        verdicts[verdict(gone, tolerance(board.records[0]))].append(k)
+    most = max(gaps, key=lambda k: abs(gaps[k][1].mean))
+    rows = [row for row, _ in gaps.values()]
+    state = f" (state {rows[0].state})" if rows[0].state else ""
+    notes = [*_fields(gaps), *_fewer_targets(rows, cut)]
+    return (
+        f"{cut.label}{state}, trained at k instead of cut to k: {_by_verdict(verdicts)}; the "
+        f"largest difference, at {contexts([most])}, is "
+        f"{gap(gaps[most][1], board.records[0].task)} ({_basis(gaps[most][1])})."
+        + "".join(f" {note}." for note in notes)
+    )
+
+
+def _fields(gaps: dict[int, tuple[Row, Difference]]) -> list[str]:
+    """Say how much of k models see that cannot see as much."""
+    seen = {
+        k: (row.records[0].model.get("receptive_field") or {}).get("declared")
+        for k, (row, _) in gaps.items()
+    }
+    less = {k: field for k, field in seen.items() if field is not None and field < k}
+    if not less:
+        return []
+    fields = listed(str(field) for field in less.values())
+    return [f"Trained at {contexts(list(less))}, its layers make a receptive field of {fields}"]
+
+
+def _fewer_targets(rows: Sequence[Row], cut: Row) -> list[str]:
+    """Say how many targets were learned from, beside the usual training, where that differs."""
+    usual = _targets(cut)
+    known = [targets for row in rows if (targets := _targets(row)) is not None]
+    shares = sorted({round(100 * targets / usual, 1) for targets in known}) if usual else []
+    if shares in ([], [100.0]):
+        return []
+    bounds = " to ".join(f"{share:g}" for share in dict.fromkeys((shares[0], shares[-1])))
+    return [f"It learned from {bounds} % as many targets as the one that is cut"]
+
+
+def _targets(row: Row) -> int | None:
+    return (row.records[0].training.get("result") or {}).get("targets")

@@ -14,15 +14,20 @@ from collections.abc import Mapping, Sequence
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.compare import difference, stable_pairs, usual_rows
-from seqmem.leaderboard.formatting import need
+from seqmem.leaderboard.formatting import row_need
 from seqmem.leaderboard.layout import heading, paragraph, table
 from seqmem.leaderboard.published import Published
 from seqmem.leaderboard.sentences import pair_verdict
 from seqmem.leaderboard.wording import gap, shown
 
-__all__ = ["measured_pairs", "published_pairs", "stability_text"]
+__all__ = ["PROMISE", "measured_pairs", "published_pairs", "stability_text"]
 
 Cells = dict[str, str]
+
+PROMISE = (
+    "λ is how much of a difference of states a step can leave; from the promised k on, no output "
+    "differs by more than 0.01 from that with the full context. Both are proved from the weights."
+)
 
 
 def measured_pairs(boards: Sequence[Board]) -> list[Cells]:
@@ -46,8 +51,8 @@ def measured_pairs(boards: Sequence[Board]) -> list[Cells]:
                     "λ, free": _promise(pair.free, "rate"),
                     "λ, stable": _promise(pair.stable, "rate"),
                     "promised k": _promise(pair.stable, "promised_k"),
-                    "k*(1 %), free": need(pair.free.need),
-                    "k*(1 %), stable": need(pair.stable.need),
+                    "k*(1 %), free": row_need(pair.free),
+                    "k*(1 %), stable": row_need(pair.stable),
                 }
             )
     return found
@@ -90,9 +95,7 @@ def stability_text(boards: Sequence[Board], published: Sequence[Published], form
             paragraph(
                 "Scores at full. The difference is paired, the stable model's less the free one's: "
                 "over seeds where both have several, else over groups of targets; 95 %, not "
-                "corrected for the number of pairs. λ is how much of a difference of states a step "
-                "can leave; from the promised k on, no output differs by more than 0.01 from that "
-                "with the full context. Both are proved from the weights.",
+                f"corrected for the number of pairs. {PROMISE}",
                 form,
             )
         )

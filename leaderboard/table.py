@@ -4,13 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 from seqmem.leaderboard import Format
-from seqmem.leaderboard.aggregate import Board, Cell, Row
+from seqmem.leaderboard.aggregate import Board, Cell, Row, solved
 from seqmem.leaderboard.flat import flat, to_json_rows
 from seqmem.leaderboard.formatting import (
     half_width,
     k_train,
-    need,
     number,
+    row_need,
     state_floats,
     trust,
     unit,
@@ -28,7 +28,7 @@ RANKS = (
 )
 
 # What every row of a table has in common is said once above it.
-_SHARED = ("k_train", "budget", "seeds", "trust", "passes", "known to")
+_SHARED = ("k_train", "budget", "seeds", "solved", "trust", "passes", "known to")
 
 
 def render(boards: Sequence[Board], form: Format, published: Sequence[Published] = ()) -> str:
@@ -130,6 +130,7 @@ def _columns(board: Board) -> dict[str, list[str]]:
         "k_train": [k_train(row) for row in rows],
         "budget": [row.budget for row in rows],
         "seeds": [str(len(row.records)) for row in rows],
+        "solved": [_solved(row) for row in rows],
         "trust": [trust(row) for row in rows],
         "parameters": [f"{row.records[0].model['parameters']:,}" for row in rows],
         "state, floats": [_state(row) for row in rows],
@@ -138,14 +139,20 @@ def _columns(board: Board) -> dict[str, list[str]]:
     }
     if sum(cell != "–" for cell in columns["rank"]) < 2:
         del columns["rank"]
-    for name in ("state, floats", "passes"):
+    for name in ("solved", "state, floats", "passes"):
         if all(cell == "–" for cell in columns[name]):
             del columns[name]
     for k in board.contexts:
         name = f"k={k}" if k != "full" else "full"
         columns[name] = [_cell(row.cells[k]) if k in row.cells else "–" for row in rows]
-    columns["k*(1 %)"] = [need(row.need) for row in rows]
+    columns["k*(1 %)"] = [row_need(row) for row in rows]
     return columns
+
+
+def _solved(row: Row) -> str:
+    """How many of the seeds solve the task."""
+    count = solved(row)
+    return "–" if count is None else f"{count} of {len(row.records)}"
 
 
 def _state(row: Row) -> str:

@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 
-__all__ = ["two_sided"]
+__all__ = ["quantile", "two_sided"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,6 +37,28 @@ def two_sided(ratios: Floats, counts: tuple[int, ...]) -> Floats:
     places, above = _table(counts)
     more = np.exp(np.interp(_place(size, freedom), places, above))
     return np.asarray(np.minimum(student * more, 1.0))
+
+
+@lru_cache(maxsize=256)
+def quantile(counts: tuple[int, ...], level: float) -> float:
+    """Give the ratio whose chance of being reached, of either sign, is 1 − level.
+
+    Args:
+        counts: targets in each group; two groups at least.
+        level: such as 0.95.
+    """
+    student = float(stdtrit(len(counts) - 1, (1 + level) / 2))
+    if len(set(counts)) == 1:
+        return student
+    from scipy.optimize import brentq  # a fifth of what importing a board takes
+
+    def above(ratio: float) -> float:
+        return float(two_sided(np.array(ratio), counts)) - (1 - level)
+
+    largest = student
+    while above(largest) > 0:
+        largest *= 2
+    return student if largest == student else float(brentq(above, student, largest))
 
 
 def _place(ratios: Floats, freedom: int) -> Floats:

@@ -40,6 +40,7 @@ def unsettled(
         *_improving(trained),
         *_no_gain(trained),
         *_alike(boards),
+        *_needs_apart(trained),
         *_needs_open(places),
     ]
 
@@ -133,9 +134,9 @@ def _improving(trained: Places) -> list[str]:
         return []
     which = "all of them" if len(still) == len(known) else grouped(still)
     return [
-        f"Of {count(len(known), 'trained model')}, {len(still)} ended with the budget while their "
-        "validation loss was at its lowest, so that more steps might change their scores: "
-        f"{which}."
+        f"Of {count(len(known), 'trained model')}, {len(still)} ended in at least one seed with "
+        "the budget while their validation loss was at its lowest, so that more steps might change "
+        f"their scores: {which}."
     ]
 
 
@@ -148,13 +149,13 @@ def _no_gain(trained: Places) -> list[str]:
     if not none:
         return []
     return [
-        "Not better than chance, so that nothing is known of the context they would use if "
-        f"trained further: {grouped(none)}."
+        "Not better than chance in the median seed, so that nothing is known of the context they "
+        f"would use if trained further: {grouped(none)}."
     ]
 
 
 def _alike(boards: Sequence[Board]) -> list[str]:
-    """Count the pairs of models whose difference at full may have either sign."""
+    """Count the pairs of models that differences at full neither order nor show to be alike."""
     parts = []
     for board in boards:
         rows = [row for row in named_rows(board).values() if "full" in row.cells]
@@ -169,7 +170,25 @@ def _alike(boards: Sequence[Board]) -> list[str]:
             parts.append(f"{open_pairs} of {len(pairs)} on {board.task_id}")
     if not parts:
         return []
-    return [f"Pairs of models whose order at full the intervals leave open: {'; '.join(parts)}."]
+    return [
+        "Pairs of models that intervals at full neither order nor show to be the same within 1 %: "
+        f"{'; '.join(parts)}."
+    ]
+
+
+def _needs_apart(trained: Places) -> list[str]:
+    several = [place for place in trained if len(place[2].records) > 1]
+    apart = [
+        (board.task_id, name)
+        for board, name, row in several
+        if len({(each.state, each.k) for each in row.needs}) > 1
+    ]
+    if not apart:
+        return []
+    return [
+        f"Of {count(len(several), 'model')} with several seeds, {len(apart)} with another context "
+        f"need from seed to seed: {grouped(apart)}."
+    ]
 
 
 def _needs_open(places: Places) -> list[str]:

@@ -9,10 +9,21 @@ from seqmem.leaderboard.compare import Difference
 from seqmem.leaderboard.formatting import rounded
 from seqmem.leaderboard.record import Context, TaskFacts
 
-__all__ = ["VERDICTS", "contexts", "count", "gap", "grouped", "listed", "shown", "verdict"]
+__all__ = [
+    "NEITHER",
+    "VERDICTS",
+    "contexts",
+    "count",
+    "gap",
+    "grouped",
+    "listed",
+    "shown",
+    "verdict",
+]
 
 # What an interval of a difference says of the first of two losses; see `verdict`.
 VERDICTS = ("better", "worse", "the same within 1 %", "not told apart")
+NEITHER = "neither better than chance"  # which no difference between two of them tells
 
 
 def listed(items: Iterable[str]) -> str:

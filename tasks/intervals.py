@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-__all__ = ["Interval", "Mean", "block_mean", "group_blocks", "sum_of_means", "wilson"]
+__all__ = ["LEVEL", "Interval", "Mean", "block_mean", "group_blocks", "sum_of_means", "wilson"]
 
 LEVEL = 0.95
 _Z = 1.959963984540054  # the normal quantile of LEVEL

@@ -57,7 +57,9 @@ def test_a_perplexity_beyond_numbers_is_null_in_json() -> None:
 def test_what_rows_share_stands_above_and_what_differs_within() -> None:
     alike = [make_trained({1: 0.5, "full": x}, label=m) for m, x in (("a", 0.1), ("b", 0.2))]
     text = render(boards(alike), "table")
-    assert "All rows: k_train full, budget small, seeds 1, trust self-reported, known to" in text
+    assert (
+        "All rows: k_train full, budget small, seeds 1, solved 0 of 1, trust self-reported, known"
+    ) in text
     header = next(line for line in text.splitlines() if line.startswith("model"))
     assert re.split("  +", header) == [
         "model", "rank", "parameters", "state, floats", "k=1", "full", "k*(1 %)",

@@ -2,8 +2,9 @@
 
 import pytest
 
-from seqmem.leaderboard.aggregate import ContextNeed, first_within
-from seqmem.leaderboard.formatting import need
+from seqmem.leaderboard.aggregate import ContextNeed, boards, first_within
+from seqmem.leaderboard.formatting import need, row_need
+from seqmem.tests.records import Losses, make_trained
 from seqmem.tests.test_ranks import benchmark
 
 simulated = benchmark("context_need")
@@ -51,3 +52,27 @@ def test_one_lucky_k_proves_nothing() -> None:
 )
 def test_needs_are_written_with_their_interval(found: ContextNeed, written: str) -> None:
     assert need(found) == written
+
+
+AT_1: Losses = {1: 0.1, 4: 0.1, "full": 0.1}
+AT_4: Losses = {1: 0.5, 4: 0.1, "full": 0.1}
+BEYOND: Losses = {1: 0.5, 4: 0.5, "full": 0.1}
+NONE: Losses = {1: 1.0, 4: 1.0, "full": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "written"),
+    [
+        ([AT_4], "4"),
+        ([AT_4, AT_4, AT_4], "4"),
+        ([AT_4, AT_1, AT_4], "1 [1, 4]"),  # all alike at full: the second in order is the median
+        ([AT_4, BEYOND, AT_4], "> 4 [4, > 4]"),
+        ([NONE, AT_4, NONE], "never better than chance [4, chance]"),
+        ([AT_4, AT_4, {1: 0.2, 4: 0.2}], "4 [4, –]"),
+    ],
+)
+def test_seeds_that_differ_are_told(seeds: list[Losses], written: str) -> None:
+    (board,) = boards(make_trained(losses, seed=seed) for seed, losses in enumerate(seeds))
+    (row,) = board.rows
+    assert row_need(row) == written
+    assert len(row.needs) == len(seeds)

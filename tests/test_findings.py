@@ -25,10 +25,23 @@ def findings() -> ModuleType:
     return module
 
 
-def test_the_page_is_fresh(findings: ModuleType) -> None:
+def test_page_and_charts_are_fresh(findings: ModuleType) -> None:
     records, failures = findings.committed()
-    text = findings.page(findings.chosen(records), failures)
-    assert PAGE.read_text(encoding="utf-8") == text, "run `make findings`"
+    assert findings.stale(findings.chosen(records), failures) == [], "run `make findings`"
+
+
+def test_what_is_stale_is_named(
+    findings: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "PAGE", tmp_path / "findings.md")
+    monkeypatch.setattr(findings, "CHARTS", tmp_path / "findings")
+    old = findings.chosen([make_trained({1: 0.5, "full": 0.4}), make_record({1: 0.9}, task="b")])
+    new = findings.chosen([make_trained({1: 0.5, "full": 0.3}), make_record({1: 0.9}, task="c")])
+    findings.write(old, [])
+    assert findings.stale(old, []) == []
+    assert findings.stale(new, []) == ["b.svg", "c.svg", "findings.md", "need.svg", "toy_T=3.svg"]
+    findings.write(new, [])
+    assert findings.stale(new, []) == []
 
 
 def test_pictures_exist_and_none_is_left_over() -> None:
@@ -77,7 +90,7 @@ def test_the_page_of_a_known_board(findings: ModuleType) -> None:
     ]
     text = findings.page(findings.chosen(records), [])
     assert "(6 records on\n1 task)" in text
-    assert "Of 1 pair, the stable model is worse in 1 (lstm-stable on toy/T=3)." in text
+    assert "Of 1 pair, the stable model is worse in 1 (lstm on toy/T=3)." in text
     assert "| toy/T=3 | 0.100 ±0.010 | lstm | 1.0000 | 4 | 4 |" in re.sub(" +", " ", text)
     assert "the same within 1 % at k = 1, 4 and full" in text
     assert "No model has records of several k_train." in text
@@ -86,7 +99,7 @@ def test_the_page_of_a_known_board(findings: ModuleType) -> None:
         if line.startswith("| lstm-stable |") and "1,234" in line:
             cells = [cell.strip() for cell in line.strip("|").split("|")]
             assert cells == [
-                "lstm-stable", "full", "2", "1,234", "32", "0.300 ±0.010 [0.300, 0.300]", "4",
+                "lstm-stable", "full", "2", "0", "1,234", "32", "0.300 ±0.010 [0.300, 0.300]", "4",
                 "0.300 ±0.010 [0.300, 0.300]", "4",
             ]  # fmt: skip
             break

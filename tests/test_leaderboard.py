@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqmem.leaderboard.aggregate import boards, context_need
+from seqmem.leaderboard.aggregate import boards, context_need, solved
 from seqmem.leaderboard.record import (
     SCHEMA,
     Context,
@@ -188,6 +188,24 @@ def test_seeds_make_one_row_with_their_median() -> None:
     assert cell.half == pytest.approx(0.01)
 
 
+def test_seeds_solve_a_task_within_a_hundredth_of_the_way_from_chance() -> None:
+    def count(*losses: float, optimum: float | None = 0.5) -> int | None:
+        (board,) = boards(
+            make_record({1: 0.5, "full": loss}, seed=seed, chance=2.5, optimum=optimum)
+            for seed, loss in enumerate(losses)
+        )
+        return solved(board.rows[0])
+
+    assert count(0.5, 0.519, 0.521, 2.5) == 2
+    assert count(2.5) == 0
+    assert count(0.5, optimum=None) is None
+    (unscored,) = boards([make_record({1: 0.5})])
+    assert solved(unscored.rows[0]) is None
+    several = boards([make_record({"full": loss}, seed=i) for i, loss in enumerate((0.0, 0.9))])
+    text = render(several, "markdown")
+    assert "solved 1 of 2" in text
+
+
 def test_the_latest_record_of_a_seed_counts() -> None:
     old = make_record({"full": 0.5}, created="2026-01-01")
     new = make_record({"full": 0.4}, created="2026-01-02")
@@ -237,7 +255,9 @@ def test_rows_are_ranked_and_missing_is_missing() -> None:
     text = render([board], "markdown")
     (line,) = [line for line in text.splitlines() if line.startswith("| a ")]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells == ["a", "1", "1,234", "–", "0.9000 ±0.0100", "–", "0.2000 ±0.0100", "> 2"]
+    assert cells == [
+        "a", "1", "0 of 1", "1,234", "–", "0.9000 ±0.0100", "–", "0.2000 ±0.0100", "> 2",
+    ]  # fmt: skip
     (missing,) = [line for line in text.splitlines() if line.startswith("| c ")]
     assert [cell.strip() for cell in missing.strip("|").split("|")][1] == "–"
 

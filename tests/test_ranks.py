@@ -17,7 +17,7 @@ from seqmem.leaderboard.compare import difference
 from seqmem.leaderboard.paired import differences
 from seqmem.leaderboard.ranks import Rank, holm, places, ranks
 from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.tails import two_sided
+from seqmem.leaderboard.tails import quantile, two_sided
 from seqmem.tests.records import make_record, make_trained
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -208,6 +208,17 @@ def test_unequal_groups_have_the_tail_that_draws_have() -> None:
         found = two_sided(np.array([ratio]), counts)[0]
         assert found == pytest.approx(drawn, abs=4 * np.sqrt(drawn / 200_000))
         assert found > 1.1 * 2 * stats.t.sf(ratio, 7)  # Student's t would say less
+
+
+@pytest.mark.parametrize("counts", [(7,) * 5, (1, 9), (5, 8, 10, 10, 12, 40, 60, 100)])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_a_quantile_is_reached_with_the_chance_that_is_left(
+    counts: tuple[int, ...], level: float
+) -> None:
+    ratio = quantile(counts, level)
+    assert float(two_sided(np.array(ratio), counts)) == pytest.approx(1 - level, rel=1e-6)
+    student = stats.t.ppf((1 + level) / 2, len(counts) - 1)
+    assert ratio == pytest.approx(student) if len(set(counts)) == 1 else ratio > student
 
 
 def test_few_unequal_groups_break_no_ties() -> None:

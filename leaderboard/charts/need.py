@@ -9,7 +9,7 @@ from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, tolerance
 from seqmem.leaderboard.charts.parts import GREY, data, finished
 from seqmem.leaderboard.compare import envelope, envelope_need, named_rows
-from seqmem.leaderboard.formatting import need
+from seqmem.leaderboard.formatting import row_need
 
 __all__ = ["need_chart"]
 
@@ -51,7 +51,7 @@ def need_chart(boards: Sequence[Board]) -> alt.VConcatChart:
         offset=14,
     )
     says = "; ".join(
-        f"{board.task_id}: " + ", ".join(f"{name} {need(row.need)}" for name, row in some.items())
+        f"{board.task_id}: " + ", ".join(f"{name} {row_need(row)}" for name, row in some.items())
         for board, some in rows
     )
     chart = alt.vconcat(*lines).properties(title=title)

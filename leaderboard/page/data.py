@@ -15,7 +15,15 @@ from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import Board, Cell, Row, score, tolerance
 from seqmem.leaderboard.charts.styles import styles
 from seqmem.leaderboard.compare import envelope, envelope_need, usual_rows
-from seqmem.leaderboard.formatting import k_train, names, need, state_floats, trust, unit
+from seqmem.leaderboard.formatting import (
+    k_train,
+    names,
+    need,
+    row_need,
+    state_floats,
+    trust,
+    unit,
+)
 from seqmem.leaderboard.page.answers import answers, usual_k
 from seqmem.leaderboard.page.provenance import Shared, facts
 from seqmem.leaderboard.page.specs import curve_spec, need_spec
@@ -233,7 +241,7 @@ def _row(row: Row, board: Board, shared: Shared) -> dict[str, Any]:
             "low": value.low,
             "high": value.high,
             "largest": value.largest,
-            "text": need(value),
+            "text": row_need(row),
         },
         "records": [
             facts(record, shared) | {"points": _points(record, board.contexts)}
