@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -178,6 +179,9 @@ class Convolutional(LinearReadout):
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
         """(B, L, …) -> (B, L, hidden); no state."""
         features = self.dropout(self.enter(inputs)).transpose(1, 2)  # (B, channels, L)
+        if torch.is_autocast_enabled(features.device.type):
+            # Or residual connections would carry float32 past every convolution.
+            features = features.to(torch.get_autocast_dtype(features.device.type))
         return self.blocks(features).transpose(1, 2), None
 
     def state_size(self, context: int) -> int:

@@ -34,9 +34,11 @@ class InputLayer(nn.Module):
         if self.embedding.sparse or weight.device.type != "cpu":
             vectors = self.embedding(inputs)
         else:
-            # The same vectors. The gradient of a selection is added up sooner than an embedding's
-            # on a CPU; elsewhere it would differ from run to run.
-            vectors = weight.index_select(0, inputs.flatten()).view(*inputs.shape, self.width)
+            # The same vectors. On a CPU the gradient of a selection by 64-bit ids is added up
+            # several times as fast as by others, or as an embedding's is; elsewhere it would differ
+            # from run to run.
+            vectors = weight.index_select(0, inputs.flatten().long())
+            vectors = vectors.view(*inputs.shape, self.width)
         return vectors
 
 

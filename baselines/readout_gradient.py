@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqmem.baselines.layers import LinearReadout
-from seqmem.tasks.losses import REGISTER, CrossEntropy, Loss, log_softmax
+from seqmem.tasks.losses import REGISTER, CrossEntropy, Loss
 from seqmem.tasks.model import SequenceModel
 
 __all__ = ["ReadoutGradient"]
@@ -34,10 +34,11 @@ class ReadoutGradient:
     def __init__(self, model: SequenceModel, loss: Loss, dtype: torch.dtype) -> None:
         """Take the model, the loss, and what its readout computes with."""
         self._model, self._loss, self._dtype = model, loss, dtype
-        self._fused: _LinearCrossEntropy | None = None
+        self._fused: _FewClasses | _ManyClasses | None = None
         usual = type(model).readout is LinearReadout.readout
         if isinstance(model, LinearReadout) and usual and isinstance(loss, CrossEntropy):
-            self._fused = _LinearCrossEntropy(model.leave, dtype)
+            few = model.leave.out_features < REGISTER
+            self._fused = (_FewClasses if few else _ManyClasses)(model.leave, dtype)
 
     def backward(self, features: Tensor, targets: Tensor, count: int) -> Tensor:
         """Backpropagate the summed loss / count into the weights' gradients.
@@ -77,7 +78,45 @@ class ReadoutGradient:
             return self._model.readout(features)
 
 
-class _LinearCrossEntropy:
+class _FewClasses:
+    """−log softmax(W h + b)[y] and its gradients, without a graph, of fewer than REGISTER classes.
+
+    Outputs are laid out class by class, as `log_softmax` likes few of them, from one product to the
+    next. They are fewer numbers than the features are, and computed all at once.
+    """
+
+    def __init__(self, leave: nn.Linear, dtype: torch.dtype) -> None:
+        self._leave, self._dtype = leave, dtype
+
+    @torch.no_grad()
+    def backward(self, features: Tensor, targets: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Add to the gradients of weight and bias; give the loss and the features' gradient.
+
+        Args:
+            features: (m, H).
+            targets: (m,) class ids.
+            count: what the summed loss is divided by.
+        """
+        bias = self._leave.bias
+        weight, features = self._leave.weight.to(self._dtype), features.to(self._dtype)
+        outputs = torch.addmm(bias.to(self._dtype)[:, None], weight, features.t())  # (V, m)
+        logarithms = torch.log_softmax(outputs.float(), 0)
+        wanted = targets.long()[None]
+        total = -logarithms.gather(0, wanted).sum() / count
+        gradient = logarithms.exp_()
+        gradient.scatter_add_(0, wanted, gradient.new_full((), -1).expand_as(wanted))
+        gradient.div_(count)
+        _add(self._leave.bias, gradient.sum(1))
+        short = gradient.to(self._dtype)
+        _add(self._leave.weight, (short @ features).to(gradient.dtype))
+        return total, short.t() @ weight
+
+
+def _add(weight: Tensor, gradient: Tensor) -> None:
+    weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
+
+
+class _ManyClasses:
     """−log softmax(W h + b)[y] and its gradients, without a graph.
 
     The weight's gradient lies in memory that the next step writes to again.
@@ -128,13 +167,8 @@ class _LinearCrossEntropy:
         """Turn outputs (n, V) into probabilities in place; give the summed loss of `wanted` (n,).
 
         With x the outputs and p the probabilities, log Σ exp x = max x − log max p: it stays exact
-        where the wanted class's own probability is rounded to zero. Of few classes all logarithms
-        are at hand.
+        where the wanted class's own probability is rounded to zero.
         """
-        if outputs.shape[1] < REGISTER:
-            logarithms = log_softmax(outputs.float())
-            outputs.copy_(logarithms.exp())
-            return -logarithms.gather(1, wanted[:, None]).sum()
         score = outputs.gather(1, wanted[:, None])
         highest = _highest(outputs)
         torch.softmax(outputs, 1, out=outputs)

@@ -3,9 +3,11 @@
 Other work on the machine then slows all alike, and times of neighbouring turns can be compared.
 """
 
-from collections.abc import Iterator
+import multiprocessing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing.connection import Connection
 from typing import Protocol
 
 import torch
@@ -19,7 +21,7 @@ from seqmem.baselines.training import seeded
 from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import Task
 
-__all__ = ["Loop", "Raced", "SuiteLoop", "race"]
+__all__ = ["Elsewhere", "Loop", "Raced", "SuiteLoop", "race"]
 
 
 class Loop(Protocol):
@@ -53,6 +55,40 @@ class SuiteLoop:
             losses.append(loss)
         found: list[float] = torch.stack(losses).tolist()
         return found
+
+
+class Elsewhere:
+    """A loop in a process of its own, which has none of what the suite sets up in its own."""
+
+    def __init__(self, make: Callable[[], Loop], seed: int, device: str) -> None:
+        """Take what makes the loop there, which is pickled, its dropout's seed, and its device."""
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        context.Process(target=_serve, args=(theirs, make, seed, device), daemon=True).start()
+        theirs.close()
+        self._pipe.recv()  # it is ready
+
+    def run(self, steps: int) -> list[float]:
+        """Take some steps; give their losses."""
+        self._pipe.send(steps)
+        losses: list[float] = self._pipe.recv()
+        return losses
+
+    def close(self) -> None:
+        """End its process."""
+        self._pipe.close()
+
+
+def _serve(pipe: Connection, make: Callable[[], Loop], seed: int, device: str) -> None:
+    """Take steps when asked, until nobody can ask any more."""
+    loop = make()
+    with seeded(seed):
+        pipe.send(None)
+        while True:
+            try:
+                pipe.send(_finished(loop, pipe.recv(), device))
+            except EOFError:
+                return
 
 
 @dataclass(frozen=True)

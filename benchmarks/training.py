@@ -4,7 +4,8 @@ Words: two LSTM layers of 200 on WikiText-2, batch 20, 35 words a step, as in Py
 word language model. Copy memory: a TCN of 8 levels on T = 1000, batch 32, as published with the
 TCN. Each against the suite's training in float32 and in bfloat16. For every seed all are trained
 side by side and take turns, a few steps each, so that other work on the machine slows all alike; a
-ratio is of neighbouring turns. The first turns are not timed.
+ratio is of neighbouring turns. The first turns are not timed. The published loops run in processes
+of their own, as they would without the suite.
 
     python benchmarks/training.py [--only words copy] [--seeds 0 1 2] [--quick]
 """
@@ -14,13 +15,14 @@ import statistics
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count, islice
 from typing import Literal
 
 import torch
 from common import machine, say, timed
 from plain_loops import PlainCopyLoop, PlainLSTM, PlainTCN, PlainWordLoop
-from racing import Loop, Raced, SuiteLoop, race
+from racing import Elsewhere, Loop, Raced, SuiteLoop, race
 from tabulate import tabulate
 
 from seqmem.baselines.batches import Batch, batches
@@ -83,7 +85,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that it works")
     arguments = parser.parse_args()
     size = QUICK if arguments.quick else Size()
-    set_up_process()  # which makes the published loops faster too
+    set_up_process()
     device = torch.device(arguments.device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU"
     for name in arguments.only:
@@ -108,12 +110,16 @@ def words(seeds: list[int], size: Size, device: str) -> list[str]:
         start = suite_model("lstm:hidden=200,layers=2,dropout=0.2", task, seed).to(device)
         with seeded(seed):
             word_loop(start, task, "bfloat16", seed, device).run(size.before)
-        loops: dict[str, Loop] = {
-            name: plain_word_loop(start, task, seed, device) for name in (PLAIN, AGAIN)
+        make = partial(plain_word_loop, start, seed, device)
+        plain = {
+            name: Elsewhere(make, own, device) for own, name in ((seed, PLAIN), (~seed, AGAIN))
         }
+        loops: dict[str, Loop] = {**plain}
         for dtype in DTYPES:
             loops[dtype] = word_loop(deepcopy(start), task, dtype, seed, device)
         raced.append(race(loops, size.words, size.turn, seed, device))
+        for loop in plain.values():
+            loop.close()
         scores.append(last_losses(raced[-1], size))
         say(f"words, seed {seed}: {scores[-1]}")
     return [times(raced, WORDS.batch * SEGMENT, "words"), losses(scores, seeds)]
@@ -126,8 +132,9 @@ def word_loop(model: SequenceModel, task: Task, dtype: DType, seed: int, device:
     return SuiteLoop(model, task, replace(WORDS, dtype=dtype), cut, device)
 
 
-def plain_word_loop(start: SequenceModel, task: Task, seed: int, device: str) -> PlainWordLoop:
+def plain_word_loop(start: SequenceModel, seed: int, device: str) -> PlainWordLoop:
     """Begin the plain training on the same text from the same weights."""
+    task = load_task("wikitext-2")
     split = task.train(seed, 0)
     plain = PlainLSTM(task.outputs, size=200, layers=2, dropout=0.2).to(device)
     copy_weights(start, plain)
@@ -158,23 +165,29 @@ def copies(seeds: list[int], size: Size, device: str) -> list[str]:
             model = suite_model("tcn:hidden=10,kernel=8,levels=8", task, seed).to(device)
             recipe = replace(COPIES, dtype=dtype)
             loops[dtype] = SuiteLoop(model, task, recipe, whole_batches(task, seed), device)
-        with seeded(seed):
-            plain = PlainTCN(task.outputs, channels=10, kernel=8, levels=8).to(device)
-        ready = [
-            (
-                batch.inputs.float().to(device),
-                batch.targets.view(batch.inputs.shape).long().to(device),
-            )
-            for batch in islice(whole_batches(task, seed), size.copies)
-        ]
-        loops[PLAIN] = PlainCopyLoop(
-            plain, iter(ready), learning_rate=COPIES.learning_rate, clip=COPIES.clip
-        )
+        plain = Elsewhere(partial(plain_copy_loop, size.copies, seed, device), seed, device)
+        loops[PLAIN] = plain
         raced.append(race(loops, size.copies, size.turn, seed, device))
+        plain.close()
         scores.append(last_losses(raced[-1], size))
         say(f"copy memory, seed {seed}: {scores[-1]}")
-    positions = ready[0][0].numel()
+    positions = next(whole_batches(task, 0)).inputs.numel()
     return [times(raced, positions, "positions"), losses(scores, seeds)]
+
+
+def plain_copy_loop(steps: int, seed: int, device: str) -> PlainCopyLoop:
+    """Begin the plain training on the same sequences, all made before."""
+    task = load_task("copy-memory/T=1000")
+    with seeded(seed):
+        plain = PlainTCN(task.outputs, channels=10, kernel=8, levels=8).to(device)
+    ready = [
+        (
+            batch.inputs.float().to(device),
+            batch.targets.view(batch.inputs.shape).long().to(device),
+        )
+        for batch in islice(whole_batches(task, seed), steps)
+    ]
+    return PlainCopyLoop(plain, iter(ready), learning_rate=COPIES.learning_rate, clip=COPIES.clip)
 
 
 def suite_model(name: str, task: Task, seed: int) -> SequenceModel:

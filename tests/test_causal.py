@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from seqmem.baselines.causal import Stack, fit_stack
+from seqmem.baselines.causal import CausalConv1d, Stack, fit_stack
 from seqmem.baselines.gcnn import GCNN
 from seqmem.baselines.spec import build_model, parse_model
 from seqmem.baselines.training import seeded
@@ -146,3 +146,22 @@ def test_wavenet_is_its_equations() -> None:
             features = features + at[f"blocks.residuals.{level}"](gated)
     expected = F.relu(at["blocks.mix"](F.relu(spoken)))
     torch.testing.assert_close(model(inputs[None])[0], model.readout(expected.T))
+
+
+@pytest.mark.parametrize("text", ["tcn", "gcnn", "wavenet"])
+@pytest.mark.parametrize("task_id", ["copy-memory/T=5", "adding-problem/T=5"])
+def test_in_bfloat16_nothing_passes_in_float32(text: str, task_id: str) -> None:
+    """A residual connection that did would make every convolution round its inputs anew."""
+    task = load_task(task_id)
+    with seeded(0):
+        model, _ = build_model(parse_model(f"{text}:hidden=6"), task, "full", {})
+    read: list[torch.dtype] = []
+    for part in model.modules():
+        if isinstance(part, CausalConv1d):
+            part.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        features, _ = model.hidden(task.train(0, 0).inputs[None, :12])
+    assert set(read) == {features.dtype} == {torch.bfloat16}
+    read.clear()
+    assert model.hidden(task.train(0, 0).inputs[None, :12])[0].dtype == torch.float32
+    assert set(read) == {torch.float32}
