@@ -96,6 +96,6 @@ def unknown(kind: str, given: str, known: Iterable[str], listing: str) -> InputE
     names = list(known)
     nearest = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
-    if not nearest and len(names) <= FEW:
+    if not nearest and 0 < len(names) <= FEW:
         hint = f"there are {', '.join(names)}; "
     return InputError(f"unknown {kind} '{given}': {hint}`{listing}` lists them")

@@ -82,7 +82,7 @@ class _FewClasses:
     """−log softmax(W h + b)[y] and its gradients, without a graph, of fewer than REGISTER classes.
 
     Outputs are laid out class by class, as `log_softmax` likes few of them, from one product to the
-    next. They are fewer numbers than the features are, and computed all at once.
+    next, all at once: so few bound the memory that they take.
     """
 
     def __init__(self, leave: nn.Linear, dtype: torch.dtype) -> None:

@@ -182,8 +182,10 @@ def project_spectral(matrix: Tensor, largest: float) -> Tensor:
     values = squares.clamp(min=0).sqrt()
     if bool(values[-1] <= largest):
         return matrix
-    # Rounding moves no singular value by more than the Frobenius norm of what it changes.
+    # Rounding moves no singular value by more than the Frobenius norm of what it changes: at the
+    # end, and in the products here, whose errors grow with what is taken away.
     room = torch.finfo(matrix.dtype).eps * values.clamp(max=largest).norm()
+    room = room + len(values) * torch.finfo(exact.dtype).eps * values[-1]
     # A singular value of 0 divides to infinity, and is left alone like all that are small enough.
     excess = 1 - ((largest - room) / values).clamp(max=1)
     clipped: Tensor = exact - (exact @ vectors * excess) @ vectors.T

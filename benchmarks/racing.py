@@ -58,7 +58,10 @@ class SuiteLoop:
 
 
 class Elsewhere:
-    """A loop in a process of its own, which has none of what the suite sets up in its own."""
+    """A loop in a process of its own, which has none of what the suite sets up in its own.
+
+    The process ends when this is no longer used.
+    """
 
     def __init__(self, make: Callable[[], Loop], seed: int, device: str) -> None:
         """Take what makes the loop there, which is pickled, its dropout's seed, and its device."""
@@ -74,10 +77,6 @@ class Elsewhere:
         losses: list[float] = self._pipe.recv()
         return losses
 
-    def close(self) -> None:
-        """End its process."""
-        self._pipe.close()
-
 
 def _serve(pipe: Connection, make: Callable[[], Loop], seed: int, device: str) -> None:
     """Take steps when asked, until nobody can ask any more."""
@@ -86,9 +85,10 @@ def _serve(pipe: Connection, make: Callable[[], Loop], seed: int, device: str) -
         pipe.send(None)
         while True:
             try:
-                pipe.send(_finished(loop, pipe.recv(), device))
+                steps = pipe.recv()
             except EOFError:
                 return
+            pipe.send(_finished(loop, steps, device))
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ word language model. Copy memory: a TCN of 8 levels on T = 1000, batch 32, as pu
 TCN. Each against the suite's training in float32 and in bfloat16. For every seed all are trained
 side by side and take turns, a few steps each, so that other work on the machine slows all alike; a
 ratio is of neighbouring turns. The first turns are not timed. The published loops run in processes
-of their own, as they would without the suite.
+of their own, as they would without the suite; with --together in the suite's, and as it is set up.
 
-    python benchmarks/training.py [--only words copy] [--seeds 0 1 2] [--quick]
+    python benchmarks/training.py [--only words copy] [--seeds 0 1 2] [--together] [--quick]
 """
 
 import argparse
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -51,6 +51,7 @@ class Size:
         copies: steps on copy memory.
         turn: steps that one way takes before it is the next one's turn.
         last: steps, the last ones, whose loss is averaged.
+        together: whether the published loops run in this process.
     """
 
     before: int = 1000
@@ -58,6 +59,7 @@ class Size:
     copies: int = 200
     turn: int = 5
     last: int = 50
+    together: bool = False
 
 
 QUICK = Size(before=2, words=6, copies=6, turn=2, last=2)
@@ -83,8 +85,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that it works")
+    parser.add_argument("--together", action="store_true", help="all loops in one process")
     arguments = parser.parse_args()
-    size = QUICK if arguments.quick else Size()
+    size = replace(QUICK if arguments.quick else Size(), together=arguments.together)
     set_up_process()
     device = torch.device(arguments.device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU"
@@ -111,18 +114,21 @@ def words(seeds: list[int], size: Size, device: str) -> list[str]:
         with seeded(seed):
             word_loop(start, task, "bfloat16", seed, device).run(size.before)
         make = partial(plain_word_loop, start, seed, device)
-        plain = {
-            name: Elsewhere(make, own, device) for own, name in ((seed, PLAIN), (~seed, AGAIN))
+        loops = {
+            name: published(make, own, device, size)
+            for own, name in ((seed, PLAIN), (~seed, AGAIN))
         }
-        loops: dict[str, Loop] = {**plain}
         for dtype in DTYPES:
             loops[dtype] = word_loop(deepcopy(start), task, dtype, seed, device)
         raced.append(race(loops, size.words, size.turn, seed, device))
-        for loop in plain.values():
-            loop.close()
         scores.append(last_losses(raced[-1], size))
         say(f"words, seed {seed}: {scores[-1]}")
     return [times(raced, WORDS.batch * SEGMENT, "words"), losses(scores, seeds)]
+
+
+def published(make: Callable[[], Loop], seed: int, device: str, size: Size) -> Loop:
+    """Begin a published loop where it is to run."""
+    return make() if size.together else Elsewhere(make, seed, device)
 
 
 def word_loop(model: SequenceModel, task: Task, dtype: DType, seed: int, device: str) -> SuiteLoop:
@@ -165,10 +171,9 @@ def copies(seeds: list[int], size: Size, device: str) -> list[str]:
             model = suite_model("tcn:hidden=10,kernel=8,levels=8", task, seed).to(device)
             recipe = replace(COPIES, dtype=dtype)
             loops[dtype] = SuiteLoop(model, task, recipe, whole_batches(task, seed), device)
-        plain = Elsewhere(partial(plain_copy_loop, size.copies, seed, device), seed, device)
-        loops[PLAIN] = plain
+        make = partial(plain_copy_loop, size.copies, seed, device)
+        loops[PLAIN] = published(make, seed, device, size)
         raced.append(race(loops, size.copies, size.turn, seed, device))
-        plain.close()
         scores.append(last_losses(raced[-1], size))
         say(f"copy memory, seed {seed}: {scores[-1]}")
     positions = next(whole_batches(task, 0)).inputs.numel()

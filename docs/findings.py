@@ -76,9 +76,10 @@ models have several (Student's t over the differences of seeds, on this test set
 means; else over groups of dependent targets of one seed, and then how training varies is not in
 them. *Better* and *worse* mean that the 95 % interval of the
 difference excludes zero; *the same within 1 %* that it lies within ±1 % (of perplexity; else of
-the way from chance to the optimum, or to 0), whatever its sign; *not told apart* is the rest. No
-correction is made for the number of comparisons. Differences of perplexities are relative, in per
-cent; others are in the task's unit, and negative where the first is better."""
+the way from chance to the optimum, or to 0), whatever its sign; *not told apart* is the rest. Where
+neither of two is proved better than chance in most of its seeds, paired target by target, that is
+said instead. No correction is made for the number of comparisons. Differences of perplexities are
+relative, in per cent; others are in the task's unit, and negative where the first is better."""
 
 
 def chosen(records: Sequence[Record]) -> list[Board]:
@@ -202,7 +203,7 @@ def stable_part(found: Sequence[Board]) -> list[str]:
         says.append(f"{word} in {len(which)} ({listed(which)})")
     return [
         f"Of {count(len(rows), 'pair')}, the stable model is {'; '.join(says)}. *Free* is the same "
-        f"model, unconstrained. {PROMISE}",
+        f"model, unconstrained; the difference is the stable one's score less its. {PROMISE}",
         table([{name: escape(row[name]) for name in known} for row in rows]),
     ]
 

@@ -138,9 +138,30 @@ def tolerance(record: Record) -> float:
     return 0.01 * (record.task.chance - (record.task.optimum or 0.0))
 
 
-def better_than_chance(cell: Cell, board: Board) -> bool:
-    """Tell whether the whole interval of a score is better than chance."""
-    return cell.value + (cell.half or 0.0) < board.chance
+def better_than_chance(row: Row, k: Context) -> bool:
+    """Tell whether most seeds are proved better than chance with k inputs."""
+    return 2 * sum(_gains(record, k) for record in row.records) > len(row.records)
+
+
+def _gains(record: Record, k: Context) -> bool:
+    """Tell whether the interval of the loss excludes chance, or that of the gain excludes zero.
+
+    With fewer inputs the gain is at least that at full, less at most what they lose. Both are
+    paired target by target.
+    """
+    point = record.point(k)
+    if point is None:
+        return False
+    highest = point.loss.interval[1] if point.loss.interval else point.loss.mean
+    if highest < record.task.chance:
+        return True
+    gain, excess = record.gain, point.excess
+    if gain is None or (excess is None and k != "full"):
+        return False
+    least = gain.interval[0] if gain.interval else gain.mean
+    if k != "full" and excess is not None:
+        least -= excess.interval[1] if excess.interval else excess.mean
+    return least > 0
 
 
 def solved(row: Row) -> int | None:

@@ -43,7 +43,7 @@ class Leaders:
 
     Attributes:
         state: "impossible" where so few inputs help nobody, as the optimum is chance; "chance"
-            where no interval excludes chance; else "better".
+            where it is not proved better than chance; else "better".
         best: the row with the best score.
         tied: rows that paired differences do not prove worse than another, best score first.
     """
@@ -89,7 +89,7 @@ def leaders(board: Board, k: Context) -> Leaders | None:
 
 
 def _state(board: Board, row: Row, k: Context) -> Literal["better", "chance", "impossible"]:
-    if better_than_chance(row.cells[k], board):
+    if better_than_chance(row, k):
         return "better"
     optimum = board.optimum.get(k)
     # As close as sums of floating-point numbers come.

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, first_within
-from seqmem.leaderboard.formatting import k_train, names
+from seqmem.leaderboard.formatting import names
 from seqmem.leaderboard.record import Context, Record
 from seqmem.leaderboard.tails import quantile
 from seqmem.tasks.intervals import LEVEL, block_mean
@@ -272,9 +272,10 @@ def named_rows(board: Board) -> dict[str, Row]:
 
 
 def name_of(board: Board, row: Row) -> str:
-    """Name a row of a board: of a model's usual row its name, of others their k_train too."""
-    usual = [name for name, each in named_rows(board).items() if each is row]
-    return usual[0] if usual else f"{row.label}, k_train {k_train(row)}"
+    """Name a row of a board: of a model's usual row its name, of others what sets them apart."""
+    every = {id(each): name for name, each in zip(names(board.rows), board.rows, strict=True)}
+    usual = {id(each): name for name, each in named_rows(board).items()}
+    return usual.get(id(row), every[id(row)])
 
 
 def stable_pairs(rows: Sequence[Row]) -> tuple[Pair, ...]:

@@ -78,11 +78,14 @@ def need(value: ContextNeed) -> str:
 
 def row_need(row: Row) -> str:
     """Write a row's context need; where its seeds differ, the least and the most of any follow."""
-    place = {"reached": 0, "beyond": 1, "chance": 2, "unknown": 3}
-    ordered = sorted(row.needs, key=lambda each: (place[each.state], each.k or 0))
-    brief = {"beyond": f"> {row.need.largest}", "chance": "chance", "unknown": "–"}
-    least, most = (brief.get(each.state, str(each.k)) for each in (ordered[0], ordered[-1]))
-    return need(row.need) if least == most else f"{need(row.need)} [{least}, {most}]"
+    place = {"reached": 0, "beyond": 1, "chance": 2}
+    known = [each for each in row.needs if each.state in place]
+    known.sort(key=lambda each: (place[each.state], each.k or each.largest or 0))
+    ends = [
+        {"reached": str(each.k), "beyond": f"> {each.largest}", "chance": "chance"}[each.state]
+        for each in (*known[:1], *known[-1:])
+    ]
+    return need(row.need) + (f" [{', '.join(ends)}]" if len(set(ends)) > 1 else "")
 
 
 def k_train(row: Row) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from seqmem.leaderboard.aggregate import (
     Board,
+    Cell,
     ContextNeed,
     Row,
     better_than_chance,
@@ -23,6 +24,7 @@ from seqmem.leaderboard.compare import (
     envelope,
     envelope_need,
     kind,
+    loss,
     name_of,
     named_rows,
     optimum_need,
@@ -149,11 +151,11 @@ def stable(board: Board) -> list[str]:
         gone = difference(pair.stable, pair.free, "full")
         if gone is None:
             continue
-        both = _side_by_side(
-            board, pair.stable, "full", pair.free, "full", pair_verdict(board, pair, gone)
-        )
+        says = pair_verdict(board, pair, gone)
+        cells = pair.stable.cells["full"], pair.free.cells["full"]
         found.append(
-            f"{pair.stable.label} and {pair.free.label}: at full {both}; context need "
+            f"{pair.stable.label} and {pair.free.label}: at full "
+            f"{_side_by_side(board, *cells, gone, says)}; context need "
             f"{row_need(pair.stable)} against {row_need(pair.free)}."
         )
     return found
@@ -166,15 +168,13 @@ def pair_verdict(board: Board, pair: Pair, gone: Difference) -> str:
     return verdict(gone, tolerance(board.records[0]))
 
 
-def _side_by_side(board: Board, one: Row, at: Context, two: Row, other: Context, says: str) -> str:
+def _side_by_side(board: Board, one: Cell, two: Cell, gone: Difference, says: str) -> str:
     """Write two scores, their difference, what is said of it, and what its interval is over."""
-    gone = difference(one, two, at, other)
-    assert gone is not None
-    scores = [one.cells[at], two.cells[other]]
+    scores = shown(one), shown(two)
     # Scores are medians; of few seeds a single one may turn the mean round.
-    turned = gone.seeds > 1 and gone.mean * (scores[0].value - scores[1].value) < 0
+    turned = scores[0] != scores[1] and gone.seeds > 1 and gone.mean * (one.value - two.value) < 0
     return (
-        f"{' against '.join(map(shown, scores))}, {gap(gone, board.records[0].task)}, {says} "
+        f"{' against '.join(scores)}, {gap(gone, board.records[0].task)}, {says} "
         f"({_basis(gone)}{', the other way round than the medians' if turned else ''})"
     )
 
@@ -195,28 +195,25 @@ def kinds(board: Board) -> list[str]:
         return []
     verdicts: dict[str, list[Context]] = defaultdict(list)
     for k in both:
-        says = _verdict_on(board, recurrent[k], forward[k])
-        if says is not None:
-            verdicts[says].append(k)
+        one, two = recurrent[k], forward[k]
+        gone = difference(one.row, two.row, one.at, two.at)
+        if gone is not None:
+            verdicts[_verdict_on(board, one, two, gone)].append(k)
     sentences = [
         "With at most k inputs, the best recurrent model is, set beside the best feed-forward "
         f"one: {_by_verdict(verdicts)}."
     ]
-    one, two = recurrent[both[-1]], forward[both[-1]]
-    says = _verdict_on(board, one, two)
-    if says is not None:
-        scores = _side_by_side(board, one.row, one.at, two.row, two.at, says)
+    if gone is not None:  # of the last k, the longest
+        says = _verdict_on(board, one, two, gone)
+        scores = _side_by_side(board, one.row.cells[one.at], two.row.cells[two.at], gone, says)
         names = f"{name_of(board, one.row)} and {name_of(board, two.row)}"
         sentences.append(f"With {contexts([both[-1]])}: {names}, {scores}.")
     return sentences
 
 
-def _verdict_on(board: Board, one: Best, two: Best) -> str | None:
+def _verdict_on(board: Board, one: Best, two: Best, gone: Difference) -> str:
     """Say what a difference says, unless neither is better than chance: then that."""
-    gone = difference(one.row, two.row, one.at, two.at)
-    if gone is None:
-        return None
-    if not any(better_than_chance(best.row.cells[best.at], board) for best in (one, two)):
+    if not any(better_than_chance(best.row, best.at) for best in (one, two)):
         return NEITHER
     return verdict(gone, tolerance(board.records[0]))
 
@@ -248,8 +245,9 @@ def trained_at(board: Board) -> list[str]:
 def _trained_at(board: Board, cut: Row, gaps: dict[int, tuple[Row, Difference]]) -> str:
     """Say how one model fares that was trained at several k, and what else sets it apart."""
     verdicts: dict[str, list[Context]] = defaultdict(list)
-    for k, (_, gone) in gaps.items():
-        verdicts[verdict(gone, tolerance(board.records[0]))].append(k)
+    for k, (row, gone) in gaps.items():
+        one, two = (Best(k, each, k, loss(each, k)) for each in (row, cut))
+        verdicts[_verdict_on(board, one, two, gone)].append(k)
     most = max(gaps, key=lambda k: abs(gaps[k][1].mean))
     rows = [row for row, _ in gaps.values()]
     state = f" (state {rows[0].state})" if rows[0].state else ""
@@ -278,13 +276,15 @@ def _fields(gaps: dict[int, tuple[Row, Difference]]) -> list[str]:
 def _fewer_targets(rows: Sequence[Row], cut: Row) -> list[str]:
     """Say how many targets were learned from, beside the usual training, where that differs."""
     usual = _targets(cut)
-    known = [targets for row in rows if (targets := _targets(row)) is not None]
-    shares = sorted({round(100 * targets / usual, 1) for targets in known}) if usual else []
-    if shares in ([], [100.0]):
+    known = [targets for row in rows if (targets := _targets(row))]
+    if not usual or all(targets == usual for targets in known):
         return []
-    bounds = " to ".join(f"{share:g}" for share in dict.fromkeys((shares[0], shares[-1])))
-    return [f"It learned from {bounds} % as many targets as the one that is cut"]
+    shares = dict.fromkeys(f"{100 * targets / usual:.3g}" for targets in (min(known), max(known)))
+    return [f"It learned from {' to '.join(shares)} % as many targets as the one that is cut"]
 
 
-def _targets(row: Row) -> int | None:
-    return (row.records[0].training.get("result") or {}).get("targets")
+def _targets(row: Row) -> float | None:
+    """Give the mean over seeds; None where one does not say."""
+    results = [record.training.get("result") or {} for record in row.records]
+    known = [result["targets"] for result in results if "targets" in result]
+    return sum(known) / len(known) if len(known) == len(results) else None

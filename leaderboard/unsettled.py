@@ -186,8 +186,8 @@ def _needs_apart(trained: Places) -> list[str]:
     if not apart:
         return []
     return [
-        f"Of {count(len(several), 'model')} with several seeds, {len(apart)} with another context "
-        f"need from seed to seed: {grouped(apart)}."
+        f"Of {count(len(several), 'model')} with several seeds, {len(apart)} whose context need "
+        f"is another from seed to seed: {grouped(apart)}."
     ]
 
 

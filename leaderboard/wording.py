@@ -23,7 +23,7 @@ __all__ = [
 
 # What an interval of a difference says of the first of two losses; see `verdict`.
 VERDICTS = ("better", "worse", "the same within 1 %", "not told apart")
-NEITHER = "neither better than chance"  # which no difference between two of them tells
+NEITHER = "neither shown to be better than chance"  # which no difference between two of them tells
 
 
 def listed(items: Iterable[str]) -> str:

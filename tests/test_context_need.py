@@ -68,7 +68,9 @@ NONE: Losses = {1: 1.0, 4: 1.0, "full": 1.0}
         ([AT_4, AT_1, AT_4], "1 [1, 4]"),  # all alike at full: the second in order is the median
         ([AT_4, BEYOND, AT_4], "> 4 [4, > 4]"),
         ([NONE, AT_4, NONE], "never better than chance [4, chance]"),
-        ([AT_4, AT_4, {1: 0.2, 4: 0.2}], "4 [4, –]"),
+        ([AT_4, AT_4, {1: 0.2, 4: 0.2}], "4"),  # of one of them nothing is known
+        ([BEYOND, {1: 0.5, "full": 0.1}], "> 4 [> 1, > 4]"),
+        ([{1: 0.2}, BEYOND, {1: 0.2}], "–"),
     ],
 )
 def test_seeds_that_differ_are_told(seeds: list[Losses], written: str) -> None:

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqmem.leaderboard.aggregate import boards, context_need, solved
+from seqmem.leaderboard.aggregate import better_than_chance, boards, context_need, solved
 from seqmem.leaderboard.record import (
     SCHEMA,
     Context,
+    MeanOf,
     RecordError,
     from_json,
     to_json,
@@ -204,6 +205,28 @@ def test_seeds_solve_a_task_within_a_hundredth_of_the_way_from_chance() -> None:
     several = boards([make_record({"full": loss}, seed=i) for i, loss in enumerate((0.0, 0.9))])
     text = render(several, "markdown")
     assert "solved 1 of 2" in text
+
+
+def test_better_than_chance_is_what_paired_gains_say() -> None:
+    """However wide the interval of the loss itself is."""
+    losses: dict[Context, float] = {1: 0.97, 4: 0.9, "full": 0.9}
+    gain = MeanOf(0.1, 0.04, (0.02, 0.18))
+    for excess_half, enough in ((0.05, False), (0.001, True)):
+        record = replace(make_record(losses, half=0.2, excess_half=excess_half), gain=gain)
+        (row,) = boards([record])[0].rows
+        assert [better_than_chance(row, k) for k in (1, 4, 8)] == [False, enough, False]
+        assert better_than_chance(row, "full")
+    (row,) = boards([replace(record, gain=MeanOf(0.1, 0.1, (-0.1, 0.3)))])[0].rows
+    assert not better_than_chance(row, "full")
+    (row,) = boards([make_record(losses, half=0.02)])[0].rows  # the loss's own interval is enough
+    assert better_than_chance(row, 1)
+    (row,) = boards([make_record({1: 0.9, 4: 0.999})])[0].rows  # no full: nothing is paired
+    assert [better_than_chance(row, k) for k in (1, 4)] == [True, False]
+    seeds = [make_record({"full": loss}, seed=seed) for seed, loss in enumerate((0.5, 0.5, 1.0))]
+    (row,) = boards(seeds)[0].rows
+    assert better_than_chance(row, "full")
+    (row,) = boards(seeds[1:])[0].rows
+    assert not better_than_chance(row, "full")
 
 
 def test_the_latest_record_of_a_seed_counts() -> None:

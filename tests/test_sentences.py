@@ -21,7 +21,7 @@ def test_a_stable_model_that_differs_and_one_that_does_not() -> None:
     (alike,) = sentences.stable(pair({4: 0.101, "full": 0.101}, {4: 0.1, "full": 0.1}))
     assert "the same within 1 % (one seed, over targets); context need 4 against 4." in alike
     (none,) = sentences.stable(pair({4: 1.0, "full": 1.0}, {4: 1.0, "full": 1.0}))
-    assert "neither better than chance" in none
+    assert "neither shown to be better than chance" in none
 
 
 def test_seeds_decide_where_there_are_several() -> None:
@@ -57,7 +57,9 @@ def test_kinds_are_compared_where_one_has_learned_something_and_trained_as_usual
         make_trained({1: 0.2, 8: 0.2, "full": 0.2}, k_train=1),  # by no recipe
     )
     (verdicts, full) = sentences.kinds(board)
-    assert verdicts.endswith("better at k = 8 and full; neither better than chance at k = 1.")
+    assert verdicts.endswith(
+        "better at k = 8 and full; neither shown to be better than chance at k = 1."
+    )
     assert full.startswith("With the full context: lstm and tcn, 0.400 ±0.010 against 0.500")
     (best, at_one, *_) = sentences.needs(board)
     assert "(lstm, k_train 1 at k = 1)" in best
@@ -104,6 +106,20 @@ def test_what_else_sets_models_apart_that_were_trained_at_k() -> None:
         **records[0].training, "result": records[-1].training["result"],
     })))  # fmt: skip
     assert alike.endswith("(one seed, over targets).")
+
+
+def test_what_was_trained_at_k_is_not_called_better_below_chance() -> None:
+    cut = make_trained({1: 1.5, 4: 0.5, "full": 0.5}, usual_k=4, k_train=4)
+    own = make_trained({1: 1.2, "full": 1.2}, usual_k=4, k_train=1)
+    (said,) = sentences.trained_at(board_of(cut, own))
+    assert "cut to k: neither shown to be better than chance at k = 1;" in said
+
+
+def test_a_best_model_of_another_set_up_is_named_by_it() -> None:
+    usual = make_trained({"full": 0.1})
+    short = replace(make_trained({"full": 0.05}), environment={"dtype": "bfloat16"})
+    (best, *_) = sentences.needs(board_of(usual, short))
+    assert "(lstm, bfloat16)" in best
 
 
 def test_uses_are_listed_from_little_to_much() -> None:

@@ -247,6 +247,9 @@ def test_single_precision_is_enough() -> None:
     # Rounded inwards, as are rows below, and then left alone.
     assert 0.9499 < np.linalg.svd(projected.double().numpy())[1].max() <= 0.95
     assert torch.equal(project_spectral(projected, 0.95), projected)
+    for scale in (1.0, 1e4):  # in double precision the products' own rounding counts
+        exact = project_spectral(matrix.double() * scale, 0.95)
+        assert 0.9499 < np.linalg.svd(exact.numpy())[1].max() <= 0.95
     rows, first, second = project_rows(matrix, torch.full((200,), 0.2), [matrix[0], matrix[1]])
     # Rounded inwards, although numbers of this size are 1e-6 apart.
     spent = rows.double().abs().sum(1) + first.double() + second.double()

@@ -54,8 +54,11 @@ def picture(chart: alt.VConcatChart, form: Literal["svg", "png"]) -> bytes:
 
 def fingerprint(chart: alt.VConcatChart) -> str:
     """Give a hash of what is drawn and how, whatever fonts a machine draws it with."""
-    drawn = json.dumps(chart.to_dict(), sort_keys=True)
-    counted = re.sub(r'"(view|param|concat)_\d+', r'"\1', drawn)  # they count on like clip paths
+    drawn = {key: part for key, part in chart.to_dict().items() if key != "$schema"}
+    text = json.dumps(drawn, sort_keys=True)
+    rounded = json.loads(text, parse_float=lambda number: f"{float(number):.9g}")
+    text = json.dumps(rounded, sort_keys=True)
+    counted = re.sub(r'"(view|param|concat)_\d+', r'"\1', text)  # they count on like clip paths
     return hashlib.sha256(counted.encode()).hexdigest()[:16]
 
 
