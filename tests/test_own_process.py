@@ -17,17 +17,17 @@ torch.set_num_threads(1)
 {{set_up}}
 def step():
     kept = [torch.full((1 << 21,), 1.0) for _ in range(16)]
-for _ in range(2):
+for _ in range(4):
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
+for _ in range(20):
     step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
 def page_faults(set_up: str) -> int:
-    """Count the pages that the system hands out while the last five of the steps are taken."""
+    """Count the pages that the system hands out while the last twenty steps are taken."""
     code = STEPS.format(set_up=set_up)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return int(done.stdout)
@@ -42,6 +42,7 @@ def test_a_step_finds_the_memory_that_the_one_before_has_freed(set_up: str) -> N
     usual = page_faults("")
     if usual < 1000:
         pytest.skip("this C library keeps freed memory anyway")
+    # Now and then the heap grows by one piece more, wherever the system has begun it.
     assert page_faults(set_up) < usual / 20
 
 
