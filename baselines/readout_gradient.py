@@ -90,16 +90,10 @@ class _FewClasses:
 
     @torch.no_grad()
     def backward(self, features: Tensor, targets: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Add to the gradients of weight and bias; give the loss and the features' gradient.
-
-        Args:
-            features: (m, H).
-            targets: (m,) class ids.
-            count: what the summed loss is divided by.
-        """
-        bias = self._leave.bias
-        weight, features = self._leave.weight.to(self._dtype), features.to(self._dtype)
-        outputs = torch.addmm(bias.to(self._dtype)[:, None], weight, features.t())  # (V, m)
+        """Do what `_ManyClasses.backward` does."""
+        weight, bias = self._leave.weight.to(self._dtype), self._leave.bias.to(self._dtype)
+        features = features.to(self._dtype)
+        outputs = torch.addmm(bias[:, None], weight, features.t())  # (V, m)
         logarithms = torch.log_softmax(outputs.float(), 0)
         wanted = targets.long()[None]
         total = -logarithms.gather(0, wanted).sum() / count

@@ -24,7 +24,6 @@ from seqmem.leaderboard.compare import (
     envelope,
     envelope_need,
     kind,
-    loss,
     name_of,
     named_rows,
     optimum_need,
@@ -163,9 +162,7 @@ def stable(board: Board) -> list[str]:
 
 def pair_verdict(board: Board, pair: Pair, gone: Difference) -> str:
     """Say what a difference says of a pair, unless neither has learned anything: then that."""
-    if pair.stable.need.state == pair.free.need.state == "chance":
-        return NEITHER
-    return verdict(gone, tolerance(board.records[0]))
+    return _verdict_on(board, gone, (pair.stable, "full"), (pair.free, "full"))
 
 
 def _side_by_side(board: Board, one: Cell, two: Cell, gone: Difference, says: str) -> str:
@@ -198,22 +195,22 @@ def kinds(board: Board) -> list[str]:
         one, two = recurrent[k], forward[k]
         gone = difference(one.row, two.row, one.at, two.at)
         if gone is not None:
-            verdicts[_verdict_on(board, one, two, gone)].append(k)
+            says = _verdict_on(board, gone, (one.row, one.at), (two.row, two.at))
+            verdicts[says].append(k)
     sentences = [
         "With at most k inputs, the best recurrent model is, set beside the best feed-forward "
         f"one: {_by_verdict(verdicts)}."
     ]
     if gone is not None:  # of the last k, the longest
-        says = _verdict_on(board, one, two, gone)
         scores = _side_by_side(board, one.row.cells[one.at], two.row.cells[two.at], gone, says)
         names = f"{name_of(board, one.row)} and {name_of(board, two.row)}"
         sentences.append(f"With {contexts([both[-1]])}: {names}, {scores}.")
     return sentences
 
 
-def _verdict_on(board: Board, one: Best, two: Best, gone: Difference) -> str:
-    """Say what a difference says, unless neither is better than chance: then that."""
-    if not any(better_than_chance(best.row, best.at) for best in (one, two)):
+def _verdict_on(board: Board, gone: Difference, *sides: tuple[Row, Context]) -> str:
+    """Say what a difference says, unless neither side is better than chance: then that."""
+    if not any(better_than_chance(row, k) for row, k in sides):
         return NEITHER
     return verdict(gone, tolerance(board.records[0]))
 
@@ -246,8 +243,7 @@ def _trained_at(board: Board, cut: Row, gaps: dict[int, tuple[Row, Difference]])
     """Say how one model fares that was trained at several k, and what else sets it apart."""
     verdicts: dict[str, list[Context]] = defaultdict(list)
     for k, (row, gone) in gaps.items():
-        one, two = (Best(k, each, k, loss(each, k)) for each in (row, cut))
-        verdicts[_verdict_on(board, one, two, gone)].append(k)
+        verdicts[_verdict_on(board, gone, (row, k), (cut, k))].append(k)
     most = max(gaps, key=lambda k: abs(gaps[k][1].mean))
     rows = [row for row, _ in gaps.values()]
     state = f" (state {rows[0].state})" if rows[0].state else ""

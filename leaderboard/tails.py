@@ -50,7 +50,7 @@ def quantile(counts: tuple[int, ...], level: float) -> float:
     student = float(stdtrit(len(counts) - 1, (1 + level) / 2))
     if len(set(counts)) == 1:
         return student
-    from scipy.optimize import brentq  # a fifth of what importing a board takes
+    from scipy.optimize import brentq  # slow to import, seldom needed
 
     def above(ratio: float) -> float:
         return float(two_sided(np.array(ratio), counts)) - (1 - level)
