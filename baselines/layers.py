@@ -34,8 +34,8 @@ class InputLayer(nn.Module):
         if self.embedding.sparse or weight.device.type != "cpu":
             vectors = self.embedding(inputs)
         else:
-            # The same vectors. On a CPU the gradient of a selection by 64-bit ids is added up sooner
-            # than by others, or than an embedding's is; elsewhere it would differ from run to run.
+            # The same vectors. On a CPU the gradient of a selection by 64-bit ids is added up
+            # sooner than by others, or than an embedding's; elsewhere it would differ between runs.
             vectors = weight.index_select(0, inputs.flatten().long())
             vectors = vectors.view(*inputs.shape, self.width)
         return vectors
