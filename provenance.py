@@ -2,69 +2,154 @@
 
 import ast
 import hashlib
-import importlib.util
 import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
-from importlib.machinery import ModuleSpec
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 import seqmem
 
 __all__ = ["checkout_facts", "environment_facts", "source_sha256", "suite_facts"]
 
-
 # Lists of what there is: adding to them changes no number, and what a cell takes from them stands
 # in its identity as it is.
-LISTS = {"seqmem.tasks", "seqmem.baselines", "seqmem.baselines.recipes"}
+LISTS = {"seqmem.tasks", "seqmem.baselines", "seqmem.baselines.training.recipes"}
 
 
 @cache
 def source_sha256(*modules: str) -> str:
-    """Hash the code of modules and of all that they import from this package, directly or not."""
-    files: dict[str, Path] = {}
+    """Return the hash of what modules compute, with all that they import from this package.
+
+    It is taken of syntax trees: comments, layout, docstrings, imports for type checkers and the
+    names of modules do not count, so that a file may be moved and explained without invalidating
+    what was computed with it.
+    """
+    found: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in files or name in LISTS:
+        if name in found or name in LISTS or _path(name) is None:
             continue
-        if (spec := _spec(name)) is None or spec.origin is None:
-            continue
-        files[name] = Path(spec.origin)
-        waiting += _imports(files[name])
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(name.encode() + files[name].read_bytes())
-    return digest.hexdigest()
+        code = _code(name)
+        links = [(*link.names, _body(link.module)) for link in code.links]
+        found[name] = _sha256(code.body, sorted(links))
+        waiting += [link.module for link in code.links]
+    return _sha256(sorted(found.values()))
+
+
+@dataclass(frozen=True)
+class _Link:
+    """A reference to another module of this package.
+
+    Attributes:
+        names: what is taken from it and what it is called here; empty for a whole module.
+        module: the module.
+    """
+
+    names: tuple[str, ...]
+    module: str
+
+
+@dataclass(frozen=True)
+class _Code:
+    """A module: the hash of its syntax tree without references, and the references."""
+
+    body: str
+    links: tuple[_Link, ...]
 
 
 @cache
-def _imports(path: Path) -> tuple[str, ...]:
-    """Name the modules of this package that a file imports."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return tuple(name for name in names if name.startswith("seqmem.") and _is_module(name))
+def _code(name: str) -> _Code:
+    path = _path(name)
+    assert path is not None
+    links: list[_Link] = []
+    body = _sha256(list(_tokens(ast.parse(path.read_bytes()), links)))
+    return _Code(body, tuple(links))
+
+
+def _body(name: str) -> str:
+    return "" if name in LISTS or _path(name) is None else _code(name).body
+
+
+def _tokens(value: Any, links: list[_Link]) -> Iterator[str]:
+    """Yield a syntax tree as text, empty fields left out; collect its references to modules.
+
+    `ast.dump` would do, but writes the same code differently in different versions of Python.
+    """
+    if isinstance(value, list):
+        for item in value:
+            yield from _tokens(item, links)
+    elif not isinstance(value, ast.AST):
+        yield repr(value)
+    elif found := _references(value):
+        links += found
+    elif isinstance(value, ast.If) and _is_name(value.test, "TYPE_CHECKING"):
+        yield from _tokens(value.orelse, links)
+    elif not (isinstance(value, ast.Assign) and _is_name(value.targets[0], "__all__")):
+        yield f"({type(value).__name__}"
+        for field, content in ast.iter_fields(value):
+            if field == "body" and _has_docstring(value):
+                content = content[1:]
+            if content not in (None, []):
+                yield field
+                yield from _tokens(content, links)
+        yield ")"
+
+
+def _references(node: ast.AST) -> list[_Link]:
+    """Return the modules of this package that a node imports, or names as text."""
+    if isinstance(node, ast.Import):
+        return [_Link((), alias.name) for alias in node.names if _is_module(alias.name)]
+    if isinstance(node, ast.ImportFrom) and _is_module(node.module or ""):
+        links = []
+        for alias in node.names:
+            module, called = f"{node.module}.{alias.name}", alias.asname or alias.name
+            if _is_module(module):
+                links.append(_Link((called,), module))
+            else:
+                links.append(_Link((alias.name, called), str(node.module)))
+        return links
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        module, _, name = node.value.partition(":")  # as in "seqmem.tasks.text:Text.parse"
+        if _is_module(module):
+            return [_Link((name,), module)]
+    return []
+
+
+def _is_name(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _has_docstring(node: ast.AST) -> bool:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None
 
 
 def _is_module(name: str) -> bool:
-    return _spec(name) is not None
+    return name.startswith("seqmem.") and _path(name) is not None
 
 
-def _spec(name: str) -> ModuleSpec | None:
-    try:
-        return importlib.util.find_spec(name)
-    except ModuleNotFoundError:  # what stands before the last dot is no package
+@cache
+def _path(name: str) -> Path | None:
+    """Return the file of a module of this package; None where there is no such module."""
+    package, *rest = name.split(".")
+    if package != "seqmem" or not all(part.isidentifier() for part in rest):
         return None
+    place = Path(__file__).parent.joinpath(*rest)  # looked up, not imported
+    for path in (place.with_suffix(".py"), place / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _sha256(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 @cache
@@ -90,7 +175,7 @@ def checkout_facts(root: Path) -> tuple[str | None, bool | None]:
             return None
 
     commit = git("rev-parse", "HEAD") if (root / ".git").exists() else None
-    results = [f":!leaderboard/{name}" for name in ("records", "expectations")]
+    results = [":!leaderboard/records", ":!check/expectations"]
     status = None if commit is None else git("status", "--porcelain", "--", ".", *results)
     return commit, None if status is None else bool(status)
 
@@ -105,6 +190,8 @@ def environment_facts(
         dtype: what they computed with.
         tf32: whether a GPU's convolutions took shortcuts; None: as torch is set.
     """
+    import torch  # not above: boards, which do without torch, may ask for the rest
+
     usual = device != "cpu" and torch.backends.cudnn.allow_tf32
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {

@@ -12,22 +12,28 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import click
 
 import seqmem
-from seqmem.arguments import ContextList, FolderOrURL, KTrainList, PrecisionType, data_dir_option
-from seqmem.commands import boards, checking, submissions
-from seqmem.commands.workers import workers_options
-from seqmem.exits import fail as _fail
-from seqmem.exits import one_line_errors as _one_line_errors
-from seqmem.exits import say as _say
+from seqmem.cli import boards, checking, submissions
+from seqmem.cli.arguments import (
+    ContextList,
+    FolderOrURL,
+    KTrainList,
+    PrecisionType,
+    data_dir_option,
+)
+from seqmem.cli.exits import fail as _fail
+from seqmem.cli.exits import one_line_errors as _one_line_errors
+from seqmem.cli.exits import say as _say
+from seqmem.cli.workers import workers_options
 from seqmem.leaderboard import FORMATS, Format
 from seqmem.tasks import SUITES
 
 if TYPE_CHECKING:
-    from seqmem.cell import TrainingState
-    from seqmem.evaluate import KTrain
-    from seqmem.measurement import DType
-    from seqmem.remote_results import RemoteResults
-    from seqmem.sweep.executor import Workers
-    from seqmem.tasks.precision import Precision
+    from seqmem.leaderboard.remote_results import RemoteResults
+    from seqmem.measuring.measurement import DType
+    from seqmem.measuring.precision import Precision
+    from seqmem.runs.cell import TrainingState
+    from seqmem.runs.executor import Workers
+    from seqmem.runs.plan import KTrain
     from seqmem.tasks.task import Context
 
 __all__ = ["cli", "main"]
@@ -51,7 +57,7 @@ def cli() -> None:
 @_one_line_errors
 def tasks(form: Format) -> None:
     """List every task: loss, chance, optimum, context lengths, and whether its data is here."""
-    from seqmem.listings import task_rows, write_rows
+    from seqmem.cli.listings import task_rows, write_rows
 
     click.echo(write_rows(task_rows(), form))
 
@@ -67,7 +73,7 @@ def models(form: Format) -> None:
     that only the training data tell. State is what is kept once the longest useful context was
     read.
     """
-    from seqmem.listings import model_rows, write_rows
+    from seqmem.cli.listings import model_rows, write_rows
 
     click.echo(write_rows(model_rows(), form))
 
@@ -81,7 +87,7 @@ def data(context: click.Context, form: Format) -> None:
     """List every data set: where it was looked for, whether it is right, how to get it."""
     if context.invoked_subcommand is not None:
         return
-    from seqmem.listings import data_rows, write_rows
+    from seqmem.cli.listings import data_rows, write_rows
 
     click.echo(write_rows(data_rows(), form))
 
@@ -92,7 +98,7 @@ def data(context: click.Context, form: Format) -> None:
 @_one_line_errors
 def fetch(name: str) -> None:
     """Download the data set NAME into the data directory, and check it."""
-    from seqmem.tasks.fetch import fetch_data
+    from seqmem.tasks.data.fetch import fetch_data
 
     _say(fetch_data(name, progress=sys.stderr.isatty()))
 
@@ -222,9 +228,9 @@ def evaluate_command(
     A MODEL is a baseline's name, with options after a colon: lstm:hidden=256,layers=2.
     Finished cells are not done again; an interrupted run goes on where it was.
     """
-    from seqmem.baselines.own_process import set_up_process
-    from seqmem.evaluate import Request, evaluate
+    from seqmem.baselines.training.process import set_up_process
     from seqmem.leaderboard.show import board_text
+    from seqmem.runs.plan import Request, evaluate
 
     set_up_process()
     request = Request(

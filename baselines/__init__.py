@@ -41,9 +41,7 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
             "seqmem.baselines.stable:StableLSTM",
             "lstm kept contractive: it provably forgets (Miller & Hardt)",
         ),
-        "tcn": Baseline(
-            "seqmem.baselines.convolutional:TCN", "temporal convolutional network (Bai et al.)"
-        ),
+        "tcn": Baseline("seqmem.baselines.tcn:TCN", "temporal convolutional network (Bai et al.)"),
         "gcnn": Baseline(
             "seqmem.baselines.gcnn:GCNN", "gated convolutional network (Dauphin et al.)"
         ),
@@ -55,7 +53,7 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
             "causal Transformer with a hard window of attention",
         ),
         "lru": Baseline(
-            "seqmem.baselines.state_space:LRU",
+            "seqmem.baselines.lru:LRU",
             "linear recurrent unit: a diagonal state space model (Orvieto et al.)",
         ),
         "kneser-ney": Baseline(

@@ -4,7 +4,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from seqmem.baselines.causal import CausalConv1d, Convolutional, chained, fit_stack, match_channels
+from seqmem.baselines.convolutions import (
+    CausalConv1d,
+    Convolutional,
+    chained,
+    fit_stack,
+    match_channels,
+)
 from seqmem.tasks.task import InputSpec
 
 __all__ = ["GCNN"]

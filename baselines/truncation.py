@@ -8,10 +8,10 @@ import torch
 
 from seqmem.baselines.certificate import FEATURE_BOUND, certificate
 from seqmem.errors import InputError
+from seqmem.measuring.reference import carried_passes
+from seqmem.measuring.windows import window_inputs
 from seqmem.tasks.model import SequenceModel, State
-from seqmem.tasks.reference import carried_passes
 from seqmem.tasks.task import Split
-from seqmem.tasks.windows import window_inputs
 
 __all__ = ["TruncationError", "truncation_errors"]
 

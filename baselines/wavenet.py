@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqmem.baselines.causal import (
+from seqmem.baselines.convolutions import (
     CausalConv1d,
     Convolutional,
     Stack,

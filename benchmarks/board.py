@@ -25,7 +25,7 @@ def now():
 began = now()
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.selection import select
-from seqmem.leaderboard.table import render
+from seqmem.leaderboard.tables.board_table import render
 from pathlib import Path
 imported = now()
 assert "torch" not in sys.modules

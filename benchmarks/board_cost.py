@@ -15,9 +15,9 @@ import torch
 from common import machine, say
 
 from seqmem.baselines import BASELINES
-from seqmem.baselines.recipes import recipe_for
 from seqmem.baselines.spec import build_model, model_class, parse_model
-from seqmem.baselines.training import seeded, train
+from seqmem.baselines.training.loop import seeded, train
+from seqmem.baselines.training.recipes import recipe_for
 from seqmem.tasks import SUITES, data_problem, load_task
 from seqmem.tasks.task import Task
 

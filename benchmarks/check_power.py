@@ -13,9 +13,9 @@ from pathlib import Path
 from common import machine, say
 from tabulate import tabulate
 
-from seqmem.check import CheckRequest, check, renew
-from seqmem.leaderboard.check.expectation import EXPECTATIONS, read_expectations
-from seqmem.leaderboard.check.judge import Verdict
+from seqmem.check.expectation import EXPECTATIONS, read_expectations
+from seqmem.check.judge import Verdict
+from seqmem.check.run import CheckRequest, check, renew
 from seqmem.tests.faults import FAULTS
 
 

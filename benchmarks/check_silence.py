@@ -20,11 +20,12 @@ from unittest.mock import patch
 from common import machine, say
 from tabulate import tabulate
 
-from seqmem.check import CHECKED, CheckRequest, check
-from seqmem.leaderboard.check.expectation import EXPECTATIONS, read_expectations
-from seqmem.leaderboard.check.report import sentence
-from seqmem.tasks import FAMILIES, family_of, reference, scoring
-from seqmem.tasks.intervals import wilson
+from seqmem.check.expectation import EXPECTATIONS, read_expectations
+from seqmem.check.report import sentence
+from seqmem.check.run import CHECKED, CheckRequest, check
+from seqmem.leaderboard.statistics.intervals import wilson
+from seqmem.measuring import reference, scoring
+from seqmem.tasks import FAMILIES, family_of
 
 MOST = 0.01
 # How torch, oneDNN and MKL are told, at the start of a process, to do without newer instructions.

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.spec import model_class, parse_model
-from seqmem.cell import Cell, Settings
-from seqmem.cell_run import trained_model
-from seqmem.measurement import Measuring
+from seqmem.baselines.training.recipes import Recipe
+from seqmem.measuring.measurement import Measuring
+from seqmem.runs.cell import Cell, Settings
+from seqmem.runs.cell_run import trained_model
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task

@@ -35,7 +35,7 @@ from tabulate import tabulate
 
 from seqmem.leaderboard.aggregate import ContextNeed, context_need
 from seqmem.leaderboard.record import MeanOf, Point, Record, TaskFacts
-from seqmem.tasks.intervals import block_mean
+from seqmem.leaderboard.statistics.intervals import block_mean
 
 Floats = npt.NDArray[np.float64]
 Curve = Callable[[Floats, float], Floats]

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from seqmem.tasks.corpora import WIKITEXT_103, CorpusSource, load_corpus
-from seqmem.tasks.line_checks import Expected
+from seqmem.tasks.data.line_checks import Expected
+from seqmem.tasks.data.wikitext_files import WIKITEXT_103, CorpusSource, load_corpus
 
 LINE = 57  # tokens in most lines, <eos> counted: as many as WikiText-103 has on average
 LIMIT_MIB = 2048

@@ -16,11 +16,11 @@ import torch
 from common import machine, say, timed, trained
 from tabulate import tabulate
 
-from seqmem.tasks.curve import measure
+from seqmem.measuring.curve import measure
+from seqmem.measuring.reference import full_scores
+from seqmem.measuring.windows import window_inputs
 from seqmem.tasks.model import SequenceModel
-from seqmem.tasks.reference import full_scores
 from seqmem.tasks.task import Context, Split, Task
-from seqmem.tasks.windows import window_inputs
 
 CONTEXTS: list[Context] = [*(2**i for i in range(11)), "full"]
 

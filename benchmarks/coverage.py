@@ -16,12 +16,12 @@ import numpy as np
 from common import machine, say, timed, trained
 from tabulate import tabulate
 
-from seqmem.tasks.curve import Curve, measure
-from seqmem.tasks.estimate import Search
-from seqmem.tasks.reference import Reference
-from seqmem.tasks.scoring import Scores
+from seqmem.measuring.curve import Curve, measure
+from seqmem.measuring.estimate import Search
+from seqmem.measuring.reference import Reference
+from seqmem.measuring.scoring import Scores
+from seqmem.measuring.window_scores import ByStart, ByTarget, Scorer, WindowScores
 from seqmem.tasks.task import Split, Task
-from seqmem.tasks.window_scores import ByStart, ByTarget, Scorer, WindowScores
 
 MODELS = ("lstm", "transformer")
 

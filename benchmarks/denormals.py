@@ -17,12 +17,12 @@ import torch
 from common import machine, say, timed
 from tabulate import tabulate
 
-from seqmem.baselines.batches import Batch, Step, batches
-from seqmem.baselines.denormals import denormals_flushed
-from seqmem.baselines.learner import Learner
-from seqmem.baselines.recipes import recipe_for
 from seqmem.baselines.spec import build_model, parse_model
-from seqmem.baselines.training import seeded
+from seqmem.baselines.training.batches import Batch, Step, batches
+from seqmem.baselines.training.denormals import denormals_flushed
+from seqmem.baselines.training.learner import Learner
+from seqmem.baselines.training.loop import seeded
+from seqmem.baselines.training.recipes import recipe_for
 from seqmem.tasks import load_task
 
 TASK, CONTEXT = "music/nottingham", 128

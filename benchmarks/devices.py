@@ -16,10 +16,10 @@ from statistics import median
 import torch
 from common import machine, say
 
-from seqmem.baselines.data_parallel import train_together
-from seqmem.baselines.recipes import recipe_for
 from seqmem.baselines.spec import build_model, parse_model
-from seqmem.baselines.training import seeded, train
+from seqmem.baselines.training.data_parallel import train_together
+from seqmem.baselines.training.loop import seeded, train
+from seqmem.baselines.training.recipes import recipe_for
 from seqmem.tasks import load_task
 from seqmem.tasks.task import Task
 

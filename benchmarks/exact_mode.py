@@ -18,7 +18,7 @@ import torch
 from common import machine, say, timed, trained
 from tabulate import tabulate
 
-from seqmem.tasks.curve import measure
+from seqmem.measuring.curve import measure
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Split, Task
 

@@ -19,12 +19,12 @@ from common import machine, say
 from racing import SuiteLoop
 from tabulate import tabulate
 
-from seqmem.baselines.batches import Batch, batches
-from seqmem.baselines.denormals import denormals_flushed
-from seqmem.baselines.own_process import keep_freed_memory
-from seqmem.baselines.recipes import recipe_for
 from seqmem.baselines.spec import build_model, parse_model
-from seqmem.baselines.training import seeded
+from seqmem.baselines.training.batches import Batch, batches
+from seqmem.baselines.training.denormals import denormals_flushed
+from seqmem.baselines.training.loop import seeded
+from seqmem.baselines.training.process import keep_freed_memory
+from seqmem.baselines.training.recipes import recipe_for
 from seqmem.tasks import load_task
 from seqmem.tasks.task import Task
 

@@ -18,11 +18,11 @@ from common import machine, say, timed, trained
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from seqmem.leaderboard.validity import examine
-from seqmem.leaderboard.verdict import report_text
-from seqmem.tasks.curve import measure
+from seqmem.measuring.curve import measure
+from seqmem.measuring.gate.examine import examine
+from seqmem.measuring.gate.report import report_text
+from seqmem.measuring.precision import USUAL
 from seqmem.tasks.model import SequenceModel, as_sequence_model
-from seqmem.tasks.precision import USUAL
 from seqmem.tasks.task import Context, Task
 
 

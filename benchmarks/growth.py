@@ -17,8 +17,8 @@ import torch
 from common import machine, say, timed, trained
 
 from seqmem.errors import InputError
-from seqmem.tasks.curve import measure
-from seqmem.tasks.reference import full_scores
+from seqmem.measuring.curve import measure
+from seqmem.measuring.reference import full_scores
 from seqmem.tasks.task import Context, Split
 
 LONGEST = (256, 512, 1024, 2048, 4096)

@@ -14,10 +14,10 @@ import torch
 from common import timed
 from torch import Tensor
 
-from seqmem.baselines.batches import Batch, Step
-from seqmem.baselines.learner import Learner
-from seqmem.baselines.recipes import Recipe
-from seqmem.baselines.training import seeded
+from seqmem.baselines.training.batches import Batch, Step
+from seqmem.baselines.training.learner import Learner
+from seqmem.baselines.training.loop import seeded
+from seqmem.baselines.training.recipes import Recipe
 from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import Task
 

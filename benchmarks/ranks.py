@@ -17,8 +17,8 @@ import numpy as np
 from tabulate import tabulate
 
 from seqmem.leaderboard.aggregate import Row, boards
-from seqmem.leaderboard.ranks import Rank, ranks
 from seqmem.leaderboard.record import MeanOf, Point, Record, TaskFacts
+from seqmem.leaderboard.statistics.ranks import Rank, ranks
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,16 @@ from typing import Any
 import torch
 from common import machine, say, timed
 
-from seqmem.baselines.recipes import recipe_for
 from seqmem.baselines.spec import parse_model
-from seqmem.cell import Cell, Settings
-from seqmem.measurement import Measuring
-from seqmem.sweep.carry import Files
-from seqmem.sweep.executor import Executor, Workers, executor_of
-from seqmem.sweep.job import Job, Outcome
-from seqmem.sweep.local import Processes
-from seqmem.sweep.ray_cluster import OnRay
-from seqmem.sweep.run import run_cells
+from seqmem.baselines.training.recipes import recipe_for
+from seqmem.measuring.measurement import Measuring
+from seqmem.runs.carry import Files
+from seqmem.runs.cell import Cell, Settings
+from seqmem.runs.executor import Executor, Workers, executor_of
+from seqmem.runs.job import Job, Outcome
+from seqmem.runs.local import Processes
+from seqmem.runs.ray_cluster import OnRay
+from seqmem.runs.run import run_cells
 from seqmem.tasks import load_task
 
 

@@ -25,11 +25,11 @@ from plain_loops import PlainCopyLoop, PlainLSTM, PlainTCN, PlainWordLoop
 from racing import Elsewhere, Loop, Raced, SuiteLoop, race
 from tabulate import tabulate
 
-from seqmem.baselines.batches import Batch, batches
-from seqmem.baselines.own_process import set_up_process
-from seqmem.baselines.recipes import Recipe
 from seqmem.baselines.spec import build_model, parse_model
-from seqmem.baselines.training import seeded
+from seqmem.baselines.training.batches import Batch, batches
+from seqmem.baselines.training.loop import seeded
+from seqmem.baselines.training.process import set_up_process
+from seqmem.baselines.training.recipes import Recipe
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task

@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from seqmem.baselines import BASELINES
+from seqmem.docs.sentences import MOST, kinds, most_gained, needs, stable, trained_at, uses
+from seqmem.docs.unsettled import unsettled
 from seqmem.leaderboard.aggregate import Board, Row, boards, solved, tolerance
-from seqmem.leaderboard.compare import (
+from seqmem.leaderboard.failure import Failure, read_failures
+from seqmem.leaderboard.record import Record
+from seqmem.leaderboard.statistics.compare import (
     envelope,
     envelope_need,
     latest,
@@ -23,8 +27,8 @@ from seqmem.leaderboard.compare import (
     named_rows,
     optimum_need,
 )
-from seqmem.leaderboard.failure import Failure, read_failures
-from seqmem.leaderboard.formatting import (
+from seqmem.leaderboard.store import COMMITTED, read_records
+from seqmem.leaderboard.tables.formatting import (
     escape,
     k_train,
     need,
@@ -33,20 +37,8 @@ from seqmem.leaderboard.formatting import (
     state_floats,
     unit,
 )
-from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.sentences import (
-    MOST,
-    kinds,
-    most_gained,
-    needs,
-    stable,
-    trained_at,
-    uses,
-)
-from seqmem.leaderboard.stability import PROMISE, measured_pairs
-from seqmem.leaderboard.store import COMMITTED, read_records
-from seqmem.leaderboard.unsettled import unsettled
-from seqmem.leaderboard.wording import count, listed, shown
+from seqmem.leaderboard.tables.stable_table import PROMISE, measured_pairs
+from seqmem.leaderboard.tables.wording import count, listed, shown
 from seqmem.tasks import SUITES
 
 if TYPE_CHECKING:
@@ -142,7 +134,7 @@ def page(found: Sequence[Board], failures: Sequence[Failure]) -> str:
 
 
 def need_table(found: Sequence[Board]) -> str:
-    rows = []
+    rows: list[dict[str, object]] = []
     for board in found:
         bests = envelope(board)
         if not bests:

@@ -6,15 +6,15 @@ python docs/generate.py --check    say whether they are as they would be written
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from seqmem.cli.listings import Row, model_rows, task_rows, write_rows
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.published import Published, read_published
 from seqmem.leaderboard.store import COMMITTED, read_records
-from seqmem.leaderboard.table import render
-from seqmem.listings import Row, model_rows, task_rows, write_rows
+from seqmem.leaderboard.tables.board_table import render
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -41,7 +41,7 @@ def board(budget: str, published: Sequence[Published] = ()) -> str:
 
 def generated(text: str) -> str:
     """Fill every generated part of a text."""
-    blocks = {
+    blocks: dict[str, Callable[[], str]] = {
         "tasks": tasks,
         "models": models,
         "board_smoke": partial(board, "smoke"),

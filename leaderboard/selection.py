@@ -7,8 +7,8 @@ from pathlib import Path
 from seqmem.errors import InputError, unknown
 from seqmem.leaderboard.published import Published, read_published
 from seqmem.leaderboard.record import Record
+from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.store import COMMITTED, read_records
-from seqmem.remote_results import RemoteResults
 
 __all__ = ["Selection", "select"]
 

@@ -9,10 +9,10 @@ from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.page import page
 from seqmem.leaderboard.published import Published
 from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.stability import stability_text
-from seqmem.leaderboard.suite import overview
-from seqmem.leaderboard.suite_table import suite_text as overview_text
-from seqmem.leaderboard.table import render
+from seqmem.leaderboard.tables.board_table import render
+from seqmem.leaderboard.tables.stable_table import stability_text
+from seqmem.leaderboard.tables.suite import overview
+from seqmem.leaderboard.tables.suite_table import suite_text as overview_text
 from seqmem.tasks import SUITES
 
 __all__ = ["board_page", "board_text", "stable_text", "suite_text", "write_file"]

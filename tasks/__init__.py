@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from seqmem.errors import InputError, unknown
 
 if TYPE_CHECKING:
-    from seqmem.tasks.sources import Source
+    from seqmem.tasks.data.sources import Source
     from seqmem.tasks.task import Task
 
 __all__ = [
@@ -180,10 +180,10 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
 # Data sets by name: ``module:source``.
 DATA: Mapping[str, str] = MappingProxyType(
     {
-        "wikitext-2": "seqmem.tasks.corpora:WIKITEXT_2",
-        "polymusic": "seqmem.tasks.music_sets:POLYMUSIC",
-        "wikitext-103": "seqmem.tasks.corpora:WIKITEXT_103",
-        "lm1b": "seqmem.tasks.lm1b:LM1B",
+        "wikitext-2": "seqmem.tasks.data.wikitext_files:WIKITEXT_2",
+        "polymusic": "seqmem.tasks.data.music_files:POLYMUSIC",
+        "wikitext-103": "seqmem.tasks.data.wikitext_files:WIKITEXT_103",
+        "lm1b": "seqmem.tasks.data.lm1b:LM1B",
     }
 )
 

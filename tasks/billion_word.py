@@ -31,14 +31,10 @@ import numpy as np
 import torch
 
 from seqmem.errors import InputError
-from seqmem.tasks.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
-from seqmem.tasks.language import LanguageTask
-from seqmem.tasks.lm1b import HELD_OUT_10_TO_13, SHARDS, Shard, ShardCheck, find_shards
-from seqmem.tasks.losses import CrossEntropy
-from seqmem.tasks.parameters import integer, only
-from seqmem.tasks.task import Split
-from seqmem.tasks.textfiles import file_digest, read_lines
-from seqmem.tasks.vocabulary import (
+from seqmem.tasks.data.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
+from seqmem.tasks.data.lm1b import HELD_OUT_10_TO_13, SHARDS, Shard, ShardCheck, find_shards
+from seqmem.tasks.data.textfiles import file_digest, read_lines
+from seqmem.tasks.data.vocabulary import (
     UNKNOWN,
     Growing,
     Ids,
@@ -48,6 +44,10 @@ from seqmem.tasks.vocabulary import (
     renumber,
     settle,
 )
+from seqmem.tasks.language import LanguageTask
+from seqmem.tasks.losses import CrossEntropy
+from seqmem.tasks.parameters import integer, only
+from seqmem.tasks.task import Split
 
 __all__ = ["SLICES", "BillionWord", "Slice"]
 

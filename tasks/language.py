@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from seqmem.tasks.data.vocabulary import Ids
 from seqmem.tasks.streams import hash_with_words, log_frequencies, mean_loss
 from seqmem.tasks.task import InputSpec, Task, Tokens
-from seqmem.tasks.vocabulary import Ids
 
 __all__ = ["LanguageTask"]
 

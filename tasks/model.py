@@ -1,5 +1,6 @@
 """What can be measured: a causal map from inputs to outputs, best split into hidden and readout."""
 
+import hashlib
 from abc import abstractmethod
 from typing import Any
 
@@ -15,6 +16,7 @@ __all__ = [
     "as_sequence_model",
     "check_features",
     "detach",
+    "weights_sha256",
 ]
 
 State = Any  # nested tuples of tensors, or None; its meaning belongs to the model
@@ -149,3 +151,12 @@ def detach(state: State) -> State:
     if isinstance(state, torch.Tensor):
         return state.detach()
     return tuple(detach(part) for part in state)
+
+
+def weights_sha256(model: SequenceModel) -> str:
+    """Hash names, shapes and values of a model's weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

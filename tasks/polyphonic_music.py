@@ -25,10 +25,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqmem.tasks.data.music_files import load_rolls
+from seqmem.tasks.data.piano_rolls import KEYS, Rolls
 from seqmem.tasks.losses import Bernoulli
-from seqmem.tasks.music_sets import load_rolls
 from seqmem.tasks.parameters import only
-from seqmem.tasks.piano_rolls import KEYS, Rolls
 from seqmem.tasks.task import Features, Split, Task
 
 __all__ = ["PolyphonicMusic"]

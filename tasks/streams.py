@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from seqmem.tasks.data.vocabulary import Ids, count_ids
 from seqmem.tasks.task import Split
-from seqmem.tasks.vocabulary import Ids, count_ids
 
 __all__ = ["hash_with_words", "log_frequencies", "mean_loss", "stream_split"]
 

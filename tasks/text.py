@@ -33,22 +33,14 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from seqmem.errors import InputError
-from seqmem.tasks.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
+from seqmem.tasks.data.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
+from seqmem.tasks.data.textfiles import expand, file_digest, read_lines
+from seqmem.tasks.data.vocabulary import UNKNOWN, Growing, Ids, as_ids, count_ids, renumber, settle
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import integer
 from seqmem.tasks.streams import stream_split
 from seqmem.tasks.task import Split
-from seqmem.tasks.textfiles import expand, file_digest, read_lines
-from seqmem.tasks.vocabulary import (
-    UNKNOWN,
-    Growing,
-    Ids,
-    as_ids,
-    count_ids,
-    renumber,
-    settle,
-)
 
 __all__ = ["Text"]
 

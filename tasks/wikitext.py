@@ -31,7 +31,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from seqmem.errors import InputError
-from seqmem.tasks.corpora import (
+from seqmem.tasks.data.vocabulary import Ids
+from seqmem.tasks.data.wikitext_files import (
     WIKITEXT_2,
     WIKITEXT_103,
     Corpus,
@@ -44,7 +45,6 @@ from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import only
 from seqmem.tasks.streams import hash_with_words, stream_split
 from seqmem.tasks.task import Split
-from seqmem.tasks.vocabulary import Ids
 
 __all__ = ["WikiText2", "WikiText103"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqmem.baselines import recipes
+from seqmem.baselines.training import recipes
 from seqmem.tests.command import Command
 
 

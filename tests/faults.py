@@ -10,14 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqmem.baselines import batches, causal, recurrent, training, transformer
-from seqmem.baselines.batches import Batch
-from seqmem.baselines.causal import CausalConv1d
+from seqmem.baselines import convolutions as causal
+from seqmem.baselines import recurrent, transformer
+from seqmem.baselines.convolutions import CausalConv1d
 from seqmem.baselines.layers import readout_layer
-from seqmem.baselines.learner import Learner
-from seqmem.baselines.optimizer import Optimizer
 from seqmem.baselines.recurrent import LSTM, Recurrent
 from seqmem.baselines.stable import StableLSTM, StableRNN
+from seqmem.baselines.training import batches
+from seqmem.baselines.training import loop as training
+from seqmem.baselines.training.batches import Batch
+from seqmem.baselines.training.learner import Learner
+from seqmem.baselines.training.optimizer import Optimizer
 from seqmem.baselines.transformer import WindowedAttention
 from seqmem.tasks.model import State, detach
 

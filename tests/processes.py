@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch.distributed as dist
 
-from seqmem.baselines.adapters.sandbox import sandbox_problem
-from seqmem.baselines.checkpoint import Checkpoint
-from seqmem.baselines.data_parallel import _member
-from seqmem.baselines.team import Team
+from seqmem.baselines.training.checkpoint import Checkpoint
+from seqmem.baselines.training.data_parallel import _member
+from seqmem.baselines.training.process_group import Team
+from seqmem.submissions.process.sandbox import sandbox_problem
 
 
 class ReadByTheFirst(Checkpoint):

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from seqmem import cell_run, remote_results
-from seqmem.baselines.checkpoint import Checkpoint
-from seqmem.sweep.carry import Files
-from seqmem.sweep.job import Job, Outcome
-from seqmem.sweep.ray_worker import on_worker
+from seqmem.baselines.training.checkpoint import Checkpoint
+from seqmem.leaderboard import remote_results
+from seqmem.runs import cell_run
+from seqmem.runs.carry import Files
+from seqmem.runs.job import Job, Outcome
+from seqmem.runs.ray_worker import on_worker
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray", reason="needs seqmem[ray]")

@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.io import savemat
 
-from seqmem.tasks.music_sets import (
-    Expected,
-    PianoRollSet,
-)
-from seqmem.tasks.piano_rolls import Roll, rolls_sha256
+from seqmem.tasks.data.music_files import Expected, PianoRollSet
+from seqmem.tasks.data.piano_rolls import Roll, rolls_sha256
 
 Pieces = dict[str, list[Any]]
 

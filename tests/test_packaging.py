@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROOMS = ("tasks", "baselines", "leaderboard", "commands", "sweep")
+ROOMS = ("tasks", "leaderboard", "measuring", "baselines", "submissions", "runs", "check", "cli")
 
 MODULES = sorted(
     "seqmem." + str(path.relative_to(ROOT).with_suffix("")).replace("/", ".")

@@ -10,10 +10,10 @@ import altair as alt
 from seqmem.leaderboard.aggregate import Board, Row, score
 from seqmem.leaderboard.charts.parts import GREY, INK, data, finished
 from seqmem.leaderboard.charts.styles import Style, styles
-from seqmem.leaderboard.compare import named_rows
-from seqmem.leaderboard.formatting import number, unit
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.wording import count
+from seqmem.leaderboard.statistics.compare import named_rows
+from seqmem.leaderboard.tables.formatting import number, unit
+from seqmem.leaderboard.tables.wording import count
 
 __all__ = ["curve_chart"]
 

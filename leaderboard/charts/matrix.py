@@ -6,9 +6,9 @@ import altair as alt
 
 from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.charts.parts import INK, data, finished
-from seqmem.leaderboard.compare import loss
-from seqmem.leaderboard.formatting import unit
 from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.statistics.compare import loss
+from seqmem.leaderboard.tables.formatting import unit
 
 __all__ = ["matrix_chart"]
 

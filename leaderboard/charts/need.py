@@ -8,8 +8,8 @@ import altair as alt
 from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, tolerance
 from seqmem.leaderboard.charts.parts import GREY, data, finished
-from seqmem.leaderboard.compare import envelope, envelope_need, named_rows
-from seqmem.leaderboard.formatting import row_need
+from seqmem.leaderboard.statistics.compare import envelope, envelope_need, named_rows
+from seqmem.leaderboard.tables.formatting import row_need
 
 __all__ = ["need_chart"]
 

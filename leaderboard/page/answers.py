@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqmem.leaderboard.aggregate import Board, Row
-from seqmem.leaderboard.answers import Leaders, Memory, leaders, memory
-from seqmem.leaderboard.formatting import need, number
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.wording import count
+from seqmem.leaderboard.statistics.answers import Leaders, Memory, leaders, memory
+from seqmem.leaderboard.tables.formatting import need, number
+from seqmem.leaderboard.tables.wording import count
 
 __all__ = ["answers", "usual_k"]
 

@@ -14,8 +14,14 @@ import seqmem
 from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import Board, Cell, Row, score, tolerance
 from seqmem.leaderboard.charts.styles import styles
-from seqmem.leaderboard.compare import envelope, envelope_need, usual_rows
-from seqmem.leaderboard.formatting import (
+from seqmem.leaderboard.page.answers import answers, usual_k
+from seqmem.leaderboard.page.provenance import Shared, facts
+from seqmem.leaderboard.page.specs import curve_spec, need_spec
+from seqmem.leaderboard.published import UNITS, Published
+from seqmem.leaderboard.record import Context, MeanOf, Record
+from seqmem.leaderboard.statistics.compare import envelope, envelope_need, usual_rows
+from seqmem.leaderboard.statistics.ranks import Rank, ranks
+from seqmem.leaderboard.tables.formatting import (
     k_train,
     names,
     need,
@@ -24,12 +30,6 @@ from seqmem.leaderboard.formatting import (
     trust,
     unit,
 )
-from seqmem.leaderboard.page.answers import answers, usual_k
-from seqmem.leaderboard.page.provenance import Shared, facts
-from seqmem.leaderboard.page.specs import curve_spec, need_spec
-from seqmem.leaderboard.published import UNITS, Published
-from seqmem.leaderboard.ranks import Rank, ranks
-from seqmem.leaderboard.record import Context, MeanOf, Record
 from seqmem.tasks import FAMILIES, family_of
 
 __all__ = ["POINT", "page_data", "short"]

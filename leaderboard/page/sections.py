@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from seqmem.leaderboard.formatting import number
 from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.tables.formatting import number
 
 __all__ = ["anchor", "contents", "glance", "needs", "section"]
 

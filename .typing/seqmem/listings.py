@@ -1,1 +1,0 @@
-../../listings.py

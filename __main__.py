@@ -1,0 +1,5 @@
+"""`python -m seqmem` is `seqmem`."""
+
+from seqmem.submit import main
+
+main()

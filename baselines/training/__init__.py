@@ -1,0 +1,1 @@
+"""How baselines are trained: the training loop, recipes, batches and checkpoints."""

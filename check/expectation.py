@@ -1,0 +1,184 @@
+"""Expectations on disk: one small file for each baseline on each task, and each renewal.
+
+A renewal is a new file beside the older ones (``lstm.json``, ``lstm.2.json``, …); the one with the
+highest number counts.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seqmem.check.curves import Curves, Run, Setting
+from seqmem.check.margin import fresh_margin, half_widths, same_half_width, same_margin, spread
+from seqmem.leaderboard.store import record_directory, write_once
+
+__all__ = [
+    "EXPECTATIONS",
+    "Expectation",
+    "ExpectationError",
+    "expectation_from_json",
+    "expectation_to_json",
+    "read_expectations",
+    "write_expectation",
+]
+
+Values = npt.NDArray[np.float64]
+
+EXPECTATIONS = Path(__file__).parent / "expectations"
+FORM = 1  # the version of this form
+
+
+class ExpectationError(ValueError):
+    """A file is not an expectation that this version can read; the message says why."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a baseline is expected to learn on a task.
+
+    Attributes:
+        curves: what it learned with each of several seeds.
+        rounding: for each seed and k, how far the loss moves where training starts from weights
+            that differ in their last digits.
+        created: when, ISO 8601, UTC.
+        suite: version, git commit and whether the tree was changed.
+        environment: packages, machine, threads.
+    """
+
+    curves: Curves
+    rounding: tuple[tuple[float, ...], ...]
+    created: str
+    suite: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+    def margins(self, seeds: int, *, same: bool) -> Values:
+        """Give the margin at each k, (k,), for a mean over so many seeds.
+
+        Args:
+            seeds: how many.
+            same: whether they are the expectation's own, and training starts as it did here.
+        """
+        if same:
+            return same_margin(self.curves, np.array(self.rounding), seeds)
+        return fresh_margin(self.curves, seeds)
+
+    def rounding_half_widths(self, seeds: int) -> Values:
+        """Give half the 95 % interval at each k, (k,), for a mean over so many of its seeds."""
+        return same_half_width(np.array(self.rounding), seeds)
+
+
+def expectation_to_json(expectation: Expectation) -> str:
+    """Write an expectation as JSON, a line for each field and each run.
+
+    Means, spread and half-widths stand there for the reader; they follow from the runs.
+    """
+    curves = expectation.curves
+    fields = {
+        "form": FORM,
+        "model": curves.model,
+        "setting": asdict(curves.setting),
+        "unit": curves.unit,
+        "chance": curves.chance,
+        "created": expectation.created,
+        "suite": dict(expectation.suite),
+        "environment": dict(expectation.environment),
+        "losses": _short(curves.losses().mean(0)),
+        "half_widths": _short(half_widths(curves)),
+        "spread": _short(spread(curves)),
+        "margin, two of the same seeds": _short(expectation.margins(2, same=True)),
+        "margin, two fresh seeds": _short(expectation.margins(2, same=False)),
+        "rounding": [_short(moved) for moved in expectation.rounding],
+    }
+    lines = [f'"{key}": {json.dumps(value, allow_nan=False)}' for key, value in fields.items()]
+    runs = ",\n".join(json.dumps(asdict(run), allow_nan=False) for run in curves.runs)
+    return "{\n" + ",\n".join(lines) + ',\n"runs": [\n' + runs + "\n]\n}\n"
+
+
+def expectation_from_json(text: str) -> Expectation:
+    """Read an expectation.
+
+    Raises:
+        ExpectationError: the text is not one, or of a later version.
+    """
+    try:
+        data = json.loads(text)
+        if data["form"] > FORM:
+            raise ExpectationError(
+                f"form {data['form']} is newer than this version of seqmem reads ({FORM}); "
+                "update seqmem"
+            )
+        setting = data["setting"]
+        for name in ("contexts", "group_counts"):
+            setting[name] = tuple(setting[name])
+        runs = []
+        for run in data["runs"]:
+            run["group_sums"] = tuple(tuple(map(float, sums)) for sums in run["group_sums"])
+            runs.append(Run(**run))
+        curves = Curves(
+            data["model"], Setting(**setting), data["unit"], data["chance"], tuple(runs)
+        )
+        expectation = Expectation(
+            curves,
+            tuple(tuple(map(float, moved)) for moved in data["rounding"]),
+            data["created"],
+            data["suite"],
+            data["environment"],
+        )
+        shape = (len(runs), len(curves.setting.contexts), len(curves.setting.group_counts))
+        if len(runs) < 2 or curves.sums().shape != shape:
+            raise ValueError("runs, contexts and groups do not fit each other")
+        if np.array(expectation.rounding).shape != shape[:2]:
+            raise ValueError("rounding does not fit the runs and contexts")
+    except ExpectationError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ExpectationError(f"a field is missing or wrong: {error}") from None
+    return expectation
+
+
+def read_expectations(
+    folder: Path,
+) -> tuple[dict[tuple[str, str], Expectation], list[str]]:
+    """Read the latest expectation of every model on every task.
+
+    Returns:
+        (task id, model) -> expectation; and one line for each file that cannot be read.
+    """
+    found: dict[tuple[str, str], Expectation] = {}
+    problems = []
+    for path in sorted(folder.rglob("*.json"), key=lambda path: (str(path.parent), _number(path))):
+        try:
+            expectation = expectation_from_json(path.read_text(encoding="utf-8"))
+        except (ExpectationError, OSError, UnicodeDecodeError) as error:
+            problems.append(f"{path}: {error}")
+        else:
+            found[expectation.curves.setting.task, expectation.curves.model] = expectation
+    return found, problems
+
+
+def write_expectation(expectation: Expectation, folder: Path) -> Path:
+    """Add an expectation to a folder of them; nothing that is there is changed.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    curves = expectation.curves
+    stem = re.sub(r"[^A-Za-z0-9=_-]", "_", curves.model)
+    place = record_directory(folder, curves.setting.task)
+    return write_once(expectation_to_json(expectation), place, stem)
+
+
+def _number(path: Path) -> int:
+    """Give the number of a renewal: 1 for ``lstm.json``, 2 for ``lstm.2.json``."""
+    _, _, number = path.stem.rpartition(".")
+    return int(number) if "." in path.stem and number.isdigit() else 1
+
+
+def _short(values: Any) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]

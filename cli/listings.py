@@ -1,0 +1,163 @@
+"""What `seqmem tasks`, `seqmem models` and `seqmem data` list."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from tabulate import tabulate
+
+from seqmem.baselines import BASELINES
+from seqmem.baselines.spec import ModelSpec, build_model, options_of
+from seqmem.baselines.training.loop import ClosedForm
+from seqmem.baselines.training.recipes import recipe_for
+from seqmem.errors import InputError
+from seqmem.leaderboard import Format
+from seqmem.leaderboard.tables.layout import table
+from seqmem.tasks import (
+    DATA,
+    FAMILIES,
+    SUITES,
+    Family,
+    data_problem,
+    family_of,
+    listed_tasks,
+    load_source,
+    load_task,
+)
+from seqmem.tasks.model import SequenceModel
+
+__all__ = ["EXAMPLE", "data_rows", "model_rows", "task_rows", "write_rows"]
+
+Row = Mapping[str, object]
+
+# What models' sizes are shown for.
+EXAMPLE = "hidden-markov/dwell=20"
+
+
+def task_rows() -> list[Row]:
+    """Give one row for each task of the suites."""
+    return [_task_row(task_id) for task_id in sorted(listed_tasks(), key=_natural)]
+
+
+def _task_row(task_id: str) -> Row:
+    family = FAMILIES[family_of(task_id)]
+    problem = data_problem(task_id)
+    known = not problem and not family.user_data
+    task = load_task(task_id)
+    optimum = chance = digest = None
+    if known:
+        try:
+            chance, optimum = task.chance(), task.optimum("full")
+            digest = task.data_hash
+        except InputError as error:
+            problem = str(error)
+    return {
+        "task": task_id,
+        "asks": family.summary,
+        "loss": task.loss.name,
+        "unit": task.loss.unit + ("; shown as perplexity" if task.loss.score != "loss" else ""),
+        "chance": None if chance is None else round(chance, 4),
+        "optimum": None if optimum is None else round(optimum, 4),
+        "longest useful k": task.longest_context,
+        "contexts": ",".join(map(str, (*task.contexts, "full"))),
+        "suites": ",".join(name for name, suite in SUITES.items() if task_id in suite.tasks),
+        "data": _whose(family, problem),
+        "data sha256": digest and digest[:16],
+    }
+
+
+def _whose(family: Family, problem: str) -> str:
+    if family.user_data:
+        return "yours"
+    return "made here" if family.data is None else "missing" if problem else "found"
+
+
+def model_rows() -> list[Row]:
+    """Give one row for each baseline, with its sizes as trained on `EXAMPLE` by default.
+
+    State floats are those kept once the task's longest useful context was read.
+    """
+    task = load_task(EXAMPLE)  # a task of the next token, which every baseline can do
+    recipe = recipe_for(task.family, "small")
+    rows: list[Row] = []
+    for name, baseline in BASELINES.items():
+        spec = ModelSpec(name)  # sizes only: no weights are made or drawn
+        model, _ = build_model(spec, task, recipe.k_train, recipe.options, device="meta")
+        options = options_of(name).items()
+        rows.append(
+            {
+                "model": name,
+                "is": baseline.summary,
+                "options": ",".join(f"{key}={value}" for key, value in options),
+                "sizes on": EXAMPLE,
+                "parameters": _parameters(model),
+                "receptive field": model.receptive_field,
+                "state floats": model.state_size(task.longest_context),
+            }
+        )
+    return rows
+
+
+def _parameters(model: SequenceModel) -> int | None:
+    """Count what is learned, as records do; None where only the training data tell how much."""
+    if isinstance(model, ClosedForm) and model.reads_training_data:
+        return None
+    # Tied weights once; without storage only the objects tell.
+    learned = {id(w): int(w.numel()) for w in model.state_dict(keep_vars=True).values()}
+    return sum(learned.values())
+
+
+def data_rows() -> list[Row]:
+    """Give one row for each data set."""
+    rows: list[Row] = []
+    for source in map(load_source, DATA):
+        located = source.locate()
+        state = "not here"
+        if located.files is not None:
+            try:
+                note = source.check()
+                state = "found, counts and hashes right" + (f"; {note}" if note else "")
+            except InputError as error:
+                state = f"wrong: {error}"
+        rows.append(
+            {
+                "data": source.name,
+                "is": source.title,
+                "licence": source.licence,
+                "looked for in": located.where,
+                "state": state,
+                "to get it": source.how_to_get,
+            }
+        )
+    return rows
+
+
+def write_rows(rows: Sequence[Row], form: Format) -> str:
+    """Write rows in one of `FORMATS`."""
+    if form == "json":
+        return json.dumps(rows, indent=1, ensure_ascii=False)
+    if form == "csv":
+        # As objects: in a column of numbers one that is missing would make fractions of the rest.
+        return pd.DataFrame(rows, dtype=object).to_csv(index=False).rstrip("\n")
+    cells = [
+        {key: "–" if value is None else str(value) for key, value in row.items()} for row in rows
+    ]
+    if form == "latex":
+        columns = {key: [cell[key] for cell in cells] for key in cells[0]} if cells else {}
+        return table(columns, form, left=tuple(columns)).rstrip("\n") if cells else ""
+    if form == "markdown":
+        return tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
+    # In a terminal one block for each entry reads better than a line of 300 characters.
+    width = max(len(key) for row in rows for key in row)
+    blocks = []
+    for cell in cells:
+        first, *rest = cell.items()
+        lines = [first[1]] + [f"  {key:<{width}}  {value}" for key, value in rest]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _natural(task_id: str) -> list[str | int]:
+    """Sort numbers within ids by value; text and numbers alternate, so both always compare."""
+    return [int(part) if part.isdigit() else part for part in re.split("([0-9]+)", task_id)]

@@ -1,0 +1,210 @@
+"""What a set of boards leaves open, each by a rule from its numbers."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from seqmem.leaderboard.aggregate import Board, Row, tolerance
+from seqmem.leaderboard.failure import Failure
+from seqmem.leaderboard.statistics.compare import difference, kind, named_rows
+from seqmem.leaderboard.tables.wording import count, grouped, listed, verdict
+
+__all__ = ["unsettled"]
+
+Places = list[tuple[Board, str, Row]]  # every model on every task, with its name there
+
+
+def unsettled(
+    boards: Sequence[Board],
+    failures: Sequence[Failure] = (),
+    tasks: Sequence[str] = (),
+    models: Sequence[str] = (),
+) -> list[str]:
+    """Say what cannot be known from these boards, a sentence for each reason.
+
+    Args:
+        boards: one for each task.
+        failures: trainings that diverged, on these tasks and of this budget.
+        tasks: ids that are expected.
+        models: names that are expected.
+    """
+    places = [(board, name, row) for board in boards for name, row in named_rows(board).items()]
+    trained = [place for place in places if kind(place[2]) != "not trained by steps"]
+    return [
+        *_absent("task", tasks, [board.task_id for board in boards]),
+        *_absent("model", models, [row.records[0].model["name"] for _, _, row in places]),
+        *_missing(boards, places),
+        *_diverged(failures),
+        *_failed(places),
+        *_one_seed(trained),
+        *_spread(trained),
+        *_improving(trained),
+        *_no_gain(trained),
+        *_alike(boards),
+        *_needs_apart(trained),
+        *_needs_open(places),
+    ]
+
+
+def _absent(word: str, expected: Sequence[str], have: Sequence[str]) -> list[str]:
+    gone = [name for name in expected if name not in have]
+    if not gone:
+        return []
+    return [f"Of {count(len(expected), word)}, {len(gone)} without any record: {listed(gone)}."]
+
+
+def _missing(boards: Sequence[Board], places: Places) -> list[str]:
+    models = list(dict.fromkeys(row.label for _, _, row in sorted(places, key=lambda p: p[1])))
+    have = {(board.task_id, row.label) for board, _, row in places}
+    gaps = [
+        (board.task_id, label)
+        for board in boards
+        for label in models
+        if (board.task_id, label) not in have
+    ]
+    whole = count(len(boards) * len(models), "pair")
+    if not gaps:
+        return [f"Of {whole} of a model and a task, none is without a record."] if models else []
+    return [
+        f"Of {whole} of a model and a task, {len(gaps)} have no record, be it that the model is "
+        f"not made for the task, diverged or was not run: {grouped(gaps)}."
+    ]
+
+
+def _diverged(failures: Sequence[Failure]) -> list[str]:
+    """Name trainings that diverged, the seeds of each model and task together."""
+    if not failures:
+        return []
+    seeds: dict[tuple[str, str], list[str]] = {}
+    for failure in failures:
+        cell = failure.cell
+        key = cell["task"], f"{cell['model']} (k_train {cell['k_train']})"
+        seeds.setdefault(key, []).append(f"{cell['seed']} at step {failure.step:,}")
+    parts = [(task, f"{name}, seed {listed(some)},") for (task, name), some in seeds.items()]
+    return [f"Training diverged: {grouped(parts)}."]
+
+
+def _failed(places: Places) -> list[str]:
+    parts = [
+        (board.task_id, f"{name} at k = {k}")
+        for board, name, row in places
+        for k in dict.fromkeys(k for r in row.records for k in r.measurement.get("failed", {}))
+    ]
+    return [f"Could not be scored: {grouped(parts)}."] if parts else []
+
+
+def _one_seed(trained: Places) -> list[str]:
+    alone = [(board.task_id, name) for board, name, row in trained if len(row.records) == 1]
+    if not alone:
+        return []
+    which = "all of them" if len(alone) == len(trained) else grouped(alone)
+    return [
+        f"Of {count(len(trained), 'trained model')}, {len(alone)} with one seed only, so that how "
+        f"much training varies is not known: {which}."
+    ]
+
+
+def _spread(trained: Places) -> list[str]:
+    several = [p for p in trained if len(p[2].records) > 1 and "full" in p[2].cells]
+    wide = [
+        (board.task_id, name)
+        for board, name, row in several
+        if _range(row) > tolerance(board.records[0])
+    ]
+    if not wide:
+        return []
+    return [
+        f"Of {count(len(several), 'model')} with several seeds, {len(wide)} with seeds more than "
+        f"1 % apart at full: {grouped(wide)}."
+    ]
+
+
+def _range(row: Row) -> float:
+    losses = [point.loss.mean for r in row.records if (point := r.point("full")) is not None]
+    return max(losses) - min(losses)
+
+
+def _improving(trained: Places) -> list[str]:
+    known = [(place, results) for place in trained if (results := _results(place[2]))]
+    still = [
+        (board.task_id, name)
+        for (board, name, _), results in known
+        if any(r["stopped"] == "budget" and r["best_step"] == r["steps"] for r in results)
+    ]
+    if not still:
+        return []
+    which = "all of them" if len(still) == len(known) else grouped(still)
+    return [
+        f"Of {count(len(known), 'trained model')}, {len(still)} ended in at least one seed with "
+        "the budget while their validation loss was at its lowest, so that more steps might change "
+        f"their scores: {which}."
+    ]
+
+
+def _results(row: Row) -> list[dict[str, object]]:
+    return [result for r in row.records if (result := r.training.get("result"))]
+
+
+def _no_gain(trained: Places) -> list[str]:
+    none = [(b.task_id, name) for b, name, row in trained if row.need.state == "chance"]
+    if not none:
+        return []
+    return [
+        "Not better than chance in the median seed, so that nothing is known of the context they "
+        f"would use if trained further: {grouped(none)}."
+    ]
+
+
+def _alike(boards: Sequence[Board]) -> list[str]:
+    """Count the pairs of models that differences at full neither order nor show to be alike."""
+    parts = []
+    for board in boards:
+        rows = [row for row in named_rows(board).values() if "full" in row.cells]
+        pairs = list(combinations(rows, 2))
+        open_pairs = 0
+        for one, two in pairs:
+            gone = difference(one, two, "full")
+            open_pairs += gone is None or verdict(gone, tolerance(board.records[0])) == (
+                "not told apart"
+            )
+        if open_pairs:
+            parts.append(f"{open_pairs} of {len(pairs)} on {board.task_id}")
+    if not parts:
+        return []
+    return [
+        "Pairs of models that intervals at full neither order nor show to be the same within 1 %: "
+        f"{'; '.join(parts)}."
+    ]
+
+
+def _needs_apart(trained: Places) -> list[str]:
+    several = [place for place in trained if len(place[2].records) > 1]
+    apart = [
+        (board.task_id, name)
+        for board, name, row in several
+        if len({(each.state, each.k) for each in row.needs}) > 1
+    ]
+    if not apart:
+        return []
+    return [
+        f"Of {count(len(several), 'model')} with several seeds, {len(apart)} whose context need "
+        f"is another from seed to seed: {grouped(apart)}."
+    ]
+
+
+def _needs_open(places: Places) -> list[str]:
+    sentences = []
+    beyond = [(board.task_id, name) for board, name, row in places if row.need.state == "beyond"]
+    if beyond:
+        sentences.append(f"Context needs beyond the largest k measured: {grouped(beyond)}.")
+    reached = [place for place in places if place[2].need.state == "reached"]
+    wide = [
+        (board.task_id, name)
+        for board, name, row in reached
+        if not row.need.low == row.need.k == row.need.high
+    ]
+    if wide:
+        sentences.append(
+            f"Of {count(len(reached), 'context need')} found, {len(wide)} with an interval over "
+            f"more than one measured k: {grouped(wide)}."
+        )
+    return sentences

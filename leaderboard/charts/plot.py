@@ -1,0 +1,64 @@
+"""`seqmem plot`: a task's records as a picture."""
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from seqmem.errors import InputError, unknown
+from seqmem.leaderboard.aggregate import boards
+from seqmem.leaderboard.remote_results import RemoteResults
+from seqmem.leaderboard.selection import select
+from seqmem.leaderboard.show import write_file
+
+__all__ = ["draw"]
+
+NEEDED = ("altair", "vl_convert")
+
+
+def draw(
+    task_id: str,
+    output: Path,
+    places: Sequence[Path | RemoteResults],
+    budget: str | None,
+    say: Callable[[str], object],
+) -> None:
+    """Draw the context curves of one task to a file.
+
+    Args:
+        task_id: the task.
+        output: the file; .svg or .png.
+        places: files, folders or URLs of records; none: the committed ones, and ./results.
+        budget: of training; None for all.
+        say: called with one line for each file that is no record.
+
+    Raises:
+        InputError: there are no such records, the file's name has another ending or it cannot be
+            written, or the packages that draw are missing.
+    """
+    form = _form(output)
+    for package in NEEDED:
+        if find_spec(package) is None:
+            raise InputError(
+                f"plot: the package {package} is not installed; pip install 'seqmem[plot]'"
+            )
+    records = list(select(places, [task_id], say).records)
+    if budget is not None:
+        known = sorted({record.training["budget"] for record in records})
+        if budget not in known:
+            raise unknown(f"budget of {task_id}", budget, known, "seqmem leaderboard")
+        records = [record for record in records if record.training["budget"] == budget]
+
+    from seqmem.leaderboard.charts import curve_chart
+    from seqmem.leaderboard.charts.parts import picture
+
+    write_file(output, picture(curve_chart(boards(records)), form))
+
+
+def _form(output: Path) -> Literal["svg", "png"]:
+    match output.suffix.lower():
+        case ".svg":
+            return "svg"
+        case ".png":
+            return "png"
+    raise InputError(f"--output {output}: a picture ends in .svg or .png; name it so")

@@ -1,0 +1,1 @@
+"""What records support: confidence intervals, paired differences, ranks, context need."""

@@ -1,0 +1,1 @@
+"""Records as tables: in a terminal, Markdown, CSV, JSON and LaTeX."""

@@ -1,0 +1,188 @@
+"""Boards as text: a table for each task, or one flat list of every score."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from seqmem.leaderboard import Format
+from seqmem.leaderboard.aggregate import Board, Cell, Row, solved
+from seqmem.leaderboard.published import UNITS, Published
+from seqmem.leaderboard.statistics.ranks import ranks
+from seqmem.leaderboard.tables.flat import flat, to_json_rows
+from seqmem.leaderboard.tables.formatting import (
+    half_width,
+    k_train,
+    number,
+    row_need,
+    state_floats,
+    trust,
+    unit,
+)
+from seqmem.leaderboard.tables.layout import heading, paragraph, table
+
+__all__ = ["render"]
+
+RANKS = (
+    "Rank: the places at full that the paired differences leave open, with 95 % confidence for "
+    "each table as a whole (Holm's correction for all pairs). Between models with one seed "
+    "it does not count how training varies."
+)
+
+# What every row of a table has in common is said once above it.
+_SHARED = ("k_train", "budget", "seeds", "solved", "trust", "passes", "known to")
+
+
+def render(boards: Sequence[Board], form: Format, published: Sequence[Published] = ()) -> str:
+    """Write boards in one of `FORMATS`; csv and json have one row for each model, k and seed.
+
+    Args:
+        boards: what was measured.
+        form: one of `FORMATS`.
+        published: what papers print. It follows its task's board, in the order given and never
+            ranked; tasks without a board come last.
+    """
+    if form == "csv":
+        return flat(boards, published).to_csv(index=False)
+    if form == "json":
+        return to_json_rows(boards, published)
+    ids = [board.task_id for board in boards]
+    parts, ranked = [], False
+    for i, board in enumerate(boards):
+        columns = _columns(board)
+        ranked |= "rank" in columns
+        parts += _section(board, columns, form, ids.count(board.task_id) > 1)
+        if board.task_id not in ids[i + 1 :]:  # once, below the last of several versions
+            parts += _published(board.task_id, published, form)
+    for task_id in dict.fromkeys(entry.task for entry in published if entry.task not in ids):
+        parts.append(heading(f"{task_id}: nothing measured", form))
+        parts += _published(task_id, published, form)
+    return "\n".join([paragraph(RANKS, form), *parts] if ranked else parts)
+
+
+def _published(task_id: str, published: Sequence[Published], form: Format) -> list[str]:
+    """Give a small table for each unit, which heads the column of scores."""
+    here = [entry for entry in published if entry.task == task_id]
+    parts = []
+    for kind in dict.fromkeys(entry.unit for entry in here):
+        entries = [entry for entry in here if entry.unit == kind]
+        columns = {
+            "published": [entry.model for entry in entries],
+            kind: [entry.printed for entry in entries],
+            "context": [_context(entry) for entry in entries],
+            "parameters": [entry.parameters or "–" for entry in entries],
+            "source": [str(entry.source) for entry in entries],
+            "note": [entry.note for entry in entries],
+        }
+        if not any(entry.parameters for entry in entries):
+            del columns["parameters"]
+        if not any(entry.note for entry in entries):
+            del columns["note"]
+        differs = UNITS[kind].differs
+        caveat = f" Not the measured score: {differs}." if differs else ""
+        parts.append(paragraph(f"Published, as printed; not ranked.{caveat}", form))
+        parts.append(table(columns, form, left=("published", "source", "note")))
+    return parts
+
+
+def _context(entry: Published) -> str:
+    if entry.at_most is not None:
+        return f"≤ {entry.at_most}"
+    return "–" if entry.context is None else str(entry.context)
+
+
+def _section(
+    board: Board, columns: Mapping[str, list[str]], form: Format, ambiguous: bool
+) -> list[str]:
+    facts = board.records[0].task
+    title = f"{board.task_id}: {unit(facts)}"
+    if ambiguous:
+        title += (
+            f" (version {facts.version}, data {facts.data_hash[:8]}; scores of other versions or "
+            "data do not compare)"
+        )
+    shared = {
+        name: columns[name][0]
+        for name in _SHARED
+        if name in columns and len(set(columns[name])) == 1
+    }
+    left = {name: cells for name, cells in columns.items() if name not in shared}
+    names = [f"k={k}" if k != "full" else "full" for k in board.contexts]
+    optimum = [number(board.optimum[k]) if k in board.optimum else "" for k in board.contexts]
+    bounds = dict.fromkeys(left, ("", ""))
+    bounds |= {
+        name: (best, number(board.chance)) for name, best in zip(names, optimum, strict=True)
+    }
+    bounds["model"] = ("optimum", "chance")
+    first = slice(0 if board.optimum else 1, 1)
+    shown = {name: [*bounds[name][first], *cells, bounds[name][1]] for name, cells in left.items()}
+    parts = [heading(title, form)]
+    if shared:
+        said = ", ".join(f"{name} {value}" for name, value in shared.items())
+        parts.append(paragraph(f"{'All rows' if len(board.rows) > 1 else 'Row'}: {said}.", form))
+    return [*parts, table(shown, form, left=("model", "trust"))]
+
+
+def _columns(board: Board) -> dict[str, list[str]]:
+    """Give every column's cells, a row for each model."""
+    rows = board.rows
+    columns = {
+        "model": [row.label for row in rows],
+        "rank": ["–" if rank is None else str(rank) for rank in ranks(rows)],
+        "k_train": [k_train(row) for row in rows],
+        "budget": [row.budget for row in rows],
+        "seeds": [str(len(row.records)) for row in rows],
+        "solved": [_solved(row) for row in rows],
+        "trust": [trust(row) for row in rows],
+        "parameters": [f"{row.records[0].model['parameters']:,}" for row in rows],
+        "state, floats": [_state(row) for row in rows],
+        "passes": [_passes(row) for row in rows],
+        "known to": [_known_to(row) for row in rows],
+    }
+    if sum(cell != "–" for cell in columns["rank"]) < 2:
+        del columns["rank"]
+    for name in ("solved", "state, floats", "passes"):
+        if all(cell == "–" for cell in columns[name]):
+            del columns[name]
+    for k in board.contexts:
+        name = f"k={k}" if k != "full" else "full"
+        columns[name] = [_cell(row.cells[k]) if k in row.cells else "–" for row in rows]
+    columns["k*(1 %)"] = [row_need(row) for row in rows]
+    return columns
+
+
+def _solved(row: Row) -> str:
+    """How many of the seeds solve the task."""
+    count = solved(row)
+    return "–" if count is None else f"{count} of {len(row.records)}"
+
+
+def _state(row: Row) -> str:
+    """What the model keeps after the largest k measured, in floats."""
+    kept = state_floats(row)
+    return "–" if kept is None else f"{kept:,}"
+
+
+def _passes(row: Row) -> str:
+    """What measuring cost, in passes over the split; the dearest seed."""
+    passes = [record.measurement.get("plain_passes") for record in row.records]
+    known = [value for value in passes if value is not None]
+    return f"{max(known):.3g}" if known else "–"
+
+
+def _known_to(row: Row) -> str:
+    """How well every mean is known for the split as it is: what sampling left open, at most."""
+    points = [(record, point) for record in row.records for point in record.curve]
+    widest = max((point.half_width for _, point in points), default=0.0)
+    if widest == 0:
+        return "exact"
+    if row.records[0].task.score == "perplexity":
+        return f"±{100 * math.expm1(widest):.2g} %"
+    return f"±{widest:.2g}"
+
+
+def _cell(cell: Cell) -> str:
+    text = number(cell.value)
+    if cell.half is not None:
+        text += f" ±{half_width(cell.half, cell.value)}"
+    if cell.seeds > 1:
+        text += f" [{number(cell.smallest)}, {number(cell.largest)}]"
+    return text

@@ -1,0 +1,144 @@
+"""A whole suite in one table: each model's scores between chance, 0, and the best possible, 1."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, median
+
+from seqmem.leaderboard.aggregate import Board, ContextNeed, Row
+from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.statistics.compare import envelope, usual_rows
+
+__all__ = ["Entry", "Overview", "Score", "Yardstick", "overview"]
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What 0 and 1 stand for on a task, in the loss's unit.
+
+    Attributes:
+        chance: the loss that counts 0.
+        one: the loss that counts 1.
+        best: the row that reaches it; None where it is the optimum.
+        at: the k at which that row does.
+    """
+
+    chance: float
+    one: float
+    best: Row | None
+    at: Context
+
+
+@dataclass(frozen=True)
+class Score:
+    """A full-context loss on a yardstick: 0 is chance, 1 the best; below 0 is worse than chance.
+
+    Attributes:
+        value: of the median over seeds.
+        half: half the 95 % interval of the seed nearest to it; None where that is not known.
+        need: the context need.
+    """
+
+    value: float
+    half: float | None
+    need: ContextNeed
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model at one budget, trained as its recipe says.
+
+    Attributes:
+        label: the model.
+        budget: the training budget.
+        scores: by task; one that is missing is missing.
+        mean: over all tasks that are compared; None unless it has every one of them.
+    """
+
+    label: str
+    budget: str
+    scores: Mapping[str, Score]
+    mean: float | None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A suite's tasks and models.
+
+    Attributes:
+        suite: the tasks of the suite, in its order.
+        yardsticks: of the tasks that are compared, in the same order.
+        absent: tasks without a score at full.
+        hopeless: tasks on which no model is better than chance and no optimum is known.
+        boards: the board taken of each task that is compared: the one measured last.
+        entries: those with a mean first, best first; then those with most tasks.
+    """
+
+    suite: tuple[str, ...]
+    yardsticks: Mapping[str, Yardstick]
+    absent: tuple[str, ...]
+    hopeless: tuple[str, ...]
+    boards: Mapping[str, Board]
+    entries: tuple[Entry, ...]
+
+
+def overview(boards: Sequence[Board], suite: Sequence[str]) -> Overview:
+    """Set the models of a suite side by side.
+
+    A mean over tasks compares models only where it is over the same ones. It is given for the
+    models that have every task compared; nothing stands in for a missing score.
+
+    Args:
+        boards: of any tasks; of several of one task, the one with the latest record counts.
+        suite: ids of the suite's tasks.
+    """
+    newest = {
+        board.task_id: board
+        for board in sorted(boards, key=lambda b: max(record.created for record in b.records))
+        if board.task_id in suite and any("full" in row.cells for row in board.rows)
+    }
+    found = {task: _yardstick(newest[task]) for task in suite if task in newest}
+    sticks = {task: stick for task, stick in found.items() if stick is not None}
+    scores: dict[tuple[str, str], dict[str, Score]] = {}
+    for task, stick in sticks.items():
+        for row in usual_rows(newest[task]):
+            if "full" in row.cells:
+                scores.setdefault((row.label, row.budget), {})[task] = _score(row, stick)
+    entries = [
+        Entry(
+            *key, some, mean(s.value for s in some.values()) if len(some) == len(sticks) else None
+        )
+        for key, some in scores.items()
+    ]
+    entries.sort(key=_order)
+    return Overview(
+        suite=tuple(suite),
+        yardsticks=sticks,
+        absent=tuple(task for task in suite if task not in newest),
+        hopeless=tuple(task for task, stick in found.items() if stick is None),
+        boards={task: newest[task] for task in sticks},
+        entries=tuple(entries),
+    )
+
+
+def _order(entry: Entry) -> tuple[object, ...]:
+    alone = entry.mean is None
+    return (alone, -(entry.mean or 0.0), -len(entry.scores), entry.label, entry.budget)
+
+
+def _yardstick(board: Board) -> Yardstick | None:
+    facts = board.records[0].task
+    if facts.optimum is not None:
+        return Yardstick(facts.chance, facts.optimum, None, "full")
+    best = envelope(board)[-1]
+    if best.loss >= facts.chance:
+        return None
+    return Yardstick(facts.chance, best.loss, best.row, best.at)
+
+
+def _score(row: Row, stick: Yardstick) -> Score:
+    points = [point for record in row.records if (point := record.point("full")) is not None]
+    middle = median(point.loss.mean for point in points)
+    interval = min(points, key=lambda point: abs(point.loss.mean - middle)).loss.interval
+    scale = stick.chance - stick.one
+    half = None if interval is None else (interval[1] - interval[0]) / 2 / scale
+    return Score((stick.chance - middle) / scale, half, row.need)

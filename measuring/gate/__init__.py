@@ -1,0 +1,1 @@
+"""The validity gate: the checks that a model passes before its score enters the board."""

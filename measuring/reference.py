@@ -1,0 +1,192 @@
+"""The reference: one pass that gives every target a loss with as much context as there is.
+
+A model with state carries it from the start of each sequence to its end. One with a finite
+receptive field reads overlapping pieces, which gives the same. Any other reads each sequence whole,
+or, where sequences are too long for that, overlapping pieces: then a target has at least as much
+context as the overlap, but not all, and the losses serve as a reference and not as a score.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqmem.errors import CellError, NotFiniteError
+from seqmem.measuring.scoring import Scores, Sink, for_model, is_out_of_memory, pass_steps, read_at
+from seqmem.tasks.model import SequenceModel, State
+from seqmem.tasks.task import Split, Task
+
+__all__ = ["Reference", "carried_passes", "full_scores", "longest_pass", "read_reference"]
+
+# Sequences read side by side where state is carried.
+STREAMS = 1024
+# The longest sequence that a model without state or finite receptive field reads at once, and how
+# many numbers it may give for one where features are the outputs (2 GiB).
+LONGEST_PASS = 1 << 16
+LONGEST_OUTPUTS = 1 << 29
+# Overlapping pieces score this many times the overlap: the longer, the less is read twice.
+PIECE = 4
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Every target's score in the reference pass.
+
+    Attributes:
+        scores: of all N targets; finite.
+        is_full: whether each saw everything since the start of its sequence.
+        features: target -> the feature vector (H,) it was scored from, for those asked for.
+        steps: model steps spent.
+    """
+
+    scores: Scores
+    is_full: bool
+    features: dict[int, Tensor]
+    steps: int
+
+
+def full_scores(model: SequenceModel, task: Task, split: Split, *, device: str = "cpu") -> Scores:
+    """Score every target with everything since the start of its sequence.
+
+    Raises:
+        CellError: outputs have the wrong shape or are not finite, or a sequence is too long for a
+            model that can only read it whole.
+    """
+    return read_reference(model, task, split, overlap=None, device=device).scores
+
+
+def longest_pass(model: SequenceModel) -> int:
+    """Give how many inputs a model without state or finite receptive field reads at most."""
+    return min(LONGEST_PASS, LONGEST_OUTPUTS // max(model.floats_per_step, 1))
+
+
+@torch.inference_mode()
+def read_reference(
+    model: SequenceModel,
+    task: Task,
+    split: Split,
+    *,
+    overlap: int | None,
+    keep: Tensor | None = None,
+    device: str = "cpu",
+    progress: Callable[[int], object] = lambda steps: None,
+) -> Reference:
+    """Read the whole split once.
+
+    Args:
+        model: what is measured, in evaluation mode and on the device.
+        task: says what the outputs are and how they are scored.
+        split: sequences and targets.
+        overlap: inputs before what a piece scores, where sequences are too long to be read whole;
+            None forbids that.
+        keep: (m,) targets whose features are wanted.
+        device: where the model runs.
+        progress: called with the model steps just spent.
+
+    Raises:
+        CellError: outputs have the wrong shape or are not finite, or a sequence is too long.
+    """
+    longest = int(split.starts.diff().max())
+    field = None if model.stateful else model.receptive_field
+    at_once = longest_pass(model)
+    is_full = model.stateful or field is not None or longest <= at_once
+    if not is_full and overlap is None:
+        raise CellError(
+            f"k = full: a sequence has {longest:,} inputs, and a model that neither carries state "
+            f"nor declares a receptive field reads at most {at_once:,} at once; leave full "
+            "out of --k"
+        )
+    reach = field if is_full else overlap
+    wanted = torch.zeros(len(split), dtype=torch.bool)
+    if keep is not None:
+        wanted[keep] = True
+    most = pass_steps(device, model)
+    while True:
+        if reach is None:
+            passes = carried_passes(split, model.stateful, most)
+        else:
+            passes = _overlapping(split, reach, most)
+        try:
+            scores, features, spent = _read(model, task, split, passes, wanted, device, progress)
+        except (MemoryError, RuntimeError) as error:
+            if most <= 64 or not is_out_of_memory(error):
+                raise
+            most //= 4  # and once more from the start
+        else:
+            break
+    if not np.isfinite(scores.losses).all():
+        raise NotFiniteError("the model's outputs are not finite (NaN or infinity)")
+    return Reference(scores, is_full, features, spent)
+
+
+def _read(
+    model: SequenceModel,
+    task: Task,
+    split: Split,
+    passes: Iterator["Pass"],
+    wanted: Tensor,
+    device: str,
+    progress: Callable[[int], object],
+) -> tuple[Scores, dict[int, Tensor], int]:
+    """Go through all passes; give scores, the features of wanted targets, and the steps spent."""
+    sink = Sink(model, task, split, len(split))
+    features: dict[int, Tensor] = {}
+    spent = 0
+    state: State = None
+    for index, scored, fresh in passes:
+        inputs = for_model(split.inputs[index], model, device)
+        target = torch.where(scored, split.target_at[index], -1)
+        row, column = (target >= 0).nonzero(as_tuple=True)
+        targets = target[row, column]
+        chosen, state = read_at(model, inputs, row, column, None if fresh else state)  # (m, H)
+        sink.score(chosen, targets, targets.numpy())
+        kept = wanted[targets].nonzero().squeeze(1)
+        features.update(zip(targets[kept].tolist(), chosen[kept].cpu(), strict=True))
+        spent += index.numel()
+        progress(index.numel())
+    return sink.scores(), features, spent
+
+
+Pass = tuple[Tensor, Tensor, bool]  # (B, L) input index, (B, L) scored here, state starts anew
+
+
+def carried_passes(split: Split, stateful: bool, most: int) -> Iterator[Pass]:
+    """Read sequences of like length side by side, in consecutive pieces where state is carried.
+
+    Yields:
+        the indices (B, L) of the inputs to read, whether each is read for its own sequence (B, L)
+        and not to fill up behind its end, and whether the state starts anew; about `most` inputs.
+    """
+    lengths = split.starts.diff()
+    batch = STREAMS if stateful else max(most // int(lengths.max()), 1)
+    for rows in lengths.argsort(stable=True).split(batch):
+        longest = int(lengths[rows].max())
+        piece = max(most // len(rows), 1) if stateful else longest
+        for offset in range(0, longest, piece):
+            step = torch.arange(offset, min(offset + piece, longest))
+            # A short sequence is filled up with its last input, never with another sequence's.
+            within = torch.minimum(step, lengths[rows, None] - 1)
+            yield split.starts[rows, None] + within, step < lengths[rows, None], offset == 0
+
+
+def _overlapping(split: Split, field: int, most: int) -> Iterator[Pass]:
+    """Cut sequences into pieces that begin a receptive field before what they score."""
+    overlap = max(field - 1, 0)
+    piece = max(PIECE * overlap, 256)
+    begins, reads, ends = [], [], []  # first scored, first read, end
+    for start, end in zip(split.starts[:-1].tolist(), split.starts[1:].tolist(), strict=True):
+        for begin in range(start, end, piece):
+            begins.append(begin)
+            reads.append(max(start, begin - overlap))
+            ends.append(min(begin + piece, end))
+    first, read, behind = (torch.tensor(values) for values in (begins, reads, ends))
+    # Pieces of like length side by side, so that little is read behind the short ones' ends.
+    order = (behind - read).argsort(stable=True)
+    longest = int((behind - read).max())
+    for rows in order.split(max(most // longest, 1)):
+        width = int((behind - read)[rows].max())
+        position = read[rows, None] + torch.arange(width)
+        scored = (position >= first[rows, None]) & (position < behind[rows, None])
+        yield torch.minimum(position, behind[rows, None] - 1), scored, True

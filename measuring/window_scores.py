@@ -1,0 +1,360 @@
+"""Scoring windows: which targets stand in line at each context length, and what they score.
+
+At every k there is one random order of the targets that have more than k inputs; a sample is the
+head of that order, so that a larger sample continues a smaller one. (A target with k inputs or
+fewer sees in a window what it sees in the reference pass.) There are two ways to make an order:
+
+* **by target:** each target has one random number for all k; each window is read on its own.
+* **by start:** each place in the text has one random number, and the target at context k is the
+  k-th from there. A window of 2k inputs then continues one of k inputs that is already read: the
+  model goes on from its state and pays for half, or less. It needs targets everywhere, and a model
+  that carries state; what it is given at any moment is a window, and never holds the target.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from seqmem.measuring.reference import Reference
+from seqmem.measuring.scoring import (
+    Scores,
+    Sink,
+    for_model,
+    in_batches,
+    is_out_of_memory,
+    most_steps,
+    pass_steps,
+    read_at,
+)
+from seqmem.measuring.windows import Shared, window_inputs
+from seqmem.tasks.model import SequenceModel, State
+from seqmem.tasks.task import Split, Task
+
+__all__ = ["ByStart", "ByTarget", "Scorer", "WindowScores", "is_dense"]
+
+Indices = npt.NDArray[np.int64]
+Features = Mapping[int, Tensor]  # target -> its features, (H,), in the reference pass
+
+# Windows in one batch: at least so many that products of matrices stay efficient.
+ROWS = {"cpu": (64, 1024), "cuda": (64, 16384)}
+# Features that differ by no more than this, relative to the largest number among them, are the
+# same: float32 keeps seven digits, of which sums in another order cost one or two.
+ROUNDING = 1e-5
+
+
+def _agree(sink: Sink, targets: Indices, reference: Reference) -> bool:
+    """Tell whether windows gave all these targets what the reference pass gave them."""
+    losses = reference.scores.losses[targets]
+    return (
+        0 < len(targets) == sink.compared
+        and sink.deviation <= ROUNDING
+        and bool(np.allclose(sink.scores().losses, losses, rtol=ROUNDING, atol=ROUNDING))
+    )
+
+
+def is_dense(split: Split) -> bool:
+    """Tell whether every input has a target."""
+    return len(split.positions) == len(split.inputs)
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What is measured, and on what.
+
+    Attributes:
+        model: in evaluation mode, on the device.
+        task: says what the outputs are and how they are scored.
+        split: sequences and targets.
+        device: where the model runs.
+        progress: called with k and the model steps just spent on it.
+    """
+
+    model: SequenceModel
+    task: Task
+    split: Split
+    device: str
+    progress: Callable[[int, int], object]
+
+    def sink(self, size: int, reference: Features | None) -> Sink:
+        """Make a collector of scores."""
+        return Sink(self.model, self.task, self.split, size, reference)
+
+    def read(
+        self, inputs: Tensor, rows: Tensor, columns: Tensor, state: State, k: int
+    ) -> tuple[Tensor, State]:
+        """Let the model read on; give the features (m, H) at m positions; count the steps for k."""
+        inputs = for_model(inputs, self.model, self.device)
+        features, state = read_at(self.model, inputs, rows, columns, state)
+        self.progress(k, inputs.shape[0] * inputs.shape[1])
+        return features, state
+
+    def last(self, inputs: Tensor, state: State, k: int) -> tuple[Tensor, State]:
+        """Let the model read on; give the features (B, H) at the end of each row."""
+        rows = torch.arange(len(inputs))
+        return self.read(inputs, rows, torch.full_like(rows, inputs.shape[1] - 1), state, k)
+
+    def rows(self, steps: int) -> int:
+        """Give how many windows to read at once, of so many steps each."""
+        low, high = ROWS[torch.device(self.device).type]
+        fit = max(most_steps(self.device, self.model) // steps, 1)
+        return min(max(pass_steps(self.device, self.model) // steps, low), high, fit)
+
+    def windows(
+        self,
+        targets: Indices,
+        k: int,
+        reference: Features | None = None,
+        shared: Shared | None = None,
+    ) -> Sink:
+        """Score targets from windows of k inputs, each read on its own.
+
+        Windows that are the same are read once.
+
+        Args:
+            targets: (m,) indices, each with k inputs available.
+            k: the window length.
+            reference: features to compare with.
+            shared: which of the windows are the same; None: they count as different.
+        """
+        sink = self.sink(len(targets), reference)
+        shared = shared or Shared(targets, np.arange(len(targets)))
+        members = np.argsort(shared.window, kind="stable")  # targets, those of one window together
+        bounds = np.searchsorted(shared.window[members], np.arange(len(shared.first) + 1))
+
+        def batch(windows: Tensor) -> None:
+            first = torch.from_numpy(shared.first[windows.numpy()])
+            last, _ = self.last(window_inputs(self.split, first, k), None, k)
+            begin, end = int(windows[0]), int(windows[-1]) + 1
+            places = members[bounds[begin] : bounds[end]]
+            rows = torch.from_numpy(shared.window[places] - begin)
+            sink.score(last, torch.from_numpy(targets[places]), places, rows)
+
+        in_batches(torch.arange(len(shared.first)), self.rows(k), batch)
+        return sink
+
+
+class WindowScores(ABC):
+    """Scores samples of windows, each the head of a random order."""
+
+    def __init__(self, scorer: Scorer, seed: int) -> None:
+        """Take what is measured, and the seed of the order."""
+        self.scorer = scorer
+        self.available = scorer.split.available.numpy()
+        self._ascending = np.sort(self.available)
+        self.rng = np.random.default_rng(seed)
+
+    def population(self, k: int) -> Indices:
+        """Give the targets with more than k inputs, ascending."""
+        return np.flatnonzero(self.available > k)
+
+    def size(self, k: int) -> int:
+        """Count them."""
+        return len(self._ascending) - int(np.searchsorted(self._ascending, k, side="right"))
+
+    @abstractmethod
+    def order(self, k: int) -> Indices:
+        """Give the same targets in the order in which they are sampled."""
+
+    @abstractmethod
+    def score(
+        self, wanted: Mapping[int, slice], reference: Reference | None = None
+    ) -> dict[int, Scores]:
+        """Score parts of the orders.
+
+        Args:
+            wanted: k -> which part of its order.
+            reference: the reference pass, where it should end early; for models with state.
+
+        Returns:
+            k -> scores, ascending. Where at some k the features and the losses of all these
+            targets agree with the reference's, longer windows would say nothing new: that k is the
+            last.
+        """
+
+
+class ByTarget(WindowScores):
+    """Each window on its own: any model, any targets."""
+
+    def __init__(self, scorer: Scorer, seed: int) -> None:
+        """Give each target a random number."""
+        super().__init__(scorer, seed)
+        self._numbers = self.rng.permutation(len(scorer.split))
+
+    def order(self, k: int) -> Indices:
+        """Give the targets with more than k inputs in the order of their numbers."""
+        return self._numbers[self.available[self._numbers] > k]
+
+    def score(
+        self, wanted: Mapping[int, slice], reference: Reference | None = None
+    ) -> dict[int, Scores]:
+        """Score parts of the orders; see WindowScores."""
+        scores: dict[int, Scores] = {}
+        for k in sorted(wanted):
+            targets = self.order(k)[wanted[k]]
+            sink = self.scorer.windows(
+                targets, k, None if reference is None else reference.features
+            )
+            scores[k] = sink.scores()
+            if reference is not None and _agree(sink, targets, reference):
+                break
+        return scores
+
+
+class ByStart(WindowScores):
+    """Windows that grow: for targets everywhere.
+
+    A model with state goes on from one k to the next. One without (asked for every k) reads the
+    longest window once, and its features at the k-th place are those of k inputs, provided that it
+    is causal.
+    """
+
+    def __init__(self, scorer: Scorer, seed: int) -> None:
+        """Give each place in the text a random number."""
+        super().__init__(scorer, seed)
+        self._numbers = self.rng.permutation(len(scorer.split.inputs))
+        lengths = scorer.split.starts.diff().numpy()
+        self._remaining = np.repeat(lengths, lengths) - self.available + 1
+
+    def starts(self, k: int) -> Indices:
+        """Give where windows of k inputs begin, in the order of their numbers.
+
+        Not at the beginning of a sequence: such a window is all that the reference pass sees.
+        """
+        fits = (self._remaining >= k) & (self.available > 1)
+        starts: Indices = self._numbers[fits[self._numbers]]
+        return starts
+
+    def order(self, k: int) -> Indices:
+        """Give the targets with more than k inputs in the order of their windows' starts."""
+        targets: Indices = self.starts(k) + (k - 1)
+        return targets
+
+    def score(
+        self, wanted: Mapping[int, slice], reference: Reference | None = None
+    ) -> dict[int, Scores]:
+        """Score parts of the orders; see WindowScores."""
+        rows = self.scorer.rows(1 if self.scorer.model.stateful else max(wanted, default=1))
+        if reference is not None:
+            rows = max(rows, sum(part.stop for part in wanted.values()))  # a pilot, all at once
+        while True:
+            try:
+                return self._score(wanted, reference, rows)
+            except (MemoryError, RuntimeError) as error:
+                if rows == 1 or not is_out_of_memory(error):
+                    raise
+                rows //= 2
+
+    def _score(
+        self, wanted: Mapping[int, slice], reference: Reference | None, rows: int
+    ) -> dict[int, Scores]:
+        parts = {k: _Part(self.starts(k)[wanted[k]]) for k in sorted(wanted)}
+        features = None if reference is None else reference.features
+        sinks = {k: self.scorer.sink(len(part.starts), features) for k, part in parts.items()}
+        groups = list(self._groups(parts, rows))
+        for group in groups:
+            if not self.scorer.model.stateful:
+                for starts, final in group:
+                    self._read_once(starts, final, parts, sinks)
+                continue
+            windows = [_Growing(self.scorer, starts, final) for starts, final in group]
+            for k, part in parts.items():
+                for window in windows:
+                    if window.final >= k:
+                        last = window.grow(k)  # (B, H)
+                        row, places = part.find(window.starts)
+                        targets = torch.from_numpy(window.starts[row] + (k - 1))
+                        sinks[k].score(last[torch.from_numpy(row)], targets, places)
+                if reference is None or len(groups) > 1:
+                    continue
+                if _agree(sinks[k], part.starts + (k - 1), reference):
+                    return {length: sinks[length].scores() for length in parts if length <= k}
+        return {k: sink.scores() for k, sink in sinks.items()}
+
+    def _read_once(
+        self, starts: Indices, final: int, parts: Mapping[int, "_Part"], sinks: Mapping[int, Sink]
+    ) -> None:
+        """Read windows of the longest length, and score from them what is asked for at every k."""
+
+        def batch(chosen: Tensor) -> None:
+            own = starts[chosen.numpy()]
+            found = {k: part.find(own) for k, part in parts.items() if k <= final}
+            rows = np.concatenate([row for row, _ in found.values()])
+            lengths = np.repeat([*found], [len(row) for row, _ in found.values()])
+            inputs = self.scorer.split.inputs[torch.from_numpy(own)[:, None] + torch.arange(final)]
+            features, _ = self.scorer.read(
+                inputs, torch.from_numpy(rows), torch.from_numpy(lengths - 1), None, final
+            )
+            begin = 0
+            for k, (row, places) in found.items():
+                part = features[begin : begin + len(row)]
+                sinks[k].score(part, torch.from_numpy(own[row] + (k - 1)), places)
+                begin += len(row)
+
+        in_batches(torch.arange(len(starts)), self.scorer.rows(final), batch)
+
+    def _groups(
+        self, parts: Mapping[int, "_Part"], rows: int
+    ) -> Iterator[list[tuple[Indices, int]]]:
+        """Give starts and the length to which they grow, as many as are read side by side."""
+        finals = np.zeros(len(self._numbers), np.int64)  # the longest k asked of each start
+        for k, part in parts.items():
+            finals[part.starts] = k
+        group: list[tuple[Indices, int]] = []
+        room = rows
+        for final in np.unique(finals[finals > 0])[::-1].tolist():
+            starts = np.flatnonzero(finals == final)
+            while len(starts) > 0:
+                group.append((starts[:room], final))
+                starts, room = starts[room:], room - len(group[-1][0])
+                if room == 0:
+                    yield group
+                    group, room = [], rows
+        if group:
+            yield group
+
+
+class _Part:
+    """Some starts of one k, and where each of their scores belongs."""
+
+    def __init__(self, starts: Indices) -> None:
+        self.starts = starts
+        self._order = np.argsort(starts)
+        self._sorted = starts[self._order]
+
+    def find(self, starts: Indices) -> tuple[Indices, Indices]:
+        """Give which of these starts are of this part, and their places in it."""
+        if len(self.starts) == 0:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        place = np.searchsorted(self._sorted, starts).clip(max=len(self._sorted) - 1)
+        rows = np.flatnonzero(self._sorted[place] == starts)
+        return rows, self._order[place[rows]]
+
+
+class _Growing:
+    """A batch of windows of the same length that grows, of a model with state."""
+
+    def __init__(self, scorer: Scorer, starts: Indices, final: int) -> None:
+        self.starts, self.final = starts, final
+        self._scorer = scorer
+        self._begin = torch.from_numpy(starts)
+        self._state: State = None
+        self._length = 0
+        self._last: Tensor | None = None
+
+    def grow(self, k: int) -> Tensor:
+        """Give the features at the end of windows of k inputs: (B, H)."""
+
+        def piece(steps: Tensor) -> None:
+            inputs = self._scorer.split.inputs[self._begin[:, None] + steps]
+            self._last, self._state = self._scorer.last(inputs, self._state, k)
+
+        most = max(pass_steps(self._scorer.device, self._scorer.model) // len(self.starts), 1)
+        in_batches(torch.arange(self._length, k), most, piece)
+        self._length = k
+        assert self._last is not None
+        return self._last

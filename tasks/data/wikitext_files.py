@@ -1,0 +1,328 @@
+"""The WikiText corpora: finding them, holding them against what they must be, turning them to ids.
+
+A corpus is looked for in the data directory (``--data-dir`` or SEQMEM_DATA), in the folder of its
+name, as ``train.txt`` or ``wiki.train.tokens`` and so on, plain or compressed (.xz, .gz). Only
+where no data directory is given is it taken from the hub. Either way the lines go through the
+`datasets` library as a stream; counts and hashes are checked on the way, before anything is
+measured. The ids stand in the cache under a hash of the files, and are mapped from there.
+"""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from seqmem.errors import InputError
+from seqmem.tasks.data.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
+from seqmem.tasks.data.dataset_rows import file_rows, hub_rows
+from seqmem.tasks.data.line_checks import Expected, LineCheck
+from seqmem.tasks.data.sources import Located, data_directory
+from seqmem.tasks.data.textfiles import file_digest, find_file
+from seqmem.tasks.data.vocabulary import (
+    UNKNOWN,
+    Closed,
+    Growing,
+    Ids,
+    WithUnknown,
+    as_ids,
+    count_ids,
+    read_vocabulary,
+    renumber,
+    settle,
+)
+
+__all__ = [
+    "END_OF_LINE",
+    "WIKITEXT_2",
+    "WIKITEXT_103",
+    "Corpus",
+    "CorpusSource",
+    "VocabularyFrom",
+    "find_files",
+    "load_corpus",
+]
+
+END_OF_LINE = "<eos>"
+
+# The published vocabulary is that of the training split; else words of valid, or of a file.
+VocabularyFrom = Literal["train", "valid"] | Path
+
+
+@dataclass(frozen=True)
+class CorpusSource:
+    """Where a corpus comes from and what it must be.
+
+    Attributes:
+        name: its folder in the data directory.
+        title: its name in full, with the paper.
+        licence: the licence of the text.
+        hub: repository and configuration on the Hugging Face hub.
+        splits: the expected content by split name.
+        vocabulary: the number of distinct tokens in the training split.
+        without_train: ids of tasks that can be measured where there is no training split.
+    """
+
+    name: str
+    title: str
+    licence: str
+    hub: tuple[str, str]
+    splits: Mapping[str, Expected]
+    vocabulary: int
+    without_train: tuple[str, ...] = ()
+
+    @property
+    def how_to_get(self) -> str:
+        """Say what to do to have it here."""
+        files = ", ".join(f"{split}.txt" for split in self.splits)
+        return (
+            f"`seqmem data fetch {self.name}`; or put {files} (also wiki.train.tokens and so on, "
+            f".xz, .gz) into DIR/{self.name} and give --data-dir DIR; with no data directory, "
+            f"{self.hub[0]} ({self.hub[1]}) is loaded from the hub"
+        )
+
+    def locate(self) -> Located:
+        """Look for the files on this machine."""
+        directory = data_directory()
+        if directory is None:
+            problem = "no data directory is given (--data-dir or SEQMEM_DATA)"
+            return Located(f"hub: {self.hub[0]}, {self.hub[1]}", None, problem)
+        where = str(directory / self.name)
+        try:
+            return Located(where, find_files(self, directory, self.splits), "")
+        except InputError as error:
+            here = _present(self, directory, self.splits)
+            evaluable = self.without_train and {"valid", "test"} <= here.keys()
+            return Located(where, here if evaluable else None, str(error))
+
+    def check(self) -> str | None:
+        """Load what is here, which checks it; say what is not.
+
+        Raises:
+            InputError: a file is damaged or altered.
+        """
+        if not self.locate().problem:
+            load_corpus(self)
+            return None
+        load_corpus(self, "valid")
+        return f"no training split; to be measured as {' or '.join(self.without_train)}"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A checked corpus.
+
+    Attributes:
+        words: id -> word; the most frequent first, equal counts in alphabetical order, or in the
+            order of the vocabulary file.
+        ids: by split, (tokens,) int32.
+        articles: by split, (articles,) the index of each article's first token.
+    """
+
+    words: tuple[str, ...]
+    ids: Mapping[str, Ids]
+    articles: Mapping[str, npt.NDArray[np.int64]]
+
+
+WIKITEXT_2 = CorpusSource(
+    name="wikitext-2",
+    title="WikiText-2 (Merity et al. 2016, arXiv 1609.07843)",
+    licence="CC BY-SA 3.0, Wikipedia contributors",
+    hub=("Salesforce/wikitext", "wikitext-2-v1"),
+    splits=MappingProxyType(
+        {
+            # Copies with another order of the articles are in circulation.
+            "train": Expected(
+                36_718,
+                2_088_628,
+                "e55fe35231e6122445263f5d4d34693e9525b239918d2e42ed4bb43166dd3342",
+                ordered=False,
+            ),
+            "valid": Expected(
+                3_760,
+                217_646,
+                "4427e8fc24d5ceaaff4f1d9ee42f4e82172572b107d6a4e1f32d84fa7913c3ff",
+            ),
+            "test": Expected(
+                4_358,
+                245_569,
+                "f68796e87c3250872a5a82da5027c4f75494ca617fbad67e36acce8a057ff3e8",
+            ),
+        }
+    ),
+    vocabulary=33_278,
+)
+
+WIKITEXT_103 = CorpusSource(
+    name="wikitext-103",
+    title="WikiText-103 (Merity et al. 2016, arXiv 1609.07843)",
+    licence="CC BY-SA 3.0, Wikipedia contributors",
+    hub=("Salesforce/wikitext", "wikitext-103-v1"),
+    splits=MappingProxyType(
+        {
+            # The published counts; together with the vocabulary's size they catch a cut-off or
+            # mixed-up file. No hash of the text is known to the suite.
+            "train": Expected(1_801_350, 103_227_021, None),
+            "valid": Expected(
+                3_760, 217_646, "457c37cc16b260d7052de1cc82854038ea655c4b281277a6d57dfd353d208bbb"
+            ),
+            "test": Expected(
+                4_358, 245_569, "d60a1c910b4ed1cd5fcba38f3aa51a8dada0b15b8787a2bf85d78eff346696c7"
+            ),
+        }
+    ),
+    vocabulary=267_735,
+    without_train=("wikitext-103/vocabulary=valid", "wikitext-103/vocabulary=FILE"),
+)
+
+
+def find_files(source: CorpusSource, directory: Path, splits: Iterable[str]) -> dict[str, Path]:
+    """Find one file for each split.
+
+    Raises:
+        InputError: a split has none.
+    """
+    found = _present(source, directory, splits)
+    for split in splits:
+        if split not in found:
+            ways = (
+                "put it there, name another directory with --data-dir or SEQMEM_DATA, or unset "
+                "SEQMEM_DATA to load it from the hub"
+            )
+            if split == "train" and source.without_train:
+                ways += f"; without it only {' or '.join(source.without_train)} can be measured"
+            raise InputError(
+                f"{source.name}: {split}.txt or wiki.{split}.tokens (or .xz, .gz) is not in "
+                f"{directory / source.name}; {ways}"
+            )
+    return found
+
+
+def _present(source: CorpusSource, directory: Path, splits: Iterable[str]) -> dict[str, Path]:
+    folder = directory / source.name
+    found = {split: find_file(folder, (f"{split}.txt", f"wiki.{split}.tokens")) for split in splits}
+    return {split: path for split, path in found.items() if path is not None}
+
+
+def load_corpus(source: CorpusSource, vocabulary: VocabularyFrom = "train") -> Corpus:
+    """Load and check a corpus, from the data directory if one is given, else from the hub.
+
+    Args:
+        source: which.
+        vocabulary: where the words come from. With "valid" or a file the training split is
+            neither needed nor read, and other words are ``<unk>``.
+
+    Raises:
+        InputError: a file is missing or damaged, or is not what it must be.
+    """
+    splits = tuple(source.splits) if vocabulary == "train" else ("valid", "test")
+    words: tuple[str, ...] | None = None
+    expected = repr(([source.splits[split] for split in splits], source.vocabulary))
+    parts = [source.name, expected, vocabulary if isinstance(vocabulary, str) else "file"]
+    if isinstance(vocabulary, Path):
+        words = read_vocabulary(vocabulary, (UNKNOWN, END_OF_LINE))
+        parts.append("\n".join(words))
+    directory = data_directory()
+    lines: Mapping[str, Callable[[], Iterator[str]]]
+    if directory is None:
+        rows = hub_rows(source.name, source.hub, splits)
+        lines, where = rows.lines, f"hub: {source.hub[0]}"
+        key = cache_key([*parts, rows.key]) if rows.key else ""
+    else:
+        files = find_files(source, directory, splits)
+        lines = {split: _reader(path) for split, path in files.items()}
+        where = str(directory / source.name)
+        key = cache_key([*parts, *(file_digest(path) for path in files.values())])
+
+    def make() -> Arrays:
+        return _check_and_encode(source, lines, where, vocabulary == "train", words)
+
+    arrays = cached_arrays(source.name, key, make) if key else make()
+    return Corpus(
+        unpack_words(arrays["words"]),
+        {split: arrays[f"ids.{split}"] for split in splits},
+        {split: arrays[f"articles.{split}"] for split in splits},
+    )
+
+
+def _reader(path: Path) -> Callable[[], Iterator[str]]:
+    return lambda: file_rows(path)
+
+
+def _check_and_encode(
+    source: CorpusSource,
+    lines: Mapping[str, Callable[[], Iterator[str]]],
+    where: str,
+    published: bool,
+    words: tuple[str, ...] | None,
+) -> Arrays:
+    """Hold lines against what is expected while turning words into ids."""
+    first = next(iter(lines))  # the split that the vocabulary comes from, unless it is given
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
+
+    def encode(split: str, index: dict[str, int]) -> Ids:
+        place = f"{where}, {split}"
+        ids, articles = _encode(lines[split](), index, source.splits[split], place)
+        arrays[f"ids.{split}"], arrays[f"articles.{split}"] = ids, articles
+        return ids
+
+    if words is None:
+        growing = Growing()
+        ids = encode(first, growing)
+        counts = count_ids(ids, len(growing))
+        unknown = None if published else UNKNOWN
+        words, rank = settle(tuple(growing), counts, unknown=unknown)
+        renumber(ids, rank)
+    if published and len(words) != source.vocabulary:
+        raise InputError(
+            f"{where}: the training split has {len(words):,} distinct tokens, expected "
+            f"{source.vocabulary:,}; it is altered, get it again (`seqmem data` says where from)"
+        )
+    for split in lines:
+        if f"ids.{split}" not in arrays:
+            if not published:
+                encode(split, WithUnknown(words))
+                continue
+            closed = Closed(words)
+            encode(split, closed)
+            closed.finish(f"{where}, {split}")
+    return {**arrays, "words": pack_words(words)}
+
+
+def _encode(
+    lines: Iterable[str], index: dict[str, int], expected: Expected, where: str
+) -> tuple[Ids, npt.NDArray[np.int64]]:
+    """Number the words of one split; find where its articles begin.
+
+    An article begins at a line ``= Title =`` with a blank line, or nothing, before and after.
+    """
+    check = LineCheck(expected)
+    number, end = index.__getitem__, index[END_OF_LINE]
+    ids = array("i")
+    articles: list[int] = []
+    blank_before, title_at = True, -1
+    for line in lines:
+        words = line.split()
+        check.add(words)
+        if title_at >= 0 and not words:
+            articles.append(title_at)
+        title_at = len(ids) if blank_before and _is_title(words) else -1
+        blank_before = not words
+        ids.extend(map(number, words))
+        ids.append(end)
+    if title_at >= 0:
+        articles.append(title_at)
+    check.finish(where)
+    if not articles or articles[0] > 1:
+        articles.insert(0, 0)
+    articles[0] = 0  # the blank line before the first title belongs to it
+    return as_ids(ids), np.array(articles, np.int64)
+
+
+def _is_title(line: Sequence[str]) -> bool:
+    """Say whether a line reads ``= Title =``; sections have two or more equals signs."""
+    return len(line) > 2 and line[0] == "=" == line[-1] and line[1] != "=" and line[-2] != "="

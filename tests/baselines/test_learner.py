@@ -1,0 +1,297 @@
+"""One optimiser step: the readout's gradient, short floats, sparse embeddings, clipping."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import seqmem.baselines.training.readout_gradient as readout_module
+from seqmem.baselines.layers import LinearReadout
+from seqmem.baselines.spec import build_model, parse_model
+from seqmem.baselines.training.batches import Batch, Step, batches
+from seqmem.baselines.training.learner import Learner
+from seqmem.baselines.training.loop import seeded, train
+from seqmem.baselines.training.readout_gradient import ReadoutGradient
+from seqmem.baselines.training.recipes import Recipe
+from seqmem.tasks.hidden_markov import HiddenMarkov
+from seqmem.tasks.losses import CrossEntropy
+from seqmem.tasks.model import SequenceModel, State
+from seqmem.tests.command import QUICK, Command, record_files
+
+SGD = Recipe(
+    steps=6,
+    batch=8,
+    k_train=5,
+    learning_rate=4.0,
+    optimizer="sgd",
+    schedule="constant",
+    clip=0.05,
+    validate_every=6,
+    validation_targets=64,
+    options={"hidden": 8},
+)
+
+
+class Readout(LinearReadout):
+    """Nothing but a linear readout."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        with seeded(0):
+            self.leave = nn.Linear(width, outputs)
+
+    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        return inputs, None
+
+
+def gradients(model: nn.Module) -> dict[str, Tensor]:
+    return {
+        name: parameter.grad.to_dense().clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.integers(1, 40),
+    width=st.integers(1, 9),
+    outputs=st.integers(1, 150),
+    numbers=st.integers(1, 5000),
+    scale=st.sampled_from([1.0, 30.0]),
+    seed=st.integers(0, 1000),
+)
+def test_the_fused_gradient_is_autograds(
+    rows: int, width: int, outputs: int, numbers: int, scale: float, seed: int
+) -> None:
+    with seeded(seed), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readout_module, "NUMBERS", {"cpu": numbers})
+        patch.setattr(readout_module, "WORTH_IT", 64)  # outputs that are filled up, and others
+        model = Readout(width, outputs)
+        features = (scale * torch.randn(rows, width)).requires_grad_()
+        targets = torch.randint(outputs, (rows,), dtype=torch.int32)
+        readout = ReadoutGradient(model, CrossEntropy(), torch.float32)
+        for _ in range(2):  # what the first call leaves in memory does not reach the second
+            model.zero_grad()
+            features.grad = None
+            total = readout.backward(features, targets, 7)
+    assert features.grad is not None
+    found = {**gradients(model), "features": features.grad.clone()}
+    model.zero_grad()
+    features.grad = None
+    loss = F.cross_entropy(model(features), targets.long(), reduction="sum") / 7
+    loss.backward()
+    assert float(total) == pytest.approx(loss.item(), rel=1e-5, abs=1e-6)
+    expected = {**gradients(model), "features": features.grad}
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-5 * scale)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    rows=st.integers(1, 40),
+    outputs=st.integers(2, 150),
+    numbers=st.integers(200, 5000),
+    seed=st.integers(0, 1000),
+)
+def test_the_fused_gradient_in_bfloat16_is_near(
+    rows: int, outputs: int, numbers: int, seed: int
+) -> None:
+    """Eight bits hold a number to 2^-9 of it; what cancels in a sum is rounded before."""
+    with seeded(seed), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readout_module, "NUMBERS", {"cpu": numbers})
+        patch.setattr(readout_module, "WORTH_IT", 64)
+        model = Readout(6, outputs)
+        features = torch.randn(rows, 6).requires_grad_()
+        targets = torch.randint(outputs, (rows,))
+        readout = ReadoutGradient(model, CrossEntropy(), torch.bfloat16)
+        total = readout.backward(features, targets, rows)
+    assert features.grad is not None
+    found = {**gradients(model), "features": features.grad.clone()}
+    model.zero_grad()
+    features.grad = None
+    loss = F.cross_entropy(model(features), targets)
+    loss.backward()
+    assert float(total) == pytest.approx(loss.item(), abs=0.05)
+    expected = {**gradients(model), "features": features.grad}
+    sizes = {"leave.bias": 1.0, "leave.weight": float(features.detach().abs().max())}
+    sizes["features"] = float(model.leave.weight.detach().abs().max()) / rows
+    for name, gradient in expected.items():
+        allowed = 0.015 * sizes[name]
+        torch.testing.assert_close(found[name], gradient, rtol=0, atol=allowed, msg=name)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_of_several_passes_add_up(dtype: torch.dtype) -> None:
+    model = Readout(4, 6)
+    readout = ReadoutGradient(model, CrossEntropy(), dtype)
+
+    def learn(first: int, last: int) -> None:
+        features = torch.linspace(-2, 2, 24).view(6, 4)[first:last].requires_grad_()
+        readout.backward(features, torch.tensor([0, 5, 3, 3, 1, 2])[first:last], 6)
+
+    learn(0, 6)
+    whole = gradients(model)
+    model.zero_grad()
+    learn(0, 2)
+    learn(2, 6)
+    rounding = 1e-6 if dtype == torch.float32 else 0.002
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, whole[name], rtol=0, atol=rounding, msg=name)
+
+
+@given(
+    st.lists(
+        st.lists(st.floats(width=32, allow_nan=False), min_size=3, max_size=3),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_the_largest_of_short_floats_is_found_by_their_bits(numbers: list[list[float]]) -> None:
+    rows = torch.tensor(numbers).to(torch.bfloat16)
+    found = readout_module._highest(rows)
+    torch.testing.assert_close(found, rows.amax(1, keepdim=True), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_hopeless_target_has_its_true_loss(dtype: torch.dtype) -> None:
+    """Its probability is rounded to zero, its loss is not infinite for that."""
+    model = Readout(1, 3)
+    with torch.no_grad():
+        model.leave.weight.copy_(torch.tensor([[0.0], [1.0], [2.0]]))
+        model.leave.bias.zero_()
+    features = torch.tensor([[500.0]], requires_grad=True)
+    readout = ReadoutGradient(model, CrossEntropy(), dtype)
+    assert float(readout.backward(features, torch.tensor([0]), 1)) == pytest.approx(1000.0)
+    assert features.grad is not None
+    assert features.grad.item() == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_outputs_that_are_not_finite_show_in_the_loss(dtype: torch.dtype, wrong: float) -> None:
+    """All of them, or one of many."""
+    model = Readout(2, 1500)
+    readout = ReadoutGradient(model, CrossEntropy(), dtype)
+    features = torch.tensor([[wrong, 0.0]], requires_grad=True)
+    assert math.isnan(float(readout.backward(features, torch.tensor([0]), 1)))
+    with torch.no_grad():
+        model.leave.bias[700] = wrong
+    features = torch.ones(1, 2, requires_grad=True)
+    assert math.isnan(float(readout.backward(features, torch.tensor([0]), 1)))
+
+
+def test_a_readout_of_its_own_is_used() -> None:
+    class Doubled(Readout):
+        def readout(self, hidden: Tensor) -> Tensor:
+            return 2 * super().readout(hidden)
+
+    model = Doubled(4, 6)
+    features = torch.linspace(-2, 2, 20).view(5, 4).requires_grad_()
+    targets = torch.tensor([0, 5, 3, 3, 1])
+    total = ReadoutGradient(model, CrossEntropy(), torch.float32).backward(features, targets, 5)
+    assert float(total) == pytest.approx(F.cross_entropy(model(features), targets).item())
+
+
+@pytest.mark.parametrize("name", ["lstm:tied=true", "tcn", "transformer"])
+def test_bfloat16_gives_nearly_the_same_step(name: str) -> None:
+    task = HiddenMarkov(2)
+    found = {}
+    for dtype in ("float32", "bfloat16"):
+        with seeded(0):
+            model, _ = build_model(parse_model(name), task, 16, {"hidden": 32})
+        recipe = Recipe(steps=1, batch=8, k_train=16, learning_rate=0.0, clip=1e9, dtype=dtype)
+        batch = next(batches(task.train(0, 0), 8, 16, 0, torch.Generator().manual_seed(0)))
+        step = Step(len(batch.targets), (batch,))
+        loss, _ = Learner(model, task.loss, recipe, "cpu").learn(step, None, taken=0, scale=1.0)
+        assert loss is not None
+        found[dtype] = float(loss), torch.cat([g.flatten() for g in gradients(model).values()])
+        assert all(p.dtype == torch.float32 for p in model.parameters())
+    (value, gradient), (short_value, short) = found["float32"], found["bfloat16"]
+    assert short_value == pytest.approx(value, abs=0.01)
+    assert short_value != value
+    assert float((gradient - short).norm() / gradient.norm()) < 0.03
+
+
+def test_training_in_bfloat16_learns_as_much() -> None:
+    task = HiddenMarkov(100)
+    best = {}
+    for dtype in ("float32", "bfloat16"):
+        recipe = Recipe(
+            steps=200,
+            batch=16,
+            k_train=32,
+            learning_rate=1e-2,
+            validate_every=100,
+            validation_targets=2048,
+            dtype=dtype,
+            options={"hidden": 32},
+        )
+        with seeded(0):
+            model, _ = build_model(parse_model("lstm"), task, 32, recipe.options)
+        best[dtype] = train(model, task, recipe, k_train=32, seed=0).best_validation
+    gain, short_gain = (task.chance() - best[dtype] for dtype in ("float32", "bfloat16"))
+    assert gain > 0.02
+    assert short_gain == pytest.approx(gain, rel=0.3)
+    assert short_gain != gain
+
+
+@pytest.mark.parametrize("name", ["lstm", "tcn", "lstm:tied=true"])
+def test_sparse_embeddings_and_scaled_rates_take_the_plain_steps(name: str) -> None:
+    task = HiddenMarkov(2)
+    with seeded(0):
+        plain, _ = build_model(parse_model(name), task, 5, SGD.options)
+    with seeded(0):
+        model, _ = build_model(parse_model(name), task, 5, SGD.options)
+    embeddings = [each for each in model.modules() if isinstance(each, nn.Embedding)]
+    learner = Learner(model, task.loss, SGD, "cpu")
+    assert [each.sparse for each in embeddings] == [name != "lstm:tied=true"]
+    optimizer = torch.optim.SGD(plain.parameters(), lr=SGD.learning_rate)
+    cut = batches(task.train(0, 0), 8, 5, 0, torch.Generator().manual_seed(0))
+    states: list[State] = [None, None]
+    for taken, batch in zip(range(6), cut, strict=False):
+        step = Step(len(batch.targets), (batch,))
+        fresh = batch.fresh or not model.stateful
+        _, states[0] = learner.learn(step, states[0], taken=taken, scale=1.0)
+        states[1] = plain_step(plain, batch, None if fresh else states[1], optimizer, task)
+    for (name, found), (_, expected) in zip(
+        model.named_parameters(), plain.named_parameters(), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def plain_step(
+    model: SequenceModel,
+    batch: Batch,
+    state: State,
+    optimizer: torch.optim.Optimizer,
+    task: HiddenMarkov,
+) -> State:
+    """Take the step that anyone would write."""
+    optimizer.zero_grad()
+    features, state = model.hidden(batch.inputs, state)
+    outputs = model.readout(features)[batch.rows, batch.columns]
+    task.loss(outputs, batch.targets).mean().backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), SGD.clip)
+    optimizer.step()
+    return None if state is None else tuple(part.detach() for part in state)
+
+
+def test_training_in_bfloat16_is_a_set_up_of_its_own(seqmem_: Command, tmp_path: Path) -> None:
+    usual = seqmem_("eval", "rnn", *QUICK, "--results", str(tmp_path))
+    short = seqmem_("eval", "rnn", *QUICK, "--results", str(tmp_path), "--train-dtype", "bfloat16")
+    assert (usual.status, short.status) == (0, 0)
+    assert "smoke, bfloat16" in short.out
+    records = [json.loads(path.read_text()) for path in record_files(tmp_path / "records")]
+    assert {record["training"]["recipe"]["dtype"] for record in records} == {"float32", "bfloat16"}
+    board = seqmem_("leaderboard", "--records", str(tmp_path / "records"))
+    assert len([line for line in board.out.splitlines() if line.startswith("rnn")]) == 2
+    refused = seqmem_("eval", "lru", *QUICK, "--train-dtype", "bfloat16")
+    assert refused.status == 2
+    assert "lru computes in float32 only" in refused.err

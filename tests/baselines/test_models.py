@@ -1,0 +1,268 @@
+"""What every baseline must fulfil, and what each promises of itself."""
+
+from inspect import signature
+
+import pytest
+import torch
+from torch import nn
+
+from seqmem.baselines import BASELINES
+from seqmem.baselines.layers import InputLayer
+from seqmem.baselines.recurrent import GRU, LSTM
+from seqmem.baselines.spec import (
+    ModelSpec,
+    Option,
+    build_model,
+    model_class,
+    options_of,
+    parse_model,
+)
+from seqmem.baselines.tcn import TCN
+from seqmem.baselines.training.loop import ClosedForm, seeded
+from seqmem.errors import InputError
+from seqmem.tasks import load_task
+from seqmem.tasks.model import SequenceModel
+from seqmem.tasks.task import Features, InputSpec, Task, Tokens
+
+TASKS = ["copy-memory/T=5", "adding-problem/T=20"]
+NEXT_TOKEN = "hidden-markov/dwell=2"
+TRAINED = [name for name in BASELINES if name not in ("marginal", "kneser-ney")]
+# Those that the suite gives a receptive field.
+FEED_FORWARD = [n for n in TRAINED if "context" in signature(model_class(n)).parameters]
+
+
+def build(name: str, task: Task, k_train: int | str = "full") -> SequenceModel:
+    with seeded(1):
+        model, _ = build_model(ModelSpec(name), task, k_train, {"hidden": 6})  # type: ignore[arg-type]
+    return model.eval()
+
+
+def inputs_for(spec: InputSpec, batch: int, length: int) -> torch.Tensor:
+    source = torch.Generator().manual_seed(3)
+    if isinstance(spec, Tokens):
+        return torch.randint(0, spec.vocabulary, (batch, length), generator=source).int()
+    return torch.rand(batch, length, spec.dimension, generator=source)
+
+
+PAIRS = [
+    (name, task_id)
+    for name in BASELINES
+    for task_id in ([NEXT_TOKEN] if model_class(name).next_token_only else [*TASKS, NEXT_TOKEN])
+]
+
+
+@pytest.mark.parametrize(("name", "task_id"), PAIRS)
+@torch.inference_mode()
+def test_contract(name: str, task_id: str) -> None:
+    task = load_task(task_id)
+    model = build(name, task)
+    if isinstance(model, ClosedForm):
+        model.fit(task, 0)
+    inputs = inputs_for(task.inputs, 3, 40)
+    outputs = model(inputs)
+    assert outputs.shape == (3, 40, task.outputs)
+    # Causal: later inputs change nothing.
+    for cut in (1, 7, 23, 39):
+        torch.testing.assert_close(model(inputs[:, :cut]), outputs[:, :cut])
+    # Rows do not meet.
+    torch.testing.assert_close(model(inputs[1:2]), outputs[1:2])
+    torch.testing.assert_close(model(inputs.flip(0)), outputs.flip(0))
+    # The same again.
+    torch.testing.assert_close(model(inputs), outputs, rtol=0, atol=0)
+    # Hidden and readout are the forward pass.
+    torch.testing.assert_close(model.readout(model.hidden(inputs)[0]), outputs)
+    assert model.state_size(10) is not None
+
+
+@pytest.mark.parametrize("name", [n for n in BASELINES if model_class(n).stateful])
+@torch.inference_mode()
+def test_carried_state_is_one_pass(name: str) -> None:
+    task = load_task("copy-memory/T=5")
+    model = build(name, task)
+    inputs = inputs_for(task.inputs, 2, 30)
+    whole, _ = model.hidden(inputs)
+    state, pieces = None, []
+    for piece in inputs.split([1, 7, 2, 20], dim=1):
+        features, state = model.hidden(piece, state)
+        pieces.append(features)
+    torch.testing.assert_close(torch.cat(pieces, 1), whole)
+    parts = state if isinstance(state, tuple) else (state,)
+    # A complex number is two floats; the batch is the second dimension.
+    floats = sum(part[:, 0].numel() * (1 + part.is_complex()) for part in parts)
+    assert model.state_size(30) == floats
+
+
+@pytest.mark.parametrize("k_train", ["full", 1, 2, 3, 4, 7, 30, 64])
+@pytest.mark.parametrize("task_id", TASKS)
+@pytest.mark.parametrize("name", FEED_FORWARD)
+@torch.inference_mode()
+def test_depends_on_exactly_its_receptive_field(
+    name: str, k_train: int | str, task_id: str
+) -> None:
+    task = load_task(task_id)
+    with seeded(1):
+        model, _ = build_model(ModelSpec(name), task, k_train, {"hidden": 16})  # type: ignore[arg-type]
+    model.eval()
+    field = model.receptive_field
+    assert field is not None
+    assert field >= task.longest_context if k_train == "full" else field <= int(k_train)
+    length = field + 12
+    inputs = inputs_for(task.inputs, 16, length)
+    outputs = model(inputs)[:, -1]
+
+    def changed_at(position: int) -> bool:
+        other = inputs.clone()
+        other[:, position] = (other[:, position] + 3) % 8
+        # The furthest input has one path through all layers: its effect is small, but not zero.
+        return not torch.equal(model(other)[:, -1], outputs)
+
+    assert changed_at(length - field)
+    assert not changed_at(length - field - 1)
+    assert changed_at(length - 1)
+
+
+@pytest.mark.parametrize("kernel", [2, 3, 6])
+def test_tcn_receptive_field_is_the_papers(kernel: int) -> None:
+    for levels in (1, 4, 8):
+        with seeded(0):
+            model = TCN(Features(2), 1, context=1, hidden=2, kernel=kernel, levels=levels)
+        assert model.receptive_field == 1 + 2 * (kernel - 1) * (2**levels - 1)
+        past = sum(2 * (kernel - 1) * 2**i * 2 for i in range(levels))
+        assert model.state_size(10**6) == past
+        assert model.state_size(1) == 4 * levels
+
+
+def test_trained_at_k_uses_most_of_k() -> None:
+    task = load_task("copy-memory/T=30")
+    fields = {k: build("tcn", task, k).receptive_field for k in (1, 2, 3, 8, 16, 32, 64, 128)}
+    assert fields == {1: 1, 2: 1, 3: 3, 8: 5, 16: 13, 32: 29, 64: 61, 128: 125}
+
+
+def test_lstm_starts_by_remembering() -> None:
+    with seeded(0):
+        model = LSTM(Tokens(10), 10, hidden=4, layers=2)
+    for layer in range(2):
+        bias = getattr(model.layers, f"bias_ih_l{layer}") + getattr(
+            model.layers, f"bias_hh_l{layer}"
+        )
+        assert bias.tolist() == [0] * 4 + [1] * 4 + [0] * 8  # input, forget, cell, output
+
+
+def test_gru_resets_behind_the_matrix_product() -> None:
+    """The equations of the docstring, one step from a state that is not zero."""
+    with seeded(0):
+        model = GRU(Features(2), 1, hidden=3)
+    weights = {name: value.detach() for name, value in model.layers.named_parameters()}
+    inputs = inputs_for(Features(2), 1, 2)
+    with torch.no_grad():
+        before, after = model.hidden(inputs)[0][0]
+    read = weights["weight_ih_l0"] @ inputs[0, 1] + weights["bias_ih_l0"]
+    kept = weights["weight_hh_l0"] @ before + weights["bias_hh_l0"]
+    reset, update = torch.sigmoid(read[:6] + kept[:6]).split(3)
+    new = torch.tanh(read[6:] + reset * kept[6:])
+    torch.testing.assert_close(after, (1 - update) * new + update * before)
+
+
+def test_ids_become_an_embeddings_vectors_and_gradients() -> None:
+    with seeded(0):
+        layer = InputLayer(Tokens(7), 3)
+        gradient = torch.randn(4, 11, 3)
+    assert layer.embedding is not None
+    ids = torch.randint(7, (4, 11), generator=torch.Generator().manual_seed(0), dtype=torch.int32)
+    ours, usual = layer(ids), layer.embedding(ids)
+    assert torch.equal(ours, usual)
+    of_ours, of_usual = (
+        torch.autograd.grad(each, layer.embedding.weight, gradient)[0] for each in (ours, usual)
+    )
+    torch.testing.assert_close(of_ours, of_usual)
+    with pytest.raises(IndexError):
+        layer(ids + 1)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_tied_weights_are_one(name: str) -> None:
+    task = load_task("hidden-markov/dwell=2")
+    spec = parse_model(f"{name}:tied=true,hidden=8")
+    with seeded(0):
+        model, _ = build_model(spec, task, "full", {})
+    assert isinstance(model.enter, InputLayer)
+    assert isinstance(model.leave, nn.Linear)
+    assert model.enter.embedding is not None
+    assert model.leave.weight is model.enter.embedding.weight
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_dropout_acts_in_training_only(name: str) -> None:
+    task = load_task("copy-memory/T=5")
+    with seeded(1):
+        model, _ = build_model(parse_model(f"{name}:dropout=0.5"), task, "full", {})
+        inputs = inputs_for(task.inputs, 2, 9)
+        model.train()
+        assert not torch.equal(model(inputs), model(inputs))
+        model.eval()
+        assert torch.equal(model(inputs), model(inputs))
+
+
+# What the user writes.
+
+
+def test_specs_read_and_write() -> None:
+    spec = parse_model("lstm:layers=2,hidden=256,tied=TRUE,dropout=.5")
+    assert spec.options == {"layers": 2, "hidden": 256, "tied": True, "dropout": 0.5}
+    assert str(spec) == "lstm:dropout=0.5,hidden=256,layers=2,tied=true"
+    assert parse_model(str(spec)) == spec
+    assert str(parse_model("tcn")) == "tcn"
+    assert set(options_of("tcn")) == {"hidden", "kernel", "levels", "dropout", "tied"}
+
+
+def test_recipes_give_way_to_the_user() -> None:
+    task = load_task("copy-memory/T=5")
+    recipe: dict[str, Option] = {"hidden": 5, "dropout": 0.1, "kernel": 9}
+    with seeded(0):
+        _, options = build_model(parse_model("lstm:hidden=7"), task, "full", recipe)
+    assert options == {"hidden": 7, "layers": 1, "dropout": 0.1, "tied": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("lsmt", "did you mean lstm"),
+        ("lsmt:dropout=0.5", "did you mean lstm"),
+        ("", "unknown model '': `seqmem models` lists them"),
+        ("net.onnx", "'net.onnx' is none of the baselines .* `seqmem submit net.onnx --name"),
+        ("./net.py:build", "'./net.py:build' is none of the baselines .* `seqmem submit"),
+        ("hf:gpt2", "'hf:gpt2' is none of the baselines"),
+        ("lstm:", "unknown option ''"),
+        ("lstm:hiden=3", "unknown option 'hiden'; lstm takes: hidden"),
+        ("lstm:hidden", "has no value"),
+        ("lstm:hidden=3,hidden=4", "given twice"),
+        ("lstm:hidden=2.5", "not a whole number"),
+        ("lstm:hidden=0", "out of range: from 1"),
+        ("lstm:hidden=-3", "out of range: from 1"),
+        ("lstm:dropout=1", "out of range: from 0 up to, but not, 1"),
+        ("lstm:dropout=nan", "out of range"),
+        ("lstm:tied=2", "not true or false"),
+        ("tcn:context=3", "unknown option 'context'"),
+        ("marginal:hidden=3", "marginal takes: none"),
+    ],
+)
+def test_wrong_models_are_explained(text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        parse_model(text)
+
+
+def test_sizes_are_found_out_without_reading_data_to_their_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A task may read its data to say how many outputs it asks for; "meta" would hold nothing."""
+    task = load_task("hidden-markov/dwell=2")
+    usual, seen = task.outputs, []
+
+    def outputs(self: Task) -> int:
+        seen.append(torch.get_default_device().type)
+        return usual
+
+    monkeypatch.setattr(type(task), "outputs", property(outputs), raising=False)
+    model, _ = build_model(parse_model("lstm"), task, 8, {}, device="meta")
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
+    assert set(seen) == {"cpu"}

@@ -1,0 +1,135 @@
+"""docs/findings.md says what the committed records say."""
+
+import importlib.util
+import re
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from seqmem.leaderboard.failure import Failure, read_failures, write_failure
+from seqmem.tests.records import make_record, make_trained
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = ROOT / "docs" / "findings.md"
+
+
+@pytest.fixture(scope="module")
+def findings() -> ModuleType:
+    found = importlib.util.spec_from_file_location("findings", ROOT / "docs" / "findings.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_page_and_charts_are_fresh(findings: ModuleType) -> None:
+    records, failures = findings.committed()
+    assert findings.stale(findings.chosen(records), failures) == [], "run `make findings`"
+
+
+def test_what_is_stale_is_named(
+    findings: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "PAGE", tmp_path / "findings.md")
+    monkeypatch.setattr(findings, "CHARTS", tmp_path / "findings")
+    old = findings.chosen([make_trained({1: 0.5, "full": 0.4}), make_record({1: 0.9}, task="b")])
+    new = findings.chosen([make_trained({1: 0.5, "full": 0.3}), make_record({1: 0.9}, task="c")])
+    findings.write(old, [])
+    assert findings.stale(old, []) == []
+    assert findings.stale(new, []) == ["b.svg", "c.svg", "findings.md", "need.svg", "toy_T=3.svg"]
+    findings.write(new, [])
+    assert findings.stale(new, []) == []
+
+
+def test_pictures_exist_and_none_is_left_over() -> None:
+    shown = set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", PAGE.read_text(encoding="utf-8")))
+    have = {f"findings/{path.name}" for path in (ROOT / "docs" / "findings").iterdir()}
+    assert shown == have
+
+
+def test_only_the_budget_and_the_latest_version_count(findings: ModuleType) -> None:
+    old = make_record({"full": 0.5}, created="2026-01-01")
+    new = make_record({"full": 0.4}, version=2, created="2026-01-02")
+    smoke = make_record({"full": 0.1}, budget="smoke", created="2026-01-03")
+    (board,) = findings.chosen([new, smoke, old])
+    assert board.records == (new,)
+
+
+def test_a_later_recipe_replaces_an_earlier_one(findings: ModuleType) -> None:
+    """Also where the earlier one was better: the best is of what the recipes give now."""
+    old = make_trained({1: 0.1, "full": 0.1}, created="2026-01-01")
+    new = make_trained({1: 0.4, "full": 0.4}, created="2026-01-02")
+    new = replace(new, training={**new.training, "recipe": {"k_train": "full", "steps": 3}})
+    other = make_trained({1: 0.3, "full": 0.3}, k_train=4, created="2026-01-01")
+    (board,) = findings.chosen([new, old, other])
+    assert [row.records for row in board.rows] == [(other,), (new,)]
+
+
+def test_records_of_an_old_schema_are_left_out(findings: ModuleType) -> None:
+    records, _ = findings.committed()
+    assert records
+    assert all(record.measurement.get("plain_passes") is not None for record in records)
+
+
+def test_the_page_of_a_known_board(findings: ModuleType) -> None:
+    records = [
+        make_trained({1: 0.9, 4: 0.1, "full": 0.1}, label=label, seed=seed)
+        for label in ("lstm", "tcn")
+        for seed in (0, 1)
+    ]
+    records += [
+        make_trained({1: 0.9, 4: 0.3, "full": 0.3 + seed / 1e6}, label="lstm-stable", seed=seed)
+        for seed in (0, 1)
+    ]
+    records = [
+        replace(record, model={**record.model, "stateful": record.model["label"] != "tcn"})
+        for record in records
+    ]
+    text = findings.page(findings.chosen(records), [])
+    assert "(6 records on\n1 task)" in text
+    assert "Of 1 pair, the stable model is worse in 1 (lstm on toy/T=3)." in text
+    assert "| toy/T=3 | 0.100 ±0.010 | lstm | 1.0000 | 4 | 4 |" in re.sub(" +", " ", text)
+    assert "the same within 1 % at k = 1, 4 and full" in text
+    assert "No model has records of several k_train." in text
+    assert "- Of 12 models, 9 without any record:" in text
+    for line in text.splitlines():
+        if line.startswith("| lstm-stable |") and "1,234" in line:
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            assert cells == [
+                "lstm-stable", "full", "2", "0", "1,234", "32", "0.300 ±0.010 [0.300, 0.300]", "4",
+                "0.300 ±0.010 [0.300, 0.300]", "4",
+            ]  # fmt: skip
+            break
+    else:
+        pytest.fail("no row of lstm-stable in the task's table")
+
+
+def test_a_page_without_records_says_so(findings: ModuleType) -> None:
+    text = findings.page([], [])
+    assert "(0 records on\n0 tasks)" in text
+    assert "Nothing measured." in text
+    assert "No stable model has records beside the unconstrained one." in text
+    assert "- Of 9 tasks, 9 without any record" in text
+
+
+def test_three_k_train_make_a_matrix(findings: ModuleType) -> None:
+    records = [
+        make_trained({1: 0.5, "full": 0.4}, k_train=k, usual_k=8, label="lstm:hidden=3")
+        for k in (1, 4, 8)
+    ]
+    (board,) = findings.chosen(records)
+    ((_, label, name),) = findings.matrices([board])
+    assert (label, name) == ("lstm:hidden=3", "lstm_hidden=3-on-toy_T=3.svg")
+    assert not findings.matrices(findings.chosen(records[1:]))
+
+
+def test_failures_are_read_back(tmp_path: Path) -> None:
+    cell = {"task": "toy/T=3", "model": "lru", "k_train": 8, "seed": 0, "budget": "small"}
+    failure = Failure("2026", "the loss is nan", 12, (0.5, float("inf")), cell, {}, {}, {})
+    write_failure(failure, tmp_path, "lru")
+    (tmp_path / "failures" / "broken.json").write_text("{")
+    assert read_failures(tmp_path) == [failure]
+    assert read_failures(tmp_path / "nowhere") == []

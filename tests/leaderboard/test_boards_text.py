@@ -1,0 +1,210 @@
+"""Tables that people put elsewhere: exact numbers, LaTeX, a whole suite, stable pairs."""
+
+import csv
+import io
+import json
+import math
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqmem.leaderboard.aggregate import boards
+from seqmem.leaderboard.published import read_published
+from seqmem.leaderboard.record import Context, Record
+from seqmem.leaderboard.tables.board_table import render
+from seqmem.leaderboard.tables.latex import latex_text
+from seqmem.leaderboard.tables.stable_table import measured_pairs, published_pairs, stability_text
+from seqmem.leaderboard.tables.suite import overview
+from seqmem.leaderboard.tables.suite_table import suite_text
+from seqmem.tests.records import make_record, make_trained
+
+Losses = dict[Context, float]
+
+# Numbers.
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(1e-300, 1e300), min_size=2, max_size=4), st.text(max_size=8))
+def test_csv_and_json_lose_nothing(values: list[float], label: str) -> None:
+    label = "m" + "".join(c for c in label if c.isprintable())
+    losses: Losses = {2**i: value for i, value in enumerate(values)}
+    made = boards([make_record(losses, label=label, half=None)])
+    for rows in (
+        list(csv.DictReader(io.StringIO(render(made, "csv"), newline=""))),
+        json.loads(render(made, "json")),
+    ):
+        assert [float(row["loss"]) for row in rows] == values
+        assert {row["model"] for row in rows} == {label}
+        assert [int(row["k"]) for row in rows] == list(losses)
+        assert {int(row["rank_best"]) for row in rows} == {1}
+
+
+def test_a_perplexity_beyond_numbers_is_null_in_json() -> None:
+    (row,) = json.loads(render(boards([make_record({"full": 1e4}, score="perplexity")]), "json"))
+    assert (row["loss"], row["perplexity"]) == (1e4, None)
+
+
+# What all rows share.
+
+
+def test_what_rows_share_stands_above_and_what_differs_within() -> None:
+    alike = [make_trained({1: 0.5, "full": x}, label=m) for m, x in (("a", 0.1), ("b", 0.2))]
+    text = render(boards(alike), "table")
+    assert (
+        "All rows: k_train full, budget small, seeds 1, solved 0 of 1, trust self-reported, known"
+    ) in text
+    header = next(line for line in text.splitlines() if line.startswith("model"))
+    assert re.split("  +", header) == [
+        "model", "rank", "parameters", "state, floats", "k=1", "full", "k*(1 %)",
+    ]  # fmt: skip
+    assert text.startswith("Rank: the places at full")
+    other = [alike[0], replace(alike[1], trust="rescored")]
+    text = render(boards(other), "table")
+    assert re.search(r"^a +1 +self-reported", text, re.MULTILINE)
+    assert re.search(r"^b +2 +rescored", text, re.MULTILINE)
+    assert "Rank" not in render(boards(alike[:1]), "table")
+
+
+def test_versions_are_told_apart_and_said_not_to_compare() -> None:
+    text = render(boards([make_record({1: 0.5}), make_record({1: 0.4}, version=2)]), "table")
+    for version in (1, 2):
+        assert f"(version {version}, data 00000000; scores of other versions or data do" in text
+
+
+# LaTeX.
+
+TOKEN = re.compile(r"\\texttt\{\\char34\}|\\ensuremath\{[^}]*\}|\\[A-Za-z]+\{\}|\\.|\{.\}|.")
+PLAIN = {latex_text(chr(code)): chr(code) for code in [*range(32, 127), *map(ord, "±−×≤≥∞λ–—…")]}
+
+
+@settings(deadline=None)
+@given(st.text(alphabet=st.sampled_from(list(PLAIN.values())), max_size=40))
+def test_latex_says_what_was_said(text: str) -> None:
+    """Every token is known and reads back as the one character that it stands for."""
+    assert "".join(PLAIN[token] for token in TOKEN.findall(latex_text(text))) == text
+
+
+def test_no_character_is_a_command() -> None:
+    for code in range(0x3000):
+        written = latex_text(chr(code))
+        bare = re.sub(r"\\[A-Za-z]+(\{\})?|\\[{}$&%#_]", "", written)
+        assert not re.search(r"[$&%#_^~\\]", bare), (code, written)
+        assert bare.count("{") == bare.count("}")
+        assert "\n" not in written
+        assert all(ord(c) < 0x100 for c in written)
+
+
+def test_latex_tables_compile(tmp_path: Path) -> None:
+    engine = shutil.which("pdflatex") or shutil.which("tectonic")
+    if engine is None:
+        pytest.skip("needs pdflatex or tectonic")
+    name = "".join(map(chr, range(32, 127))) + "äß中±"
+    text = render(boards([make_record({1: 0.5}, label=name)]), "latex", read_published())
+    document = f"\\documentclass{{article}}\\begin{{document}}{text}\\end{{document}}"
+    (tmp_path / "a.tex").write_text(document, encoding="utf-8")
+    subprocess.run([engine, "a.tex"], cwd=tmp_path, check=True, stdin=subprocess.DEVNULL)
+
+
+def test_latex_tables_have_a_cell_for_every_column() -> None:
+    text = render(boards([make_record({1: 0.5, "full": 0.1}, label="a&b_c")]), "latex")
+    assert r"a\&b\_c" in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len({len(re.findall(r"(?<!\\)&", row)) for row in rows}) == 1
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
+
+
+# A whole suite.
+
+
+def suite() -> list[Record]:
+    known: dict[str, Any] = {"task": "s/1", "chance": 1.0, "optimum": 0.0}
+    open_: dict[str, Any] = {
+        "task": "s/2",
+        "chance": math.log(100),
+        "optimum": None,
+        "score": "perplexity",
+    }
+    return [
+        make_trained({1: 0.9, "full": 0.5}, label="a", **known),
+        make_trained({1: 1.2, "full": 1.2}, label="b", **known),
+        make_trained({1: math.log(20), "full": math.log(10)}, label="a", **open_),
+        make_trained({1: math.log(50), "full": math.log(50)}, label="c", **open_),
+        make_trained({1: 9.0, "full": 9.0}, label="c", task="s/4", chance=1.0, optimum=None),
+        make_trained({1: 0.0}, label="c", task="s/5"),
+    ]
+
+
+def test_a_suite_is_scored_between_chance_and_the_best() -> None:
+    found = overview(boards(suite()), ("s/1", "s/2", "s/3", "s/4", "s/5"))
+    scores = {entry.label: {t: s.value for t, s in entry.scores.items()} for entry in found.entries}
+    assert scores == {
+        "a": {"s/1": 0.5, "s/2": pytest.approx(1.0)},
+        "b": {"s/1": pytest.approx(-0.2)},
+        "c": {"s/2": pytest.approx(math.log(2) / math.log(10))},
+    }
+    assert (found.absent, found.hopeless) == (("s/3", "s/5"), ("s/4",))
+    assert [(entry.label, entry.mean) for entry in found.entries] == [
+        ("a", pytest.approx(0.75)),
+        ("b", None),  # nothing is averaged around what is missing
+        ("c", None),
+    ]
+
+
+def test_a_suite_says_what_its_numbers_mean() -> None:
+    found = overview(boards(suite()), ("s/1", "s/2", "s/3", "s/4", "s/5"))
+    text = suite_text("s", found, "markdown")
+    assert "1 is the optimum on s/1." in text
+    assert "1 is the best score here at any k, of any set-up: s/2 10.0000 (a)." in text
+    assert "The mean is over 2 tasks, and only of models that have them all: 1 of 3." in text
+    assert "Without a score, and in no mean: s/3 and s/5." in text
+    assert "no optimum is known: s/4." in text
+    lines = [re.sub(" +", " ", line) for line in text.splitlines()]
+    assert "| a | small | 0.750 | 2 of 5 | 0.500 ±0.010 | 1.0000 ±0.0043 |" in lines
+    assert "| b | small | – | 1 of 5 | −0.200 ±0.010 | – |" in lines
+    assert "| a | small | > 1 | > 1 |" in lines
+    rows = json.loads(suite_text("s", found, "json"))
+    assert len(rows) == len(list(csv.DictReader(io.StringIO(suite_text("s", found, "csv"))))) == 4
+    assert rows[0]["one_is"] == "optimum"
+    empty = suite_text("s", overview([], ("s/1",)), "table")
+    assert "No task of it has a score" in empty
+
+
+def test_of_several_versions_the_latest_counts_in_a_suite() -> None:
+    old = make_trained({"full": 0.1}, created="2026-01-01")
+    new = make_trained({"full": 0.4}, created="2026-01-02", version=2)
+    (entry,) = overview(boards([new, old]), ("toy/T=3",)).entries
+    assert entry.mean == pytest.approx(0.6)
+
+
+# Stable pairs.
+
+
+def test_stable_models_stand_beside_free_ones() -> None:
+    stable = make_trained({4: 0.3, "full": 0.2}, label="lstm-stable")
+    certified = {**stable.model, "certificate": {"rate": 0.95, "promised_k": 120}}
+    records = [replace(stable, model=certified), make_trained({4: 0.1, "full": 0.1})]
+    (row,) = measured_pairs(boards(records))
+    assert (row["λ, stable"], row["λ, free"], row["promised k"]) == ("0.95", "–", "120")
+    assert (row["k*(1 %), stable"], row["k*(1 %), free"]) == ("> 4", "4")
+    assert row["the stable one is"] == "worse"
+    text = stability_text(boards(records), read_published(), "table")
+    assert "λ, free" not in text
+    for number in ("146.7", "143.5", "92.3", "95.1", "0.95"):
+        assert number in text
+    assert text.index("0.95") < text.index("not ranked") < text.index("146.7")
+
+
+def test_published_pairs_are_those_of_one_source() -> None:
+    pairs = published_pairs(read_published())
+    assert [list(row.values())[:4] for row in pairs] == [
+        ["wikitext-2", "RNN", "146.7", "143.5"],
+        ["wikitext-2", "LSTM", "92.3", "95.1"],
+    ]
+    assert "No stable model has records" in stability_text([], (), "table")

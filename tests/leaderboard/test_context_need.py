@@ -1,0 +1,80 @@
+"""The interval of a context need holds the true one, on simulated curves."""
+
+import pytest
+
+from seqmem.leaderboard.aggregate import ContextNeed, boards, first_within
+from seqmem.leaderboard.tables.formatting import need, row_need
+from seqmem.tests.leaderboard.test_ranks import benchmark
+from seqmem.tests.records import Losses, make_trained
+
+simulated = benchmark("context_need")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["geometric", "power law", "cliff", "beyond the grid", "at the first k", "at the last k",
+     "on the edge", "on the edge, independent", "every k: slow tail"],
+)  # fmt: skip
+def test_intervals_hold_the_need(name: str) -> None:
+    assert simulated.covered(simulated.NEEDS[name], 300) >= 0.93
+
+
+def test_where_the_tolerance_is_just_met_an_interval_fails_now_and_then() -> None:
+    """One that never failed would say too little."""
+    assert simulated.covered(simulated.NEEDS["at the last k"], 300) < 0.99
+
+
+def test_models_without_gain_are_called_so_and_others_not() -> None:
+    called = {name: simulated.called_chance(w, 200) for name, w in simulated.CHANCE.items()}
+    assert called["no gain"] >= 0.93
+    assert called["worse than chance"] == 1
+    assert called["a gain of 5 standard errors"] < 0.03
+
+
+def test_one_lucky_k_proves_nothing() -> None:
+    """That k = 2 seems within is chance, as k = 4 is not proved: of many k, one always does."""
+    excesses = [(1, 0.9, 0.8, 1.0), (2, 0.0, -0.01, 0.005), (4, 0.01, 0.0, 0.02), (8, 0, 0, 0)]
+    found = first_within(excesses, 0.01)
+    assert (found.k, found.low, found.high) == (2, 2, 8)
+
+
+@pytest.mark.parametrize(
+    ("found", "written"),
+    [
+        (ContextNeed("reached", 8, 8, 8, 64), "8"),
+        (ContextNeed("reached", 8, 4, 16, 64), "8 (4–16)"),
+        (ContextNeed("reached", 8, 4, None, 64), "8 (≥ 4)"),
+        (ContextNeed("beyond", None, None, None, 64), "> 64"),
+        (ContextNeed("beyond", None, 32, None, 64), "> 64 (≥ 32)"),
+        (ContextNeed("chance", largest=64), "never better than chance"),
+        (ContextNeed("unknown"), "–"),
+    ],
+)
+def test_needs_are_written_with_their_interval(found: ContextNeed, written: str) -> None:
+    assert need(found) == written
+
+
+AT_1: Losses = {1: 0.1, 4: 0.1, "full": 0.1}
+AT_4: Losses = {1: 0.5, 4: 0.1, "full": 0.1}
+BEYOND: Losses = {1: 0.5, 4: 0.5, "full": 0.1}
+NONE: Losses = {1: 1.0, 4: 1.0, "full": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "written"),
+    [
+        ([AT_4], "4"),
+        ([AT_4, AT_4, AT_4], "4"),
+        ([AT_4, AT_1, AT_4], "1 [1, 4]"),  # all alike at full: the second in order is the median
+        ([AT_4, BEYOND, AT_4], "> 4 [4, > 4]"),
+        ([NONE, AT_4, NONE], "never better than chance [4, chance]"),
+        ([AT_4, AT_4, {1: 0.2, 4: 0.2}], "4"),  # of one of them nothing is known
+        ([BEYOND, {1: 0.5, "full": 0.1}], "> 4 [> 1, > 4]"),
+        ([{1: 0.2}, BEYOND, {1: 0.2}], "–"),
+    ],
+)
+def test_seeds_that_differ_are_told(seeds: list[Losses], written: str) -> None:
+    (board,) = boards(make_trained(losses, seed=seed) for seed, losses in enumerate(seeds))
+    (row,) = board.rows
+    assert row_need(row) == written
+    assert len(row.needs) == len(seeds)

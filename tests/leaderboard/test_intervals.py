@@ -1,0 +1,109 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqmem.leaderboard.statistics.intervals import block_mean, group_blocks, sum_of_means, wilson
+
+
+def test_blocks_of_one_give_the_textbook_interval() -> None:
+    losses = np.array([1.0, 4.0, 2.0, 7.0, 6.0])
+    mean = block_mean(losses, np.ones(5, int))
+    error = losses.std(ddof=1) / math.sqrt(5)
+    assert mean.value == pytest.approx(4.0)
+    assert mean.standard_error == pytest.approx(error)
+    assert mean.interval is not None
+    assert mean.interval.high - mean.value == pytest.approx(2.7764451 * error)  # t, 4 d.f.
+
+
+def test_dependent_targets_do_not_count_as_many() -> None:
+    """Each block's targets repeated ten times over tell no more than once."""
+    losses = np.array([1.0, 4.0, 2.0, 7.0, 6.0])
+    once = block_mean(losses, np.ones(5, int))
+    often = block_mean(losses * 10, np.full(5, 10))
+    assert often.value == pytest.approx(once.value)
+    assert often.standard_error == pytest.approx(once.standard_error)
+
+
+def test_one_block_has_no_interval() -> None:
+    mean = block_mean(np.array([6.0]), np.array([3]))
+    assert (mean.value, mean.standard_error, mean.interval) == (2.0, None, None)
+
+
+def test_intervals_cover() -> None:
+    """Of 95 % intervals over uneven, dependent blocks, about 95 % hold the truth."""
+    rng = np.random.default_rng(0)
+    repeats, blocks, hits = 2000, 60, 0
+    counts = rng.integers(5, 50, blocks)
+    for _ in range(repeats):
+        own = rng.normal(3.0, 0.5, blocks)  # each article has a difficulty of its own
+        sums = own * counts + rng.normal(0.0, 1.0, blocks) * np.sqrt(counts)
+        interval = block_mean(sums, counts).interval
+        assert interval is not None
+        hits += interval.low <= 3.0 <= interval.high
+    assert 0.93 <= hits / repeats <= 0.97
+
+
+def test_a_mean_and_a_sampled_difference_share_their_blocks() -> None:
+    """Full-context loss of all targets, plus the difference of a sample: 95 % hold the truth.
+
+    Articles that are easy gain more from context, or less: with either sign the interval must be
+    right, and one that took both parts for independent would be too wide or too narrow.
+    """
+    rng = np.random.default_rng(1)
+    repeats, blocks, size = 1500, 60, 400
+    for slope in (-0.8, 0.8):
+        hits = independent = 0
+        for _ in range(repeats):
+            counts = rng.integers(20, 60, blocks)
+            block = np.repeat(np.arange(blocks), counts)
+            own = rng.normal(0.0, 0.5, blocks)[block]
+            full = 5.0 + own + rng.normal(0.0, 1.0, len(block))
+            excess = 1.0 + slope * own + rng.normal(0.0, 0.3, len(block))
+            chosen = rng.choice(len(block), size, replace=False)
+            of_all = np.bincount(block, full), counts
+            of_chosen = (
+                np.bincount(block[chosen], excess[chosen], blocks),
+                np.bincount(block[chosen], minlength=blocks),
+            )
+            mean = sum_of_means(of_all, of_chosen)
+            assert mean.interval is not None
+            hits += mean.interval.low <= 6.0 <= mean.interval.high
+            errors = [block_mean(*part).standard_error for part in (of_all, of_chosen)]
+            half = 2.0 * math.hypot(*(error or 0.0 for error in errors))
+            independent += abs(mean.value - 6.0) <= half
+        assert 0.93 <= hits / repeats <= 0.97
+        assert not 0.93 <= independent / repeats <= 0.97
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(1, 12))
+def test_groups_hold_whole_blocks(blocks: list[int], most: int) -> None:
+    ordered = np.array(sorted(blocks))
+    groups = group_blocks(ordered, most)
+    assert groups[0] == 0
+    assert set(np.diff(groups).tolist()) <= {0, 1}  # ascending, none left out
+    assert groups[-1] + 1 == min(most, len(set(blocks)))
+    for block in set(blocks):
+        assert len(set(groups[ordered == block].tolist())) == 1
+
+
+def test_wilson_is_the_published_interval() -> None:
+    # Newcombe 1998 (Statistics in Medicine 17), table I, method 3: 81/263, 15/148, 0/20, 1/29.
+    for successes, trials, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ):
+        interval = wilson(successes / trials, trials)
+        assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.floats(0, 1), st.integers(1, 10**6))
+def test_wilson_has_width_and_holds_the_rate(rate: float, trials: int) -> None:
+    interval = wilson(rate, trials)
+    assert interval.low < interval.high
+    assert 0 <= interval.low <= rate + 1e-12
+    assert rate - 1e-12 <= interval.high <= 1

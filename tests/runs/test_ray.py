@@ -1,0 +1,300 @@
+"""Cells on a Ray cluster of several nodes, all of them on this machine."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seqmem.baselines.spec import parse_model
+from seqmem.baselines.training.recipes import recipe_for
+from seqmem.leaderboard.remote_results import RemoteResults
+from seqmem.measuring.measurement import Measuring
+from seqmem.runs import ray_cluster
+from seqmem.runs.carry import scratch
+from seqmem.runs.cell import Cell, Settings
+from seqmem.runs.executor import Workers, executor_of
+from seqmem.runs.local import Here
+from seqmem.runs.ray_cluster import OnRay, asked_for, connected
+from seqmem.runs.run import run_cells
+from seqmem.tasks import load_task
+from seqmem.tests import ray_nodes
+from seqmem.tests.command import QUICK, Command, record_files, without_times
+from seqmem.tests.processes import until
+from seqmem.tests.ray_nodes import IGNORED, cluster, in_the_background
+
+pytestmark = IGNORED
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    with cluster(2) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def cells_of(task_id: str, *models: str, seeds: int, steps: int = 6, hidden: int = 4) -> list[Cell]:
+    task = load_task(task_id)
+    usual = recipe_for(task.family, "smoke")
+    recipe = replace(usual, steps=steps, validate_every=steps // 2, options={"hidden": hidden})
+    return [
+        Cell(parse_model(model), task, 4, seed, "smoke", given_recipe=recipe)
+        for model in models
+        for seed in range(seeds)
+    ]
+
+
+def settings_in(folder: Path) -> Settings:
+    return Settings(folder, Measuring(contexts=(1,)))
+
+
+def records_in(folder: Path) -> dict[str, dict[str, object]]:
+    """Records by file name, each once."""
+    files = record_files(folder / "records")
+    assert len({path.name for path in files}) == len(files)
+    return {path.name: without_times(path) for path in files}
+
+
+def test_records_are_the_same_as_from_one_process(
+    nodes: Any, seqmem_: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "own.txt").write_text("the cat sat on the mat and the dog sat on the cat\n" * 200)
+    sweep = ["eval", "lstm", "tcn", *QUICK, "--task", "text:own.txt", "--k", "1,2,full"]
+    sweep += ["--k-train", "2,4"]
+    alone = seqmem_(*sweep, "--results", "alone")
+    shared = seqmem_(*sweep, "--results", "shared", "--ray", nodes.address)
+    assert (alone.status, shared.status) == (0, 0), shared.err
+    assert shared.out == alone.out
+    records = records_in(tmp_path / "shared")
+    assert len(records) == 8
+    assert records == records_in(tmp_path / "alone")
+    assert "1 of 8 cells done" in shared.err
+    again = seqmem_(*sweep, "--results", "shared", "--ray", nodes.address)
+    assert again.out == alone.out
+    assert again.err.count("already measured") == 8
+    assert not [*(tmp_path / "shared").glob(".sweep*")]
+
+
+def test_machines_that_share_no_folder(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data go there and results come back: the text is gone, and nobody sees the folder."""
+    text = tmp_path / "own.txt"
+    text.write_text("the cat sat on the mat and the dog sat on the cat\n" * 200)
+    cells = cells_of(f"text:{text}", "lstm", seeds=2)
+    run_cells(cells, settings_in(tmp_path / "alone"), Here(), print)
+    text.unlink()
+    said: list[str] = []
+    far = settings_in(tmp_path / "far")
+    far.results.mkdir()
+    with connected(Workers(ray=nodes.address), said.append) as executor:
+        # As a mark that they do not find tells them.
+        monkeypatch.setattr(ray_cluster, "marked", lambda results: nullcontext(tmp_path / "none"))
+        run_cells(cells, far, executor, said.append)
+        assert records_in(far.results) == records_in(tmp_path / "alone")
+        weights = sorted(far.results.rglob("*.safetensors"))
+        assert len(weights) == 2
+        # Weights that are here go there: what was trained is not trained again.
+        for path in record_files(far.results):
+            path.unlink()
+        said.clear()
+        run_cells(cells, far, executor, said.append)
+    assert not [line for line in said if "trained for" in line]
+    assert records_in(far.results) == records_in(tmp_path / "alone")
+
+
+def test_a_worker_that_dies_costs_a_try(nodes: Any, tmp_path: Path) -> None:
+    """Killed once it is tried again; killed each time it fails, and the others are kept."""
+    cells = cells_of("adding-problem/T=5", "lstm", seeds=3, steps=200)
+    run_cells(cells, settings_in(tmp_path / "alone"), Here(), print)
+    for times, name in ((1, "once"), (2, "twice")):
+        said: list[str] = []
+        with connected(Workers(ray=nodes.address, retries=1), said.append) as executor:
+            wait = in_the_background(partial(kill_workers, executor, "seed 1", times))
+            outcomes = run_cells(cells, settings_in(tmp_path / name), executor, said.append)
+            wait()
+        assert [outcome.number for outcome in outcomes] == [1, 2, 3]
+        assert any("[2/3] its worker died: try 2 of 2" in line for line in said)
+        if times == 1:
+            assert records_in(tmp_path / name) == records_in(tmp_path / "alone")
+            continue
+        assert [bool(outcome.failures) for outcome in outcomes] == [False, True, False]
+        assert "its worker died, in each of 2 tries" in outcomes[1].failures[0]
+        assert outcomes[1].lines  # what Ray says of it
+        assert len(records_in(tmp_path / name)) == 2
+
+
+def kill_workers(executor: OnRay, cell: str, times: int) -> None:
+    killed: set[int] = set()
+
+    def done() -> bool:
+        for worker, name in executor.running().items():
+            pid = int(worker.rpartition("process ")[2])
+            if cell in name and pid not in killed:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+        return len(killed) == times
+
+    until(done)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_what_is_tried_again_goes_on_from_its_checkpoint(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
+) -> None:
+    """In a folder that all see, or behind a URL, where nothing else is shared."""
+    cells = cells_of("adding-problem/T=5", "lstm", seeds=1, steps=300)
+    run_cells(cells, settings_in(tmp_path / "alone"), Here(), print)
+    settings, shared = settings_in(tmp_path / "results"), tmp_path / "results"
+    workers = Workers(ray=nodes.address, retries=1)
+    said: list[str] = []
+    with connected(workers, said.append):
+        executor = OnRay(workers, said.append, ray_nodes.with_a_checkpoint_at_each_step)
+        if not seen:
+            shared = tmp_path / "shared"
+            settings = replace(settings, remote=RemoteResults(shared.as_uri()))
+            settings.results.mkdir()
+            mark = tmp_path / "none"
+            monkeypatch.setattr(ray_cluster, "marked", lambda results: nullcontext(mark))
+
+        def kill() -> None:
+            until(lambda: executor.running() and [*shared.glob("checkpoints/*/checkpoint.pt")])
+            (worker,) = executor.running()
+            pid = int(worker.rpartition("process ")[2])
+            os.kill(pid, signal.SIGSTOP)
+            if not seen:  # as on another machine, nothing of it is here
+                shutil.rmtree(scratch(mark, 1).parent)
+            os.kill(pid, signal.SIGKILL)
+
+        wait = in_the_background(kill)
+        (outcome,) = run_cells(cells, settings, executor, said.append)
+        wait()
+    assert not outcome.failures
+    assert any("its worker died: try 2 of 2" in line for line in said)
+    assert any("goes on behind step" in line for line in outcome.lines)
+    assert records_in(shared) == records_in(tmp_path / "alone")
+    assert not [*shared.rglob("*.pt")]
+
+
+def test_what_is_tried_again(nodes: Any, tmp_path: Path) -> None:
+    cells = cells_of("adding-problem/T=5", "marginal", seeds=2)
+    workers = Workers(jobs=1, ray=nodes.address, retries=2)
+    said: list[str] = []
+    with connected(workers, said.append):
+        for name in ("full", "memory", "bug"):
+            (tmp_path / name).mkdir()
+        full = OnRay(workers, print, ray_nodes.disk_full)
+        outcomes = run_cells(cells, settings_in(tmp_path / "full"), full, said.append)
+        assert len(outcomes) == 2
+        assert all("No space left" in outcome.failures[0] for outcome in outcomes)
+        assert all("each of 3 tries" in outcome.failures[0] for outcome in outcomes)
+        memory = OnRay(workers, print, ray_nodes.short_of_memory)
+        outcomes = run_cells(cells, settings_in(tmp_path / "memory"), memory, said.append)
+        assert [outcome.failures for outcome in outcomes] == [("in the second try",)] * 2
+        assert "[1/2] out of memory: try 2 of 3" in said
+        bug = OnRay(workers, print, ray_nodes.other_bug)
+        with pytest.raises(ZeroDivisionError):
+            run_cells(cells, settings_in(tmp_path / "bug"), bug, said.append)
+
+
+def test_what_a_cell_asks_for(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    plain = asked_for(Workers(ray="auto"), settings)
+    assert plain == {"num_cpus": 1, "num_gpus": 0, "memory": None, "max_retries": 0}
+    on_gpu = replace(settings, measuring=replace(settings.measuring, device="cuda"))
+    asked = asked_for(Workers(ray="auto", threads=4, memory=1.5, gpus=0.25), on_gpu)
+    assert asked["num_cpus"] == 4
+    assert asked["num_gpus"] == 0.25
+    assert asked["memory"] == 1.5 * 2**30
+
+    together = asked_for(Workers(ray="auto", threads=4, devices=8), on_gpu)
+    assert (together["num_cpus"], together["num_gpus"]) == (8, 8)
+
+
+def test_a_cell_that_no_node_can_hold_is_told_of(nodes: Any, tmp_path: Path) -> None:
+    said: list[str] = []
+    with connected(Workers(ray=nodes.address, threads=64), said.append) as executor:
+        executor._look_for_room(settings_in(tmp_path))
+    assert said == ["--ray: no node has what a cell asks for (CPU 64); cells wait for one"]
+
+
+def test_no_cluster_there(seqmem_: Command) -> None:
+    ran = seqmem_("eval", "marginal", *QUICK, "--ray", "127.0.0.1:1")
+    assert (ran.status, ran.out) == (2, "")
+    assert "--ray 127.0.0.1:1: no Ray cluster answers there" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_ctrl_c_ends_a_local_ray(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "seqmem.submit", "eval", "lstm", "--ray"]
+    command += ["--task", "adding-problem/T=200", "--k-train", "diagonal", "--state", "reset"]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        until(lambda: process.poll() is not None or (tmp_path / "results").is_dir())
+        time.sleep(5.0)
+        os.killpg(process.pid, signal.SIGINT)
+        out, said = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    assert "the same command goes on from there" in said.splitlines()[-1]
+    assert "Traceback" not in said
+    assert not out
+    assert not [*(tmp_path / "results").glob(".sweep*")]
+
+
+@pytest.mark.slow
+def test_a_node_killed_in_the_middle_of_a_hundred_cells(tmp_path: Path) -> None:
+    """The node is killed that runs the cell of a training which takes longest."""
+    small = cells_of("adding-problem/T=5", "marginal", seeds=98)
+    large = cells_of("adding-problem/T=5", "lstm", seeds=2, steps=400)
+    cells = [*small[:49], *large, *small[49:]]
+    run_cells(cells, settings_in(tmp_path / "alone"), Here(), lambda line: None)
+    alone = records_in(tmp_path / "alone")
+    assert len(alone) == 100
+    said: list[str] = []
+    with cluster(2) as made, executor_of(Workers(ray=made.address), said.append) as executor:
+        killed: list[str] = []
+
+        def kill() -> bool:
+            for worker, name in executor.running().items():
+                if name.startswith("lstm") and (node := ray_nodes.node_of(made, worker)):
+                    killed.append(name)
+                    made.remove_node(node, allow_graceful=False)
+                    return True
+            return False
+
+        wait = in_the_background(partial(until, kill, 600))
+        outcomes = run_cells(cells, settings_in(tmp_path / "shared"), executor, said.append)
+        wait()
+    assert [outcome.number for outcome in outcomes] == [*range(1, 101)]
+    assert not [outcome for outcome in outcomes if outcome.failures]
+    assert records_in(tmp_path / "shared") == alone
+    number = 1 + [str(cell) for cell in cells].index(killed[0])
+    lost = [line for line in said if line.endswith(": try 2 of 3")]
+    assert any(line.startswith(f"[{number}/100] its ") for line in lost)

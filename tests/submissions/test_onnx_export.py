@@ -1,0 +1,307 @@
+"""Baselines written as ONNX: the same function at every batch and length."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import seqmem
+from seqmem.baselines import BASELINES
+from seqmem.baselines.spec import Architecture, options_of
+from seqmem.baselines.training.loop import seeded
+from seqmem.errors import InputError
+from seqmem.measuring.gate.examine import examine
+from seqmem.measuring.gate.report import report_text
+from seqmem.submissions.onnx import export as onnx_export
+from seqmem.submissions.onnx.check import check_onnx
+from seqmem.submissions.onnx.export import export_onnx
+from seqmem.submissions.onnx.file import OnnxModel, open_onnx
+from seqmem.submissions.onnx.forms import exportable
+from seqmem.submissions.safetensors_file import load_suite_model
+from seqmem.tasks.losses import CrossEntropy
+from seqmem.tasks.model import SequenceModel, as_sequence_model, weights_sha256
+from seqmem.tasks.task import Features, InputSpec, Split, Task, Tokens
+from seqmem.tests.command import QUICK, Command
+
+NAMES = [name for name in BASELINES if name != "kneser-ney"]
+# The stable networks differ from the others in their weights alone.
+PAIRS = [
+    (name, kind)
+    for name in NAMES
+    for kind in ("ids", "vectors")
+    if kind == "ids" or not name.endswith("stable")
+]
+KINDS: dict[str, InputSpec] = {"ids": Tokens(11), "vectors": Features(3)}
+OUTPUTS = 5
+
+
+@cache
+def made(name: str, kind: str) -> SequenceModel:
+    """A model whose weights, biases too, are all random and of some size."""
+    few = {"hidden": 6, "layers": 1 if name == "transformer" else 2, "state": 4}
+    options = options_of(name)
+    options |= {key: value for key, value in few.items() if key in options}
+    with seeded(1):
+        model = Architecture(name, options, KINDS[kind], OUTPUTS, context=8, covers=True).build()
+        for weight in model.state_dict().values():
+            weight.add_(0.3 * torch.randn(weight.shape))
+        model.constrain()
+    return model.eval()
+
+
+@dataclass(frozen=True)
+class Exported:
+    data: bytes
+    run: OnnxModel
+    deviation: float
+
+
+@cache
+def exported(name: str, kind: str) -> Exported:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        about = {"model": name, "task": "none"}
+        deviation = export_onnx(made(name, kind), KINDS[kind], path, about)
+        data = path.read_bytes()
+    return Exported(data, open_onnx(data, 1, OUTPUTS), deviation)
+
+
+def drawn(kind: str, batch: int, length: int, seed: int) -> Tensor:
+    source = torch.Generator().manual_seed(seed)
+    if kind == "ids":
+        return torch.randint(0, 11, (batch, length), generator=source)
+    return torch.rand(batch, length, 3, generator=source)
+
+
+def agree(ours: Tensor, theirs: npt.NDArray[np.float32], within: float = 1e-5) -> None:
+    assert theirs.shape == ours.shape
+    assert float((ours - torch.from_numpy(theirs)).abs().max()) <= within * float(ours.abs().max())
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+@settings(max_examples=20, deadline=None)
+@given(
+    batch=st.integers(1, 4),
+    length=st.integers(1, 30) | st.integers(31, 200),
+    seed=st.integers(0, 99),
+    data=st.data(),
+)
+def test_equals_the_original(
+    name: str, kind: str, batch: int, length: int, seed: int, data: st.DataObject
+) -> None:
+    run = exported(name, kind).run
+    inputs = drawn(kind, batch, length, seed)
+    with torch.inference_mode():
+        ours = made(name, kind)(inputs)
+    agree(ours, run(inputs.numpy()))
+    # Causal: a prefix gives the same. Rows do not meet: one alone gives the same.
+    cut = data.draw(st.integers(1, length))
+    row = data.draw(st.integers(0, batch - 1))
+    agree(ours[row : row + 1, :cut], run(inputs[row : row + 1, :cut].numpy()))
+
+
+class Letters(Task):
+    """Random inputs of a kind, random targets: long enough for every check."""
+
+    version = 1
+
+    def __init__(self, kind: str) -> None:
+        self.id, self.inputs, self.outputs = f"letters/{kind}", KINDS[kind], OUTPUTS
+        self.loss, self.longest_context, self.kind = CrossEntropy(), 16, kind
+
+    def train(self, seed: int, epoch: int) -> Split:
+        return self.split("test")
+
+    def split(self, split: str) -> Split:
+        every, (inputs,) = torch.arange(4000), drawn(self.kind, 1, 4000, 3)
+        starts = torch.arange(0, 4001, 100)
+        return Split(inputs, starts, every, every % OUTPUTS, every // 100)
+
+    def constant(self) -> Tensor:
+        return torch.zeros(OUTPUTS)
+
+    def chance(self) -> float:
+        return float(np.log(OUTPUTS))
+
+
+class Runs(nn.Module):
+    """An ONNX file as a module."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.run = open_onnx(data, 1, OUTPUTS)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.from_numpy(self.run(inputs.numpy()))
+
+
+def stored_as(data: bytes, kind: int) -> bytes:
+    """Keep the weights in shorter floats, of which the graph makes float32 again."""
+    made, casts = onnx.load_from_string(data), []
+    for tensor in made.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT or not tensor.dims:
+            continue
+        name, numbers = tensor.name, onnx.numpy_helper.to_array(tensor)
+        short = onnx.helper.make_tensor(f"{name}.short", kind, tensor.dims, numbers.ravel())
+        tensor.CopyFrom(short)
+        casts.append(onnx.helper.make_node("Cast", [short.name], [name], to=onnx.TensorProto.FLOAT))
+    assert casts
+    nodes = [*casts, *made.graph.node]
+    del made.graph.node[:]
+    made.graph.node.extend(nodes)
+    return bytes(made.SerializeToString())
+
+
+@pytest.mark.parametrize("stored", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_exports_are_no_cheating(name: str, kind: str, stored: str) -> None:
+    """Twins of baselines, also with weights of 16 bits, pass the gate within its tolerances."""
+    data, task = exported(name, kind).data, Letters(kind)
+    if stored != "float32":
+        data = stored_as(data, onnx.TensorProto.DataType.Value(stored.upper()))
+    field = made(name, kind).receptive_field
+    report = examine(
+        as_sequence_model(Runs(data), OUTPUTS),
+        task,
+        task.split("test"),
+        (1, 2, 4, 8, 16, "full"),
+        declared=field,
+        seed=0,
+        device="cpu",
+    )
+    assert report.passed, report_text(report)
+    assert report.flags == ()
+    assert all(check.tolerance <= 1e-4 for check in report.checks)
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_the_file_says_what_it_is(name: str, kind: str) -> None:
+    found = exported(name, kind)
+    assert 0 <= found.deviation <= 1e-5
+    signature = check_onnx(found.data)
+    assert signature.kind == ("int64" if kind == "ids" else "float32")
+    field = made(name, kind).receptive_field
+    assert signature.metadata == {
+        "seqmem.model": name,
+        "seqmem.task": "none",
+        "seqmem.version": seqmem.__version__,
+        "seqmem.receptive_field": "none" if field is None else str(field),
+    }
+    proto = onnx.load_model_from_string(found.data)
+    onnx.checker.check_model(proto, full_check=True)
+    for value in (proto.graph.input[0], proto.graph.output[0]):
+        dims = value.type.tensor_type.shape.dim
+        assert [dim.dim_param for dim in dims[:2]] == ["batch", "length"]
+    assert dims[2].dim_value == OUTPUTS
+    # Neither paths nor lines of the code that was traced.
+    assert b".py" not in found.data
+    assert b"stack_trace" not in found.data
+
+
+def test_nothing_is_said_and_the_model_is_left_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = made("gru", "ids")
+    before = weights_sha256(model)
+    model.train()
+    try:
+        export_onnx(model, KINDS["ids"], tmp_path / "deep" / "gru.onnx")
+        assert model.training
+    finally:
+        model.eval()
+    assert weights_sha256(model) == before
+    assert capfd.readouterr() == ("", "")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["gru.onnx"]
+
+
+def _wrong(change: Callable[[Tensor], Tensor]) -> Callable[[SequenceModel], SequenceModel]:
+    def form(model: SequenceModel) -> SequenceModel:
+        changed = exportable(model)
+        weights = changed.state_dict()
+        weights["leave.bias"].copy_(change(weights["leave.bias"]))
+        return changed
+
+    return form
+
+
+@pytest.mark.parametrize("change", [lambda bias: bias * 1.01, lambda bias: bias + torch.nan])
+def test_what_computes_something_else_is_not_written(
+    change: Callable[[Tensor], Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m.onnx").write_text("older")
+    monkeypatch.setattr(onnx_export, "exportable", _wrong(change))
+    with pytest.raises(InputError, match="differs from the original by"):
+        export_onnx(made("rnn", "vectors"), KINDS["vectors"], tmp_path / "m.onnx")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["older"]
+
+
+def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, spec = made("lstm", "ids"), KINDS["ids"]
+    counts = Architecture("kneser-ney", {"order": 3}, Tokens(4), 4, context=9, covers=True).build()
+    for given_model, name, says in (
+        (model, "model.pt", "must end in .onnx"),
+        (counts, "m.onnx", "kneser-ney cannot be written as ONNX: it looks n-grams up"),
+    ):
+        with pytest.raises(InputError, match=says):
+            export_onnx(given_model, spec, tmp_path / name)
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(InputError, match="is a directory"):
+        export_onnx(model, spec, tmp_path / "folder.onnx")
+    monkeypatch.setattr(onnx_export, "LARGEST_FILE", 100)
+    with pytest.raises(InputError, match="one ONNX file holds 100 at most"):
+        export_onnx(model, spec, tmp_path / "m.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.onnx"]
+
+
+# The command.
+
+
+def test_eval_then_export(seqmem_: Command, tmp_path: Path) -> None:
+    assert seqmem_("eval", "rnn", *QUICK).status == 0
+    (weights,) = tmp_path.rglob("weights.safetensors")
+    ran = seqmem_("export", str(weights), "rnn.onnx")
+    assert ran.status == 0
+    assert ran.err == ""
+    assert ran.out.startswith("rnn.onnx: rnn on adding-problem/T=5, within ")
+    model, _ = load_suite_model(weights)
+    run = open_onnx((tmp_path / "rnn.onnx").read_bytes(), 1, 1)
+    assert run.metadata["seqmem.task"] == "adding-problem/T=5"
+    inputs = torch.rand(2, 9, 2, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        agree(model(inputs), run(inputs.numpy()))
+
+
+def test_a_wrong_export_costs_one_line(
+    seqmem_: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert seqmem_("eval", "marginal", *QUICK).status == 0
+    weights = str(next(tmp_path.rglob("weights.safetensors")))
+    (tmp_path / "text.safetensors").write_text("no weights")
+    for arguments, says in (
+        ((weights, "m.pt"), "must end in .onnx"),
+        (("nothing", "m.onnx"), "there is no such file"),
+        (("text.safetensors", "m.onnx"), "is no safetensors file"),
+    ):
+        ran = seqmem_("export", *arguments)
+        assert ran.status == 2
+        assert says in ran.err
+        assert ran.err.count("\n") == 1
+    for missing in ("onnx", "onnxruntime", "onnxscript"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, missing, None)  # as if it were not installed
+            ran = seqmem_("export", weights, "m.onnx")
+        assert ran.status == 2
+        assert "pip install 'seqmem[onnx]'" in ran.err
+        assert ran.err.count("\n") == 1
+    assert not (tmp_path / "m.onnx").exists()

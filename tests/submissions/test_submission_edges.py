@@ -1,0 +1,189 @@
+"""Submitting and verifying at the edges: names, folders, forged records, and honest twins."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqmem.leaderboard.record import from_json
+from seqmem.submissions.process.sandbox import sandbox_problem
+from seqmem.tasks import load_task
+from seqmem.tests.command import Command, record_files
+from seqmem.tests.submissions.test_submission import CHEAT, TASK, WHERE, lively
+
+SHUT_IN = pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox: {sandbox_problem()}")
+HONEST = CHEAT.format(change="return self.embedding(inputs)")
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "results" / "records" / TASK.replace("/", "_")
+
+
+@SHUT_IN
+def test_code_is_the_same_model_though_its_record_lies_beside_it(
+    seqmem_: Command, board: Path
+) -> None:
+    Path("net.py").write_text(HONEST)
+    Path(".git").mkdir()
+    assert seqmem_("submit", "net.py:build", "--name", "net", *WHERE).status == 0
+    (path,) = record_files(board)
+    Path(".git/index").write_text("changed by a commit")
+    again = seqmem_("submit", "net.py:build", "--name", "net", *WHERE)
+    assert again.status == 0, again.err
+    assert "on the board already" in again.err
+    ran = seqmem_("verify", str(path), "net.py:build", "--trust")
+    assert ran.status == 2
+    assert "it was measured without --trust" in ran.err
+    # What its hash leaves out it cannot read: neither results nor folders of tools.
+    look = (
+        "import os\nfor place in ('results', '.git'):\n    for _, _, files in os.walk({!r} + place)"
+    )
+    look += ":\n        assert not files\nnobody_said_this"
+    Path("net.py").write_text(HONEST + look.format(f"{Path.cwd()}/"))
+    ran = seqmem_("submit", "net.py:build", "--name", "other", *WHERE)
+    assert ran.status == 1
+    assert "NameError: name 'nobody_said_this'" in ran.err
+
+
+def test_trusted_code_is_more_than_its_weights(seqmem_: Command, board: Path) -> None:
+    Path("net.py").write_text(HONEST)
+    with torch.random.fork_rng():
+        assert seqmem_("submit", "net.py:build", "--name", "net", *WHERE, "--trust").status == 0
+        Path("net.py").write_text(CHEAT.format(change="return 2 * self.embedding(inputs)"))
+        ran = seqmem_("submit", "net.py:build", "--name", "net", *WHERE, "--trust")
+    assert ran.status == 2
+    assert "of another model" in ran.err
+
+
+@pytest.mark.parametrize("dtype", ["half", "bfloat16"])
+def test_short_floats_are_no_cheating_in_trusted_code(
+    dtype: str, seqmem_: Command, board: Path
+) -> None:
+    """They were refused in the sandbox, which sees floats of 32 bits, and broke the hash."""
+    Path("net.py").write_text(HONEST.replace("return Net()", f"return Net().{dtype}()"))
+    with torch.random.fork_rng():
+        ran = seqmem_("submit", "net.py:build", "--name", "net", *WHERE, "--trust")
+    assert ran.status == 0, ran.err
+    (path,) = record_files(board)
+    validity = from_json(path.read_text()).validity
+    assert validity is not None
+    assert max(check["tolerance"] for check in validity["checks"][:6]) <= 1e-4
+
+
+@pytest.mark.parametrize("name", ["net ", "a  b", "lstm ", " net", "naïve", "net\n", "x" * 65])
+def test_a_name_looks_like_no_other(name: str, seqmem_: Command, board: Path) -> None:
+    ran = seqmem_("submit", "none.onnx", "--name", name, *WHERE)
+    assert ran.status == 2
+    assert "a name has 1 to 64 of" in ran.err
+
+
+def test_two_names_of_one_file_are_told_apart(seqmem_: Command, board: Path) -> None:
+    Path("net.py").write_text(HONEST)
+    with torch.random.fork_rng():
+        seqmem_("submit", "net.py:build", "--name", "a b", *WHERE, "--trust")
+        ran = seqmem_("submit", "net.py:build", "--name", "a_b", *WHERE, "--trust")
+    assert ran.status == 2
+    assert "is the record of 'a b'" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["fifo.onnx"], "is no file"),
+        (["zero.onnx"], "is no file"),
+        (["gone.py:build"], "there is no file"),
+        (["gone.module:build"], "there is no module 'gone'"),
+        ([":"], "a factory is named file.py:function"),
+        (["hf:folder", "--context", "3"], "leave it out"),
+        (["none.onnx", "--memory", "nan"], "--memory nan: is no number"),
+        (["none.onnx", "--timeout", "nan"], "--timeout nan: is no number"),
+        (["none.onnx", "--memory", "1e12"], "is not in the range"),
+        (["none.onnx", "--context", "9" * 30], "is not in the range"),
+    ],
+)
+def test_wrong_input_is_status_2(
+    arguments: list[str], says: str, seqmem_: Command, board: Path
+) -> None:
+    os.mkfifo("fifo.onnx")
+    Path("zero.onnx").symlink_to("/dev/zero")
+    ran = seqmem_("submit", *arguments, "--name", "net", *WHERE)
+    assert ran.status == 2
+    assert says in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_the_command_in_a_record_is_whole(seqmem_: Command, board: Path) -> None:
+    Path("net.py").write_text(HONEST)
+    Path("net.toml").write_text('name = "net"\ncontext = 4\n')
+    given = ["--manifest", "net.toml", "--memory", "3", "--timeout", "7.5", "--threads", "2"]
+    with torch.random.fork_rng():
+        ran = seqmem_("submit", "net.py:build", *WHERE, *given, "--trust")
+        assert ran.status == 0, ran.err
+        (path,) = record_files(board)
+        command = from_json(path.read_text()).measurement["command"]
+        path.unlink()
+        assert seqmem_(*command.split()[1:]).status == 0  # and it runs
+    for option in (*WHERE[2:], *given, "--device", "cpu", "--context", "--trust"):
+        assert option in command.split()
+
+
+def test_nothing_is_suspicious_beside_a_board_worse_than_chance(
+    seqmem_: Command, board: Path
+) -> None:
+    Path("bad.py").write_text(HONEST)  # 4.0 nats, where chance is 3.46
+    Path("flat.py").write_text(CHEAT.format(change="return 0.1 * self.embedding(inputs)"))
+    with torch.random.fork_rng():
+        seqmem_("submit", "bad.py:build", "--name", "bad", *WHERE, "--trust")
+        ran = seqmem_("submit", "flat.py:build", "--name", "flat", *WHERE, "--trust")
+    assert ran.status == 0
+    assert "to look at" not in ran.err
+
+
+@pytest.mark.parametrize("width", [1e9, float("inf"), float("nan"), "wide", None])
+def test_a_forged_width_confirms_nothing(width: object, seqmem_: Command, board: Path) -> None:
+    """A record that claims to know nothing would agree with everything."""
+    Path("net.py").write_text(HONEST)
+    with torch.random.fork_rng():
+        seqmem_("submit", "net.py:build", "--name", "net", *WHERE, "--trust")
+        (path,) = record_files(board)
+        false = json.loads(path.read_text())
+        for point in false["curve"]:
+            point["loss"]["mean"] -= 1.0
+            point["half_width"] = width
+        path.write_text(json.dumps(false))
+        ran = seqmem_("verify", str(path), "net.py:build", "--trust")
+    # JSON has no infinity and no NaN: a record with one is none.
+    assert ran.status == (1 if width == 1e9 else 2)
+    assert "Traceback" not in ran.err
+    assert list(board.glob("rescored-*")) == []
+
+
+def test_a_record_in_short_floats_is_measured_again_in_them(
+    seqmem_: Command, board: Path, tmp_path: Path
+) -> None:
+    ran = seqmem_("eval", "gru", "--task", TASK, "--k", "1,2,full", "--dtype", "bfloat16",
+                  "--budget", "smoke")  # fmt: skip
+    assert ran.status == 0, ran.err
+    (path,) = record_files(board)
+    (weights,) = tmp_path.rglob("weights.safetensors")
+    ran = seqmem_("verify", str(path), str(weights))
+    assert ran.status == 0, ran.err
+    (new,) = board.glob("rescored-*.json")
+    assert from_json(new.read_text()).environment["dtype"] == "bfloat16"
+
+
+def test_a_model_of_floats_is_taken(seqmem_: Command, board: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs seqmem[onnx]")
+    from seqmem.submissions.onnx.export import export_onnx
+
+    task = load_task("adding-problem/T=5")
+    export_onnx(lively("tcn", task), task.inputs, Path("net.onnx"))
+    ran = seqmem_("submit", "net.onnx", "--name", "net", "--task", task.id, "--precision", "5%")
+    assert ran.status == 0, ran.err
+    wrong = seqmem_("submit", "net.onnx", "--name", "other", *WHERE)
+    assert wrong.status == 1
+    assert "the model reads vectors of floats (B, L, D), the task gives" in wrong.err

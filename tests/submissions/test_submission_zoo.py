@@ -1,0 +1,243 @@
+"""Dishonest and broken models through `seqmem submit`: each is refused for what it does.
+
+Those that the gate must catch run trusted, in this process; those that limits must catch run as a
+stranger's would.
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seqmem.measuring.measurement import Measuring
+from seqmem.submissions import submit as submission
+from seqmem.submissions.process.sandbox import sandbox_problem
+from seqmem.tasks.model import as_sequence_model
+from seqmem.tests import zoo
+from seqmem.tests.command import Command, Ran
+
+pytest.importorskip("onnx", reason="needs seqmem[onnx]")
+pytest.importorskip("onnxruntime", reason="needs seqmem[onnx]")
+
+from onnx import ModelProto, TensorProto
+
+from seqmem.tests.measuring.test_validity import CHEATS, MARKOV, changed
+from seqmem.tests.onnx_models import constant, model, node, scores, subgraph, value
+
+TASK = "hidden-markov/dwell=20"  # that of the cheats
+SHUT_IN = pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox: {sandbox_problem()}")
+
+
+def submitted(seqmem_: Command, text: str, *options: str, task: str = TASK) -> Ran:
+    """Submit as one does who is to be refused: exit status 1, nothing on stdout, no record."""
+    with torch.random.fork_rng():  # what trusted code does to the generator is its own affair
+        ran = seqmem_(
+            "submit", text, "--name", "cheat", "--task", task, "--precision", "5%", *options
+        )
+    assert ran.status == 1, ran.err
+    assert ran.out == ""
+    assert list(Path().rglob("results/**/*.json")) == []
+    return ran
+
+
+def refused_for(ran: Ran, check: str) -> None:
+    """The last line names the check, the report shows what it found."""
+    assert re.search(rf"^seqmem: cheat on \S+ is refused: .*\b{check}\b", ran.err.splitlines()[-1])
+    assert re.search(rf"^  {check}: .* It does not hold:\n    \S.*$", ran.err, re.MULTILINE)
+
+
+# What the gate sees.
+
+TRUSTED = """
+import torch
+from torch import nn
+from seqmem.tests.measuring.test_validity import CHEATS, changed
+from seqmem.tests import zoo
+
+def build():
+    {code}
+"""
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_cheat_is_refused_by_its_check(name: str, seqmem_: Command) -> None:
+    code = f"return changed(CHEATS[{name!r}][1]())"
+    Path("cheat.py").write_text(TRUSTED.format(code=code))
+    refused_for(submitted(seqmem_, "cheat.py:build", "--trust"), CHEATS[name][0])
+
+
+def test_a_context_declared_too_small_is_refused(seqmem_: Command) -> None:
+    Path("cheat.py").write_text(TRUSTED.format(code="return changed(lambda x, y: y)"))
+    ran = submitted(seqmem_, "cheat.py:build", "--trust", "--context", "3")
+    refused_for(ran, "context")
+
+
+LATE = """
+class Late:
+    calls = 0
+    def __call__(self, inputs, outputs):
+        self.calls += 1
+        return peeks(inputs, outputs) if self.calls > {calls} else outputs
+"""
+
+
+def test_looking_ahead_once_the_gate_is_over_is_noticed(seqmem_: Command) -> None:
+    """Whoever counts calls knows when it ends; scoring holds a pass to windows once more."""
+    calls = _calls_of_the_gate()
+    code = "peeks = zoo.peek()" + LATE.format(calls=calls).replace("\n", "\n    ")
+    code += "\n    return changed(Late())"
+    Path("cheat.py").write_text(TRUSTED.format(code=code))
+    ran = submitted(seqmem_, "cheat.py:build", "--trust")
+    assert "passed 6 checks" in ran.err
+    assert "the model looks ahead" in ran.err.splitlines()[-1]
+
+
+def _calls_of_the_gate() -> int:
+    """Let an honest model count how often it is asked."""
+    counts = zoo.Counts()
+
+    def change(inputs: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+        counts(inputs, outputs)
+        return outputs
+
+    how = Measuring()
+    report = submission._examined(as_sequence_model(changed(change)), MARKOV, how)
+    assert report.passed
+    return counts.calls
+
+
+def test_a_small_leak_does_not_hide_behind_short_floats(seqmem_: Command) -> None:
+    """A weight that nothing uses, in bfloat16, makes no tolerance wider."""
+    code = """model = changed(zoo.peek(by=0.15))
+    model.unused = nn.Parameter(torch.zeros(3, dtype=torch.bfloat16))
+    return model"""
+    Path("cheat.py").write_text(TRUSTED.format(code=code))
+    refused_for(submitted(seqmem_, "cheat.py:build", "--trust"), "causality")
+
+
+# What the limits on a process hold.
+
+SANDBOXED: dict[str, tuple[str, str]] = {
+    "sleeps for ever": (
+        "import time, torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def forward(self, x): time.sleep(1e6)\n"
+        "def build(): return Net()\n",
+        "did not answer within 1 s, which is the limit",
+    ),
+    "allocates without end": (
+        "held = []\nwhile True: held.append(bytearray(1 << 26))\n",
+        "the model does not load in 1,024 MiB of memory",
+    ),
+    "prints a gigabyte": (
+        "for _ in range(1 << 10): print('x' * (1 << 20))\nraise SystemExit('bye')\n",
+        "its code raised SystemExit: bye",
+    ),
+    "dies": ("import os\nos.kill(os.getpid(), 11)\n", "was killed by SIGSEGV"),
+    "answers nonsense": (
+        "import os\nfor i in range(3, 256):\n    try: os.write(i, b'y' * 64)\n"
+        "    except OSError: pass\nimport time; time.sleep(9)\n",
+        "sent what is no answer: it begins with b'yyyy'",
+    ),
+}
+
+
+@SHUT_IN
+@pytest.mark.parametrize("name", SANDBOXED)
+def test_the_limits_hold(name: str, seqmem_: Command) -> None:
+    code, says = SANDBOXED[name]
+    Path("own").mkdir()
+    Path("own/net.py").write_text(code)
+    memory = "1" if name == "allocates without end" else "8"
+    ran = submitted(seqmem_, "own/net.py:build", "--timeout", "1", "--memory", memory, "--k", "1,2")
+    assert says in ran.err
+    assert len(ran.err) < 4000
+    assert "Traceback" not in ran.err
+
+
+FLOATS = "adding-problem/T=5"  # inputs of two floats, one output
+
+
+def _endless() -> ModelProto:
+    body = subgraph(
+        [node("Identity", ["on"], ["still"]), node("Relu", ["s"], ["t"])],
+        [value("still", TensorProto.BOOL, ()), value("t", dims=None)],
+        [value("i", TensorProto.INT64, ()), value("on", TensorProto.BOOL, ()),
+         value("s", dims=None)],
+    )  # fmt: skip
+    return _two_floats([node("Loop", ["", "", "x"], ["z"], body=body)])
+
+
+def _two_floats(nodes: list[object]) -> ModelProto:
+    """Sum what the nodes make, z, over its last axis."""
+    return model(
+        [*nodes, node("ReduceSum", ["z", "axis"], ["y"])],  # type: ignore[list-item]
+        inputs=[value("x", dims=("B", "L", 2))],
+        outputs=[value("y", dims=("B", "L", 1))],
+        constants=[constant(np.array([2]), "axis"), constant(np.array([1 << 12] * 3), "size")],
+    )
+
+
+def _huge() -> ModelProto:
+    zeros = node("ConstantOfShape", ["size"], ["c"])
+    return _two_floats([zeros, node("ReduceSum", ["c"], ["s"], keepdims=0),
+                        node("Add", ["x", "s"], ["z"])])  # fmt: skip
+
+
+def _external() -> ModelProto:
+    made = scores()
+    tensor = made.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    return made
+
+
+ONNX: dict[str, tuple[Callable[[], ModelProto], str]] = {
+    "external data": (_external, "keeps the tensor 'table' in another file"),
+    "custom operator": (
+        lambda: model([node("Mine", ["x"], ["y"], domain="mine")], domains=["mine"]),
+        "the operator 'Mine' of the domain 'mine'",
+    ),
+    "random operator": (
+        lambda: model([node("RandomNormalLike", ["x"], ["y"])]),
+        "the operator 'RandomNormalLike'",
+    ),
+    "an endless loop": (_endless, "did not answer within 1 s, which is the limit"),
+    "256 GB": (_huge, "ran out of memory: it may have 2,048 MiB"),
+}
+
+
+@pytest.mark.parametrize("name", ONNX)
+def test_an_onnx_file_is_held(name: str, seqmem_: Command) -> None:
+    make, says = ONNX[name]
+    Path("net.onnx").write_bytes(make().SerializeToString())
+    seconds = "1" if name == "an endless loop" else "60"
+    ran = submitted(seqmem_, "net.onnx", "--timeout", seconds, "--memory", "2", task=FLOATS)
+    assert says in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_damaged_files_are_refused_in_one_line(seqmem_: Command) -> None:
+    whole = scores().SerializeToString()
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data.pkl", bytes(1 << 26))
+    for name, data, says in (
+        ("net.onnx", whole[: len(whole) // 2], "is no ONNX file, or is cut short"),
+        ("net.onnx", b"", "is empty"),
+        ("net.onnx", bomb.getvalue(), "is no ONNX file, or is cut short"),
+        ("net.pt", bomb.getvalue(), "a .pt file is not taken"),
+        ("net.pt2", bomb.getvalue(), "to load an exported program is to run what it says"),
+        ("net.safetensors", bomb.getvalue(), "is no safetensors file, or is cut short"),
+        ("net.safetensors", b"\xff" * 64, "is no safetensors file, or is cut short"),
+    ):
+        Path(name).write_bytes(data)
+        ran = submitted(seqmem_, name)
+        assert says in ran.err
+        assert len(ran.err.splitlines()) == 1

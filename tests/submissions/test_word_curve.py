@@ -1,0 +1,355 @@
+"""Words scored by models of tokens: against one window at a time, read by the library itself."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from seqmem.errors import CellError, InputError, NotApplicableError
+from seqmem.measuring.curve import measure
+from seqmem.submissions.hugging_face import passages
+from seqmem.submissions.hugging_face.joined import apart_and_joined
+from seqmem.submissions.hugging_face.model import HuggingFaceModel
+from seqmem.submissions.hugging_face.word_curve import WordCurve, measure_words
+from seqmem.submissions.hugging_face.word_pieces import text_of, word_pieces
+from seqmem.submissions.hugging_face.word_scores import WordScorer
+from seqmem.submissions.hugging_face.word_text import Passages, WordText
+from seqmem.tasks import load_task
+from seqmem.tasks.data.vocabulary import Ids
+from seqmem.tasks.language import LanguageTask
+from seqmem.tasks.losses import CrossEntropy
+from seqmem.tasks.model import FullOutputs
+from seqmem.tasks.task import Context, Split
+from seqmem.tasks.text import Text
+from seqmem.tests import tiny_models as tiny
+
+Make = Callable[..., Any]
+
+
+def make_model(network: Make, tokenizer: Any, longest: int = 512) -> HuggingFaceModel:
+    return HuggingFaceModel(network(len(tokenizer), longest), tokenizer, "hf:tiny")
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Text:
+    path = tmp_path_factory.mktemp("text") / "book.txt"
+    path.write_text("\n".join(tiny.made_up(500)) + "\n", encoding="utf-8")
+    found = load_task(f"text:{path}")
+    assert isinstance(found, Text)
+    return found
+
+
+class Sentences(LanguageTask):
+    """Sentences of different length, each read from <s> to </s>."""
+
+    version = 1
+    line_ends = ("<s>", "</s>")
+    id = "sentences"
+    loss = CrossEntropy(score="perplexity")
+    longest_context = 16
+    words = ("</s>", "<s>", "<unk>", "cat", "mat", "the")
+
+    @cache  # noqa: B019 - as the suite's own tasks do
+    def split(self, name: Literal["valid", "test"]) -> Split:
+        rng = np.random.default_rng(4)
+        rows = [[1, *rng.integers(2, 6, n).tolist(), 0] for n in (3, 9, 1, 12, 6, 0, 14, 15)]
+        inputs = torch.tensor([word for row in rows for word in row[:-1]], dtype=torch.int32)
+        lengths = torch.tensor([len(row) - 1 for row in rows])
+        return Split(
+            inputs,
+            torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)]),
+            torch.arange(len(inputs)),
+            torch.tensor([word for row in rows for word in row[1:]], dtype=torch.int32),
+            torch.repeat_interleave(torch.arange(len(rows)), lengths),
+        )
+
+    train = None  # type: ignore[assignment]
+
+    def counted_ids(self) -> Ids:
+        return self.split("test").targets.numpy()
+
+
+def written(task: LanguageTask, words: Sequence[int]) -> list[str]:
+    """The rule of word_pieces, once more."""
+    texts = ["\n" if task.words[w] in task.line_ends else " " + task.words[w] for w in words]
+    return [
+        text.removeprefix(" ") if i and texts[i - 1] == "\n" else text
+        for i, text in enumerate(texts)
+    ]
+
+
+def brute_force(
+    model: HuggingFaceModel, task: LanguageTask, k: Context, encode: Callable[[str], list[int]]
+) -> list[float]:
+    """One window at a time, its words encoded one by one, through the library's own forward."""
+    split, losses = task.split("test"), []
+    starts = split.starts.tolist()
+    for start, stop in pairwise(starts):
+        for at in range(start, stop):
+            begin = start if k == "full" else max(start, at - k + 1)
+            words = [*split.inputs[begin : at + 1].tolist(), int(split.targets[at])]
+            tokens = [encode(text) for text in written(task, words)]
+            ids = list(model.begin) + [token for word in tokens for token in word]
+            with torch.inference_mode():
+                scores = model.network(input_ids=torch.tensor([ids[:-1]])).logits[0]
+            own = len(tokens[-1])
+            losses.append(
+                float(F.cross_entropy(scores[-own:], torch.tensor(ids[-own:]), reduction="sum"))
+            )
+    return losses
+
+
+def measured(model: HuggingFaceModel, task: LanguageTask, *contexts: Context) -> WordCurve:
+    return measure_words(model, task, task.split("test"), contexts)
+
+
+CASES: dict[str, tuple[Make, Make]] = {
+    "gpt2": (tiny.gpt2, tiny.byte_level),
+    "llama with a BOS": (tiny.llama, lambda: tiny.byte_level(bos=True)),
+    "llama, spaces put before texts": (tiny.llama, tiny.metaspace),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_against_brute_force(name: str, task: Text) -> None:
+    network, tokenizer = CASES[name]
+    model = make_model(network, tokenizer())
+    assert bool(model.begin) == ("BOS" in name)
+
+    def encode(text: str) -> list[int]:
+        if "put before" not in name:
+            return model.encode([text])[0]
+        # Past what this tokenizer puts before a text.
+        parts = model.tokenizer.backend_tokenizer.model.tokenize(text.replace(" ", "▁"))
+        return [part.id for part in parts]
+
+    found = measured(model, task, 1, 2, 5, 17)
+    assert not found.curve.failures
+    for k, at in found.curve.estimates.items():
+        expected = brute_force(model, task, k, encode)
+        assert at.n == len(expected)
+        np.testing.assert_allclose(at.losses, expected, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("bos", [False, True])
+def test_sentences_are_read_whole(bos: bool) -> None:
+    task = Sentences()
+    model = make_model(tiny.gpt2, tiny.byte_level(bos))
+    found = measured(model, task, 1, 3, 13, 20, "full")
+    assert not found.curve.failures
+    for k in (1, 3, 13, 20, "full"):
+        expected = brute_force(model, task, k, lambda text: model.encode([text])[0])
+        np.testing.assert_allclose(found.curve.at(k).losses, expected, rtol=2e-5, atol=2e-5)
+    assert found.curve.at(20).method == "no longer sequence"
+
+
+def test_what_is_read_never_holds_the_targets_last_token(task: Text) -> None:
+    model = make_model(tiny.gpt2, tiny.byte_level(bos=True))
+    text, split = make_scorer(model, task).text, task.split("test")
+    end = np.arange(2, len(split))
+    read = text.tokens(Passages(end - 2, end, text.targets[end]))
+    for row, at in zip(read.tolist(), end.tolist(), strict=True):
+        words = [*split.inputs[at - 2 : at + 1].tolist(), int(split.targets[at])]
+        ids = [token for word in written(task, words) for token in model.encode([word])[0]]
+        ids = [*model.begin, *ids[:-1]]
+        assert row == ids + [0] * (len(row) - len(ids))
+
+
+def test_positions_restart_in_every_window(task: Text) -> None:
+    """Counting on from one window to the next would give GPT-2 other scores."""
+    model = make_model(tiny.gpt2, tiny.byte_level())
+    tokens = torch.randint(100, (1, 9), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        here = model.outputs(tokens)
+        later = model.network(input_ids=tokens, position_ids=torch.arange(9)[None] + 40).logits
+    assert float((here - later).abs().max()) > 0.1
+    one, two = (measured(model, task, *ks).curve.at(3).losses for ks in ((3,), (1, 3, 8)))
+    np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-5)
+
+
+def test_a_window_that_is_too_long_is_not_cut(task: Text) -> None:
+    tokenizer = tiny.byte_level(bos=True)
+    unlimited = make_model(tiny.llama, tokenizer)
+    text = measured(unlimited, task, 1).text
+    longest = text.longest_window(7)
+    model = make_model(tiny.llama, tokenizer, longest)
+    found = measured(model, task, 1, 7, 8, 64, "full")
+    assert set(found.curve.estimates) == {1, 7}
+    for k, tokens in ((8, text.longest_window(8)), (64, text.longest_window(64))):
+        assert found.curve.failures[k] == (
+            f"a window of {k} words has {tokens} tokens, and the model reads at most {longest} "
+            "at once"
+        )
+    assert "a sequence has" in found.curve.failures["full"]
+    assert found.curve.full is None
+    for k in (1, 7):
+        expected = measured(unlimited, task, k).curve.at(k).losses
+        np.testing.assert_allclose(found.curve.at(k).losses, expected, rtol=2e-5, atol=2e-5)
+    shorter = make_model(tiny.llama, tokenizer, text.longest_window(1) - 1)
+    with pytest.raises(CellError, match="nothing can be measured: a window of 1 words"):
+        measured(shorter, task, 1)
+
+
+def make_scorer(model: HuggingFaceModel, task: LanguageTask) -> WordScorer:
+    split = task.split("test")
+    text = WordText(split, word_pieces(task, model.encode), model.begin)
+    return WordScorer(model.eval(), task, split, "cpu", lambda k, steps: None, text)
+
+
+@pytest.mark.parametrize("longest", [40, 61, 512])
+def test_the_reference_reads_pieces(
+    task: Text, longest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All within the limit; where what precedes a target fits, it is seen whole."""
+    model = make_model(tiny.llama, tiny.byte_level(bos=True), longest)
+    if longest == 512:  # cut because of what is read out at once
+        monkeypatch.setattr(passages, "NUMBERS", {"cpu": 30 * model.vocabulary})
+    widths = []
+    outputs = model.outputs
+
+    def watched(tokens: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
+        widths.append(tokens.shape[1])
+        return outputs(tokens, *rest, **named)
+
+    monkeypatch.setattr(model, "outputs", watched)
+    scorer = make_scorer(model, task)
+    with torch.inference_mode():
+        reference, most = scorer.reference(scorer.text.longest_window(2), full=True)
+    assert most <= longest
+    assert max(widths) <= most
+    assert reference.is_full == (longest == 512)
+    whole = make_model(tiny.llama, tiny.byte_level(bos=True), 4096)
+    expected = np.array(brute_force(whole, task, "full", lambda text: model.encode([text])[0]))
+    near = [i for i in range(len(expected)) if scorer.text.width_of(0, i) <= most]
+    assert (len(near) == len(expected)) == reference.is_full
+    losses = reference.scores.losses
+    np.testing.assert_allclose(losses[near], expected[near], rtol=5e-5, atol=5e-5)
+    assert losses.mean() == pytest.approx(expected.mean(), rel=0.1)
+
+
+@pytest.mark.parametrize("sentences", [False, True])
+def test_pieces_cover_every_target_once(sentences: bool, task: Text) -> None:
+    own = Sentences() if sentences else task
+    scorer = make_scorer(make_model(tiny.gpt2, tiny.byte_level()), own)
+    text, starts = scorer.text, scorer.split.starts.tolist()
+    for most in range(text.longest_window(1), 90, 7):
+        for overlap in (1, most // 2):
+            for start, stop in pairwise(starts):
+                expected = start
+                for begin, first, end in scorer._pieces(start, stop, most, overlap):
+                    assert first == expected
+                    assert start <= begin <= first <= end < stop
+                    assert text.width_of(begin, end) <= most
+                    # No piece could begin or end one word further out.
+                    assert begin == start or text.width_of(start, first) > most
+                    assert end == stop - 1 or text.width_of(begin, end + 1) > most
+                    expected = end + 1
+                assert expected == stop
+
+
+def test_a_model_that_reads_out_all_gives_the_same(task: Text) -> None:
+    model = make_model(tiny.gpt2, tiny.byte_level())
+    expected = measured(model, task, 1, 6)
+    model._takes -= {"logits_to_keep"}
+    found = measured(model, task, 1, 6)
+    for k in (1, 6):
+        np.testing.assert_allclose(
+            found.curve.at(k).losses, expected.curve.at(k).losses, rtol=1e-5, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("network", [tiny.gpt2, tiny.llama])
+def test_a_twin_that_reads_words(task: Text, network: Make) -> None:
+    """A tokenizer of the task's words makes the network a model of the suite."""
+    names = ["\n" if word == "<eos>" else word for word in task.words]
+    model = make_model(network, tiny.word_level(names))
+
+    class Plain(torch.nn.Module):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            scores: torch.Tensor = model.network(input_ids=inputs.long()).logits
+            return scores
+
+    split = task.split("test")
+    plain = measure(FullOutputs(Plain()), task, split, [1, 2, 5, 30, "full"])
+    found = measured(model, task, 1, 2, 5, 30, "full").curve
+    for k in (1, 2, 5, 30, "full"):
+        np.testing.assert_allclose(found.at(k).losses, plain.at(k).losses, rtol=1e-5, atol=1e-5)
+
+
+def test_a_sample_is_near_the_mean_of_all(tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text("\n".join(tiny.made_up(2500)), encoding="utf-8")
+    task = load_task(f"text:{path}")
+    model = make_model(tiny.gpt2, tiny.byte_level(), 128)
+    split = task.split("test")
+    exact = measure_words(model, task, split, [1, 8]).curve
+    sampled = measure_words(model, task, split, [1, 8], precision=0.2).curve
+    assert sampled.at(8).n < len(split) == exact.at(8).n
+    off = abs(sampled.at(8).losses.mean() - exact.at(8).losses.mean())
+    assert off <= 2 * sampled.at(8).half_width <= 0.4
+
+
+def test_words_with_the_same_tokens_share_their_probability() -> None:
+    """However little the tokenizer knows, the probabilities of all words sum to one."""
+    task = Sentences()
+    model = make_model(tiny.gpt2, tiny.word_level(["\n", "<unk>", "the"]))
+    pieces = word_pieces(task, model.encode)
+    names = dict(zip(task.words, pieces.shared, strict=False))
+    assert names["<unk>"] == names["cat"] == names["mat"] == pytest.approx(math.log(3))
+    assert names["the"] == names["</s>"] == 0  # <s> and </s> are one text
+    losses = measured(model, task, 1).curve.at(1).losses
+    split = task.split("test")
+    targets = [task.words[i] for i in split.targets.tolist()]
+    after = {
+        target: math.exp(-loss)
+        for target, loss, word in zip(targets, losses, split.inputs.tolist(), strict=True)
+        if task.words[word] == "the"
+    }
+    assert len(after) == 5
+    assert sum(after.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_per_byte_and_per_word_add_up(task: Text) -> None:
+    model = make_model(tiny.gpt2, tiny.byte_level())
+    found = measured(model, task, 4)
+    split = task.split("test")
+    words = [int(split.inputs[0]), *split.targets.tolist()]
+    texts = written(task, words)
+    assert found.bytes == len("".join(texts[1:]).encode())
+    assert text_of(task, np.array(words)) == "".join(texts)
+
+
+def test_the_cost_of_encoding_words_one_by_one(task: Text) -> None:
+    def both(tokenizer: Any) -> tuple[float, float]:
+        model = make_model(tiny.gpt2, tokenizer)
+        text = measured(model, task, 1).text
+        found = apart_and_joined(model, task, text)
+        assert found is not None
+        return found
+
+    names = ["\n" if word == "<eos>" else word for word in task.words]
+    apart, joined = both(tiny.word_level(names))  # joins nothing
+    assert apart == pytest.approx(joined, rel=1e-5)
+    apart, joined = both(tiny.byte_level())  # joins the line feeds of empty lines
+    assert apart != joined
+
+
+def test_refusals(task: Text, tmp_path: Path) -> None:
+    model = make_model(tiny.gpt2, tiny.byte_level())
+    for other in (f"{task.id}?unit=char", "adding-problem/T=5"):
+        with pytest.raises(NotApplicableError, match="a model with a tokenizer"):
+            measure_words(model, load_task(other), task.split("test"), [1])
+    smaller = HuggingFaceModel(tiny.gpt2(200), tiny.byte_level(), "hf:tiny")
+    with pytest.raises(InputError, match=r"hf:tiny: its tokenizer gives token .* has 200"):
+        measured(smaller, task, 1)
+    drops = tiny.word_level(["<unk>", "the"])
+    drops.backend_tokenizer.pre_tokenizer = tiny.tokenizers.pre_tokenizers.WhitespaceSplit()
+    with pytest.raises(InputError, match=r"no token for '\\n', a word of text:"):
+        measured(make_model(tiny.gpt2, drops), task, 1)

@@ -1,0 +1,302 @@
+import gzip
+import lzma
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqmem.baselines.spec import parse_model
+from seqmem.errors import InputError
+from seqmem.measuring.measurement import Measuring
+from seqmem.runs.cell import Cell, Settings
+from seqmem.runs.cell_run import run_cell
+from seqmem.tasks import load_task
+from seqmem.tasks.data import wikitext_files as corpora
+from seqmem.tasks.data.line_checks import Expected, LineCheck
+from seqmem.tasks.data.wikitext_files import (
+    WIKITEXT_2,
+    WIKITEXT_103,
+    Corpus,
+    CorpusSource,
+    find_files,
+    load_corpus,
+)
+
+TEXTS = {
+    "train": " \n = A = \n \n the cat <unk> the \n = = Sub = = \n \n = B = \n \n the the cat \n",
+    "valid": " \n = A = \n \n cat \n",
+    "test": " \n = B = \n \n the <unk> \n \n = A = \n \n the \n",
+}
+
+
+def expected(text: str, *, ordered: bool = True) -> Expected:
+    check = LineCheck(Expected(0, 0, "some", ordered))
+    for line in text.splitlines():
+        check.add(line.split())
+    return Expected(check.lines, check.tokens, check.sha256, ordered)
+
+
+TINY = CorpusSource(
+    name="tiny",
+    title="a tiny corpus",
+    licence="none",
+    hub=("nobody/nothing", "tiny-v1"),
+    splits={name: expected(text, ordered=name != "train") for name, text in TEXTS.items()},
+    vocabulary=8,
+)
+
+
+def put(directory: Path, texts: dict[str, str] = TEXTS, name: str = "{}.txt") -> Path:
+    folder = directory / "tiny"
+    folder.mkdir(exist_ok=True)
+    for split, text in texts.items():
+        content = text.encode()
+        path = folder / name.format(split)
+        if path.suffix == ".gz":
+            content = gzip.compress(content)
+        elif path.suffix == ".xz":
+            content = lzma.compress(content)
+        path.write_bytes(content)
+    return folder
+
+
+def words(corpus: Corpus, split: str) -> list[str]:
+    return [corpus.words[i] for i in corpus.ids[split]]
+
+
+def tokens(text: str) -> list[str]:
+    return [word for line in text.splitlines() for word in [*line.split(), "<eos>"]]
+
+
+@pytest.mark.parametrize("name", ["{}.txt", "{}.txt.xz", "{}.txt.gz", "wiki.{}.tokens"])
+def test_a_corpus_is_read_whatever_its_files_are_called(own_data: Path, name: str) -> None:
+    put(own_data, name=name)
+    for _ in range(2):  # read, then mapped
+        corpus = load_corpus(TINY)
+        assert {split: words(corpus, split) for split in TEXTS} == {
+            split: tokens(text) for split, text in TEXTS.items()
+        }
+        assert {split: at.tolist() for split, at in corpus.articles.items()} == {
+            "train": [0, 18],
+            "valid": [0],
+            "test": [0, 10],
+        }
+    assert isinstance(corpus.ids["train"], np.memmap)
+
+
+def test_the_most_frequent_word_comes_first(own_data: Path) -> None:
+    put(own_data)
+    corpus = load_corpus(TINY)
+    counts = np.bincount(corpus.ids["train"]).tolist()
+    order = sorted(range(len(counts)), key=lambda i: (-counts[i], corpus.words[i]))
+    assert order == list(range(TINY.vocabulary))
+
+
+def test_line_ends_of_windows_give_the_same_ids(own_data: Path) -> None:
+    put(own_data)
+    unix = load_corpus(TINY)
+    put(own_data, {split: text.replace("\n", "\r\n") for split, text in TEXTS.items()})
+    windows = load_corpus(TINY)
+    assert windows.words == unix.words
+    for split in TEXTS:
+        assert np.array_equal(windows.ids[split], unix.ids[split])
+
+
+def test_articles_of_train_may_be_in_another_order(own_data: Path) -> None:
+    lines = TEXTS["train"].splitlines(keepends=True)
+    put(own_data, {**TEXTS, "train": "".join(lines[6:] + lines[:6])})
+    load_corpus(TINY)
+
+
+@pytest.mark.parametrize(
+    ("split", "text", "problem"),
+    [
+        ("test", TEXTS["test"][:-8], "tiny, test: 6 lines, expected 8; the file is truncated"),
+        ("test", TEXTS["test"].replace("<unk>", "the the"), "test: 18 tokens, expected 17"),
+        ("test", TEXTS["test"].replace("<unk>", "cat"), "tiny, test: sha256 of the text is"),
+        ("train", TEXTS["train"].replace("cat", "dog", 1), "tiny, train: sha256 of the text is"),
+        ("train", "", "tiny, train: 0 lines, expected 9"),
+    ],
+    ids=["cut off", "a word more", "another word", "another word in train", "empty"],
+)
+def test_an_altered_file_is_refused(own_data: Path, split: str, text: str, problem: str) -> None:
+    put(own_data, {**TEXTS, split: text})
+    with pytest.raises(InputError, match=problem):
+        load_corpus(TINY)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("test.txt", b"good\nbad \xff\n", r"test\.txt, line 2: not UTF-8 \(byte 0xff"),
+        ("test.txt.xz", lzma.compress(b"a b c\n" * 99)[:-15], r"test\.txt\.xz, line \d+: the file"),
+        ("test.txt.gz", gzip.compress(b"a b c\n" * 99)[:-9], r"test\.txt\.gz, line \d+: the file"),
+        ("test.txt.gz", b"not compressed\n", r"test\.txt\.gz, line 1: the file is truncated"),
+    ],
+    ids=["not UTF-8", "cut-off xz", "cut-off gz", "not gz"],
+)
+def test_a_damaged_file_is_named(own_data: Path, name: str, content: bytes, problem: str) -> None:
+    folder = put(own_data, {split: TEXTS[split] for split in ("train", "valid")})
+    (folder / name).write_bytes(content)
+    with pytest.raises(InputError, match=problem):
+        load_corpus(TINY)
+
+
+def test_another_vocabulary_is_refused(own_data: Path) -> None:
+    put(own_data)
+    with pytest.raises(InputError, match="8 distinct tokens, expected 9"):
+        load_corpus(replace(TINY, vocabulary=9))
+
+
+def test_words_outside_the_vocabulary_are_refused(own_data: Path) -> None:
+    texts = {**TEXTS, "test": " dogs \n"}
+    put(own_data, texts)
+    source = replace(TINY, splits={**TINY.splits, "test": expected(texts["test"])})
+    with pytest.raises(InputError, match="tiny, test: 'dogs' is not in the vocabulary"):
+        load_corpus(source)
+
+
+def test_a_missing_split_says_where_and_the_ways_out(own_data: Path) -> None:
+    put(own_data, {split: TEXTS[split] for split in ("valid", "test")})
+    with pytest.raises(InputError, match=r"train\.txt or wiki\.train\.tokens .* is not in .*/tiny"):
+        load_corpus(TINY)
+    source = replace(TINY, without_train=("tiny/vocabulary=valid",))
+    with pytest.raises(InputError, match="without it only tiny/vocabulary=valid can be measured"):
+        find_files(source, own_data, source.splits)
+    assert source.locate().files is not None
+    assert "train.txt" in source.locate().problem
+    assert source.check() == "no training split; to be measured as tiny/vocabulary=valid"
+    assert TINY.locate().files is None
+
+
+def test_a_vocabulary_from_valid_or_a_file(own_data: Path, tmp_path: Path) -> None:
+    put(own_data, {split: TEXTS[split] for split in ("valid", "test")})
+    corpus = load_corpus(TINY, "valid")
+    assert set(corpus.words) == {"<eos>", "=", "A", "cat", "<unk>"}
+    known = [word if word in corpus.words else "<unk>" for word in tokens(TEXTS["test"])]
+    assert words(corpus, "test") == known
+    (tmp_path / "words.txt").write_text("the\nB\n")
+    corpus = load_corpus(TINY, tmp_path / "words.txt")
+    assert corpus.words == ("the", "B", "<unk>", "<eos>")
+    assert words(corpus, "valid") == ["<eos>", *["<unk>"] * 3, "<eos>", "<eos>", "<unk>", "<eos>"]
+
+
+def test_rows_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with the layout of a hub repository stands in for the hub."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    (repository / "README.md").write_text(
+        "---\nconfigs:\n- config_name: tiny-v1\n  data_files:\n"
+        "  - {split: train, path: train.txt}\n  - {split: validation, path: valid.txt}\n"
+        "  - {split: test, path: test.txt}\n---\n"
+    )
+    for split, text in TEXTS.items():
+        (repository / f"{split}.txt").write_text(text)
+    monkeypatch.delenv("SEQMEM_DATA", raising=False)
+    monkeypatch.setenv("SEQMEM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "hub")
+    source = replace(TINY, hub=(str(repository), "tiny-v1"))
+    corpus = load_corpus(source)
+    assert words(corpus, "test") == tokens(TEXTS["test"])
+    monkeypatch.setattr(corpora, "_encode", None)  # from here on only the cache is asked
+    assert words(load_corpus(source), "test") == tokens(TEXTS["test"])
+
+
+def test_a_hub_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEQMEM_DATA", raising=False)
+    source = replace(TINY, hub=(str(tmp_path / "gone"), "tiny-v1"))
+    with pytest.raises(InputError, match=r"cannot be loaded from the hub: .*--data-dir"):
+        load_corpus(source)
+
+
+LOAD = """
+import sys
+from seqmem.tasks.data.wikitext_files import load_corpus
+from seqmem.tests.tasks.test_corpora import TINY
+
+print("ready", flush=True)
+sys.stdin.readline()  # both begin at once
+print(load_corpus(TINY).ids["test"].tolist())
+"""
+
+
+def test_two_processes_at_once(own_data: Path) -> None:
+    put(own_data)
+    command = [sys.executable, "-c", LOAD]
+    pipe = subprocess.PIPE
+    both = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(2)]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    expected = f"{load_corpus(TINY).ids['test'].tolist()}\n"
+    assert [process.communicate(timeout=60)[0] for process in both] == [expected] * 2
+    assert len(os.listdir(os.environ["SEQMEM_CACHE"])) == 1
+
+
+# The real corpora.
+
+
+def test_wikitext_2(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQMEM_CACHE", str(tmp_path))
+    corpus = load_corpus(WIKITEXT_2)
+    assert {split: len(ids) for split, ids in corpus.ids.items()} == {
+        "train": 2_088_628,
+        "valid": 217_646,
+        "test": 245_569,
+    }
+    assert len(corpus.words) == 33_278
+    assert [len(corpus.articles[split]) for split in ("train", "valid", "test")] == [600, 60, 60]
+    began = time.monotonic()
+    again = load_corpus(WIKITEXT_2)
+    assert time.monotonic() - began < 1
+    assert np.array_equal(again.ids["test"], corpus.ids["test"])
+
+
+def test_wikitext_103_without_its_training_split(data: Path) -> None:
+    if (data / "wikitext-103" / "train.txt.xz").exists():
+        pytest.skip("has the training split")
+    with pytest.raises(InputError, match=r"wikitext-103: train\.txt or wiki\.train\.tokens"):
+        load_task("wikitext-103").split("test")
+    task = load_task("wikitext-103/vocabulary=valid")
+    test = task.split("test")
+    assert len(test) == 245_568
+    assert len(set(test.blocks.tolist())) == 60
+    assert 0 < task.chance() < np.log(task.outputs)
+    with pytest.raises(InputError, match="has no training split, so nothing can be trained on it"):
+        task.train(0, 0)
+    assert WIKITEXT_103.splits["train"].tokens == 103_227_021
+
+
+def test_wikitext_103_with_a_vocabulary_of_a_file(data: Path, tmp_path: Path) -> None:
+    for count in (1, 2):
+        (tmp_path / "words").write_text("".join(f"{w}\n" for w in ("the", "of")[:count]))
+        task = load_task(f"wikitext-103/vocabulary={tmp_path}/words")
+        assert task.outputs == count + 2
+        assert len(task.split("test")) == 245_568
+    hashes = {load_task(f"wikitext-103/vocabulary={v}").data_hash for v in (tmp_path / "words",)}
+    assert load_task("wikitext-103/vocabulary=valid").data_hash not in hashes
+
+
+def test_only_what_needs_no_training_is_planned_on_it(data: Path, tmp_path: Path) -> None:
+    task = load_task("wikitext-103/vocabulary=valid")
+    with pytest.raises(InputError, match="nothing can be trained on it"):
+        Cell(parse_model("lstm"), task, None, 0, "smoke").check()
+    cell = Cell(parse_model("marginal"), task, None, 0, "smoke")
+    cell.check()
+    record = run_cell(cell, Settings(tmp_path, Measuring(contexts=(1, "full"))), lambda line: None)
+    assert record.curve[0].loss.mean == pytest.approx(task.chance(), rel=0.02)
+
+
+@pytest.mark.parametrize("given", ["wikitext-103/vocabulary=gone.txt", "wikitext-103/T=3"])
+def test_a_wrong_id(data: Path, given: str) -> None:
+    with pytest.raises(InputError, match=r"gone\.txt cannot be read|unknown parameter 'T'"):
+        load_task(given).split("test")

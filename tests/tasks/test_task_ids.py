@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from seqmem.baselines.training.recipes import BUDGETS, recipe_for
+from seqmem.cli.listings import task_rows
+from seqmem.errors import InputError
+from seqmem.submit import cli
+from seqmem.tasks import DATA, FAMILIES, SUITES, family_of, load_source, load_task
+
+
+def test_families_of_ids() -> None:
+    assert family_of("wikitext-103/vocabulary=valid") == "wikitext-103"
+    assert family_of("text:a/b.txt") == family_of("text:/a.txt?unit=char") == "text"
+    assert family_of("text:wikitext-2") == "text"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_examples_load_without_data_and_have_recipes(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEQMEM_DATA", raising=False)
+    task = load_task(FAMILIES[family].example)
+    assert task.id == FAMILIES[family].example
+    assert task.family == family
+    for budget in BUDGETS:
+        assert recipe_for(family, budget).steps > 0
+
+
+def test_variants_load() -> None:
+    for name, family in FAMILIES.items():
+        for variant in family.variants:
+            assert load_task(f"{name}/{variant}").id == f"{name}/{variant}"
+
+
+def test_data_sets_and_suites_exist() -> None:
+    for name in DATA:
+        assert load_source(name).name == name
+    assert {family.data for family in FAMILIES.values()} - {None} <= set(DATA)
+    for suite in SUITES.values():
+        for task_id in suite.tasks:
+            assert load_task(task_id).id == task_id
+
+
+def test_an_unknown_variant_or_parameter() -> None:
+    with pytest.raises(InputError, match="did you mean billion-word/heldout-10-13"):
+        load_task("billion-word/heldout-10-14")
+    with pytest.raises(InputError, match=r"'valid' is not parameter=value; .* wikitext-103"):
+        load_task("wikitext-103/valid")
+    with pytest.raises(InputError, match="takes no parameters"):
+        load_task("wikitext-2/vocabulary=valid")
+
+
+@pytest.mark.usefixtures("own_data")
+def test_the_listing_without_data() -> None:
+    rows = {row["task"]: row for row in task_rows()}
+    assert rows["billion-word/heldout-10-13"]["data"] == "missing"
+    assert rows["wikitext-103"]["chance"] is None
+    assert rows["text:FILE"]["data"] == "yours"
+    assert rows["text:FILE"]["chance"] is None
+
+
+@pytest.mark.usefixtures("own_data")
+@pytest.mark.parametrize(
+    ("task", "line"),
+    [
+        ("text:gone.txt", "gone.txt: there is no such file"),
+        ("wikitext-103", "wikitext-103: train.txt or wiki.train.tokens"),
+        ("billion-word/heldout-10-13", "shard news.en.heldout-00010-of-00050"),
+    ],
+)
+def test_missing_data_cost_one_line(task: str, line: str, tmp_path: Path) -> None:
+    results = str(tmp_path / "results")
+    done = CliRunner().invoke(cli, ["eval", "marginal", "--task", task, "--results", results])
+    assert done.exit_code == 2
+    assert line in done.stderr
+    assert done.stderr.count("\n") == 1

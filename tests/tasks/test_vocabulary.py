@@ -1,0 +1,69 @@
+from array import array
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqmem.errors import InputError
+from seqmem.tasks.data import vocabulary
+from seqmem.tasks.data.vocabulary import (
+    Growing,
+    as_ids,
+    count_ids,
+    read_vocabulary,
+    renumber,
+    settle,
+)
+
+TEXTS = st.lists(st.sampled_from(["a", "b", "c", "d", "<unk>", "é"]), min_size=1, max_size=60)
+
+
+@given(TEXTS, st.integers(1, 4), st.integers(1, 7))
+def test_one_pass_gives_what_counting_first_would(
+    text: list[str], minimum: int, chunk: int
+) -> None:
+    counts = Counter(text)
+    kept = {word: n for word, n in counts.items() if n >= minimum or word == "<unk>"}
+    kept["<unk>"] = kept.get("<unk>", 0) + sum(n for w, n in counts.items() if w not in kept)
+    expected = sorted(kept, key=lambda word: (-kept[word], word))
+
+    growing = Growing()
+    ids = as_ids(array("i", map(growing.__getitem__, text)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vocabulary, "CHUNK", chunk)
+        seen = count_ids(ids, len(growing))
+        words, rank = settle(tuple(growing), seen, minimum=minimum, unknown="<unk>")
+        renumber(ids, rank)
+    assert list(words) == expected
+    assert [words[i] for i in ids] == [word if word in kept else "<unk>" for word in text]
+
+
+def test_without_unknown_every_word_is_kept() -> None:
+    words, rank = settle(("b", "a", "c"), np.array([1, 1, 5]))
+    assert words == ("c", "a", "b")
+    assert rank.tolist() == [2, 1, 0]
+
+
+def test_read_vocabulary(tmp_path: Path) -> None:
+    path = tmp_path / "words"
+    path.write_text("the\n<unk>\nof\n")
+    assert read_vocabulary(path, ("<unk>", "<eos>")) == ("the", "<unk>", "of", "<eos>")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("the\nof 17\n", "line 2: 'of 17' is not one word"),
+        ("the\n\nof\n", "line 2: '' is not one word"),
+        ("the\nof\nthe\n", "line 3: 'the' is already in line 1"),
+        ("", "is empty"),
+    ],
+)
+def test_a_vocabulary_that_is_none(tmp_path: Path, content: str, problem: str) -> None:
+    path = tmp_path / "words"
+    path.write_text(content)
+    with pytest.raises(InputError, match=problem):
+        read_vocabulary(path, ())
