@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -19,7 +20,10 @@ from tqdm import tqdm
 from seqmem.runs.cell import Cell, Settings
 from seqmem.runs.job import Job, Outcome, attempt, jobs_of, loaded, settle, work
 
-__all__ = ["Here", "Processes", "cores", "threads_each"]
+__all__ = ["Here", "Processes", "cores", "in_processes", "threads_each"]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 # Where the other processes are: a backend of joblib that can give results as they come.
 BACKEND = "loky"
@@ -147,7 +151,7 @@ class Processes:
         """Run some jobs and strike out those that end, until all have or a process is killed."""
         try:
             assert self._notes is not None
-            for outcome in _elsewhere(partial(self._work, notes=self._notes), chosen, processes):
+            for outcome in in_processes(partial(self._work, notes=self._notes), chosen, processes):
                 del jobs[outcome.number]
                 yield outcome
         except BrokenProcessPool:
@@ -163,28 +167,35 @@ class Processes:
         return found
 
 
-def _elsewhere(
-    work: Callable[[Job], Outcome], jobs: Sequence[Job], processes: int
-) -> Iterator[Outcome]:
-    """Run jobs in other processes and give outcomes as they come; the one place that knows joblib.
+def in_processes(work: Callable[[T], R], items: Sequence[T], processes: int) -> Iterator[R]:
+    """Apply a function to items in other processes; yield results as they come, in any order.
 
-    When the caller stops taking outcomes, or is interrupted, the processes are ended.
+    The one place that uses joblib. When the caller stops taking results, or is interrupted, the
+    processes are ended.
+
+    Args:
+        work: the function; it and the items are pickled.
+        items: its arguments.
+        processes: how many run at once.
+
+    Raises:
+        BrokenProcessPool: a process was killed; items without a result may have run in part.
     """
     from joblib import Parallel, delayed
 
     with warnings.catch_warnings():
-        # A process that has grown is replaced after its cell; that is meant to be.
+        # joblib replaces a process that has grown after its item, as intended.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
-        # One cell at a time: they take minutes, and unlike times.
+        # One at a time: cells take minutes, and their times differ.
         parallel = Parallel(
             n_jobs=processes, backend=BACKEND, batch_size=1, return_as="generator_unordered"
         )
-        with _ctrl_c_ignored():  # so the processes start: one here is enough to end them all
-            outcomes = parallel(delayed(work)(job) for job in jobs)
+        with _ctrl_c_ignored():  # processes inherit this: one handler here is enough to end all
+            results = parallel(delayed(work)(item) for item in items)
         try:
-            yield from outcomes
+            yield from results
         finally:
-            outcomes.close()
+            results.close()
 
 
 def _in_process(job: Job, notes: Path) -> Outcome:
