@@ -27,6 +27,7 @@ __all__ = [
     "Suite",
     "data_problem",
     "family_of",
+    "find_suite",
     "listed_tasks",
     "load_source",
     "load_task",
@@ -198,6 +199,21 @@ def listed_tasks() -> tuple[str, ...]:
     """Give the id of every task that `seqmem tasks` lists: examples, and those of the suites."""
     examples = [family.example for family in FAMILIES.values()]
     return tuple(dict.fromkeys(examples + [t for suite in SUITES.values() for t in suite.tasks]))
+
+
+def find_suite(name: str, command: str) -> Suite:
+    """Return the suite of a name.
+
+    Args:
+        name: the name.
+        command: the command that asks, for the message, as in "seqmem eval".
+
+    Raises:
+        InputError: there is no such suite.
+    """
+    if name not in SUITES:
+        raise unknown("suite", name, SUITES, f"{command} --help")
+    return SUITES[name]
 
 
 def family_of(task_id: str) -> str:

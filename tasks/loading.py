@@ -1,0 +1,54 @@
+"""Loading the tasks of a command: those named one by one, or those of a suite."""
+
+from collections.abc import Callable, Sequence
+
+from seqmem.errors import InputError
+from seqmem.tasks import data_problem, find_suite, load_task
+from seqmem.tasks.task import Task
+
+__all__ = ["load_tasks"]
+
+
+def load_tasks(
+    task_ids: Sequence[str],
+    suite: str | None,
+    report: Callable[[str], object],
+    *,
+    command: str,
+) -> tuple[list[Task], dict[str, str]]:
+    """Return tasks whose test data are loaded and checked, and the tasks of a suite left out.
+
+    A task named by its id must be available; a suite skips tasks whose data are not on this
+    machine, and never downloads them.
+
+    Args:
+        task_ids: ids of tasks; either these or a suite.
+        suite: the name of a suite.
+        report: called with one line for each task that is skipped.
+        command: the command that asks, for messages, as in "seqmem eval".
+
+    Returns:
+        the tasks in the order given, each once; and task id -> reason for each skipped one.
+
+    Raises:
+        InputError: both or neither of the two are given, a name is unknown, or data are missing or
+            altered.
+    """
+    if bool(task_ids) == (suite is not None):
+        given = "both" if task_ids else "neither"
+        raise InputError(
+            f"{given} given: name tasks (--task adding-problem/T=50) or a suite (--suite smoke)"
+        )
+    wanted = dict.fromkeys(task_ids)
+    skipped: dict[str, str] = {}
+    for task_id in find_suite(suite, command).tasks if suite is not None else ():
+        if problem := data_problem(task_id):
+            report(f"{task_id} is skipped: {problem}")
+            skipped[task_id] = problem
+        else:
+            wanted[task_id] = None
+    # Two spellings of one id are one task.
+    tasks = {task.id: task for task in map(load_task, wanted)}
+    for task in tasks.values():
+        task.split("test")  # raises here if data are missing or altered
+    return list(tasks.values()), skipped

@@ -1,0 +1,40 @@
+import pytest
+
+from seqmem.errors import InputError
+from seqmem.tasks import SUITES, find_suite
+from seqmem.tasks.loading import load_tasks
+
+
+@pytest.mark.usefixtures("own_data")
+def test_a_suite_skips_tasks_without_data_and_says_why() -> None:
+    lines: list[str] = []
+    tasks, skipped = load_tasks([], "smoke", lines.append, command="seqmem eval")
+    assert set(skipped) == {task for task in SUITES["smoke"].tasks if "=" not in task}
+    assert {task.id for task in tasks} | set(skipped) == set(SUITES["smoke"].tasks)
+    assert lines == [f"{task_id} is skipped: {reason}" for task_id, reason in skipped.items()]
+
+
+def test_tasks_by_id_are_loaded_once_in_the_order_given() -> None:
+    ids = ["hidden-markov/dwell=2", "copy-memory/T=5", "copy-memory/T=5-5"]
+    tasks, skipped = load_tasks(ids, None, print, command="seqmem eval")
+    assert [task.id for task in tasks] == ids[:2]
+    assert skipped == {}
+
+
+@pytest.mark.usefixtures("own_data")
+def test_a_task_named_by_id_must_have_its_data() -> None:
+    with pytest.raises(InputError, match="polymusic"):
+        load_tasks(["music/jsb"], None, print, command="seqmem eval")
+
+
+@pytest.mark.parametrize(("ids", "suite"), [([], None), (["copy-memory/T=5"], "smoke")])
+def test_either_tasks_or_a_suite(ids: list[str], suite: str | None) -> None:
+    with pytest.raises(InputError, match=f"{'both' if ids else 'neither'} given: name tasks"):
+        load_tasks(ids, suite, print, command="seqmem eval")
+
+
+def test_an_unknown_suite() -> None:
+    with pytest.raises(InputError, match=r"unknown suite 'smok': did .* smoke\? `seqmem check --h"):
+        find_suite("smok", "seqmem check")
+    with pytest.raises(InputError, match="unknown suite"):
+        load_tasks([], "smok", print, command="seqmem eval")
