@@ -21,6 +21,7 @@ from seqmem.leaderboard.store import read_records
 
 CONTEXTS: tuple[Context, ...] = (*(2**i for i in range(10)), "full")
 GROUPS = 100
+MODELS = {name: model.summary for name, model in BASELINES.items()}
 # What is asked, its chance in the loss's unit, and how many inputs it takes to halve what is left.
 TASKS = (
     *((f"adding-problem/T={t}", 1 / 6, t) for t in (20, 50, 100, 200, 400)),
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     some = simulated(arguments.models, arguments.tasks)
-    seconds, text = timed(lambda: page(boards(some)))
+    seconds, text = timed(lambda: page(boards(some), MODELS))
     size = len(text.encode())
     say(f"{len(some):,} records: {size / 1e6:.2f} MB in {seconds:.1f} s")
     seeds = -(-arguments.records // len(some))
@@ -52,7 +53,7 @@ def main() -> None:
             (Path(folder) / f"simulated-{i}.json").write_text(to_json(record), encoding="utf-8")
         reading, (found, problems) = timed(lambda: read_records([Path(folder)]))
         assert not problems
-        seconds, large = timed(lambda: page(boards(found)))
+        seconds, large = timed(lambda: page(boards(found), MODELS))
         (arguments.output or Path(folder) / "board.html").write_text(text, encoding="utf-8")
     say(
         f"{len(many):,} records: {len(large.encode()) / 1e6:.2f} MB in {seconds:.1f} s, "

@@ -77,7 +77,7 @@ def leaderboard(
     """
     from seqmem.errors import InputError, unknown
     from seqmem.leaderboard.selection import select
-    from seqmem.leaderboard.show import board_page, board_text, stable_text, suite_text, write_file
+    from seqmem.leaderboard.show import board_text, stable_text, suite_text, write_file
     from seqmem.leaderboard.store import uncollected
 
     if (suite is not None) + bool(task_ids) + stable > 1 and not (
@@ -93,7 +93,12 @@ def leaderboard(
     with uncollected():
         chosen = select(places, task_ids, say, published=with_published)
         if form == "html":
-            text = board_page(chosen.records, chosen.published)
+            from seqmem.baselines import BASELINES
+            from seqmem.leaderboard.aggregate import boards
+            from seqmem.leaderboard.page import page
+
+            models = {name: model.summary for name, model in BASELINES.items()}
+            text = page(boards(chosen.records), models, chosen.published)
         elif suite is not None:
             text = suite_text(suite, chosen.records, form)
         elif stable:
@@ -128,6 +133,7 @@ def plot(
     Each model is drawn as its recipe trains it; the other k_train are in `seqmem leaderboard`.
     Needs the extra packages of pip install 'seqmem[plot]'.
     """
+    from seqmem.baselines import BASELINES
     from seqmem.leaderboard.charts.plot import draw
 
-    draw(task_id, output, places, budget, say)
+    draw(task_id, output, places, budget, BASELINES, say)

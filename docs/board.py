@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 
+from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.page import page
 from seqmem.leaderboard.published import read_published
@@ -24,7 +25,8 @@ def written() -> str:
         raise SystemExit("\n".join(problems))
     chosen = [record for record in records if record.training["budget"] == BUDGET]
     measured = {record.task.id for record in chosen}
-    return page(boards(chosen), [e for e in read_published() if e.task in measured])
+    models = {name: model.summary for name, model in BASELINES.items()}
+    return page(boards(chosen), models, [e for e in read_published() if e.task in measured])
 
 
 def own(text: str) -> str:

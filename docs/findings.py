@@ -278,9 +278,9 @@ def charts(found: Sequence[Board]) -> dict[str, "VConcatChart"]:
     """Every chart, by the name of its file."""
     from seqmem.leaderboard.charts import curve_chart, matrix_chart, need_chart
 
-    drawn = {chart_name(board): curve_chart([board]) for board in found}
+    drawn = {chart_name(board): curve_chart([board], BASELINES) for board in found}
     drawn |= {name: matrix_chart(board, label) for board, label, name in matrices(found)}
-    return drawn | ({"need.svg": need_chart(found)} if found else {})
+    return drawn | ({"need.svg": need_chart(found, BASELINES)} if found else {})
 
 
 def stale(found: Sequence[Board], failures: Sequence[Failure]) -> list[str]:

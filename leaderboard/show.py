@@ -6,7 +6,6 @@ from pathlib import Path
 from seqmem.errors import InputError
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.aggregate import boards
-from seqmem.leaderboard.page import page
 from seqmem.leaderboard.published import Published
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.tables.board_table import render
@@ -15,21 +14,12 @@ from seqmem.leaderboard.tables.suite import overview
 from seqmem.leaderboard.tables.suite_table import suite_text as overview_text
 from seqmem.tasks import SUITES
 
-__all__ = ["board_page", "board_text", "stable_text", "suite_text", "write_file"]
+__all__ = ["board_text", "stable_text", "suite_text", "write_file"]
 
 
 def board_text(records: Sequence[Record], form: Format, published: Sequence[Published] = ()) -> str:
     """Write records as boards in one of the formats."""
     return render(boards(records), form, published)
-
-
-def board_page(records: Sequence[Record], published: Sequence[Published] = ()) -> str:
-    """Write records as one HTML page.
-
-    Raises:
-        InputError: the packages that draw are missing.
-    """
-    return page(boards(records), published)
 
 
 def suite_text(name: str, records: Sequence[Record], form: Format) -> str:

@@ -1,7 +1,7 @@
 """The context curves of one task: score against k, a line for each model."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,8 +71,8 @@ class _Look:
     shape: alt.Shape
 
 
-def _look(names: Sequence[str]) -> _Look:
-    known = dict(zip(names, styles(names), strict=True))
+def _look(names: Sequence[str], models: Iterable[str]) -> _Look:
+    known = dict(zip(names, styles(names, models), strict=True))
     known |= {CHANCE: Style(GREY, (2, 3), "circle"), OPTIMUM: Style(GREY, (7, 3), "circle")}
 
     def scale(values: list[Any]) -> alt.Scale:
@@ -85,7 +85,7 @@ def _look(names: Sequence[str]) -> _Look:
     )
 
 
-def curve_chart(boards: Sequence[Board]) -> alt.VConcatChart:
+def curve_chart(boards: Sequence[Board], models: Iterable[str]) -> alt.VConcatChart:
     """Draw the score against the context length, a line for each model.
 
     The line is the median over seeds, thin lines are the seeds where there are several, and the
@@ -94,8 +94,9 @@ def curve_chart(boards: Sequence[Board]) -> alt.VConcatChart:
 
     Args:
         boards: of one task, a panel for each.
+        models: names of known models; each has its own colour in every chart.
     """
-    panels = [_curves(board, len(boards) > 1) for board in boards]
+    panels = [_curves(board, len(boards) > 1, models) for board in boards]
     chart = alt.vconcat(*panels).resolve_scale(
         color="independent", strokeDash="independent", shape="independent"
     )
@@ -112,10 +113,10 @@ def _description(board: Board) -> str:
     )
 
 
-def _curves(board: Board, ambiguous: bool) -> alt.LayerChart:
+def _curves(board: Board, ambiguous: bool, models: Iterable[str]) -> alt.LayerChart:
     rows = named_rows(board)
     frame = _frame(board, list(rows.values()))
-    look = _look(list(rows))
+    look = _look(list(rows), models)
     lines: list[dict[str, Any]] = []
     seeds: list[dict[str, Any]] = []
     for i, (name, row) in enumerate(rows.items()):

@@ -1,11 +1,10 @@
 """How much context each model uses on each task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
-from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, tolerance
 from seqmem.leaderboard.charts.parts import GREY, data, finished
 from seqmem.leaderboard.statistics.compare import envelope, envelope_need, named_rows
@@ -25,7 +24,7 @@ MEASURED, BEYOND, CHANCE = (
 BLUE, RED = "#0072B2", "#D55E00"
 
 
-def need_chart(boards: Sequence[Board]) -> alt.VConcatChart:
+def need_chart(boards: Sequence[Board], models: Iterable[str]) -> alt.VConcatChart:
     """Draw the context need of each model on each task, as its recipe trains it.
 
     A dot is the context need and its line what the interval allows; a triangle stands where no
@@ -35,10 +34,11 @@ def need_chart(boards: Sequence[Board]) -> alt.VConcatChart:
 
     Args:
         boards: a panel for each.
+        models: names of known models, in their order.
     """
     rows = [(board, named_rows(board)) for board in boards]
     every = dict.fromkeys(name for _, some in rows for name in some)
-    listed = list(BASELINES)
+    listed = list(models)
     own = {name: i for i, name in enumerate(listed)}
     order = sorted(every, key=lambda name: (own.get(_baseline(name), len(listed)), name))
     largest = max((k for board in boards for k in board.contexts if k != "full"), default=1)

@@ -1,6 +1,6 @@
 """`seqmem plot`: a task's records as a picture."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ def draw(
     output: Path,
     places: Sequence[Path | RemoteResults],
     budget: str | None,
+    models: Iterable[str],
     say: Callable[[str], object],
 ) -> None:
     """Draw the context curves of one task to a file.
@@ -30,6 +31,7 @@ def draw(
         output: the file; .svg or .png.
         places: files, folders or URLs of records; none: the committed ones, and ./results.
         budget: of training; None for all.
+        models: names of known models; each has its own colour in every chart.
         say: called with one line for each file that is no record.
 
     Raises:
@@ -52,7 +54,7 @@ def draw(
     from seqmem.leaderboard.charts import curve_chart
     from seqmem.leaderboard.charts.parts import picture
 
-    write_file(output, picture(curve_chart(boards(records)), form))
+    write_file(output, picture(curve_chart(boards(records), models), form))
 
 
 def _form(output: Path) -> Literal["svg", "png"]:

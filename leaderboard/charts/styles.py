@@ -1,9 +1,7 @@
 """Colours, dashes and shapes of a chart's lines: told apart without colour, too."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from seqmem.baselines import BASELINES
 
 __all__ = ["Style", "styles"]
 
@@ -28,16 +26,14 @@ class Style:
     shape: str
 
 
-def styles(names: Sequence[str]) -> list[Style]:
-    """Give each name a style: a baseline's own in every chart, if it is not taken there.
+def styles(names: Sequence[str], models: Iterable[str]) -> list[Style]:
+    """Return a style for each name; no two are alike among the first 196.
 
     Args:
-        names: models, options and all, and what else tells rows apart.
-
-    Returns:
-        a style for each; no two alike among the first 196.
+        names: models with their options, and what else distinguishes rows.
+        models: names of known models; each has a style of its own in every chart, by its place.
     """
-    own = {name: slot for slot, name in enumerate(BASELINES)}
+    own = {name: slot for slot, name in enumerate(models)}
     taken: dict[int, int] = {}
     for i, name in enumerate(names):
         slot = own.get(name.partition(":")[0].partition(",")[0])

@@ -3,7 +3,7 @@
 The page asks for no network: the drawing library, styles and data stand in the file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from seqmem.leaderboard.aggregate import Board
 from seqmem.leaderboard.published import Published
@@ -11,11 +11,14 @@ from seqmem.leaderboard.published import Published
 __all__ = ["page"]
 
 
-def page(boards: Sequence[Board], published: Sequence[Published] = ()) -> str:
+def page(
+    boards: Sequence[Board], models: Mapping[str, str], published: Sequence[Published] = ()
+) -> str:
     """Write boards as one HTML page.
 
     Args:
         boards: what was measured.
+        models: known models, in their order, and what each is in one line.
         published: what papers print, shown below each task's board and never ranked; tasks without
             a board come last.
 
@@ -28,4 +31,4 @@ def page(boards: Sequence[Board], published: Sequence[Published] = ()) -> str:
     from seqmem.leaderboard.page.data import page_data
     from seqmem.leaderboard.page.document import document
 
-    return document(page_data(boards, published))
+    return document(page_data(boards, models, published))

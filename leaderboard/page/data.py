@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import seqmem
-from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import Board, Cell, Row, score, tolerance
 from seqmem.leaderboard.charts.styles import styles
 from seqmem.leaderboard.page.answers import answers, usual_k
@@ -61,18 +60,21 @@ def short(value: float | None) -> float | None:
     return float(f"{value:.9g}")
 
 
-def page_data(boards: Sequence[Board], published: Sequence[Published] = ()) -> dict[str, Any]:
+def page_data(
+    boards: Sequence[Board], models: Mapping[str, str], published: Sequence[Published] = ()
+) -> dict[str, Any]:
     """Give all that a page shows, as plain data.
 
     Args:
         boards: what was measured.
+        models: known models, in their order, and what each is in one line.
         published: what papers print; each stands with its task's last board.
     """
     shared = Shared()
     listed = [names(board.rows) for board in boards]
     usual = [_usual(board) for board in boards]
     series = _series(boards, usual)
-    looks = _looks(series, usual)
+    looks = _looks(series, usual, list(models))
     labels = dict.fromkeys(row.label for board in boards for row in board.rows)
     ids = [board.task_id for board in boards]
     last = {task_id: i for i, task_id in enumerate(ids)}
@@ -112,7 +114,7 @@ def page_data(boards: Sequence[Board], published: Sequence[Published] = ()) -> d
         "point": list(POINT),
         "contexts": contexts,
         "at": usual_k(contexts),
-        "about": {label: _what(label) for label in labels},
+        "about": {label: models.get(label.partition(":")[0], "") for label in labels},
         "tasks": tasks,
         "shared": shared.items,
         "charts": _charts(tasks),
@@ -157,7 +159,7 @@ def _series(boards: Sequence[Board], usual: Sequence[Sequence[bool]]) -> list[li
 
 
 def _looks(
-    series: Sequence[Sequence[str]], usual: Sequence[Sequence[bool]]
+    series: Sequence[Sequence[str]], usual: Sequence[Sequence[bool]], models: Sequence[str]
 ) -> dict[str, list[Any]]:
     """Give each series one look on the whole page; models trained as usual choose first."""
     first: dict[str, None] = {}
@@ -165,24 +167,17 @@ def _looks(
     for some, as_usual in zip(series, usual, strict=True):
         for name, known in zip(some, as_usual, strict=True):
             (first if known else others)[name] = None
-    order = list(BASELINES)
 
     def place(name: str) -> tuple[bool, int, str]:
         model = name.partition(",")[0]
         known = model.partition(":")[0]
-        return model != name, order.index(known) if known in order else len(order), name
+        return model != name, models.index(known) if known in models else len(models), name
 
     every = sorted(first, key=place) + sorted(others, key=place)
     return {
         name: [style.colour, list(style.dash), style.shape]
-        for name, style in zip(every, styles(every), strict=True)
+        for name, style in zip(every, styles(every, models), strict=True)
     }
-
-
-def _what(label: str) -> str:
-    """Say what a model is; nothing of one that is not among the baselines."""
-    known = BASELINES.get(label.partition(":")[0])
-    return known.summary if known else ""
 
 
 def _about(task_id: str) -> str:

@@ -69,7 +69,7 @@ def values(chart: Any, *keys: str) -> list[dict[str, Any]]:
 
 def test_a_curve_chart_holds_every_score_interval_and_seed() -> None:
     board = everything()
-    chart = curve_chart([board])
+    chart = curve_chart([board], BASELINES)
     drawn = values(chart, "model", "score", "low", "high")
     for row in board.rows:
         for k, cell in row.cells.items():
@@ -88,7 +88,7 @@ def test_a_curve_chart_holds_every_score_interval_and_seed() -> None:
 
 
 def test_every_model_chance_and_optimum_are_named() -> None:
-    svg = picture(curve_chart([everything()]), "svg").decode()
+    svg = picture(curve_chart([everything()], BASELINES), "svg").decode()
     texts = [node.firstChild.nodeValue for node in minidom.parseString(svg).getElementsByTagName(
         "text") if node.firstChild]  # fmt: skip
     for name in (*BASELINES, "chance", "optimum", "full"):
@@ -99,7 +99,7 @@ def test_every_model_chance_and_optimum_are_named() -> None:
 
 
 def test_a_picture_does_not_depend_on_those_before_it() -> None:
-    chart = curve_chart([everything()])
+    chart = curve_chart([everything()], BASELINES)
     first = picture(chart, "svg")
     assert picture(chart, "svg") == first
     assert set(re.findall(rb"#(clip\d+)", first)) <= set(re.findall(rb'id="(clip\d+)"', first))
@@ -117,17 +117,20 @@ def test_labels_are_apart_in_order_and_within_the_frame(heights: list[float]) ->
 
 def test_styles_differ_and_belong_to_the_model() -> None:
     names = [*BASELINES, *(f"{name}:hidden=3" for name in BASELINES), "mine"]
-    looks = styles(names)
+    looks = styles(names, BASELINES)
     assert len(set(looks)) == len(names)
     assert len({(look.colour, look.dash) for look in looks}) == len(names)
-    assert styles(["tcn", "lstm"]) == [looks[names.index("tcn")], looks[names.index("lstm")]]
+    assert styles(["tcn", "lstm"], BASELINES) == [
+        looks[names.index("tcn")],
+        looks[names.index("lstm")],
+    ]
 
 
 def test_scores_far_above_chance_do_not_flatten_the_rest() -> None:
     (board,) = boards([make_record({1: 50.0, 2: 0.9, "full": 0.1})])
-    text = curve_chart([board]).to_json()
+    text = curve_chart([board], BASELINES).to_json()
     assert "what lies above the frame is not drawn" in text
-    assert "what lies above" not in curve_chart([everything()]).to_json()
+    assert "what lies above" not in curve_chart([everything()], BASELINES).to_json()
 
 
 @pytest.mark.parametrize(
@@ -136,9 +139,9 @@ def test_scores_far_above_chance_do_not_flatten_the_rest() -> None:
 @pytest.mark.parametrize("score", ["loss", "perplexity"])
 def test_bare_boards_can_be_drawn(losses: dict[Context, float], score: str) -> None:
     (board,) = boards([make_record(losses, score=score, half=None, optimum=None)])
-    chart = curve_chart([board])
+    chart = curve_chart([board], BASELINES)
     assert chart.to_dict()
-    need_chart([board]).to_dict()
+    need_chart([board], BASELINES).to_dict()
     if score == "perplexity":
         picture(chart, "svg")
 
@@ -169,7 +172,7 @@ def test_a_need_chart_tells_the_states_apart() -> None:
             make_trained({1: 1.0}, label="tcn"),
         ]
     )
-    chart = need_chart([board])
+    chart = need_chart([board], BASELINES)
     states = {(mark["model"], mark["state"]): mark["k"] for mark in values(chart, "state")}
     assert states[("lstm", "context need k*(1 %)")] == 4
     assert states[("rnn", "> largest k measured")] > 8

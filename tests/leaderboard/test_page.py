@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip("altair", reason="the page needs the plot extra")
 pytest.importorskip("vl_convert", reason="the page needs the plot extra")
 
+from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.page import library, page
 from seqmem.leaderboard.page.data import page_data
@@ -32,6 +33,7 @@ from seqmem.leaderboard.tables.flat import flat
 from seqmem.tests.command import Command
 from seqmem.tests.records import make_record, make_trained
 
+MODELS = {name: model.summary for name, model in BASELINES.items()}
 ROOT = Path(__file__).parent.parent.parent
 VOID = {"meta", "input", "br", "img", "link", "hr", "wbr", "source", "base"}
 EVIL = "</script><img src=x onerror=alert(1)><!--\"'&amp;\u2028"
@@ -85,7 +87,7 @@ def some_records() -> list[Record]:
 
 @pytest.fixture(scope="module")
 def made() -> str:
-    return page(boards(some_records()), read_published())
+    return page(boards(some_records()), MODELS, read_published())
 
 
 def test_the_page_is_well_formed_and_asks_for_nothing(made: str) -> None:
@@ -159,7 +161,7 @@ def test_nothing_in_a_record_becomes_markup(made: str) -> None:
     )
     other = replace(evil, training={**evil.training, "budget": EVIL + "2"})
     bad = replace(read_published()[0], task="music/jsb", model=EVIL, note=EVIL)
-    text = page(boards([evil, other]), [bad])
+    text = page(boards([evil, other]), MODELS, [bad])
     assert not Tree(text).every("img")
     assert Tree(text).every("script") == Tree(made).every("script")
     assert "<img" not in text.replace(library.drawing_library(), "")
@@ -243,7 +245,7 @@ def test_ranks_trust_and_state_are_those_of_the_tables() -> None:
         if line.startswith("|")
     ]
     heads, cells = lines[0], [line for line in lines[2:] if line[0] in "abcd"]
-    (task,) = page_data([board])["tasks"]
+    (task,) = page_data([board], MODELS)["tasks"]
     assert len(cells) == len(task["rows"])
     ranks = set()
     for line, row in zip(cells, task["rows"], strict=True):
@@ -260,7 +262,7 @@ def test_ranks_trust_and_state_are_those_of_the_tables() -> None:
 
 def test_a_task_is_described_with_its_own_parameters() -> None:
     tasks = ("adding-problem/T=16", "copy-memory/T=10-50", "hidden-markov/dwell=4", "music/jsb")
-    data = page_data(boards(make_record({"full": 0.5}, task=task) for task in tasks))
+    data = page_data(boards(make_record({"full": 0.5}, task=task) for task in tasks), MODELS)
     said = {task["id"]: task["about"] for task in data["tasks"]}
     assert said["adding-problem/T=16"] == "Add the two marked ones of 16 numbers"
     assert said["copy-memory/T=10-50"].endswith(" 10-50")
@@ -275,7 +277,7 @@ def test_series_have_one_look_on_all_boards() -> None:
         for budget, k in (("small", 8), ("smoke", 8), ("small", 2))
         if (task, budget) != ("b/T=2", "smoke")
     ]
-    data = page_data(boards(records))
+    data = page_data(boards(records), MODELS)
     looks: dict[str, set[str]] = {}
     for task in data["tasks"]:
         names = [row["series"] for row in task["rows"]]
@@ -287,18 +289,18 @@ def test_series_have_one_look_on_all_boards() -> None:
 
 
 def test_facts_that_records_share_stand_once() -> None:
-    few = page_data(boards([make_record({"full": 0.5}, seed=s) for s in range(2)]))
-    many = page_data(boards([make_record({"full": 0.5}, seed=s) for s in range(40)]))
+    few = page_data(boards([make_record({"full": 0.5}, seed=s) for s in range(2)]), MODELS)
+    many = page_data(boards([make_record({"full": 0.5}, seed=s) for s in range(40)]), MODELS)
     assert len(many["tasks"][0]["rows"][0]["records"]) == 40
     assert len(few["shared"]) == len(many["shared"])
 
 
 def test_boards_that_are_empty_or_only_published() -> None:
-    empty = page([])
+    empty = page([], MODELS)
     assert "No records yet" in empty
     assert len(empty) < 200_000  # nothing to draw: no drawing library
     Tree(empty)
-    printed = page([], [entry for entry in read_published() if entry.task == "music/jsb"])
+    printed = page([], MODELS, [entry for entry in read_published() if entry.task == "music/jsb"])
     assert "Nothing measured" in printed
     assert "8.45" in printed
     Tree(printed)
@@ -330,7 +332,7 @@ def simulation() -> ModuleType:
 def test_fifty_models_on_fifteen_tasks_are_less_than_five_megabytes() -> None:
     records = simulation().simulated(50, 15)
     assert len(records) == 750
-    data = page_data(boards(records))
+    data = page_data(boards(records), MODELS)
     assert len({task["id"] for task in data["tasks"]}) == 15
     assert sum(len(task["rows"]) for task in data["tasks"]) == 750
     size = len(document_of(data).encode())

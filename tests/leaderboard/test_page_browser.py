@@ -24,6 +24,7 @@ from seqmem.tests.browser import CONTRASTS, FOCUS, Opened, launched, opened
 from seqmem.tests.records import make_record, make_trained
 
 MODELS = ("lstm", "gru", "tcn", "transformer", "rnn", "lru", "wavenet", "mine")
+SUMMARIES = {name: model.summary for name, model in BASELINES.items()}
 EVIL = "</script><img src=x onerror=\"document.title='broken'\">"
 
 
@@ -55,7 +56,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
         make_record({1: 6.0, 8: 5.0, "full": 4.9}, task="wikitext-2", score="perplexity")
     )
     path = tmp_path_factory.mktemp("page") / "board.html"
-    path.write_text(page_of(boards(records), read_published()), encoding="utf-8")
+    path.write_text(page_of(boards(records), SUMMARIES, read_published()), encoding="utf-8")
     return path
 
 
@@ -293,7 +294,7 @@ def test_all_text_can_be_read(browser: Browser, tmp_path: Path, scheme: str) -> 
         for k, h in ((1, 0.01), (4, 0.01))
     ]
     path = tmp_path / "board.html"
-    path.write_text(page_of(boards(records), read_published()), encoding="utf-8")
+    path.write_text(page_of(boards(records), SUMMARIES, read_published()), encoding="utf-8")
     found = opened(browser, path, scheme=scheme)
     found.draw_all()
     found.page.locator("#every").check()
