@@ -27,7 +27,7 @@ __all__ = ["check_sandbox", "sandbox_problem", "shut_in", "visible_path"]
 SYSTEM = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache")
 PROCESSOR = "/sys/devices/system/cpu"
 # The parts of this package that open a model, and those that a model may be made of.
-PARTS = ("__init__.py", "errors.py", "files.py", "baselines", "tasks")
+PARTS = ("__init__.py", "errors.py", "files.py", "baselines", "measuring", "submissions", "tasks")
 SETUP = (
     "--unshare-user",
     "--unshare-all",
