@@ -28,7 +28,7 @@ from torch import nn
 import beside
 
 FACTS = beside.FACTS
-HERE = Path(__file__).parent.parent
+HERE = Path(__file__).parent
 
 def connects():
     socket.create_connection(("127.0.0.1", FACTS["port"]), timeout=2).close()
