@@ -11,7 +11,7 @@ from seqmem.leaderboard.record import from_json
 from seqmem.submissions.process.sandbox import sandbox_problem
 from seqmem.tasks import load_task
 from seqmem.tests.command import Command, record_files
-from seqmem.tests.submissions.test_submission import CHEAT, TASK, WHERE, lively
+from seqmem.tests.submissions.test_submit import CHEAT, TASK, WHERE, lively
 
 SHUT_IN = pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox: {sandbox_problem()}")
 HONEST = CHEAT.format(change="return self.embedding(inputs)")
