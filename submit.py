@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from seqmem.leaderboard.remote_results import RemoteResults
     from seqmem.measuring.measurement import DType
     from seqmem.measuring.precision import Precision
-    from seqmem.runs.cell import TrainingState
-    from seqmem.runs.executor import Workers
-    from seqmem.runs.plan import KTrain
+    from seqmem.runs.request import KTrain, TrainingState, Workers
     from seqmem.tasks.task import Context
 
 __all__ = ["cli", "main"]
@@ -230,7 +228,8 @@ def evaluate_command(
     """
     from seqmem.baselines.training.process import set_up_process
     from seqmem.leaderboard.show import board_text
-    from seqmem.runs.plan import Request, evaluate
+    from seqmem.runs.evaluate import evaluate
+    from seqmem.runs.request import Request
 
     set_up_process()
     request = Request(

@@ -4,38 +4,21 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from seqmem.baselines.spec import model_class, parse_model
-from seqmem.baselines.training.recipes import Recipe
-from seqmem.measuring.measurement import Measuring
-from seqmem.runs.cell import Cell, Settings
-from seqmem.runs.cell_run import trained_model
+from seqmem.baselines.training.recipes import recipe_for
+from seqmem.runs.cell import plan_cell
+from seqmem.runs.run_cell import trained_model
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
 
 RESULTS = Path(os.environ.get("SEQMEM_BENCHMARK_RESULTS", "results"))
-
-
-@dataclass(frozen=True)
-class BenchmarkCell(Cell):
-    """A cell of the small budget, trained for fewer steps.
-
-    A model without state that sees 128 inputs learns from 2,560 targets a step, not from 700.
-    """
-
-    steps: int = 200
-
-    @property
-    def recipe(self) -> Recipe:
-        """Cut the budget's recipe short."""
-        usual = super().recipe
-        return replace(usual, steps=min(self.steps, usual.steps), validate_every=self.steps // 2)
 
 
 def trained(name: str, task_id: str = "wikitext-2") -> tuple[SequenceModel, Task]:
@@ -45,10 +28,12 @@ def trained(name: str, task_id: str = "wikitext-2") -> tuple[SequenceModel, Task
     """
     task = load_task(task_id)
     model = parse_model(name)
-    cell = Cell(model, task, None, 0, "small")
+    recipe, k_train = recipe_for(task.family, "small"), None
     if not model_class(name).stateful:
-        cell = BenchmarkCell(model, task, 128, 0, "small")
-    fitted, _ = trained_model(cell, Settings(RESULTS, Measuring()), say)
+        # One that sees 128 inputs learns from 2,560 targets a step, not from 700.
+        recipe, k_train = replace(recipe, steps=200, validate_every=100), 128
+    cell = plan_cell(model, task, RESULTS, k_train=k_train, recipe=recipe)
+    fitted, _ = trained_model(cell, task, say)
     return fitted.eval(), task
 
 

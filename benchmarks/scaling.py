@@ -8,7 +8,6 @@ takes seconds, once. Run it on a machine that does nothing else.
 import argparse
 import os
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -20,40 +19,48 @@ from common import machine, say, timed
 from seqmem.baselines.spec import parse_model
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.measuring.measurement import Measuring
-from seqmem.runs.carry import Files
-from seqmem.runs.cell import Cell, Settings
-from seqmem.runs.executor import Executor, Workers, executor_of
-from seqmem.runs.job import Job, Outcome
-from seqmem.runs.local import Processes
-from seqmem.runs.ray_cluster import OnRay
-from seqmem.runs.run import run_cells
+from seqmem.runs.cell import Cell, plan_cell
+from seqmem.runs.evaluate import run_cells
+from seqmem.runs.executor import Executor, executor_of
+from seqmem.runs.local import LocalProcesses
+from seqmem.runs.outcome import Outcome
+from seqmem.runs.plan import Plan
+from seqmem.runs.ray_cluster import RayCluster
+from seqmem.runs.request import Workers
+from seqmem.runs.transfer import Files
+from seqmem.runs.worker import ProcessSetup
 from seqmem.tasks import load_task
 
 
-def cells_of(model: str, number: int, steps: int) -> list[Cell]:
+def cells_of(model: str, number: int, steps: int) -> Plan:
     task = load_task("adding-problem/T=50")
     recipe = replace(recipe_for(task.family, "smoke"), steps=steps, validate_every=steps)
-    return [
-        Cell(parse_model(model), task, None, seed, "smoke", given_recipe=recipe)
+    measuring = Measuring(contexts=(1,))
+    cells = [
+        plan_cell(
+            parse_model(model), task, Path("results"), seed=seed, recipe=recipe, measuring=measuring
+        )
         for seed in range(number)
     ]
+    return Plan(tuple(cells), {task.id: task})
 
 
-def seconds(executor: Executor, cells: Sequence[Cell]) -> float:
+def seconds(executor: Executor, planned: Plan) -> float:
     """Time cells that are not on disk yet."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(Path(folder), Measuring(contexts=(1,)))
-        took, outcomes = timed(lambda: run_cells(cells, settings, executor, lambda line: None))
+        cells = tuple(replace(cell, results=Path(folder)) for cell in planned.cells)
+        there = Plan(cells, planned.tasks)
+        took, outcomes = timed(lambda: run_cells(there, executor, lambda line: None))
     assert len(outcomes) == len(cells)
     return took
 
 
-def nothing_here(job: Job, notes: Path) -> Outcome:
-    return Outcome(job.number, None)
+def nothing_here(item: tuple[int, Cell], setup: ProcessSetup, notes: Path) -> Outcome:
+    return Outcome(item[0], None)
 
 
-def nothing_there(job: Job, *others: Any) -> tuple[Outcome, Files]:
-    return Outcome(job.number, None), {}
+def nothing_there(number: int, *others: Any) -> tuple[Outcome, Files]:
+    return Outcome(number, None), {}
 
 
 def scaling(ray: str | None, cells: int, steps: int, rounds: int) -> None:
@@ -63,7 +70,7 @@ def scaling(ray: str | None, cells: int, steps: int, rounds: int) -> None:
     times: dict[int, list[float]] = {1: [], 2: []}
     with executor_of(Workers(jobs=2, threads=1, ray=ray), say) as two:
         seconds(two, cells_of("lstm", 4, 2))
-        one: Executor = OnRay(Workers(jobs=1, threads=1, ray=ray), say) if ray else _one()
+        one: Executor = RayCluster(Workers(jobs=1, threads=1, ray=ray), say) if ray else _one()
         for _ in range(rounds):
             for number, executor in ((1, one), (2, two)):
                 times[number].append(seconds(executor, work))
@@ -81,12 +88,12 @@ def _one() -> Executor:
 def overhead(cells: int) -> None:
     """Time cells that do nothing."""
     work = cells_of("marginal", cells, 2)
-    processes = Processes(2, 1, 0, nothing_here)
-    seconds(processes, work[:4])
+    processes = LocalProcesses(2, 1, 0, nothing_here)
+    seconds(processes, cells_of("marginal", 4, 2))
     say(f"--jobs 2: {1000 * seconds(processes, work) / cells:.1f} ms a cell that does nothing")
     with executor_of(Workers(ray="local"), say):
-        on_ray = OnRay(Workers(ray="local", retries=0), say, nothing_there)
-        seconds(on_ray, work[:4])
+        on_ray = RayCluster(Workers(ray="local", retries=0), say, nothing_there)
+        seconds(on_ray, cells_of("marginal", 4, 2))
         took = seconds(on_ray, work)
     say(f"--ray: {1000 * took / cells:.1f} ms a cell that does nothing")
 

@@ -23,7 +23,7 @@ from seqmem.check.recipes import check_recipe
 from seqmem.check.report import Report
 from seqmem.errors import InputError, NotApplicableError, unknown
 from seqmem.provenance import environment_facts, suite_facts
-from seqmem.runs.cell import Cell
+from seqmem.runs.cell import check_trainable
 from seqmem.submissions.drop_in import build_drop_in
 from seqmem.tasks import SUITES, data_problem, load_task
 from seqmem.tasks.task import Task
@@ -175,7 +175,7 @@ def _plan(request: CheckRequest, say: Say) -> _Plan:
     for task, model in product(tasks, models):
         recipe = check_recipe(task.family)
         try:
-            Cell(model, task, None, 0, "check", given_recipe=recipe).check()
+            check_trainable(model, task, recipe, None)
         except NotApplicableError as error:
             if request.models and request.tasks:  # both were asked for by name
                 raise

@@ -15,7 +15,7 @@ from seqmem.cli.exits import fail
 if TYPE_CHECKING:
     from seqmem.leaderboard.remote_results import RemoteResults
     from seqmem.measuring.precision import Precision
-    from seqmem.runs.plan import KTrain
+    from seqmem.runs.request import KTrain
     from seqmem.tasks.task import Context
 
 __all__ = ["ContextList", "FolderOrURL", "KTrainList", "PrecisionType", "data_dir_option"]

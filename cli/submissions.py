@@ -139,8 +139,8 @@ def submit(
 
     from seqmem.errors import InputError
     from seqmem.leaderboard.show import board_text
+    from seqmem.measuring.device import find_device
     from seqmem.measuring.measurement import Measuring
-    from seqmem.runs.plan import find_device
     from seqmem.submissions.manifest import Manifest, read_manifest
     from seqmem.submissions.submit import Request
     from seqmem.submissions.submit import submit as submit_model
@@ -203,7 +203,7 @@ def verify(
 
     import tabulate
 
-    from seqmem.runs.plan import find_device
+    from seqmem.measuring.device import find_device
     from seqmem.submissions.verify import verify as verify_record
 
     seed = secrets.randbelow(2**31) if seed is None else seed

@@ -76,7 +76,7 @@ def workers_options(command: Callable[P, T]) -> Callable[..., T]:
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        from seqmem.runs.executor import LOCAL, Workers
+        from seqmem.runs.request import LOCAL, Workers
 
         names = ("jobs", "threads", "ray", "retries", "memory", "gpus", "devices")
         given: dict[str, Any] = {name: kwargs.pop(name) for name in names}

@@ -1,6 +1,6 @@
-"""One cell (model, task, k_train, state, seed): what is asked for, and where its results are.
+"""One planned cell (model, task, k_train, state, seed): what identifies it and where it is stored.
 
-Trained weights are kept under a hash of everything that shaped them, and so is what is known of a
+Trained weights are stored under a hash of everything that shaped them, and so is the record of a
 training that diverged; records under a hash of that and of how they were measured.
 """
 
@@ -11,222 +11,252 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from seqmem.baselines.spec import ModelSpec, build_model, model_class
 from seqmem.baselines.training.loop import ClosedForm
 from seqmem.baselines.training.recipes import Recipe, recipe_for
-from seqmem.errors import NotApplicableError, NotTrainableError
+from seqmem.errors import InputError, NotApplicableError, NotTrainableError
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.store import FAILURES, find_record, record_directory
 from seqmem.measuring.measurement import Measuring
 from seqmem.provenance import source_sha256
+from seqmem.runs.request import TrainingState
 from seqmem.tasks.task import Context, Task
 
-__all__ = [
-    "Cell",
-    "Settings",
-    "TrainingState",
-    "devices_of",
-    "identity_of",
-    "kept",
-    "known_record",
-    "record_place",
-    "training_files",
-    "training_stem",
-]
+__all__ = ["Cell", "check_trainable", "plan_cell"]
 
-TrainingState = Literal["carried", "reset"]
 LONGEST_TRAINED = 8192  # inputs of a stream, through which gradients flow
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is asked for.
+    """One training and its measurement, planned: plain data that other processes can be sent.
 
     Attributes:
+        name: for messages.
         model: the baseline and its options.
-        task: the task.
+        task_id: the task; whoever runs the cell loads it.
+        k_train: the context to train with.
+        state: whether the state is carried from one training segment to the next, or reset before
+            each window of k_train inputs; None for a model without state.
+        seed: of weights, training data, order and dropout.
+        budget: the training budget, as a record names it.
+        recipe: how the model is trained.
+        measuring: how the trained model is measured.
+        results: the folder of records and checkpoints.
+        fresh: whether finished records and checkpoints are ignored.
+        devices: how many devices train the model together.
+        remote: what the results folder is a local copy of; None: of nothing.
+        identity: everything that shapes the weights.
+        measurement_identity: everything that shapes what is measured of given weights.
+    """
+
+    name: str
+    model: ModelSpec
+    task_id: str
+    k_train: Context
+    state: TrainingState | None
+    seed: int
+    budget: str
+    recipe: Recipe
+    measuring: Measuring
+    results: Path
+    fresh: bool
+    devices: int
+    remote: RemoteResults | None
+    identity: Mapping[str, Any]
+    measurement_identity: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name
+
+    @property
+    def training_stem(self) -> str:
+        """The name under which the training is stored."""
+        return f"{self.model.name}-{_key(self.identity)}"
+
+    @property
+    def training_folder(self) -> Path:
+        """The folder of the checkpoint and the weights."""
+        return self.results / "checkpoints" / self.training_stem
+
+    @property
+    def record_folder(self) -> Path:
+        """The folder of the task's records."""
+        return record_directory(self.results / "records", self.task_id)
+
+    @property
+    def record_stem(self) -> str:
+        """The name of the record, without its number and ending."""
+        return f"{self.model.name}-{_key(self.identity, self.measurement_identity)}"
+
+    def known_record(self) -> Record | None:
+        """Return the cell's record where it is on disk and may be reused."""
+        return None if self.fresh else find_record(self.record_folder, self.record_stem)
+
+    def training_files(self) -> list[Path]:
+        """Return what is on disk of the training: weights, a checkpoint, failures."""
+        return sorted(
+            path for pattern in self._training_patterns() for path in self.results.glob(pattern)
+        )
+
+    @contextmanager
+    def synchronised(self) -> Iterator[None]:
+        """Keep the cell's files equal to those at the URL of the results, where there is one.
+
+        Raises:
+            OSError: the URL cannot be reached.
+        """
+        if self.remote is None:
+            yield
+            return
+        record = self.record_folder.relative_to(self.results) / f"{self.record_stem}*.json"
+        measured = self.known_record() is not None  # then its weights are of no use here
+        patterns = () if measured else self._training_patterns()
+        # The record last: where it is, all is.
+        with self.remote.followed(self.results, [*patterns, record.as_posix()]):
+            yield
+
+    def _training_patterns(self) -> tuple[str, str]:
+        failures = record_directory(Path(FAILURES), self.task_id).as_posix()
+        return f"checkpoints/{self.training_stem}/*", f"{failures}/{self.training_stem}.*json"
+
+
+def plan_cell(
+    model: ModelSpec,
+    task: Task,
+    results: Path,
+    *,
+    k_train: Context | None = None,
+    seed: int = 0,
+    budget: str = "small",
+    state: TrainingState = "carried",
+    recipe: Recipe | None = None,
+    measuring: Measuring | None = None,
+    fresh: bool = False,
+    devices: int = 1,
+    remote: RemoteResults | None = None,
+) -> Cell:
+    """Check that a cell can be trained and measured, and plan it.
+
+    Args:
+        model: the baseline and its options.
+        task: the task, loaded.
+        results: the folder of records and checkpoints.
         k_train: the context to train with; None for the recipe's.
         seed: of weights, training data, order and dropout.
         budget: the training budget.
-        state: whether a model with state carries it from one segment of k_train inputs to the
-            next, or is reset before each window of k_train inputs.
-        given_recipe: how the model is trained; None for the budget's way on such a task.
-    """
-
-    model: ModelSpec
-    task: Task
-    k_train: Context | None
-    seed: int
-    budget: str
-    state: TrainingState = "carried"
-    given_recipe: Recipe | None = None
-
-    @property
-    def recipe(self) -> Recipe:
-        """How the model is trained."""
-        return self.given_recipe or recipe_for(self.task.family, self.budget)
-
-    @property
-    def budget_name(self) -> str:
-        """The budget as a record names it: trained in shorter floats is another set-up."""
-        dtype = self.recipe.dtype
-        return self.budget if dtype == "float32" else f"{self.budget}, {dtype}"
-
-    @property
-    def context_trained(self) -> Context:
-        """The context it is trained with."""
-        return self.recipe.k_train if self.k_train is None else self.k_train
-
-    @property
-    def state_trained(self) -> TrainingState | None:
-        """What becomes of the state in training; None for a model that has none.
-
-        Where k_train is full, every sequence is one window, and both ways are the same.
-        """
-        if not model_class(self.model.name).stateful:
-            return None
-        return "carried" if self.context_trained == "full" else self.state
-
-    def check(self) -> None:
-        """Find out before training whether the cell can be.
-
-        Raises:
-            NotTrainableError: with another k_train it could be.
-            NotApplicableError: it cannot compute with the recipe's floats.
-            InputError: the options do not make a model, or the task cannot be trained so.
-        """
-        recipe, k_train = self.recipe, self.context_trained
-        if recipe.dtype != "float32" and model_class(self.model.name).float32_only:
-            raise NotApplicableError(
-                f"--train-dtype {recipe.dtype}: {self.model.name} computes in float32 only; leave "
-                "one of them out"
-            )
-        model, _ = build_model(self.model, self.task, k_train, recipe.options, device="meta")
-        field = model.receptive_field
-        if self.k_train not in (None, "full") and field is not None and field > int(self.k_train):
-            raise NotTrainableError(
-                f"--k-train {self.k_train}: {self.model} sees {field} inputs whatever it is "
-                "trained with; choose smaller options or a larger k"
-            )
-        if isinstance(model, ClosedForm) and not model.reads_training_data:
-            return
-        self.task.train(self.seed, 0)  # a task without training data says so
-        if not model.stateful or not self.task.stream:
-            return
-        if k_train == "full" or k_train > LONGEST_TRAINED:
-            raise NotTrainableError(
-                f"--k-train {k_train}: {self.task.id} is one long stream, and {self.model} cannot "
-                f"be trained through that much at once; give at most {LONGEST_TRAINED}"
-            )
-
-    def __str__(self) -> str:
-        """Name the cell for messages."""
-        k_train = "" if self.k_train is None else f", k_train={self.k_train}"
-        if self.state_trained == "reset":
-            k_train = f", k_train={self.context_trained} (reset)"
-        return (
-            f"{self.model} on {self.task.id}{k_train}, seed {self.seed}, {self.budget_name} budget"
-        )
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How cells are measured and where results go.
-
-    Attributes:
-        results: the folder of records and checkpoints.
-        measuring: how trained models are measured.
-        fresh: whether finished records and checkpoints are passed over.
-        devices: how many train one model together.
-        remote: what the folder is a local copy of; None: of nothing.
-    """
-
-    results: Path
-    measuring: Measuring
-    fresh: bool = False
-    devices: int = 1
-    remote: RemoteResults | None = None
-
-
-def known_record(cell: Cell, settings: Settings) -> Record | None:
-    """Give a cell's record where it is on disk and may be taken."""
-    return None if settings.fresh else find_record(*record_place(cell, settings))
-
-
-def record_place(cell: Cell, settings: Settings) -> tuple[Path, str]:
-    """Give the folder of a cell's records and the stem of their names."""
-    folder = record_directory(settings.results / "records", cell.task.id)
-    trained_by = identity_of(cell, settings)
-    return folder, f"{cell.model.name}-{_key(trained_by, settings.measuring.identity(cell.task))}"
-
-
-def training_files(cell: Cell, settings: Settings) -> list[Path]:
-    """Give what is on disk of a cell's training: weights, a checkpoint, failures."""
-    found = [settings.results.glob(pattern) for pattern in _training_patterns(cell, settings)]
-    return sorted(path for paths in found for path in paths)
-
-
-def devices_of(cell: Cell, settings: Settings) -> int:
-    """Give how many train a cell's model together: one, where it is only computed."""
-    return 1 if hasattr(model_class(cell.model.name), "fit") else settings.devices
-
-
-@contextmanager
-def kept(cell: Cell, settings: Settings) -> Iterator[None]:
-    """Keep what is on disk of a cell as it is behind a URL, where results are to be there.
+        state: what a model with state does with it between training segments. Where k_train is
+            full, every sequence is one window, and both ways are the same.
+        recipe: how the model is trained; None for the budget's recipe for such a task.
+        measuring: how it is measured; None for the defaults.
+        fresh: whether finished records and checkpoints are ignored.
+        devices: how many devices train the model together; a model in closed form takes one.
+        remote: what the results folder is a local copy of.
 
     Raises:
-        OSError: it cannot be reached.
+        NotTrainableError: with another k_train it could be trained.
+        NotApplicableError: the model cannot compute with the requested floats.
+        InputError: the options do not make a model, or the task cannot be trained so.
     """
-    if settings.remote is None:
-        yield
-        return
-    folder, stem = record_place(cell, settings)
-    record = folder.relative_to(settings.results) / f"{stem}*.json"
-    known = known_record(cell, settings) is not None  # then its weights are of no use here
-    patterns = () if known else _training_patterns(cell, settings)
-    # The record last: where it is, all is.
-    with settings.remote.followed(settings.results, [*patterns, record.as_posix()]):
-        yield
-
-
-def _training_patterns(cell: Cell, settings: Settings) -> tuple[str, str]:
-    stem = training_stem(cell, settings)
-    failures = record_directory(Path(FAILURES), cell.task.id).as_posix()
-    return f"checkpoints/{stem}/*", f"{failures}/{stem}.*json"
-
-
-def training_stem(cell: Cell, settings: Settings) -> str:
-    """Name what is kept of a cell's training."""
-    return f"{cell.model.name}-{_key(identity_of(cell, settings))}"
-
-
-def identity_of(cell: Cell, settings: Settings) -> dict[str, Any]:
-    """Everything that shapes a cell's weights."""
-    devices = devices_of(cell, settings)
-    return ({"devices": devices} if devices > 1 else {}) | {
-        "task": cell.task.id,
-        "version": cell.task.version,
-        "data": _train_hash(cell.task, cell.seed),
-        "model": str(cell.model),
+    recipe = recipe or recipe_for(task.family, budget)
+    measuring = measuring or Measuring()
+    kind = model_class(model.name)
+    if measuring.dtype != "float32" and kind.float32_only:
+        raise NotApplicableError(_float32_only("--dtype", measuring.dtype, model))
+    if devices > recipe.batch:
+        raise InputError(
+            f"--devices {devices}: they share a batch of {recipe.batch} on {task.id}; give at "
+            "most as many"
+        )
+    check_trainable(model, task, recipe, k_train, seed)
+    trained_with = recipe.k_train if k_train is None else k_train
+    trained_state: TrainingState | None = None
+    if kind.stateful:
+        trained_state = "carried" if trained_with == "full" else state
+    if hasattr(kind, "fit"):
+        devices = 1
+    if recipe.dtype != "float32":
+        budget = f"{budget}, {recipe.dtype}"
+    described = "" if k_train is None else f", k_train={k_train}"
+    if trained_state == "reset":
+        described = f", k_train={trained_with} (reset)"
+    identity = ({"devices": devices} if devices > 1 else {}) | {
+        "task": task.id,
+        "version": task.version,
+        "data": _training_hash(task, seed),
+        "model": str(model),
         "source": source_sha256(
             "seqmem.baselines.spec",
             "seqmem.baselines.training.loop",
-            model_class(cell.model.name).__module__,
-            type(cell.task).__module__,
+            kind.__module__,
+            type(task).__module__,
         ),
-        "recipe": asdict(cell.recipe),
-        "k_train": cell.context_trained,
-        "state": cell.state_trained,
-        "seed": cell.seed,
-        "device": settings.measuring.device,
+        "recipe": asdict(recipe),
+        "k_train": trained_with,
+        "state": trained_state,
+        "seed": seed,
+        "device": measuring.device,
         "torch": torch.__version__,
     }
+    return Cell(
+        name=f"{model} on {task.id}{described}, seed {seed}, {budget} budget",
+        model=model,
+        task_id=task.id,
+        k_train=trained_with,
+        state=trained_state,
+        seed=seed,
+        budget=budget,
+        recipe=recipe,
+        measuring=measuring,
+        results=results,
+        fresh=fresh,
+        devices=devices,
+        remote=remote,
+        identity=identity,
+        measurement_identity=measuring.identity(task),
+    )
+
+
+def check_trainable(
+    model: ModelSpec, task: Task, recipe: Recipe, k_train: Context | None, seed: int = 0
+) -> None:
+    """Find out before training whether a model can be trained on a task.
+
+    Raises:
+        NotTrainableError: with another k_train it could be.
+        NotApplicableError: it cannot compute with the recipe's floats.
+        InputError: the options do not make a model, or the task cannot be trained so.
+    """
+    if recipe.dtype != "float32" and model_class(model.name).float32_only:
+        raise NotApplicableError(_float32_only("--train-dtype", recipe.dtype, model))
+    trained_with = recipe.k_train if k_train is None else k_train
+    built, _ = build_model(model, task, trained_with, recipe.options, device="meta")
+    field = built.receptive_field
+    if k_train not in (None, "full") and field is not None and field > int(k_train):
+        raise NotTrainableError(
+            f"--k-train {k_train}: {model} sees {field} inputs whatever it is trained with; "
+            "choose smaller options or a larger k"
+        )
+    if isinstance(built, ClosedForm) and not built.reads_training_data:
+        return
+    task.train(seed, 0)  # a task without training data says so
+    if not built.stateful or not task.stream:
+        return
+    if trained_with == "full" or trained_with > LONGEST_TRAINED:
+        raise NotTrainableError(
+            f"--k-train {trained_with}: {task.id} is one long stream, and {model} cannot be "
+            f"trained through that much at once; give at most {LONGEST_TRAINED}"
+        )
+
+
+def _float32_only(option: str, dtype: str, model: ModelSpec) -> str:
+    return f"{option} {dtype}: {model.name} computes in float32 only; leave one of them out"
 
 
 def _key(*parts: Mapping[str, Any]) -> str:
@@ -235,5 +265,5 @@ def _key(*parts: Mapping[str, Any]) -> str:
 
 
 @cache
-def _train_hash(task: Task, seed: int) -> str:
+def _training_hash(task: Task, seed: int) -> str:
     return task.training_hash(seed)

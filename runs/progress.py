@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from seqmem.runs.job import Outcome
+from seqmem.runs.outcome import Outcome
 
 __all__ = ["Progress"]
 

@@ -1,4 +1,4 @@
-"""What happens where Ray has put a cell."""
+"""What happens where Ray runs a cell."""
 
 import os
 import shutil
@@ -12,100 +12,119 @@ from typing import Any
 from tqdm import tqdm
 
 from seqmem.provenance import source_sha256
-from seqmem.runs.carry import Files, is_seen, packed, scratch, unpacked
-from seqmem.runs.job import Job, Outcome, settle, work
-from seqmem.runs.ship import Parcel, received
+from seqmem.runs.cell import Cell
+from seqmem.runs.outcome import Outcome
+from seqmem.runs.task_data import StoredTask, task_in_worker
+from seqmem.runs.transfer import Files, is_seen, packed, scratch, unpacked
+from seqmem.runs.worker import ProcessSetup, run_in_worker
 from seqmem.tasks.task import Task
 
-__all__ = ["Desk", "on_worker"]
+__all__ = ["CellLog", "code_sha256", "on_worker"]
 
 
-class Desk:
-    """Keeps what workers say, where it is not lost with them."""
+class CellLog:
+    """Ray actor that holds the lines of running cells, where they are not lost with a worker."""
 
     def __init__(self) -> None:
-        """Begin with no cell."""
+        """Start with no cell."""
         self._running: dict[int, str] = {}
         self._lines: dict[int, list[str]] = {}
 
-    def began(self, number: int, worker: str) -> None:
-        """Take down which worker runs a cell."""
+    def start(self, number: int, worker: str) -> None:
+        """Record which worker runs a cell."""
         self._running[number], self._lines[number] = worker, []
 
-    def said(self, number: int, line: str) -> None:
-        """Take down a line of a cell."""
+    def add(self, number: int, line: str) -> None:
+        """Record a line of a cell."""
         self._lines[number].append(line)
 
-    def ended(self, number: int) -> None:
+    def end(self, number: int) -> None:
         """Forget a cell."""
         self._running.pop(number, None)
         self._lines.pop(number, None)
 
     def running(self) -> dict[int, str]:
-        """Name the worker of each cell."""
+        """Return the name of the worker of each cell."""
         return self._running
 
     def lines(self, number: int) -> list[str]:
-        """Give what a cell has said, where it has not ended."""
+        """Return the lines of a cell that has not ended."""
         return self._lines.get(number, [])
 
 
+def code_sha256() -> str:
+    """Return the hash of the code that runs a cell, which must be the same on every node."""
+    return source_sha256("seqmem.runs.run_cell")
+
+
 def on_worker(
-    job: Job, parcel: Parcel | None, mark: Path, sent: Sequence[Any], same: str, desk: Any
+    number: int,
+    cell: Cell,
+    setup: ProcessSetup,
+    stored: StoredTask | None,
+    mark: Path,
+    files: Sequence[Any],
+    code: str,
+    log: Any,
 ) -> tuple[Outcome, Files]:
-    """Run a job on whatever node Ray has chosen.
+    """Run a cell on the node that Ray has chosen.
 
     Args:
-        job: the cell.
-        parcel: its task's data; None for a task that makes its own.
+        number: its position among all cells, from 1 on.
+        cell: the cell.
+        setup: how the process is set up.
+        stored: its task in the object store; None for a task that generates its data.
         mark: a file in the results folder.
-        sent: a reference to what is on disk of the cell's training, or nothing.
-        same: the hash of the code that must be here.
-        desk: is told how far it is.
+        files: a reference to what is on disk of the cell's training, or nothing.
+        code: the hash of the code that must be here.
+        log: the actor of a CellLog.
 
     Returns:
-        what became of it, and the files to be written to the results folder.
+        the outcome, and the files to be written to the results folder.
     """
     import ray
 
     where = f"{socket.gethostname()}, process {os.getpid()}"
     tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process leaks
-    settle(job)
-    if source_sha256("seqmem.runs.cell_run") != same:
-        failure = f"{job.name}: seqmem on {where} is not the code that this run was started with"
-        return Outcome(job.number, None, (failure,)), {}
-    desk.began.remote(job.number, where)
+    setup.apply()
+    if code_sha256() != code:
+        failure = f"{cell}: seqmem on {where} is not the code that this run was started with"
+        return Outcome(number, None, (failure,)), {}
+    log.start.remote(number, where)
 
-    def hear(line: str) -> None:
-        desk.said.remote(job.number, line)
+    def on_line(line: str) -> None:
+        log.add.remote(number, line)
 
     try:
-        task = received(job, parcel, ray.get)
+        task = task_in_worker(cell.task_id, stored, ray.get)
         if is_seen(mark):
-            return work(job, task, hear), {}
-        return _in_scratch(job, task, mark, ray.get([*sent]), hear)
+            return run_in_worker(number, cell, task, on_line), {}
+        return _in_scratch(number, cell, task, mark, ray.get([*files]), on_line)
     finally:
-        desk.ended.remote(job.number)
+        log.end.remote(number)
 
 
 def _in_scratch(
-    job: Job, task: Task, mark: Path, sent: Sequence[Files], hear: Callable[[str], object]
+    number: int,
+    cell: Cell,
+    task: Task,
+    mark: Path,
+    files: Sequence[Files],
+    on_line: Callable[[str], object],
 ) -> tuple[Outcome, Files]:
-    """Run a job where the results folder is not seen; give all that it left."""
-    results, here = job.settings.results, scratch(mark, job.number)
+    """Run a cell where the results folder is not seen; return all the files that it wrote."""
+    here = scratch(mark, number)
     if not here.is_dir():  # else an earlier try on this machine has left a checkpoint
-        for files in sent:
-            unpacked(files, here)
+        for each in files:
+            unpacked(each, here)
     before = packed(here.rglob("*"), here)
-    there = replace(job, settings=replace(job.settings, results=here))
-    outcome = work(there, task, hear)
+    outcome = run_in_worker(number, replace(cell, results=here), task, on_line)
     after = packed(here.rglob("*"), here)
     new = {name: after[name] for name in after if after[name] != before.get(name)}
-    files = new if job.settings.remote is None else {}  # behind a URL all of it is already
     shutil.rmtree(here, ignore_errors=True)
 
     def named(lines: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(line.replace(str(here), str(results)) for line in lines)
+        return tuple(line.replace(str(here), str(cell.results)) for line in lines)
 
-    failures, lines = named(outcome.failures), named(outcome.lines)
-    return replace(outcome, failures=failures, lines=lines), files
+    outcome = replace(outcome, failures=named(outcome.failures), lines=named(outcome.lines))
+    return outcome, new if cell.remote is None else {}  # at a URL all of it is already

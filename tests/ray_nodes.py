@@ -1,7 +1,7 @@
 """A Ray cluster on this machine, for tests, and what workers do in them."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,11 @@ import pytest
 
 from seqmem.baselines.training.checkpoint import Checkpoint
 from seqmem.leaderboard import remote_results
-from seqmem.runs import cell_run
-from seqmem.runs.carry import Files
-from seqmem.runs.job import Job, Outcome
+from seqmem.runs import run_cell
+from seqmem.runs.cell import Cell
+from seqmem.runs.outcome import Outcome
 from seqmem.runs.ray_worker import on_worker
+from seqmem.runs.transfer import Files
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray", reason="needs seqmem[ray]")
@@ -43,7 +44,7 @@ def cluster(nodes: int) -> Iterator[Any]:
 
 
 def node_of(made: Any, worker: str) -> Any:
-    """Give the node whose process, by the name that a sweep gives it, is a worker's parent."""
+    """Return the node whose process, by the name that a sweep gives it, is a worker's parent."""
     pid = int(worker.rpartition("process ")[2])
     try:
         parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
@@ -57,7 +58,7 @@ def node_of(made: Any, worker: str) -> Any:
 
 
 def in_the_background(work: Callable[[], object]) -> Callable[[], None]:
-    """Start something beside the test; what is given waits for its end."""
+    """Start something in a thread; return a function that waits for its end."""
     import threading
 
     thread = threading.Thread(target=work, daemon=True)
@@ -65,34 +66,26 @@ def in_the_background(work: Callable[[], object]) -> Callable[[], None]:
     return thread.join
 
 
-def disk_full(
-    job: Job, parcel: object, mark: Path, sent: Sequence[Any], same: str, desk: Any
-) -> tuple[Outcome, Files]:
+def disk_full(number: int, cell: Cell, *others: Any) -> tuple[Outcome, Files]:
     """Stands in for what a worker does."""
     raise OSError(28, "No space left on device")
 
 
-def short_of_memory(
-    job: Job, parcel: object, mark: Path, sent: Sequence[Any], same: str, desk: Any
-) -> tuple[Outcome, Files]:
+def short_of_memory(number: int, cell: Cell, *others: Any) -> tuple[Outcome, Files]:
     """Runs out of memory the first time."""
-    tried = job.settings.results / f"tried-{job.number}"
+    tried = cell.results / f"tried-{number}"
     if tried.exists():
-        return Outcome(job.number, None, ("in the second try",)), {}
+        return Outcome(number, None, ("in the second try",)), {}
     tried.touch()
-    return Outcome(job.number, None, ("out of memory",), out_of_memory=True), {}
+    return Outcome(number, None, ("out of memory",), out_of_memory=True), {}
 
 
-def with_a_checkpoint_at_each_step(
-    job: Job, parcel: Any, mark: Path, sent: Sequence[Any], same: str, desk: Any
-) -> tuple[Outcome, Files]:
-    """Does what a worker does, and keeps and sends checkpoints all the time."""
-    cell_run.Checkpoint = partial(Checkpoint, every_seconds=0.0)  # type: ignore[assignment,attr-defined]
+def with_a_checkpoint_at_each_step(number: int, cell: Cell, *others: Any) -> tuple[Outcome, Files]:
+    """Runs a cell as a worker does, but saves and sends checkpoints all the time."""
+    run_cell.Checkpoint = partial(Checkpoint, every_seconds=0.0)  # type: ignore[assignment,attr-defined]
     remote_results.EVERY = 0.05
-    return on_worker(job, parcel, mark, sent, same, desk)
+    return on_worker(number, cell, *others)
 
 
-def other_bug(
-    job: Job, parcel: object, mark: Path, sent: Sequence[Any], same: str, desk: Any
-) -> tuple[Outcome, Files]:
+def other_bug(number: int, cell: Cell, *others: Any) -> tuple[Outcome, Files]:
     raise ZeroDivisionError("a bug")

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from seqmem.baselines.ngram import KneserNey
 from seqmem.baselines.spec import build_model, parse_model
 from seqmem.baselines.training.checkpoint import load_weights, save_weights
+from seqmem.baselines.training.recipes import recipe_for
 from seqmem.errors import InputError, NotApplicableError
 from seqmem.measuring.curve import measure
-from seqmem.runs.cell import Cell
+from seqmem.runs.cell import check_trainable
 from seqmem.tasks import FAMILIES, load_task
 from seqmem.tasks.hidden_markov import HiddenMarkov
 from seqmem.tasks.model import weights_sha256
@@ -232,10 +233,10 @@ class Untrainable(HiddenMarkov):
 
 def test_a_task_without_training_data_is_refused() -> None:
     """Before anything runs; chance needs none."""
-    cell = Cell(parse_model("kneser-ney"), Untrainable(2), None, 0, "smoke")
+    recipe = recipe_for("hidden-markov", "smoke")
     with pytest.raises(InputError, match="no training split"):
-        cell.check()
-    Cell(parse_model("marginal"), Untrainable(2), None, 0, "smoke").check()
+        check_trainable(parse_model("kneser-ney"), Untrainable(2), recipe, None)
+    check_trainable(parse_model("marginal"), Untrainable(2), recipe, None)
 
 
 def test_tasks_say_rightly_whether_the_target_comes_next() -> None:

@@ -25,7 +25,7 @@ from seqmem.errors import CellError
 from seqmem.leaderboard.store import read_records
 from seqmem.measuring import measurement
 from seqmem.measuring.curve import measure
-from seqmem.runs import cell_run
+from seqmem.runs import run_cell
 from seqmem.tasks import DATA, SUITES, load_task
 from seqmem.tasks.model import State
 from seqmem.tests.command import QUICK, Command, record_files, without_times
@@ -370,7 +370,7 @@ def test_too_little_memory_costs_one_cell(
     def too_much(*_: object, **__: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
 
-    monkeypatch.setattr(cell_run, "train", too_much)
+    monkeypatch.setattr(run_cell, "train", too_much)
     ran = seqmem_("eval", "lstm", "marginal", *QUICK)
     assert ran.status == 1
     assert "out of memory" in ran.err
@@ -412,7 +412,7 @@ def test_a_failing_cell_leaves_the_others(
             raise CellError("training diverged: the loss is nan at step 3")
         return train(model, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(cell_run, "train", fails_for_rnn)
+    monkeypatch.setattr(run_cell, "train", fails_for_rnn)
     ran = seqmem_("eval", "rnn", "lstm", *QUICK)
     assert ran.status == 1
     assert "failed: rnn on adding-problem/T=5" in ran.err

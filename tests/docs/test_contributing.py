@@ -13,9 +13,8 @@ import seqmem.baselines
 import seqmem.tasks
 from seqmem.baselines import Baseline, spec
 from seqmem.baselines.training import recipes
-from seqmem.measuring.measurement import Measuring
-from seqmem.runs.cell import Cell, Settings
-from seqmem.runs.cell_run import run_cell
+from seqmem.runs.cell import plan_cell
+from seqmem.runs.run_cell import run_cell
 from seqmem.tasks import Family, load_task
 
 TEXT = (Path(__file__).parent.parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -57,7 +56,7 @@ def followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_new_task_and_a_new_baseline(tmp_path: Path) -> None:
     task = load_task("delay-line/lag=3")
     model = spec.parse_model("feed-forward:order=4")
-    record = run_cell(Cell(model, task, None, 0, "smoke"), Settings(tmp_path, Measuring()), print)
+    record = run_cell(plan_cell(model, task, tmp_path, budget="smoke"), task, print)
     losses = {point.k: point.loss.mean for point in record.curve}
     # The model sees four inputs, one more than the lag: it learns what can be learned at k = 4,
     # and nothing that it has not seen helps it below.

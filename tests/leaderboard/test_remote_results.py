@@ -14,7 +14,7 @@ from seqmem.baselines.training.checkpoint import Checkpoint
 from seqmem.baselines.training.loop import train
 from seqmem.errors import InputError
 from seqmem.leaderboard.remote_results import RemoteResults
-from seqmem.runs import cell_run
+from seqmem.runs import run_cell
 from seqmem.tests.command import QUICK, Command, record_files, without_times
 from seqmem.tests.processes import until
 
@@ -68,7 +68,7 @@ def test_a_training_goes_on_on_another_machine(
     seqmem_("eval", "lstm", *QUICK, "--results", "here")
     url = (tmp_path / "shared").as_uri()
     sweep = ["eval", "lstm", *QUICK, "--results", url]
-    monkeypatch.setattr(cell_run, "Checkpoint", partial(Checkpoint, every_seconds=0))
+    monkeypatch.setattr(run_cell, "Checkpoint", partial(Checkpoint, every_seconds=0))
     monkeypatch.setattr(module, "EVERY", 0.01)
 
     def killed(*given: Any, progress: Callable[[int, float], object], **options: Any) -> object:
@@ -82,7 +82,7 @@ def test_a_training_goes_on_on_another_machine(
         return train(*given, progress=stop, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cell_run, "train", killed)
+        patch.setattr(run_cell, "train", killed)
         elsewhere("one")
         with pytest.raises(KilledError):
             seqmem_(*sweep)

@@ -136,7 +136,7 @@ def test_it_is_not_tried_again_unless_fresh(
         raise AssertionError("trained again")
 
     with monkeypatch.context() as patch:
-        patch.setattr("seqmem.runs.cell_run.train", never)
+        patch.setattr("seqmem.runs.run_cell.train", never)
         ran = seqmem_("eval", "rnn", *QUICK, "--k", "1,full")  # measuring has no part in it
     assert ran.status == 1
     (line, total) = ran.err.splitlines()
@@ -161,7 +161,7 @@ def test_what_cannot_be_said_to_have_diverged_is_tried_again(
         def too_much(*_: object, **__: object) -> None:
             raise torch.OutOfMemoryError("out of memory")
 
-        patch.setattr("seqmem.runs.cell_run.train", too_much)
+        patch.setattr("seqmem.runs.run_cell.train", too_much)
         assert seqmem_("eval", "rnn", *QUICK).status == 1
     assert not (tmp_path / "results" / "failures").exists()
     assert seqmem_("eval", "rnn", *QUICK).status == 0

@@ -23,12 +23,14 @@ from seqmem.errors import InputError
 from seqmem.leaderboard.store import read_records
 from seqmem.measuring.measurement import Measuring
 from seqmem.runs import executor, local
-from seqmem.runs.cell import Cell, Settings
-from seqmem.runs.job import Outcome, jobs_of
-from seqmem.runs.local import threads_each
-from seqmem.runs.plan import Request, plan
+from seqmem.runs import processes as processes_module
+from seqmem.runs.cell import Cell, plan_cell
+from seqmem.runs.evaluate import run_cells
+from seqmem.runs.outcome import Outcome
+from seqmem.runs.plan import Plan, plan
+from seqmem.runs.processes import threads_each
 from seqmem.runs.progress import Progress
-from seqmem.runs.run import run_cells
+from seqmem.runs.request import Request
 from seqmem.tasks import load_task
 from seqmem.tests.command import QUICK, Command, record_files, without_times
 
@@ -44,10 +46,10 @@ def one_thread() -> Iterator[None]:
 # The diagonal.
 
 
-def planned(tmp_path: Path, *models: str, **fields: Any) -> tuple[list[Cell], list[str]]:
+def planned(tmp_path: Path, *models: str, **fields: Any) -> tuple[tuple[Cell, ...], list[str]]:
     lines: list[str] = []
     request = Request(models, budget="smoke", results=tmp_path / "results", **fields)
-    return plan(request, lines.append)[0], lines
+    return plan(request, lines.append).cells, lines
 
 
 def test_the_diagonal_trains_at_every_k_of_the_grid(tmp_path: Path) -> None:
@@ -66,7 +68,7 @@ def test_the_diagonal_trains_at_every_k_of_the_grid(tmp_path: Path) -> None:
         ({"contexts": (2, 3)}, [2, 3, "full"]),  # full can be trained, whatever is measured
         ({"contexts": (1, 4), "every_k": True}, [1, 4, "full"]),  # not every number in between
         ({"k_trains": (4, "diagonal", 7)}, [4, 7, 1, 2, 5, "full"]),
-        ({"k_trains": (None, "diagonal")}, [None, 1, 2, 4, 5, "full"]),
+        ({"k_trains": (None, "diagonal")}, ["full", 1, 2, 4, 5, "full"]),
     ],
 )
 def test_what_stands_beside_the_diagonal(
@@ -173,14 +175,14 @@ def untimed(line: str) -> str:
 def test_no_data_goes_to_another_process(tmp_path: Path) -> None:
     task = load_task("adding-problem/T=50")
     task.split("test")
-    cells = [Cell(parse_model("lstm"), task, 4, seed, "smoke") for seed in range(3)]
-    sent = jobs_of(cells, Settings(tmp_path, Measuring()), 2)
-    assert all(len(pickle.dumps(job)) < 2000 for job in sent)
-    assert [job.task_id for job in sent] == ["adding-problem/T=50"] * 3
+    model = parse_model("lstm")
+    cells = [plan_cell(model, task, tmp_path, k_train=4, seed=seed) for seed in range(3)]
+    assert all(len(pickle.dumps(cell)) < 3000 for cell in cells)
+    assert [cell.task_id for cell in cells] == ["adding-problem/T=50"] * 3
 
 
 def test_threads_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "cores", lambda: 8)
+    monkeypatch.setattr(processes_module, "cores", lambda: 8)
     for usual, processes, each in [
         (8, 1, 8),
         (8, 2, 4),
@@ -200,7 +202,7 @@ def test_no_more_processes_than_cores(seqmem_: Command, monkeypatch: pytest.Monk
     assert "--jobs 2: there are 1 cores here" in ran.err
 
 
-def killing(executor: local.Processes, cell: str, times: int) -> threading.Thread:
+def killing(executor: local.LocalProcesses, cell: str, times: int) -> threading.Thread:
     """Kill the process that runs a cell, so many times, as soon as it does."""
 
     def kill() -> None:
@@ -225,12 +227,15 @@ def test_a_killed_process_costs_a_try_of_its_cell(tmp_path: Path, times: int) ->
     task = load_task("adding-problem/T=5")
     recipe = replace(recipe_for(task.family, "smoke"), steps=200, validate_every=100)
     model = parse_model("lstm")
-    cells = [Cell(model, task, 4, seed, "smoke", given_recipe=recipe) for seed in range(4)]
-    settings = Settings(tmp_path, Measuring(contexts=(1,)))
-    executor = local.Processes(2, 1, retries=1)
+    measuring = Measuring(contexts=(1,))
+    cells = [
+        plan_cell(model, task, tmp_path, k_train=4, seed=seed, recipe=recipe, measuring=measuring)
+        for seed in range(4)
+    ]
+    executor = local.LocalProcesses(2, 1, retries=1)
     thread = killing(executor, "seed 2", times)
     said: list[str] = []
-    outcomes = run_cells(cells, settings, executor, said.append)
+    outcomes = run_cells(Plan(tuple(cells), {task.id: task}), executor, said.append)
     thread.join()
     assert [outcome.number for outcome in outcomes] == [1, 2, 3, 4]
     failed = [outcome.number for outcome in outcomes if outcome.failures]

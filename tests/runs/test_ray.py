@@ -21,12 +21,14 @@ from seqmem.baselines.training.recipes import recipe_for
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.measuring.measurement import Measuring
 from seqmem.runs import ray_cluster
-from seqmem.runs.carry import scratch
-from seqmem.runs.cell import Cell, Settings
-from seqmem.runs.executor import Workers, executor_of
-from seqmem.runs.local import Here
-from seqmem.runs.ray_cluster import OnRay, asked_for, connected
-from seqmem.runs.run import run_cells
+from seqmem.runs.cell import plan_cell
+from seqmem.runs.evaluate import run_cells
+from seqmem.runs.executor import executor_of
+from seqmem.runs.local import ThisProcess
+from seqmem.runs.plan import Plan
+from seqmem.runs.ray_cluster import RayCluster, connected, resources
+from seqmem.runs.request import Workers
+from seqmem.runs.transfer import scratch
 from seqmem.tasks import load_task
 from seqmem.tests import ray_nodes
 from seqmem.tests.command import QUICK, Command, record_files, without_times
@@ -50,19 +52,30 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def cells_of(task_id: str, *models: str, seeds: int, steps: int = 6, hidden: int = 4) -> list[Cell]:
+def plan_of(task_id: str, *models: str, seeds: int, steps: int = 6, hidden: int = 4) -> Plan:
     task = load_task(task_id)
     usual = recipe_for(task.family, "smoke")
     recipe = replace(usual, steps=steps, validate_every=steps // 2, options={"hidden": hidden})
-    return [
-        Cell(parse_model(model), task, 4, seed, "smoke", given_recipe=recipe)
+    measuring = Measuring(contexts=(1,))
+    cells = [
+        plan_cell(
+            parse_model(model),
+            task,
+            Path("results"),
+            k_train=4,
+            seed=seed,
+            recipe=recipe,
+            measuring=measuring,
+        )
         for model in models
         for seed in range(seeds)
     ]
+    return Plan(tuple(cells), {task_id: task})
 
 
-def settings_in(folder: Path) -> Settings:
-    return Settings(folder, Measuring(contexts=(1,)))
+def stored_in(folder: Path, planned: Plan, remote: RemoteResults | None = None) -> Plan:
+    cells = (replace(cell, results=folder, remote=remote) for cell in planned.cells)
+    return Plan(tuple(cells), planned.tasks)
 
 
 def records_in(folder: Path) -> dict[str, dict[str, object]]:
@@ -98,37 +111,37 @@ def test_machines_that_share_no_folder(
     """Data go there and results come back: the text is gone, and nobody sees the folder."""
     text = tmp_path / "own.txt"
     text.write_text("the cat sat on the mat and the dog sat on the cat\n" * 200)
-    cells = cells_of(f"text:{text}", "lstm", seeds=2)
-    run_cells(cells, settings_in(tmp_path / "alone"), Here(), print)
+    planned = plan_of(f"text:{text}", "lstm", seeds=2)
+    run_cells(stored_in(tmp_path / "alone", planned), ThisProcess(), print)
     text.unlink()
     said: list[str] = []
-    far = settings_in(tmp_path / "far")
-    far.results.mkdir()
+    far = tmp_path / "far"
+    far.mkdir()
     with connected(Workers(ray=nodes.address), said.append) as executor:
         # As a mark that they do not find tells them.
         monkeypatch.setattr(ray_cluster, "marked", lambda results: nullcontext(tmp_path / "none"))
-        run_cells(cells, far, executor, said.append)
-        assert records_in(far.results) == records_in(tmp_path / "alone")
-        weights = sorted(far.results.rglob("*.safetensors"))
+        run_cells(stored_in(far, planned), executor, said.append)
+        assert records_in(far) == records_in(tmp_path / "alone")
+        weights = sorted(far.rglob("*.safetensors"))
         assert len(weights) == 2
         # Weights that are here go there: what was trained is not trained again.
-        for path in record_files(far.results):
+        for path in record_files(far):
             path.unlink()
         said.clear()
-        run_cells(cells, far, executor, said.append)
+        run_cells(stored_in(far, planned), executor, said.append)
     assert not [line for line in said if "trained for" in line]
-    assert records_in(far.results) == records_in(tmp_path / "alone")
+    assert records_in(far) == records_in(tmp_path / "alone")
 
 
 def test_a_worker_that_dies_costs_a_try(nodes: Any, tmp_path: Path) -> None:
     """Killed once it is tried again; killed each time it fails, and the others are kept."""
-    cells = cells_of("adding-problem/T=5", "lstm", seeds=3, steps=200)
-    run_cells(cells, settings_in(tmp_path / "alone"), Here(), print)
+    planned = plan_of("adding-problem/T=5", "lstm", seeds=3, steps=200)
+    run_cells(stored_in(tmp_path / "alone", planned), ThisProcess(), print)
     for times, name in ((1, "once"), (2, "twice")):
         said: list[str] = []
         with connected(Workers(ray=nodes.address, retries=1), said.append) as executor:
             wait = in_the_background(partial(kill_workers, executor, "seed 1", times))
-            outcomes = run_cells(cells, settings_in(tmp_path / name), executor, said.append)
+            outcomes = run_cells(stored_in(tmp_path / name, planned), executor, said.append)
             wait()
         assert [outcome.number for outcome in outcomes] == [1, 2, 3]
         assert any("[2/3] its worker died: try 2 of 2" in line for line in said)
@@ -141,7 +154,7 @@ def test_a_worker_that_dies_costs_a_try(nodes: Any, tmp_path: Path) -> None:
         assert len(records_in(tmp_path / name)) == 2
 
 
-def kill_workers(executor: OnRay, cell: str, times: int) -> None:
+def kill_workers(executor: RayCluster, cell: str, times: int) -> None:
     killed: set[int] = set()
 
     def done() -> bool:
@@ -160,17 +173,17 @@ def test_what_is_tried_again_goes_on_from_its_checkpoint(
     nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
 ) -> None:
     """In a folder that all see, or behind a URL, where nothing else is shared."""
-    cells = cells_of("adding-problem/T=5", "lstm", seeds=1, steps=300)
-    run_cells(cells, settings_in(tmp_path / "alone"), Here(), print)
-    settings, shared = settings_in(tmp_path / "results"), tmp_path / "results"
+    planned = plan_of("adding-problem/T=5", "lstm", seeds=1, steps=300)
+    run_cells(stored_in(tmp_path / "alone", planned), ThisProcess(), print)
+    shared, remote = tmp_path / "results", None
     workers = Workers(ray=nodes.address, retries=1)
     said: list[str] = []
     with connected(workers, said.append):
-        executor = OnRay(workers, said.append, ray_nodes.with_a_checkpoint_at_each_step)
+        executor = RayCluster(workers, said.append, ray_nodes.with_a_checkpoint_at_each_step)
         if not seen:
             shared = tmp_path / "shared"
-            settings = replace(settings, remote=RemoteResults(shared.as_uri()))
-            settings.results.mkdir()
+            remote = RemoteResults(shared.as_uri())
+            (tmp_path / "results").mkdir()
             mark = tmp_path / "none"
             monkeypatch.setattr(ray_cluster, "marked", lambda results: nullcontext(mark))
 
@@ -184,55 +197,55 @@ def test_what_is_tried_again_goes_on_from_its_checkpoint(
             os.kill(pid, signal.SIGKILL)
 
         wait = in_the_background(kill)
-        (outcome,) = run_cells(cells, settings, executor, said.append)
+        kept = stored_in(tmp_path / "results", planned, remote)
+        (outcome,) = run_cells(kept, executor, said.append)
         wait()
     assert not outcome.failures
     assert any("its worker died: try 2 of 2" in line for line in said)
-    assert any("goes on behind step" in line for line in outcome.lines)
+    assert any("resumes after step" in line for line in outcome.lines)
     assert records_in(shared) == records_in(tmp_path / "alone")
     assert not [*shared.rglob("*.pt")]
 
 
 def test_what_is_tried_again(nodes: Any, tmp_path: Path) -> None:
-    cells = cells_of("adding-problem/T=5", "marginal", seeds=2)
+    planned = plan_of("adding-problem/T=5", "marginal", seeds=2)
     workers = Workers(jobs=1, ray=nodes.address, retries=2)
     said: list[str] = []
     with connected(workers, said.append):
         for name in ("full", "memory", "bug"):
             (tmp_path / name).mkdir()
-        full = OnRay(workers, print, ray_nodes.disk_full)
-        outcomes = run_cells(cells, settings_in(tmp_path / "full"), full, said.append)
+        full = RayCluster(workers, print, ray_nodes.disk_full)
+        outcomes = run_cells(stored_in(tmp_path / "full", planned), full, said.append)
         assert len(outcomes) == 2
         assert all("No space left" in outcome.failures[0] for outcome in outcomes)
         assert all("each of 3 tries" in outcome.failures[0] for outcome in outcomes)
-        memory = OnRay(workers, print, ray_nodes.short_of_memory)
-        outcomes = run_cells(cells, settings_in(tmp_path / "memory"), memory, said.append)
+        memory = RayCluster(workers, print, ray_nodes.short_of_memory)
+        outcomes = run_cells(stored_in(tmp_path / "memory", planned), memory, said.append)
         assert [outcome.failures for outcome in outcomes] == [("in the second try",)] * 2
         assert "[1/2] out of memory: try 2 of 3" in said
-        bug = OnRay(workers, print, ray_nodes.other_bug)
+        bug = RayCluster(workers, print, ray_nodes.other_bug)
         with pytest.raises(ZeroDivisionError):
-            run_cells(cells, settings_in(tmp_path / "bug"), bug, said.append)
+            run_cells(stored_in(tmp_path / "bug", planned), bug, said.append)
 
 
-def test_what_a_cell_asks_for(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path)
-    plain = asked_for(Workers(ray="auto"), settings)
+def test_what_a_cell_requests() -> None:
+    plain = resources(Workers(ray="auto"), "cpu")
     assert plain == {"num_cpus": 1, "num_gpus": 0, "memory": None, "max_retries": 0}
-    on_gpu = replace(settings, measuring=replace(settings.measuring, device="cuda"))
-    asked = asked_for(Workers(ray="auto", threads=4, memory=1.5, gpus=0.25), on_gpu)
+    asked = resources(Workers(ray="auto", threads=4, memory=1.5, gpus=0.25), "cuda")
     assert asked["num_cpus"] == 4
     assert asked["num_gpus"] == 0.25
     assert asked["memory"] == 1.5 * 2**30
 
-    together = asked_for(Workers(ray="auto", threads=4, devices=8), on_gpu)
+    together = resources(Workers(ray="auto", threads=4, devices=8), "cuda")
     assert (together["num_cpus"], together["num_gpus"]) == (8, 8)
 
 
 def test_a_cell_that_no_node_can_hold_is_told_of(nodes: Any, tmp_path: Path) -> None:
     said: list[str] = []
-    with connected(Workers(ray=nodes.address, threads=64), said.append) as executor:
-        executor._look_for_room(settings_in(tmp_path))
-    assert said == ["--ray: no node has what a cell asks for (CPU 64); cells wait for one"]
+    workers = Workers(ray=nodes.address, threads=64)
+    with connected(workers, said.append) as executor:
+        executor._check_room(resources(workers, "cpu"))
+    assert said == ["--ray: no node has what a cell requests (CPU 64); cells wait for one"]
 
 
 def test_no_cluster_there(seqmem_: Command) -> None:
@@ -271,10 +284,10 @@ def test_ctrl_c_ends_a_local_ray(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_node_killed_in_the_middle_of_a_hundred_cells(tmp_path: Path) -> None:
     """The node is killed that runs the cell of a training which takes longest."""
-    small = cells_of("adding-problem/T=5", "marginal", seeds=98)
-    large = cells_of("adding-problem/T=5", "lstm", seeds=2, steps=400)
-    cells = [*small[:49], *large, *small[49:]]
-    run_cells(cells, settings_in(tmp_path / "alone"), Here(), lambda line: None)
+    small = plan_of("adding-problem/T=5", "marginal", seeds=98)
+    large = plan_of("adding-problem/T=5", "lstm", seeds=2, steps=400)
+    planned = Plan((*small.cells[:49], *large.cells, *small.cells[49:]), small.tasks)
+    run_cells(stored_in(tmp_path / "alone", planned), ThisProcess(), lambda line: None)
     alone = records_in(tmp_path / "alone")
     assert len(alone) == 100
     said: list[str] = []
@@ -290,11 +303,11 @@ def test_a_node_killed_in_the_middle_of_a_hundred_cells(tmp_path: Path) -> None:
             return False
 
         wait = in_the_background(partial(until, kill, 600))
-        outcomes = run_cells(cells, settings_in(tmp_path / "shared"), executor, said.append)
+        outcomes = run_cells(stored_in(tmp_path / "shared", planned), executor, said.append)
         wait()
     assert [outcome.number for outcome in outcomes] == [*range(1, 101)]
     assert not [outcome for outcome in outcomes if outcome.failures]
     assert records_in(tmp_path / "shared") == alone
-    number = 1 + [str(cell) for cell in cells].index(killed[0])
+    number = 1 + [str(cell) for cell in planned.cells].index(killed[0])
     lost = [line for line in said if line.endswith(": try 2 of 3")]
     assert any(line.startswith(f"[{number}/100] its ") for line in lost)

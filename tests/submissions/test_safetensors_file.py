@@ -14,9 +14,8 @@ from safetensors.torch import save_file
 from seqmem.baselines.spec import parse_model
 from seqmem.baselines.training.recipes import Recipe
 from seqmem.errors import InputError, SubmissionError
-from seqmem.measuring.measurement import Measuring
-from seqmem.runs.cell import Cell, Settings
-from seqmem.runs.cell_run import trained_model
+from seqmem.runs.cell import plan_cell
+from seqmem.runs.run_cell import trained_model
 from seqmem.submissions.safetensors_file import load_suite_model
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
@@ -30,8 +29,9 @@ Header = dict[str, Any]
 
 def trained(text: str, task: str, folder: Path, k_train: int | None = None) -> SequenceModel:
     """Train as `seqmem eval` does."""
-    cell = Cell(parse_model(text), load_task(task), k_train, 3, "smoke", given_recipe=RECIPE)
-    return trained_model(cell, Settings(folder, Measuring()), lambda line: None)[0]
+    loaded = load_task(task)
+    cell = plan_cell(parse_model(text), loaded, folder, k_train=k_train, seed=3, recipe=RECIPE)
+    return trained_model(cell, loaded, lambda line: None)[0]
 
 
 def weights_in(folder: Path) -> Path:
@@ -73,11 +73,10 @@ def test_the_file_alone_gives_the_model(
 
 def test_records_do_not_hold_what_only_rebuilding_needs(tmp_path: Path) -> None:
     """A model taken up from disk gives the same account of its training as the one trained."""
-    cell = Cell(parse_model("gru"), load_task("copy-memory/T=5"), None, 0, "smoke",
-                given_recipe=RECIPE)  # fmt: skip
-    settings = Settings(tmp_path, Measuring())
-    _, first = trained_model(cell, settings, lambda line: None)
-    _, again = trained_model(cell, settings, lambda line: None)
+    task = load_task("copy-memory/T=5")
+    cell = plan_cell(parse_model("gru"), task, tmp_path, recipe=RECIPE)
+    _, first = trained_model(cell, task, lambda line: None)
+    _, again = trained_model(cell, task, lambda line: None)
     assert again == json.loads(json.dumps(first))
     assert "made" not in again
 

@@ -13,8 +13,8 @@ import pytest
 from seqmem.baselines.spec import parse_model
 from seqmem.errors import InputError
 from seqmem.measuring.measurement import Measuring
-from seqmem.runs.cell import Cell, Settings
-from seqmem.runs.cell_run import run_cell
+from seqmem.runs.cell import plan_cell
+from seqmem.runs.run_cell import run_cell
 from seqmem.tasks import load_task
 from seqmem.tasks.data import wikitext_files as corpora
 from seqmem.tasks.data.line_checks import Expected, LineCheck
@@ -289,10 +289,10 @@ def test_wikitext_103_with_a_vocabulary_of_a_file(data: Path, tmp_path: Path) ->
 def test_only_what_needs_no_training_is_planned_on_it(data: Path, tmp_path: Path) -> None:
     task = load_task("wikitext-103/vocabulary=valid")
     with pytest.raises(InputError, match="nothing can be trained on it"):
-        Cell(parse_model("lstm"), task, None, 0, "smoke").check()
-    cell = Cell(parse_model("marginal"), task, None, 0, "smoke")
-    cell.check()
-    record = run_cell(cell, Settings(tmp_path, Measuring(contexts=(1, "full"))), lambda line: None)
+        plan_cell(parse_model("lstm"), task, tmp_path)
+    measuring = Measuring(contexts=(1, "full"))
+    cell = plan_cell(parse_model("marginal"), task, tmp_path, measuring=measuring)
+    record = run_cell(cell, task, lambda line: None)
     assert record.curve[0].loss.mean == pytest.approx(task.chance(), rel=0.02)
 
 

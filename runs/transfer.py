@@ -1,8 +1,8 @@
-"""What a cell leaves on disk, carried between machines that share no folder of results.
+"""A cell's files, transferred between machines that do not share the results folder.
 
 A worker that sees the results folder writes there itself, checkpoints too. Any other works in a
-folder of its own, which begins with what is known of the cell's training; what it holds in the end
-goes back and is written as it would have been.
+folder of its own, which starts with the files of the cell's training so far; its new files are
+sent back at the end and written into the results folder.
 """
 
 import tempfile
@@ -21,7 +21,7 @@ Files = Mapping[str, bytes]  # content by path below the results folder
 
 @contextmanager
 def marked(results: Path) -> Iterator[Path]:
-    """Leave a file in the results folder for a while, by which others know the folder."""
+    """Put a file into the results folder for a while, by which others recognise the folder."""
     mark = results / f".sweep-{uuid.uuid4().hex}"
     results.mkdir(parents=True, exist_ok=True)
     mark.touch()
@@ -32,17 +32,17 @@ def marked(results: Path) -> Iterator[Path]:
 
 
 def is_seen(mark: Path) -> bool:
-    """Tell whether this machine sees the results folder that holds the mark."""
+    """Return whether this machine sees the results folder that holds the mark."""
     return mark.is_file()
 
 
 def scratch(mark: Path, number: int) -> Path:
-    """Give a cell's own folder on a machine that does not; the same each time it is tried there."""
+    """Return a cell's own folder on a machine that does not; the same at each try there."""
     return Path(tempfile.gettempdir()) / f"seqmem{mark.name}" / str(number)
 
 
 def packed(paths: Iterable[Path], root: Path) -> dict[str, bytes]:
-    """Read files below a folder, but those that are being written."""
+    """Read files below a folder, except those that are being written."""
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in paths
@@ -51,7 +51,7 @@ def packed(paths: Iterable[Path], root: Path) -> dict[str, bytes]:
 
 
 def unpacked(files: Files, root: Path) -> None:
-    """Write files below a folder, each whole; what is JSON is never overwritten.
+    """Write files below a folder, each whole; JSON files are never overwritten.
 
     Raises:
         OSError: one cannot be written.
