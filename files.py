@@ -7,7 +7,9 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-__all__ = ["write_atomically", "write_bytes"]
+from seqmem.errors import InputError
+
+__all__ = ["write_atomically", "write_bytes", "write_output"]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -37,3 +39,17 @@ def write_bytes(path: Path, content: bytes) -> None:
         OSError: it cannot be written; `path` is as it was.
     """
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write the file that a command was asked for.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise InputError(
+            f"--output {path}: cannot be written ({error.strerror}); name another file"
+        ) from None

@@ -227,7 +227,8 @@ def evaluate_command(
     Finished cells are not done again; an interrupted run goes on where it was.
     """
     from seqmem.baselines.training.process import set_up_process
-    from seqmem.leaderboard.show import board_text
+    from seqmem.leaderboard.aggregate import boards as boards_of
+    from seqmem.leaderboard.tables.board_table import board_text
     from seqmem.runs.evaluate import evaluate
     from seqmem.runs.request import Request
 
@@ -251,7 +252,7 @@ def evaluate_command(
         workers=workers,
     )
     records, failures = evaluate(request, _say)
-    click.echo(board_text(records, form), nl=False)
+    click.echo(board_text(boards_of(records), form), nl=False)
     if failures:
         raise _fail(f"{len(failures)} failed, the others are kept (see above)", 1)
 

@@ -25,7 +25,7 @@ def now():
 began = now()
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.selection import select
-from seqmem.leaderboard.tables.board_table import render
+from seqmem.leaderboard.tables.board_table import board_text
 from pathlib import Path
 imported = now()
 assert "torch" not in sys.modules
@@ -33,7 +33,7 @@ records = select([Path(sys.argv[1])], [], print).records
 read = now()
 made = boards(records)
 sorted_ = now()
-text = render(made, "table")
+text = board_text(made, "table")
 end = now()
 print(len(records), sum(len(board.rows) for board in made), len(made), len(text))
 ends = (began, imported, read, sorted_, end)

@@ -33,8 +33,8 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 from tabulate import tabulate
 
-from seqmem.leaderboard.aggregate import ContextNeed, context_need
 from seqmem.leaderboard.record import MeanOf, Point, Record, TaskFacts
+from seqmem.leaderboard.statistics.context_need import ContextNeed, context_need
 from seqmem.leaderboard.statistics.intervals import block_mean
 
 Floats = npt.NDArray[np.float64]

@@ -76,9 +76,14 @@ def leaderboard(
     open. A task of which there are only published numbers is shown where --task asks for it.
     """
     from seqmem.errors import InputError, unknown
+    from seqmem.files import write_output
+    from seqmem.leaderboard.aggregate import boards
     from seqmem.leaderboard.selection import select
-    from seqmem.leaderboard.show import board_text, stable_text, suite_text, write_file
+    from seqmem.leaderboard.statistics.suite_scores import overview
     from seqmem.leaderboard.store import uncollected
+    from seqmem.leaderboard.tables.board_table import board_text
+    from seqmem.leaderboard.tables.stable_table import stable_text
+    from seqmem.leaderboard.tables.suite_table import suite_text
 
     if (suite is not None) + bool(task_ids) + stable > 1 and not (
         stable and task_ids and not suite
@@ -92,23 +97,23 @@ def leaderboard(
         raise unknown("suite", suite, SUITES, "seqmem leaderboard --help")
     with uncollected():
         chosen = select(places, task_ids, say, published=with_published)
+        found = boards(chosen.records)
         if form == "html":
             from seqmem.baselines import BASELINES
-            from seqmem.leaderboard.aggregate import boards
             from seqmem.leaderboard.page import page
 
             models = {name: model.summary for name, model in BASELINES.items()}
-            text = page(boards(chosen.records), models, chosen.published)
+            text = page(found, models, chosen.published)
         elif suite is not None:
-            text = suite_text(suite, chosen.records, form)
+            text = suite_text(suite, overview(found, SUITES[suite].tasks), form)
         elif stable:
-            text = stable_text(chosen.records, form, chosen.published)
+            text = stable_text(found, form, chosen.published)
         else:
-            text = board_text(chosen.records, form, chosen.published)
+            text = board_text(found, form, chosen.published)
         if output is None:
             click.echo(text, nl=False)
         else:
-            write_file(output, text.encode())
+            write_output(output, text.encode())
     if not chosen.any_records:
         say("no records yet: `seqmem eval lstm --suite smoke` makes some")
 

@@ -97,7 +97,7 @@ def check(
     from seqmem.check.run import CHECKED, EXPECTED, CheckRequest
     from seqmem.check.run import check as run_check
     from seqmem.errors import InputError
-    from seqmem.leaderboard.show import write_file
+    from seqmem.files import write_output
 
     if (drop_in is None) != (against is None) or (drop_in is not None and models):
         raise InputError(
@@ -124,7 +124,7 @@ def check(
     report = run_check(request, say)
     click.echo(_written(report, form), nl=False)
     for path in outputs:
-        write_file(path, _written(report, ENDINGS[path.suffix]).encode())
+        write_output(path, _written(report, ENDINGS[path.suffix]).encode())
     problems = report.problems()
     if problems:
         for problem in problems:

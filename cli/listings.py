@@ -1,11 +1,7 @@
 """What `seqmem tasks`, `seqmem models` and `seqmem data` list."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-
-import pandas as pd
-from tabulate import tabulate
 
 from seqmem.baselines import BASELINES
 from seqmem.baselines.spec import ModelSpec, build_model, options_of
@@ -13,7 +9,7 @@ from seqmem.baselines.training.loop import ClosedForm
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.errors import InputError
 from seqmem.leaderboard import Format
-from seqmem.leaderboard.tables.layout import table
+from seqmem.leaderboard.tables.writing import table
 from seqmem.tasks import (
     DATA,
     FAMILIES,
@@ -134,27 +130,15 @@ def data_rows() -> list[Row]:
 
 
 def write_rows(rows: Sequence[Row], form: Format) -> str:
-    """Write rows in one of `FORMATS`."""
-    if form == "json":
-        return json.dumps(rows, indent=1, ensure_ascii=False)
-    if form == "csv":
-        # As objects: in a column of numbers one that is missing would make fractions of the rest.
-        return pd.DataFrame(rows, dtype=object).to_csv(index=False).rstrip("\n")
-    cells = [
-        {key: "–" if value is None else str(value) for key, value in row.items()} for row in rows
-    ]
-    if form == "latex":
-        columns = {key: [cell[key] for cell in cells] for key in cells[0]} if cells else {}
-        return table(columns, form, left=tuple(columns)).rstrip("\n") if cells else ""
-    if form == "markdown":
-        return tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
+    """Return rows in one of `FORMATS`."""
+    if form != "table":
+        return table(rows, form).rstrip("\n")
     # In a terminal one block for each entry reads better than a line of 300 characters.
     width = max(len(key) for row in rows for key in row)
     blocks = []
-    for cell in cells:
-        first, *rest = cell.items()
-        lines = [first[1]] + [f"  {key:<{width}}  {value}" for key, value in rest]
-        blocks.append("\n".join(lines))
+    for row in rows:
+        first, *rest = [(key, "–" if value is None else value) for key, value in row.items()]
+        blocks.append("\n".join([str(first[1]), *(f"  {k:<{width}}  {v}" for k, v in rest)]))
     return "\n\n".join(blocks)
 
 

@@ -138,7 +138,8 @@ def submit(
     from dataclasses import replace
 
     from seqmem.errors import InputError
-    from seqmem.leaderboard.show import board_text
+    from seqmem.leaderboard.aggregate import boards
+    from seqmem.leaderboard.tables.board_table import board_text
     from seqmem.measuring.device import find_device
     from seqmem.measuring.measurement import Measuring
     from seqmem.submissions.manifest import Manifest, read_manifest
@@ -164,7 +165,7 @@ def submit(
         manifest_file=manifest,
     )
     with _refusals():
-        click.echo(board_text(submit_model(request, say), form), nl=False)
+        click.echo(board_text(boards(submit_model(request, say)), form), nl=False)
 
 
 @click.command(

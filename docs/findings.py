@@ -11,34 +11,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tabulate import tabulate
-
 from seqmem.baselines import BASELINES
 from seqmem.docs.sentences import MOST, kinds, most_gained, needs, stable, trained_at, uses
 from seqmem.docs.unsettled import unsettled
-from seqmem.leaderboard.aggregate import Board, Row, boards, solved, tolerance
+from seqmem.leaderboard.aggregate import Board, Row, boards, solved
 from seqmem.leaderboard.failure import Failure, read_failures
 from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.statistics.compare import (
-    envelope,
-    envelope_need,
-    latest,
-    name_of,
-    named_rows,
-    optimum_need,
-)
+from seqmem.leaderboard.rows import k_train, latest, name_of, named_rows
+from seqmem.leaderboard.statistics.context_need import optimum_need, tolerance
+from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
 from seqmem.leaderboard.store import COMMITTED, read_records
-from seqmem.leaderboard.tables.formatting import (
-    escape,
-    k_train,
-    need,
-    number,
-    row_need,
-    state_floats,
-    unit,
-)
+from seqmem.leaderboard.tables.formatting import need, number, row_need, state_floats, unit
 from seqmem.leaderboard.tables.stable_table import PROMISE, measured_pairs
 from seqmem.leaderboard.tables.wording import count, listed, shown
+from seqmem.leaderboard.tables.writing import table as write_table
 from seqmem.tasks import SUITES
 
 if TYPE_CHECKING:
@@ -121,7 +107,7 @@ def page(found: Sequence[Board], failures: Sequence[Failure]) -> str:
         "## Trained at k, and cut to k at inference",
         *by_task(found, trained_at, "No model has records of several k_train."),
         *[
-            f"![k_train against k: {escape(label)} on {board.task_id}]({CHARTS.name}/{name})"
+            f"![k_train against k: {label} on {board.task_id}]({CHARTS.name}/{name})"
             for board, label, name in matrices(found)
         ],
         "## What this budget cannot settle",
@@ -144,8 +130,8 @@ def need_table(found: Sequence[Board]) -> str:
         rows.append(
             {
                 "task": board.task_id,
-                "best score": shown(last.row.cells[last.at]),
-                "model": escape(name_of(board, last.row)),
+                "best score": shown(last.row.scores[last.at]),
+                "model": name_of(board, last.row),
                 "chance": number(board.chance),
                 f"k for {100 * MOST:.0f} %": need(envelope_need(bests, most_gained(board, bests))),
                 "k to within 1 %": need(envelope_need(bests, tolerance(record))),
@@ -166,7 +152,7 @@ def use_table(found: Sequence[Board]) -> str:
     return table(
         [
             {
-                "model": escape(model),
+                "model": model,
                 **{b.task_id: needed.get((model, b.task_id), "–") for b in found},
             }
             for model in models
@@ -196,7 +182,7 @@ def stable_part(found: Sequence[Board]) -> list[str]:
     return [
         f"Of {count(len(rows), 'pair')}, the stable model is {'; '.join(says)}. *Free* is the same "
         f"model, unconstrained; the difference is the stable one's score less its. {PROMISE}",
-        table([{name: escape(row[name]) for name in known} for row in rows]),
+        table([{name: row[name] for name in known} for row in rows]),
     ]
 
 
@@ -209,14 +195,14 @@ def task_part(board: Board) -> list[str]:
     facts = board.records[0].task
     rows = [
         {
-            "model": escape(name),
+            "model": name,
             "k_train": k_train(row),
             "seeds": len(row.records),
             **({} if (some := solved(row)) is None else {"solved": some}),
             "parameters": f"{row.records[0].model['parameters']:,}",
             "state, floats": "–" if (kept := state_floats(row)) is None else f"{kept:,}",
             **best(row),
-            "full": shown(row.cells["full"], spread=True) if "full" in row.cells else "–",
+            "full": shown(row.scores["full"], spread=True) if "full" in row.scores else "–",
             "k*(1 %)": row_need(row),
         }
         for name, row in named_rows(board).items()
@@ -233,8 +219,8 @@ def task_part(board: Board) -> list[str]:
 
 def best(row: Row) -> dict[str, str]:
     """The best score at any k, and the smallest k that has it."""
-    k = min(row.cells, key=lambda k: row.cells[k].value)
-    return {"best score": shown(row.cells[k], spread=True), "at k": str(k)}
+    k = min(row.scores, key=lambda k: row.scores[k].value)
+    return {"best score": shown(row.scores[k], spread=True), "at k": str(k)}
 
 
 def matrices(found: Sequence[Board]) -> list[tuple[Board, str, str]]:
@@ -261,13 +247,7 @@ def table(rows: Sequence[dict[str, object]]) -> str:
     if not rows:
         return "Nothing measured."
     left = {"task", "model", "the stable one is"}
-    return tabulate(
-        rows,
-        headers="keys",
-        tablefmt="pipe",
-        disable_numparse=True,
-        colalign=["left" if name in left else "right" for name in rows[0]],
-    )
+    return write_table(rows, "markdown", left).rstrip("\n")
 
 
 def bullets(lines: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from seqmem.cli.listings import Row, model_rows, task_rows, write_rows
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.published import Published, read_published
 from seqmem.leaderboard.store import COMMITTED, read_records
-from seqmem.leaderboard.tables.board_table import render
+from seqmem.leaderboard.tables.board_table import board_text
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -36,7 +36,7 @@ def board(budget: str, published: Sequence[Published] = ()) -> str:
     chosen = [record for record in records if record.training["budget"] == budget]
     measured = {record.task.id for record in chosen}
     beside = [entry for entry in published if entry.task in measured]
-    return render(boards(chosen), "markdown", beside).rstrip()
+    return board_text(boards(chosen), "markdown", beside).rstrip()
 
 
 def generated(text: str) -> str:

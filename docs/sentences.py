@@ -1,36 +1,19 @@
 """Sentences about one board, each by a rule from its numbers; what is not measured is not said.
 
 A score is the median over seeds. The best of several models is chosen on the test set that it is
-scored on. Differences are paired (see `compare.difference`), and what their interval says is one of
-`wording.VERDICTS`.
+scored on. Differences are paired (`statistics.differences`); the verdict on their interval is one
+of `wording.VERDICTS`.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 
-from seqmem.leaderboard.aggregate import (
-    Board,
-    Cell,
-    ContextNeed,
-    Row,
-    better_than_chance,
-    tolerance,
-)
+from seqmem.leaderboard.aggregate import Board, Row, Score, better_than_chance
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.statistics.compare import (
-    Best,
-    Difference,
-    Pair,
-    difference,
-    envelope,
-    envelope_need,
-    kind,
-    name_of,
-    named_rows,
-    optimum_need,
-    stable_pairs,
-    usual_rows,
-)
+from seqmem.leaderboard.rows import StablePair, kind, name_of, named_rows, stable_pairs, usual_rows
+from seqmem.leaderboard.statistics.context_need import ContextNeed, optimum_need, tolerance
+from seqmem.leaderboard.statistics.differences import Difference, difference
+from seqmem.leaderboard.statistics.envelope import Best, envelope, envelope_need
 from seqmem.leaderboard.tables.formatting import need, number, row_need
 from seqmem.leaderboard.tables.wording import (
     NEITHER,
@@ -56,14 +39,14 @@ def needs(board: Board) -> list[str]:
     if envelope_need(bests, 0.0).state == "chance":
         return [f"No model is better than chance, {number(board.chance)}.", *_optimum(board)]
     first, last = bests[0], bests[-1]
-    best = shown(last.row.cells[last.at])
+    best = shown(last.row.scores[last.at])
     at = "" if last.at == "full" else f" at k = {last.at}"
     sentences = [
         f"The best score is {best} ({name_of(board, last.row)}{at}); "
         f"chance is {number(board.chance)}."
     ]
     if len(bests) > 1:
-        least = shown(first.row.cells[first.at])
+        least = shown(first.row.scores[first.at])
         where = contexts([first.k])
         which = name_of(board, first.row)
         sentences.append(f"With {where}, no model is better than {least} ({which}).")
@@ -147,25 +130,25 @@ def stable(board: Board) -> list[str]:
     """Set each stable model beside the unconstrained one: full-context score and context need."""
     found = []
     for pair in stable_pairs(usual_rows(board)):
-        gone = difference(pair.stable, pair.free, "full")
+        gone = difference(pair.stable, pair.unconstrained, "full")
         if gone is None:
             continue
         says = pair_verdict(board, pair, gone)
-        cells = pair.stable.cells["full"], pair.free.cells["full"]
+        cells = pair.stable.scores["full"], pair.unconstrained.scores["full"]
         found.append(
-            f"{pair.stable.label} and {pair.free.label}: at full "
+            f"{pair.stable.label} and {pair.unconstrained.label}: at full "
             f"{_side_by_side(board, *cells, gone, says)}; context need "
-            f"{row_need(pair.stable)} against {row_need(pair.free)}."
+            f"{row_need(pair.stable)} against {row_need(pair.unconstrained)}."
         )
     return found
 
 
-def pair_verdict(board: Board, pair: Pair, gone: Difference) -> str:
+def pair_verdict(board: Board, pair: StablePair, gone: Difference) -> str:
     """Say what a difference says of a pair, unless neither has learned anything: then that."""
-    return _verdict_on(board, gone, (pair.stable, "full"), (pair.free, "full"))
+    return _verdict_on(board, gone, (pair.stable, "full"), (pair.unconstrained, "full"))
 
 
-def _side_by_side(board: Board, one: Cell, two: Cell, gone: Difference, says: str) -> str:
+def _side_by_side(board: Board, one: Score, two: Score, gone: Difference, says: str) -> str:
     """Write two scores, their difference, what is said of it, and what its interval is over."""
     scores = shown(one), shown(two)
     # Scores are medians; of few seeds a single one may turn the mean round.
@@ -202,7 +185,7 @@ def kinds(board: Board) -> list[str]:
         f"one: {_by_verdict(verdicts)}."
     ]
     if gone is not None:  # of the last k, the longest
-        scores = _side_by_side(board, one.row.cells[one.at], two.row.cells[two.at], gone, says)
+        scores = _side_by_side(board, one.row.scores[one.at], two.row.scores[two.at], gone, says)
         names = f"{name_of(board, one.row)} and {name_of(board, two.row)}"
         sentences.append(f"With {contexts([both[-1]])}: {names}, {scores}.")
     return sentences
@@ -230,7 +213,7 @@ def trained_at(board: Board) -> list[str]:
         k = row.k_train
         if k == "full" or row is cut or (k == cut.k_train and row.state == cut.state):
             continue
-        gone = difference(row, cut, k) if k in row.cells and k in cut.cells else None
+        gone = difference(row, cut, k) if k in row.scores and k in cut.scores else None
         if gone is not None:
             groups[row.label, row.budget, row.state][k] = row, gone
     return [

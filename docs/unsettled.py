@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from itertools import combinations
 
-from seqmem.leaderboard.aggregate import Board, Row, tolerance
+from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.failure import Failure
-from seqmem.leaderboard.statistics.compare import difference, kind, named_rows
+from seqmem.leaderboard.rows import kind, named_rows
+from seqmem.leaderboard.statistics.context_need import tolerance
+from seqmem.leaderboard.statistics.differences import difference
 from seqmem.leaderboard.tables.wording import count, grouped, listed, verdict
 
 __all__ = ["unsettled"]
@@ -104,7 +106,7 @@ def _one_seed(trained: Places) -> list[str]:
 
 
 def _spread(trained: Places) -> list[str]:
-    several = [p for p in trained if len(p[2].records) > 1 and "full" in p[2].cells]
+    several = [p for p in trained if len(p[2].records) > 1 and "full" in p[2].scores]
     wide = [
         (board.task_id, name)
         for board, name, row in several
@@ -158,7 +160,7 @@ def _alike(boards: Sequence[Board]) -> list[str]:
     """Count the pairs of models that differences at full neither order nor show to be alike."""
     parts = []
     for board in boards:
-        rows = [row for row in named_rows(board).values() if "full" in row.cells]
+        rows = [row for row in named_rows(board).values() if "full" in row.scores]
         pairs = list(combinations(rows, 2))
         open_pairs = 0
         for one, two in pairs:

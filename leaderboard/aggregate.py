@@ -1,4 +1,4 @@
-"""From records to the rows of a board."""
+"""Boards: the records of one task, joined to a row for each model and training setting."""
 
 import json
 import math
@@ -8,34 +8,31 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from seqmem.leaderboard.record import Context, Record
+from seqmem.leaderboard.statistics.context_need import ContextNeed, context_need, tolerance
 
 __all__ = [
     "Board",
-    "Cell",
-    "ContextNeed",
     "Row",
+    "Score",
     "better_than_chance",
     "boards",
-    "context_need",
-    "first_within",
     "score",
     "solved",
     "state_trained",
-    "tolerance",
 ]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A score at one k, as a table shows it.
+class Score:
+    """A row's score at one k.
 
     Attributes:
         value: the median over seeds.
-        half: half the width of its 95 % interval (of the seed nearest the median); None where
-            that is not known.
+        half: half the width of its 95 % interval (of the seed nearest the median); None if
+            unknown.
         smallest: of any seed.
         largest: of any seed.
-        seeds: how many seeds stand behind it.
+        seeds: how many seeds have a score at this k.
     """
 
     value: float
@@ -46,40 +43,19 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class ContextNeed:
-    """The smallest measured k whose loss is within the tolerance of the full-context loss.
-
-    Attributes:
-        state: "reached"; "beyond" where no measured k is enough; "chance" where even the full
-            context is not better than chance; "unknown" where full was not measured.
-        k: the context need, where reached.
-        low: the smallest k that the interval of the difference allows; None where none is.
-        high: the smallest k from which on it proves every one measured; None where the largest is
-            not proved. With 95 % confidence the context need lies within low and high.
-        largest: the largest finite k measured.
-    """
-
-    state: str
-    k: int | None = None
-    low: int | None = None
-    high: int | None = None
-    largest: int | None = None
-
-
-@dataclass(frozen=True)
 class Row:
-    """A model on a task: all seeds of one training set-up.
+    """A model on a task: all seeds of one training setting.
 
     Attributes:
-        label: the model, with the options its user set.
-        k_train: the context it was trained with.
+        label: the model, with the options that its user set.
+        k_train: the context length it was trained with.
         state: "carried" from one segment of k_train inputs to the next, or "reset" before each
             window; None for models without state.
         budget: the training budget.
         records: one for each seed, the latest of each.
-        cells: the score at each k; a missing k is missing.
-        need: the context need, of the seed with the median full-context loss.
-        needs: that of every seed, in the order of `records`.
+        scores: the score at each measured k.
+        need: the context need of the seed with the median full-context loss.
+        needs: the context need of every seed, in the order of `records`.
     """
 
     label: str
@@ -87,7 +63,7 @@ class Row:
     state: str | None
     budget: str
     records: tuple[Record, ...]
-    cells: dict[Context, Cell]
+    scores: dict[Context, Score]
     need: ContextNeed
     needs: tuple[ContextNeed, ...]
 
@@ -98,11 +74,11 @@ class Board:
 
     Attributes:
         task_id: the task.
-        records: all that were taken in.
+        records: all records of the task.
         contexts: every k that any record has, ascending, full last.
         rows: best full-context score first.
-        chance: the score of the best constant.
-        optimum: the best possible score at each k; empty where unknown.
+        chance: the score of the best constant prediction.
+        optimum: the best possible score at each k; empty if unknown.
     """
 
     task_id: str
@@ -114,40 +90,35 @@ class Board:
 
 
 def score(record: Record, loss: float) -> float:
-    """Turn a loss into what the table shows."""
+    """Return the score that a table shows for a loss: perplexity for language, else the loss."""
     if record.task.score != "perplexity":
         return loss
     return math.exp(loss) if loss < 700 else math.inf
 
 
 def state_trained(record: Record) -> str | None:
-    """Tell what became of a model's state in training; records from before this was asked carry it.
+    """Return whether a model's state was "carried" or "reset" in training.
+
+    Older records do not contain this; their states were carried.
 
     Returns:
-        "carried" or "reset"; None for models without state, and where that is not known.
+        None for models without state, and if unknown.
     """
     usual = "carried" if record.model.get("stateful") else None
     state: str | None = record.training.get("state", usual)
     return state
 
 
-def tolerance(record: Record) -> float:
-    """Give the loss difference that counts as none: 1 % of perplexity, or of chance to optimum."""
-    if record.task.score == "perplexity":
-        return math.log(1.01)
-    return 0.01 * (record.task.chance - (record.task.optimum or 0.0))
-
-
 def better_than_chance(row: Row, k: Context) -> bool:
-    """Tell whether most seeds are proved better than chance with k inputs."""
+    """Return whether most seeds are significantly better than chance with k inputs."""
     return 2 * sum(_gains(record, k) for record in row.records) > len(row.records)
 
 
 def _gains(record: Record, k: Context) -> bool:
-    """Tell whether the interval of the loss excludes chance, or that of the gain excludes zero.
+    """Return whether the interval of the loss excludes chance, or that of the gain excludes zero.
 
-    With fewer inputs the gain is at least that at full, less at most what they lose. Both are
-    paired target by target.
+    With fewer inputs the gain is at least the gain at full minus the excess loss. Both are paired
+    target by target.
     """
     point = record.point(k)
     if point is None:
@@ -165,13 +136,13 @@ def _gains(record: Record, k: Context) -> bool:
 
 
 def solved(row: Row) -> int | None:
-    """Count the seeds that solve the task: as good as the optimum at full, within the tolerance.
+    """Return how many seeds solve the task: at full, within the tolerance of the optimum.
 
-    Whether a training solves copying or adding is often a matter of its seed, all or nothing; a
-    mean over seeds then says little.
+    On copying and adding one seed often solves the task and another learns nothing; a mean over
+    seeds then says little.
 
     Returns:
-        None where the optimum is not known, or not every seed was scored with the full context.
+        None if the optimum is unknown, or not every seed was scored with the full context.
     """
     losses = [_full_loss(record) for record in row.records]
     facts = row.records[0].task
@@ -181,45 +152,8 @@ def solved(row: Row) -> int | None:
     return sum(loss <= most for loss in losses)
 
 
-def context_need(record: Record) -> ContextNeed:
-    """Read the context need off a record's curve."""
-    full = record.point("full")
-    points = [(point.k, point.excess) for point in record.curve if isinstance(point.k, int)]
-    if full is None or not points:
-        return ContextNeed("unknown")
-    largest = points[-1][0]
-    gain = record.gain
-    if gain is not None and (gain.interval[0] if gain.interval else gain.mean) <= 0:
-        return ContextNeed("chance", largest=largest)
-    excesses = [
-        (k, excess.mean, *(excess.interval or (excess.mean, excess.mean)))
-        for k, excess in points
-        if excess is not None
-    ]
-    return replace(first_within(excesses, tolerance(record)), largest=largest)
-
-
-def first_within(
-    excesses: Iterable[tuple[int, float, float, float]], allowed: float
-) -> ContextNeed:
-    """Find the smallest k whose excess loss is within what is allowed.
-
-    Args:
-        excesses: k, the excess loss, and the ends of its interval; k ascending.
-        allowed: in the loss's unit.
-    """
-    reached = low = high = largest = None
-    for k, mean, least, most in excesses:
-        reached = k if reached is None and mean <= allowed else reached
-        low = k if low is None and least <= allowed else low
-        # Of many k above it, one or another seems within it by chance: all from there on must.
-        high = None if most > allowed else k if high is None else high
-        largest = k
-    return ContextNeed("beyond" if reached is None else "reached", reached, low, high, largest)
-
-
 def boards(records: Iterable[Record]) -> list[Board]:
-    """Sort records into one board for each task, version and data; ids in alphabetical order."""
+    """Return one board for each task, version and data; ids in alphabetical order."""
     groups: dict[tuple[str, int, str], list[Record]] = defaultdict(list)
     for record in records:
         groups[record.task.id, record.task.version, record.task.data_hash].append(record)
@@ -239,7 +173,7 @@ def _board(records: Sequence[Record]) -> Board:
     for record in sorted(records, key=lambda r: r.created):
         seeds, seed = by_row[_set_up(record)], record.training["seed"]
         seeds[seed] = _joined(seeds[seed], record) if seed in seeds else record
-    # By seed and not by age: of two that lie as near the median, the same one is shown whichever
+    # By seed, not by age: of two records equally near the median the same one is shown, whichever
     # was finished first.
     rows = [_row([seeds[seed] for seed in sorted(seeds)], contexts) for seeds in by_row.values()]
     rows.sort(key=lambda row: (_full(row), row.label, str(row.k_train), row.state or ""))
@@ -248,7 +182,7 @@ def _board(records: Sequence[Record]) -> Board:
 
 
 def _set_up(record: Record) -> tuple[object, ...]:
-    """What the seeds of one row have in common: the model and its training."""
+    """Return what the seeds of one row have in common: the model and its training."""
     how = json.dumps([record.training.get("recipe"), record.model.get("options")], sort_keys=True)
     return (
         record.model["label"],
@@ -261,7 +195,7 @@ def _set_up(record: Record) -> tuple[object, ...]:
 
 
 def _joined(older: Record, newer: Record) -> Record:
-    """Join what was measured of the same weights; of other weights, the newer counts."""
+    """Return a record with the points of both if the weights are the same, else the newer."""
     same = (
         older.model.get("weights_sha256") == newer.model.get("weights_sha256")
         and older.group_counts == newer.group_counts
@@ -271,7 +205,7 @@ def _joined(older: Record, newer: Record) -> Record:
     points = {point.k: point for point in newer.curve}
     for point in older.curve:
         if point.k not in points or point.half_width < points[point.k].half_width:
-            points[point.k] = point  # what is known better counts, not what is newer
+            points[point.k] = point  # the more precise point counts, not the newer
     curve = tuple(points[k] for k in sorted(points, key=_order))
     return replace(newer, curve=curve, gain=newer.gain or older.gain)
 
@@ -280,20 +214,20 @@ def _row(records: Sequence[Record], contexts: Sequence[Context]) -> Row:
     first = records[0]
     ordered = sorted(records, key=_full_loss)
     by_seed = sorted(records, key=lambda record: record.training["seed"])
-    cells = {k: cell for k in contexts if (cell := _cell(records, k)) is not None}
+    scores = {k: found for k in contexts if (found := _score_at(records, k)) is not None}
     return Row(
         label=first.model["label"],
         k_train=first.training["k_train"],
         state=state_trained(first),
         budget=first.training["budget"],
         records=tuple(by_seed),
-        cells=cells,
+        scores=scores,
         need=context_need(ordered[(len(ordered) - 1) // 2]),
         needs=tuple(map(context_need, by_seed)),
     )
 
 
-def _cell(records: Sequence[Record], k: Context) -> Cell | None:
+def _score_at(records: Sequence[Record], k: Context) -> Score | None:
     points = [(record, point) for record in records if (point := record.point(k)) is not None]
     if not points:
         return None
@@ -305,7 +239,7 @@ def _cell(records: Sequence[Record], k: Context) -> Cell | None:
     if point.loss.interval is not None:
         low, high = (score(record, end) for end in point.loss.interval)
         half = (high - low) / 2
-    return Cell(middle, half, min(values), max(values), len(values))
+    return Score(middle, half, min(values), max(values), len(values))
 
 
 def _full_loss(record: Record) -> float:
@@ -314,7 +248,7 @@ def _full_loss(record: Record) -> float:
 
 
 def _full(row: Row) -> float:
-    return row.cells["full"].value if "full" in row.cells else math.inf
+    return row.scores["full"].value if "full" in row.scores else math.inf
 
 
 def _order(k: Context) -> float:

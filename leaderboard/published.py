@@ -17,7 +17,7 @@ from seqmem.errors import unknown
 from seqmem.leaderboard.record import Context, RecordError
 from seqmem.tasks import family_of, listed_tasks
 
-__all__ = ["PUBLISHED", "TRUST", "UNITS", "Published", "Source", "Unit", "read_published"]
+__all__ = ["PUBLISHED", "TRUST", "UNITS", "Citation", "Published", "Unit", "read_published"]
 
 PUBLISHED = Path(__file__).parent / "published.toml"
 
@@ -65,7 +65,7 @@ _SIZES = {"K": 1_000, "M": 1_000_000}
 
 
 @dataclass(frozen=True)
-class Source:
+class Citation:
     """Where a number was read.
 
     Attributes:
@@ -106,7 +106,7 @@ class Published:
     context: Context | None
     at_most: int | None
     parameters: str | None
-    source: Source
+    source: Citation
     note: str
 
     @property
@@ -133,7 +133,7 @@ def read_published(path: Path = PUBLISHED) -> tuple[Published, ...]:
     except tomllib.TOMLDecodeError as error:
         raise RecordError(f"{path.name} is not TOML: {error}") from None
     sources = {key: _source(key, facts) for key, facts in data.get("sources", {}).items()}
-    found: dict[tuple[str, str, Source], Published] = {}
+    found: dict[tuple[str, str, Citation], Published] = {}
     for group in data.get("group", []):
         for facts in group.get("scores", []):
             entry = _entry(group, facts, sources)
@@ -147,9 +147,9 @@ def read_published(path: Path = PUBLISHED) -> tuple[Published, ...]:
     return tuple(found.values())
 
 
-def _source(key: str, facts: Mapping[str, Any]) -> Source:
+def _source(key: str, facts: Mapping[str, Any]) -> Citation:
     try:
-        source = Source(**facts)
+        source = Citation(**facts)
     except TypeError:
         raise RecordError(
             f"published source '{key}' gives {', '.join(facts)}; it takes work, year and where"
@@ -162,7 +162,7 @@ def _source(key: str, facts: Mapping[str, Any]) -> Source:
 
 
 def _entry(
-    group: Mapping[str, Any], facts: Mapping[str, Any], sources: Mapping[str, Source]
+    group: Mapping[str, Any], facts: Mapping[str, Any], sources: Mapping[str, Citation]
 ) -> Published:
     task, unit = str(group.get("task")), str(group.get("unit"))
     name = f"published {task}, {facts.get('model')}"

@@ -128,8 +128,7 @@ class Record:
         validity: results of the validity gate; None where it was not run.
         environment: packages, device, dtype, threads, peak memory.
         trust: "self-reported", "rescored" or "published".
-        supersedes: the record of the same task that this one corrects: its file's name, or the
-            sha256 of its file; None for a record that corrects none.
+        supersedes: None; some files of schema 3 may name a record that they correct. Not used.
         schema: the version of this form.
     """
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seqmem.leaderboard.history import Kept, in_force
 from seqmem.leaderboard.record import Record, RecordError, from_json, to_json
 
 __all__ = [
@@ -103,21 +102,19 @@ def find_record(directory: Path, stem: str) -> Record | None:
 def read_records(places: Iterable[Path]) -> tuple[list[Record], list[str]]:
     """Read every record in the given files, and in all .json files below the given folders.
 
-    Folders of failures below a given one are no place of records and not looked into. A record
-    that another one supersedes is left out, see `history.in_force`.
+    Folders of failures below a given folder are skipped.
 
     Returns:
         the records, by path; and one line for each file that is not a readable record.
     """
-    kept, problems = [], []
+    records, problems = [], []
     with uncollected():
         for path in _files(places):
             try:
-                kept.append(Kept(path, from_json(path.read_bytes())))
+                records.append(from_json(path.read_bytes()))
             except (RecordError, OSError) as error:
                 problems.append(f"{path}: {error}")
-    records, refused = in_force(kept)
-    return records, problems + refused
+    return records, problems
 
 
 def _files(places: Iterable[Path]) -> Iterator[Path]:

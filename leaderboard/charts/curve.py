@@ -11,7 +11,7 @@ from seqmem.leaderboard.aggregate import Board, Row, score
 from seqmem.leaderboard.charts.parts import GREY, INK, data, finished
 from seqmem.leaderboard.charts.styles import Style, styles
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.statistics.compare import named_rows
+from seqmem.leaderboard.rows import named_rows
 from seqmem.leaderboard.tables.formatting import number, unit
 from seqmem.leaderboard.tables.wording import count
 
@@ -90,7 +90,7 @@ def curve_chart(boards: Sequence[Board], models: Iterable[str]) -> alt.VConcatCh
 
     The line is the median over seeds, thin lines are the seeds where there are several, and the
     band is the 95 % interval over test data of the same kind. The full context stands apart at
-    the right. Each model is drawn as its recipe trains it (see `compare.usual_rows`).
+    the right. Each model is drawn as its recipe trains it (see `rows.usual_rows`).
 
     Args:
         boards: of one task, a panel for each.
@@ -148,9 +148,9 @@ def _curves(board: Board, ambiguous: bool, models: Iterable[str]) -> alt.LayerCh
 def _frame(board: Board, rows: Sequence[Row]) -> _Frame:
     """Choose the axes: what is far worse than chance must not flatten the rest."""
     log = board.records[0].task.score == "perplexity"
-    values = [cell.value for row in rows for cell in row.cells.values()]
+    values = [cell.value for row in rows for cell in row.scores.values()]
     values = [value for value in values if math.isfinite(value)]
-    ends = [cell.value - cell.half for row in rows for cell in row.cells.values() if cell.half]
+    ends = [cell.value - cell.half for row in rows for cell in row.scores.values() if cell.half]
     ends = [end for end in ends if math.isfinite(end) and (end > 0 or not log)]
     low = min([board.chance, *values, *ends, *board.optimum.values()])
     high = max([board.chance, *values])
@@ -173,7 +173,7 @@ def _frame(board: Board, rows: Sequence[Row]) -> _Frame:
 
 def _scores(row: Row, name: str, full: float, frame: _Frame) -> list[dict[str, Any]]:
     found = []
-    for k, cell in row.cells.items():
+    for k, cell in row.scores.items():
         if not math.isfinite(cell.value):
             continue
         point: dict[str, Any] = {"model": name, "k": full if k == "full" else k}
@@ -304,7 +304,7 @@ def _labels(board: Board, rows: Mapping[str, Row], look: _Look, frame: _Frame) -
     Names that would run into each other are moved apart, and a thin line leads to each.
     """
     entries = [
-        (frame.pixel(row.cells[k].value), name)
+        (frame.pixel(row.scores[k].value), name)
         for name, row in rows.items()
         if (k := _last(row)) is not None
     ]
@@ -340,7 +340,7 @@ def _labels(board: Board, rows: Mapping[str, Row], look: _Look, frame: _Frame) -
 
 
 def _last(row: Row) -> Context | None:
-    finite = [k for k, cell in row.cells.items() if math.isfinite(cell.value)]
+    finite = [k for k, cell in row.scores.items() if math.isfinite(cell.value)]
     return finite[-1] if finite else None
 
 

@@ -7,7 +7,7 @@ import altair as alt
 from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.charts.parts import INK, data, finished
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.statistics.compare import loss
+from seqmem.leaderboard.rows import loss
 from seqmem.leaderboard.tables.formatting import unit
 
 __all__ = ["matrix_chart"]
@@ -36,7 +36,7 @@ def matrix_chart(board: Board, label: str) -> alt.VConcatChart:
     rows = [row for row in board.rows if row.label == label]
     if not rows:
         raise ValueError(f"{board.task_id} has no row of {label}")
-    losses = [loss(row, k) for row in rows for k in row.cells]
+    losses = [loss(row, k) for row in rows for k in row.scores]
     ends = min(losses), max(losses)
     order = list(STATES)
     groups = {(row.budget, row.state) for row in rows}
@@ -70,7 +70,7 @@ def _panel(board: Board, rows: list[Row], name: str, ends: tuple[float, float]) 
             "dark": loss(row, k) < ends[0] + 0.6 * (ends[1] - ends[0]),
         }
         for row in latest
-        for k, cell in row.cells.items()
+        for k, cell in row.scores.items()
     }
     base = alt.Chart(data(list(cells.values()))).encode(
         alt.X(

@@ -5,9 +5,11 @@ from typing import Any
 
 import altair as alt
 
-from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, tolerance
+from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.charts.parts import GREY, data, finished
-from seqmem.leaderboard.statistics.compare import envelope, envelope_need, named_rows
+from seqmem.leaderboard.rows import named_rows
+from seqmem.leaderboard.statistics.context_need import ContextNeed, tolerance
+from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
 from seqmem.leaderboard.tables.formatting import row_need
 
 __all__ = ["need_chart"]

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from seqmem.errors import InputError, unknown
+from seqmem.files import write_output
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.selection import select
-from seqmem.leaderboard.show import write_file
 
 __all__ = ["draw"]
 
@@ -54,7 +54,7 @@ def draw(
     from seqmem.leaderboard.charts import curve_chart
     from seqmem.leaderboard.charts.parts import picture
 
-    write_file(output, picture(curve_chart(boards(records), models), form))
+    write_output(output, picture(curve_chart(boards(records), models), form))
 
 
 def _form(output: Path) -> Literal["svg", "png"]:

@@ -69,7 +69,7 @@ def _leaders(
     chance = number(board.chance)
     if found.state == "impossible":
         return ["none: too few inputs", f"The best possible score is chance, {chance}."]
-    value = number(found.best.cells[k].value)
+    value = number(found.best.scores[k].value)
     if found.state == "chance":
         return [
             "none better than chance",

@@ -11,24 +11,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import seqmem
-from seqmem.leaderboard.aggregate import Board, Cell, Row, score, tolerance
+from seqmem.leaderboard.aggregate import Board, Row, Score, score
 from seqmem.leaderboard.charts.styles import styles
 from seqmem.leaderboard.page.answers import answers, usual_k
 from seqmem.leaderboard.page.provenance import Shared, facts
 from seqmem.leaderboard.page.specs import curve_spec, need_spec
 from seqmem.leaderboard.published import UNITS, Published
 from seqmem.leaderboard.record import Context, MeanOf, Record
-from seqmem.leaderboard.statistics.compare import envelope, envelope_need, usual_rows
+from seqmem.leaderboard.rows import k_train, names, usual_rows
+from seqmem.leaderboard.statistics.context_need import tolerance
+from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
 from seqmem.leaderboard.statistics.ranks import Rank, ranks
-from seqmem.leaderboard.tables.formatting import (
-    k_train,
-    names,
-    need,
-    row_need,
-    state_floats,
-    trust,
-    unit,
-)
+from seqmem.leaderboard.tables.formatting import need, row_need, state_floats, trust, unit
 from seqmem.tasks import FAMILIES, family_of
 
 __all__ = ["POINT", "page_data", "short"]
@@ -229,7 +223,7 @@ def _row(row: Row, board: Board, shared: Shared) -> dict[str, Any]:
         "parameters": record.model["parameters"],
         "floats": state_floats(row),
         "trust": trust(row),
-        "cells": [_cell(row.cells.get(k)) for k in board.contexts],
+        "cells": [_cell(row.scores.get(k)) for k in board.contexts],
         "need": {
             "state": value.state,
             "k": value.k,
@@ -250,7 +244,7 @@ def _rank(rank: Rank | None) -> list[int] | None:
     return None if rank is None else [rank.best, rank.worst]
 
 
-def _cell(cell: Cell | None) -> list[float | int | None] | None:
+def _cell(cell: Score | None) -> list[float | int | None] | None:
     """Give value, half-width, smallest, largest and the number of seeds."""
     if cell is None:
         return None

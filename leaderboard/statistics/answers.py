@@ -7,9 +7,11 @@ Elsewhere the best models here show what suffices for them; a better one may use
 from dataclasses import dataclass
 from typing import Literal
 
-from seqmem.leaderboard.aggregate import Board, ContextNeed, Row, better_than_chance, tolerance
+from seqmem.leaderboard.aggregate import Board, Row, better_than_chance
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.statistics.compare import envelope, envelope_need, latest, optimum_need
+from seqmem.leaderboard.rows import latest
+from seqmem.leaderboard.statistics.context_need import ContextNeed, optimum_need, tolerance
+from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
 from seqmem.leaderboard.statistics.ranks import ranks
 
 __all__ = ["Leaders", "Memory", "leaders", "memory"]
@@ -73,7 +75,7 @@ def leaders(board: Board, k: Context) -> Leaders | None:
     Rows count whatever they were trained with, but not those that a later recipe replaced.
     """
     rows = sorted(
-        (row for row in latest(board).rows if k in row.cells), key=lambda row: row.cells[k].value
+        (row for row in latest(board).rows if k in row.scores), key=lambda row: row.scores[k].value
     )
     if not rows:
         return None

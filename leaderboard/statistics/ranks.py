@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from seqmem.leaderboard.aggregate import Row
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.statistics.paired import differences
+from seqmem.leaderboard.statistics.differences import differences
 
 __all__ = ["LEVEL", "Rank", "holm", "places", "ranks"]
 
@@ -49,7 +49,7 @@ def ranks(rows: Sequence[Row], k: Context = "full") -> tuple[Rank | None, ...]:
     Returns:
         a rank for each row, in the order given; None for a row without a loss there.
     """
-    there = [i for i, row in enumerate(rows) if k in row.cells]
+    there = [i for i, row in enumerate(rows) if k in row.scores]
     found: list[Rank | None] = [None] * len(rows)
     if there:
         for i, rank in zip(there, places(_better([rows[i] for i in there], k)), strict=True):
@@ -64,7 +64,7 @@ def _better(rows: Sequence[Row], k: Context) -> npt.NDArray[np.bool_]:
     apart = np.zeros((len(rows), len(rows)), dtype=bool)
     apart[upper] = holm(gone.p[upper])
     # A table shows medians over all seeds; what pairs say must not contradict it.
-    shown = np.array([row.cells[k].value for row in rows])
+    shown = np.array([row.scores[k].value for row in rows])
     return (apart | apart.T) & (gone.mean < 0) & (shown[:, None] < shown[None, :])
 
 

@@ -4,22 +4,22 @@ import math
 from collections.abc import Mapping, Sequence
 
 from seqmem.leaderboard import Format
-from seqmem.leaderboard.aggregate import Board, Cell, Row, solved
+from seqmem.leaderboard.aggregate import Board, Row, Score, solved
 from seqmem.leaderboard.published import UNITS, Published
+from seqmem.leaderboard.rows import k_train
 from seqmem.leaderboard.statistics.ranks import ranks
-from seqmem.leaderboard.tables.flat import flat, to_json_rows
+from seqmem.leaderboard.tables.flat import flat
 from seqmem.leaderboard.tables.formatting import (
     half_width,
-    k_train,
     number,
     row_need,
     state_floats,
     trust,
     unit,
 )
-from seqmem.leaderboard.tables.layout import heading, paragraph, table
+from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
-__all__ = ["render"]
+__all__ = ["board_text"]
 
 RANKS = (
     "Rank: the places at full that the paired differences leave open, with 95 % confidence for "
@@ -31,7 +31,7 @@ RANKS = (
 _SHARED = ("k_train", "budget", "seeds", "solved", "trust", "passes", "known to")
 
 
-def render(boards: Sequence[Board], form: Format, published: Sequence[Published] = ()) -> str:
+def board_text(boards: Sequence[Board], form: Format, published: Sequence[Published] = ()) -> str:
     """Write boards in one of `FORMATS`; csv and json have one row for each model, k and seed.
 
     Args:
@@ -40,10 +40,8 @@ def render(boards: Sequence[Board], form: Format, published: Sequence[Published]
         published: what papers print. It follows its task's board, in the order given and never
             ranked; tasks without a board come last.
     """
-    if form == "csv":
-        return flat(boards, published).to_csv(index=False)
-    if form == "json":
-        return to_json_rows(boards, published)
+    if form in ("csv", "json"):
+        return table(flat(boards, published), form)
     ids = [board.task_id for board in boards]
     parts, ranked = [], False
     for i, board in enumerate(boards):
@@ -144,7 +142,7 @@ def _columns(board: Board) -> dict[str, list[str]]:
             del columns[name]
     for k in board.contexts:
         name = f"k={k}" if k != "full" else "full"
-        columns[name] = [_cell(row.cells[k]) if k in row.cells else "–" for row in rows]
+        columns[name] = [_cell(row.scores[k]) if k in row.scores else "–" for row in rows]
     columns["k*(1 %)"] = [row_need(row) for row in rows]
     return columns
 
@@ -179,7 +177,7 @@ def _known_to(row: Row) -> str:
     return f"±{widest:.2g}"
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Score) -> str:
     text = number(cell.value)
     if cell.half is not None:
         text += f" ±{half_width(cell.half, cell.value)}"

@@ -1,17 +1,13 @@
-"""Boards as one flat list: a row for each score, for other programs to read."""
+"""Boards as one flat table: a row for each score, for other programs to read."""
 
-import json
-import math
 from collections.abc import Sequence
-
-import pandas as pd
 
 from seqmem.leaderboard.aggregate import Board, score, state_trained
 from seqmem.leaderboard.published import TRUST, UNITS, Published
 from seqmem.leaderboard.record import Point, Record
 from seqmem.leaderboard.statistics.ranks import Rank, ranks
 
-__all__ = ["COLUMNS", "flat", "to_json_rows"]
+__all__ = ["COLUMNS", "flat"]
 
 COLUMNS = (
     "task",
@@ -46,45 +42,17 @@ COLUMNS = (
     "rank_worst",
 )
 
-_WHOLE = (
-    "task_version",
-    "seed",
-    "n",
-    "parameters",
-    "k_at_most",
-    "state_floats",
-    "rank_best",
-    "rank_worst",
-)
 
+def flat(boards: Sequence[Board], published: Sequence[Published] = ()) -> dict[str, list[object]]:
+    """Return the columns of a table of every score; None for what is missing.
 
-def flat(boards: Sequence[Board], published: Sequence[Published] = ()) -> pd.DataFrame:
-    """Give one row for each task, model, k_train, budget, seed and k, and published numbers last.
+    It has a row for each task, model, k_train, budget, seed and k, published numbers last.
 
-    A published number stands under ``loss`` or ``perplexity`` only where it is that score of the
-    task; ``printed`` and ``printed_unit`` say what it is. ``k_at_most`` is given where only a
-    bound on its context is known. ``rank_best`` and ``rank_worst`` are the places at that k that
-    the model may have, all its seeds together.
+    A published number is listed under ``loss`` or ``perplexity`` only if it is that score of the
+    task; ``printed`` and ``printed_unit`` are the number and what it is. ``k_at_most`` is set if
+    only a bound on its context is known. ``rank_best`` and ``rank_worst`` bound the rank at that k,
+    of all seeds of the model together.
     """
-    rows = _rows(boards, published)
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    # One that is missing would make fractions of a column of whole numbers.
-    table["k"] = pd.Series([row["k"] for row in rows], dtype=object)
-    return table.astype(dict.fromkeys(_WHOLE, "Int64"))
-
-
-def to_json_rows(boards: Sequence[Board], published: Sequence[Published] = ()) -> str:
-    """Write the same as JSON, every number to its last digit; null where there is none."""
-    rows = [{name: _plain(row.get(name)) for name in COLUMNS} for row in _rows(boards, published)]
-    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _plain(value: object) -> object:
-    """A perplexity beyond all numbers has none in JSON either."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _rows(boards: Sequence[Board], published: Sequence[Published]) -> list[dict[str, object]]:
     rows = []
     for board in boards:
         places = {k: ranks(board.rows, k) for k in board.contexts}
@@ -94,7 +62,8 @@ def _rows(boards: Sequence[Board], published: Sequence[Published]) -> list[dict[
             for record in row.records
             for point in record.curve
         ]
-    return rows + list(map(_printed, published))
+    rows += map(_printed, published)
+    return {name: [row.get(name) for row in rows] for name in COLUMNS}
 
 
 def _measured(record: Record, point: Point, rank: Rank | None) -> dict[str, object]:

@@ -4,8 +4,9 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from seqmem.leaderboard.aggregate import ContextNeed, Row
+from seqmem.leaderboard.aggregate import Row
 from seqmem.leaderboard.record import TaskFacts
+from seqmem.leaderboard.statistics.context_need import ContextNeed
 
 __all__ = [
     "escape",

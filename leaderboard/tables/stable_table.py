@@ -6,21 +6,19 @@ left, and ``promised_k``, the context from which on no output differs by more th
 the full context gives. A record without is shown without.
 """
 
-import csv
-import io
-import json
 from collections.abc import Mapping, Sequence
 
 from seqmem.docs.sentences import pair_verdict
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.published import Published
-from seqmem.leaderboard.statistics.compare import difference, stable_pairs, usual_rows
+from seqmem.leaderboard.rows import stable_pairs, usual_rows
+from seqmem.leaderboard.statistics.differences import difference
 from seqmem.leaderboard.tables.formatting import row_need
-from seqmem.leaderboard.tables.layout import heading, paragraph, table
 from seqmem.leaderboard.tables.wording import gap, shown
+from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
-__all__ = ["PROMISE", "measured_pairs", "published_pairs", "stability_text"]
+__all__ = ["PROMISE", "measured_pairs", "published_pairs", "stable_text"]
 
 Cells = dict[str, str]
 
@@ -35,23 +33,23 @@ def measured_pairs(boards: Sequence[Board]) -> list[Cells]:
     found = []
     for board in boards:
         for pair in stable_pairs(usual_rows(board)):
-            gone = difference(pair.stable, pair.free, "full")
+            gone = difference(pair.stable, pair.unconstrained, "full")
             if gone is None:
                 continue
             found.append(
                 {
                     "task": board.task_id,
-                    "model": pair.free.label,
-                    "budget": pair.free.budget,
+                    "model": pair.unconstrained.label,
+                    "budget": pair.unconstrained.budget,
                     "seeds": str(gone.seeds),
-                    "score, free": shown(pair.free.cells["full"], spread=True),
-                    "score, stable": shown(pair.stable.cells["full"], spread=True),
+                    "score, free": shown(pair.unconstrained.scores["full"], spread=True),
+                    "score, stable": shown(pair.stable.scores["full"], spread=True),
                     "difference": gap(gone, board.records[0].task),
                     "the stable one is": pair_verdict(board, pair, gone),
-                    "λ, free": _promise(pair.free, "rate"),
+                    "λ, free": _promise(pair.unconstrained, "rate"),
                     "λ, stable": _promise(pair.stable, "rate"),
                     "promised k": _promise(pair.stable, "promised_k"),
-                    "k*(1 %), free": row_need(pair.free),
+                    "k*(1 %), free": row_need(pair.unconstrained),
                     "k*(1 %), stable": row_need(pair.stable),
                 }
             )
@@ -78,17 +76,11 @@ def published_pairs(published: Sequence[Published]) -> list[Cells]:
     return found
 
 
-def stability_text(boards: Sequence[Board], published: Sequence[Published], form: Format) -> str:
+def stable_text(boards: Sequence[Board], form: Format, published: Sequence[Published] = ()) -> str:
     """Write both in one of `FORMATS`; csv and json list what was measured alone, as text."""
     rows = measured_pairs(boards)
-    if form == "json":
-        return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
-    if form == "csv":
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]) if rows else ["task"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
+    if form in ("csv", "json"):
+        return table(rows, form)
     parts = [heading("stable models beside the same ones, free", form)]
     if rows:
         parts.append(

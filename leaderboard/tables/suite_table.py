@@ -1,14 +1,10 @@
 """A suite's overview as text: what its numbers mean, the scores, and the context needs."""
 
-import csv
-import io
-import json
-
 from seqmem.leaderboard import Format
+from seqmem.leaderboard.statistics.suite_scores import Entry, NormalizedScore, Overview
 from seqmem.leaderboard.tables.formatting import need, number, rounded
-from seqmem.leaderboard.tables.layout import heading, paragraph, table
-from seqmem.leaderboard.tables.suite import Entry, Overview, Score
 from seqmem.leaderboard.tables.wording import count, listed
+from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
 __all__ = ["COLUMNS", "suite_text"]
 
@@ -38,18 +34,12 @@ def suite_text(name: str, found: Overview, form: Format) -> str:
         found: its models and tasks.
         form: one of `FORMATS`.
     """
-    if form == "json":
-        return json.dumps(_flat(name, found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    if form == "csv":
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(_flat(name, found))
-        return text.getvalue()
+    if form in ("csv", "json"):
+        return table(_flat(name, found), form)
     parts = [heading(f"suite {name}: scores, 0 is chance, 1 the best possible or known", form)]
     parts += [paragraph(said, form) for said in _rules(found)]
     if found.entries:
-        entries, tasks = found.entries, list(found.yardsticks)
+        entries, tasks = found.entries, list(found.scales)
         who = {"model": [e.label for e in entries], "budget": [e.budget for e in entries]}
         means = {
             "mean": ["–" if e.mean is None else f"{e.mean:.3f}" for e in entries],
@@ -66,7 +56,7 @@ def suite_text(name: str, found: Overview, form: Format) -> str:
 
 def _rules(found: Overview) -> list[str]:
     """Say how the numbers come about, and what is left out."""
-    compared = list(found.yardsticks)
+    compared = list(found.scales)
     if not compared:
         return ["No task of it has a score at full that can be compared."]
     rules = [
@@ -74,13 +64,13 @@ def _rules(found: Overview) -> list[str]:
         "each model as its recipe trains it: (chance − loss) / (chance − best). Below 0 is worse "
         "than chance; ± is half the 95 % interval of the loss alone.",
     ]
-    own = {task: stick for task, stick in found.yardsticks.items() if stick.best is not None}
+    own = {task: stick for task, stick in found.scales.items() if stick.best is not None}
     optimal = [task for task in compared if task not in own]
     if optimal:
         rules.append(f"1 is the optimum on {listed(optimal)}.")
     if own:
         best = [
-            f"{task} {number(stick.best.cells[stick.at].value)} ({stick.best.label})"
+            f"{task} {number(stick.best.scores[stick.at].value)} ({stick.best.label})"
             for task, stick in own.items()
             if stick.best is not None
         ]
@@ -103,7 +93,7 @@ def _rules(found: Overview) -> list[str]:
     return rules
 
 
-def _shown(score: Score | None) -> str:
+def _shown(score: NormalizedScore | None) -> str:
     if score is None:
         return "–"
     if not score.half:
@@ -116,26 +106,27 @@ def _need(entry: Entry, task: str) -> str:
     return need(entry.scores[task].need) if task in entry.scores else "–"
 
 
-def _flat(name: str, found: Overview) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
+def _flat(name: str, found: Overview) -> dict[str, list[object]]:
+    rows: list[tuple[object, ...]] = []
     for entry in found.entries:
         for task, score in entry.scores.items():
-            stick = found.yardsticks[task]
-            values = (
-                name,
-                task,
-                entry.label,
-                entry.budget,
-                score.value,
-                score.half,
-                stick.chance,
-                stick.one,
-                "optimum" if stick.best is None else f"best here: {stick.best.label}",
-                score.need.state,
-                score.need.k,
-                score.need.low,
-                score.need.high,
-                score.need.largest,
+            scale = found.scales[task]
+            rows.append(
+                (
+                    name,
+                    task,
+                    entry.label,
+                    entry.budget,
+                    score.value,
+                    score.half,
+                    scale.chance,
+                    scale.one,
+                    "optimum" if scale.best is None else f"best here: {scale.best.label}",
+                    score.need.state,
+                    score.need.k,
+                    score.need.low,
+                    score.need.high,
+                    score.need.largest,
+                )
             )
-            rows.append(dict(zip(COLUMNS, values, strict=True)))
-    return rows
+    return {column: [row[i] for row in rows] for i, column in enumerate(COLUMNS)}

@@ -4,9 +4,9 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from seqmem.leaderboard.aggregate import Cell
+from seqmem.leaderboard.aggregate import Score
 from seqmem.leaderboard.record import Context, TaskFacts
-from seqmem.leaderboard.statistics.compare import Difference
+from seqmem.leaderboard.statistics.differences import Difference
 from seqmem.leaderboard.tables.formatting import rounded
 
 __all__ = [
@@ -56,7 +56,7 @@ def grouped(pairs: Iterable[tuple[str, str]]) -> str:
     return "; ".join(f"{listed(some)} on {listed(where)}" for some, where in places.items())
 
 
-def shown(cell: Cell, spread: bool = False) -> str:
+def shown(cell: Score, spread: bool = False) -> str:
     """Write a score, to the second digit of its interval's half-width.
 
     Args:

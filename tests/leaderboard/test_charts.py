@@ -72,7 +72,7 @@ def test_a_curve_chart_holds_every_score_interval_and_seed() -> None:
     chart = curve_chart([board], BASELINES)
     drawn = values(chart, "model", "score", "low", "high")
     for row in board.rows:
-        for k, cell in row.cells.items():
+        for k, cell in row.scores.items():
             (point,) = [
                 p
                 for p in drawn

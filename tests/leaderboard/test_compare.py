@@ -10,16 +10,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from seqmem.docs import sentences
-from seqmem.leaderboard.statistics.compare import (
-    difference,
-    envelope,
-    envelope_need,
-    kind,
-    named_rows,
-    optimum_need,
-    stable_pairs,
-    usual_rows,
-)
+from seqmem.leaderboard.rows import kind, named_rows, stable_pairs, usual_rows
+from seqmem.leaderboard.statistics.context_need import optimum_need
+from seqmem.leaderboard.statistics.differences import difference
+from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
 from seqmem.leaderboard.statistics.intervals import block_mean
 from seqmem.leaderboard.tables.formatting import rounded
 from seqmem.leaderboard.tables.wording import contexts, gap, grouped, listed, verdict
@@ -48,7 +42,7 @@ def test_of_several_recipes_the_latest_counts() -> None:
     old, new = make_trained({"full": 0.1}, created="2026-01-01"), make_trained({"full": 0.2})
     new = replace(new, training={**new.training, "recipe": {"k_train": "full", "steps": 3}})
     (row,) = usual_rows(board_of(new, old))
-    assert row.cells["full"].value == 0.2
+    assert row.scores["full"].value == 0.2
 
 
 def test_names_tell_rows_apart_and_no_more() -> None:
@@ -73,7 +67,7 @@ def test_kinds_of_models() -> None:
 def test_stable_models_are_paired_with_their_own_options_only() -> None:
     labels = ("rnn", "rnn-stable", "lstm:hidden=3", "lstm-stable:hidden=3", "gru", "lru-stable")
     board = board_of(*(make_trained(SLOW, label=label) for label in labels))
-    found = {(pair.stable.label, pair.free.label) for pair in stable_pairs(board.rows)}
+    found = {(pair.stable.label, pair.unconstrained.label) for pair in stable_pairs(board.rows)}
     assert found == {("rnn-stable", "rnn"), ("lstm-stable:hidden=3", "lstm:hidden=3")}
     other = board_of(
         make_trained(SLOW, label="rnn"), make_trained(SLOW, label="rnn-stable", k_train=4)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from seqmem.leaderboard.aggregate import ContextNeed, boards, first_within
+from seqmem.leaderboard.aggregate import boards
+from seqmem.leaderboard.statistics.context_need import ContextNeed, first_within
 from seqmem.leaderboard.tables.formatting import need, row_need
 from seqmem.tests.leaderboard.test_ranks import benchmark
 from seqmem.tests.records import Losses, make_trained

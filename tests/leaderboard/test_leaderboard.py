@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqmem.leaderboard.aggregate import better_than_chance, boards, context_need, solved
+from seqmem.leaderboard.aggregate import better_than_chance, boards, solved
 from seqmem.leaderboard.record import (
     SCHEMA,
     Context,
@@ -24,8 +24,9 @@ from seqmem.leaderboard.record import (
     from_json,
     to_json,
 )
+from seqmem.leaderboard.statistics.context_need import context_need
 from seqmem.leaderboard.store import find_record, read_records, record_directory, write_record
-from seqmem.leaderboard.tables.board_table import render
+from seqmem.leaderboard.tables.board_table import board_text
 from seqmem.tests.records import make_record
 
 finite = st.floats(-1e6, 1e6)
@@ -184,7 +185,7 @@ def test_seeds_make_one_row_with_their_median() -> None:
     ]
     (row,) = boards(records)[0].rows
     assert [r.training["seed"] for r in row.records] == [0, 1, 2]
-    cell = row.cells["full"]
+    cell = row.scores["full"]
     assert (cell.value, cell.smallest, cell.largest, cell.seeds) == (0.2, 0.1, 0.3, 3)
     assert cell.half == pytest.approx(0.01)
 
@@ -203,7 +204,7 @@ def test_seeds_solve_a_task_within_a_hundredth_of_the_way_from_chance() -> None:
     (unscored,) = boards([make_record({1: 0.5})])
     assert solved(unscored.rows[0]) is None
     several = boards([make_record({"full": loss}, seed=i) for i, loss in enumerate((0.0, 0.9))])
-    text = render(several, "markdown")
+    text = board_text(several, "markdown")
     assert "solved 1 of 2" in text
 
 
@@ -234,18 +235,18 @@ def test_the_latest_record_of_a_seed_counts() -> None:
     new = make_record({"full": 0.4}, created="2026-01-02")
     for order in ([old, new], [new, old]):
         (row,) = boards(order)[0].rows
-        assert row.cells["full"].value == 0.4
+        assert row.scores["full"].value == 0.4
 
 
 def test_other_contexts_of_the_same_weights_are_joined() -> None:
     old = make_record({1: 0.9, "full": 0.5}, created="2026-01-01")
     new = make_record({2: 0.7}, created="2026-01-02")
     (row,) = boards([old, new])[0].rows
-    assert {k: cell.value for k, cell in row.cells.items()} == {1: 0.9, 2: 0.7, "full": 0.5}
+    assert {k: cell.value for k, cell in row.scores.items()} == {1: 0.9, 2: 0.7, "full": 0.5}
     assert row.need.state == "beyond"
     retrained = replace(new, model={**new.model, "weights_sha256": "other"})
     (row,) = boards([old, retrained])[0].rows
-    assert set(row.cells) == {2}
+    assert set(row.scores) == {2}
 
 
 def test_what_is_not_comparable_is_not_mixed() -> None:
@@ -275,7 +276,7 @@ def test_rows_are_ranked_and_missing_is_missing() -> None:
     )[0]
     assert board.contexts == (1, 2, 4, "full")
     assert [row.label for row in board.rows] == ["a", "b", "c"]
-    text = render([board], "markdown")
+    text = board_text([board], "markdown")
     (line,) = [line for line in text.splitlines() if line.startswith("| a ")]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells == [
@@ -295,7 +296,7 @@ def test_the_table_says_what_was_measured() -> None:
         unit="nats per word",
         chance=math.log(900),
     )
-    text = render(boards([record]), "table")
+    text = board_text(boards([record]), "table")
     assert "toy/T=3: perplexity per word" in text
     assert "100.0 ±1.0" in text
     assert "900.0" in text
@@ -303,36 +304,36 @@ def test_the_table_says_what_was_measured() -> None:
 
 
 def test_a_tiny_interval_is_not_shown_as_zero() -> None:
-    text = render(boards([make_record({1: 0.5, "full": 0.1}, half=1e-9)]), "table")
+    text = board_text(boards([make_record({1: 0.5, "full": 0.1}, half=1e-9)]), "table")
     assert "0.5000 ±<0.0001" in text
     assert "±0.0000" not in text
 
 
 def test_several_seeds_show_their_range() -> None:
     records = [make_record({"full": loss}, seed=i) for i, loss in enumerate((0.3, 0.1, 0.2))]
-    assert "0.2000 ±0.0100 [0.1000, 0.3000]" in render(boards(records), "table")
+    assert "0.2000 ±0.0100 [0.1000, 0.3000]" in board_text(boards(records), "table")
 
 
 def test_names_are_escaped_in_markdown() -> None:
-    text = render(boards([make_record({"full": 0.1}, label="a|b")]), "markdown")
+    text = board_text(boards([make_record({"full": 0.1}, label="a|b")]), "markdown")
     assert "| a\\|b " in text
 
 
 def test_csv_and_json_give_back_the_numbers() -> None:
     losses: dict[Context, float] = {1: 1 / 3, 2: 0.1, "full": 0.012345678901234}
     shown = boards([make_record(losses)])
-    table = pd.read_csv(io.StringIO(render(shown, "csv")))
+    table = pd.read_csv(io.StringIO(board_text(shown, "csv")))
     assert dict(zip(table["k"], table["loss"], strict=True)) == {
         str(k): loss for k, loss in losses.items()
     }
-    rows = json.loads(render(shown, "json"))
+    rows = json.loads(board_text(shown, "json"))
     assert {row["k"]: row["loss"] for row in rows} == pytest.approx(losses, rel=1e-14)
     assert rows[0]["task"] == "toy/T=3"
 
 
 def test_an_empty_board_is_empty() -> None:
-    assert render([], "table") == ""
-    assert json.loads(render([], "json")) == []
+    assert board_text([], "table") == ""
+    assert json.loads(board_text([], "json")) == []
 
 
 def test_the_leaderboard_needs_no_torch() -> None:

@@ -26,9 +26,9 @@ from seqmem.leaderboard.page.document import SCRIPTS
 from seqmem.leaderboard.page.document import document as document_of
 from seqmem.leaderboard.published import Published, read_published
 from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.statistics.compare import envelope
+from seqmem.leaderboard.statistics.envelope import envelope
 from seqmem.leaderboard.store import write_record
-from seqmem.leaderboard.tables.board_table import render
+from seqmem.leaderboard.tables.board_table import board_text
 from seqmem.leaderboard.tables.flat import flat
 from seqmem.tests.command import Command
 from seqmem.tests.records import make_record, make_trained
@@ -186,19 +186,19 @@ def test_the_block_of_data_holds_the_numbers_of_the_flat_table(made: str) -> Non
                         "trust": record["trust"],
                         "unit": task["lossUnit"],
                     }
-    table = flat(boards(some_records()))
-    assert len(table) == len(found)
+    columns = flat(boards(some_records()))
+    lines = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    assert len(lines) == len(found)
     same = {name: name for name in ("loss", "loss_low", "loss_high", "half_width", "n", "method")}
     same |= {"excess_over_full": "excess", "accuracy": "accuracy"}
     same |= {"parameters": "parameters", "trust": "trust", "loss_unit": "unit"}
-    for line in table.to_dict("records"):
+    for line in lines:
         where = (
-            line["task"], line["model"], line["k_train"],
-            None if line["state"] != line["state"] else line["state"], line["seed"], line["k"],
+            line["task"], line["model"], line["k_train"], line["state"], line["seed"], line["k"],
         )  # fmt: skip
         for column, name in same.items():
             value = line[column]
-            if value is None or value != value:
+            if value is None:
                 assert found[where][name] is None
             elif isinstance(value, float):
                 assert found[where][name] == pytest.approx(value, rel=1e-8)
@@ -211,10 +211,10 @@ def test_cells_and_envelope_are_those_of_the_boards(made: str) -> None:
         assert task["contexts"] == list(board.contexts)
         for row, own in zip(task["rows"], board.rows, strict=True):
             for k, cell in zip(board.contexts, row["cells"], strict=True):
-                if k not in own.cells:
+                if k not in own.scores:
                     assert cell is None
                     continue
-                kept = own.cells[k]
+                kept = own.scores[k]
                 if kept.value == math.inf:
                     assert cell[0] is None
                 else:
@@ -241,7 +241,7 @@ def test_ranks_trust_and_state_are_those_of_the_tables() -> None:
     (board,) = boards(records)
     lines = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in render([board], "markdown").splitlines()
+        for line in board_text([board], "markdown").splitlines()
         if line.startswith("|")
     ]
     heads, cells = lines[0], [line for line in lines[2:] if line[0] in "abcd"]

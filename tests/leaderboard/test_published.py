@@ -12,15 +12,10 @@ import pytest
 
 from seqmem.errors import InputError
 from seqmem.leaderboard.aggregate import boards
-from seqmem.leaderboard.published import (
-    UNITS,
-    Published,
-    Source,
-    read_published,
-)
+from seqmem.leaderboard.published import UNITS, Citation, Published, read_published
 from seqmem.leaderboard.record import Record, RecordError
 from seqmem.leaderboard.store import COMMITTED, read_records
-from seqmem.leaderboard.tables.board_table import render
+from seqmem.leaderboard.tables.board_table import board_text
 from seqmem.leaderboard.tables.flat import COLUMNS
 from seqmem.tasks import load_task
 from seqmem.tests.records import make_record
@@ -161,7 +156,7 @@ def test_what_is_read(tmp_path: Path) -> None:
         context=13,
         at_most=None,
         parameters="1.5M",
-        source=Source("Anon", 2020, "arXiv 1, table 1"),
+        source=Citation("Anon", 2020, "arXiv 1, table 1"),
         note="why",
     )
     assert (entry.score, entry.parameter_count) == (8.4, 1_500_000)
@@ -229,12 +224,12 @@ def jsb() -> list[Record]:
 
 def shown(form: str, task_id: str = "music/jsb") -> str:
     entries = [entry for entry in ENTRIES if entry.task == task_id]
-    return render(boards(jsb()), form, entries)  # type: ignore[arg-type]
+    return board_text(boards(jsb()), form, entries)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("form", ["table", "markdown"])
 def test_published_rows_stand_below_and_change_nothing_above(form: str) -> None:
-    alone, text = render(boards(jsb()), form), shown(form)  # type: ignore[arg-type]
+    alone, text = board_text(boards(jsb()), form), shown(form)  # type: ignore[arg-type]
     assert text.startswith(alone)
     below = text[len(alone) :]
     assert "Published, as printed; not ranked." in below
@@ -268,7 +263,7 @@ def test_missing_and_bounds_are_shown_as_such() -> None:
 def test_two_versions_of_a_task_show_them_once() -> None:
     records = [*jsb(), make_record({"full": 8.3}, task="music/jsb", version=2)]
     tcn = [entry for entry in ENTRIES if (entry.task, entry.model) == ("music/jsb", "TCN")]
-    text = render(boards(records), "table", tcn)
+    text = board_text(boards(records), "table", tcn)
     assert text.count("8.10") == 1
     assert text.index("version 2") < text.index("8.10")
 
@@ -293,7 +288,7 @@ def test_flat_lists_mark_them_and_keep_what_was_measured() -> None:
 
 def test_whole_numbers_stay_whole_where_one_is_missing() -> None:
     tcns = [e for e in ENTRIES if e.task == "music/jsb" and e.model.startswith("TCN")]
-    table = pd.read_csv(io.StringIO(render([], "csv", tcns)), dtype=str, keep_default_na=False)
+    table = pd.read_csv(io.StringIO(board_text([], "csv", tcns)), dtype=str, keep_default_na=False)
     assert list(table["k"]) == ["13", ""]
     assert list(table["parameters"]) == ["300000", ""]
 

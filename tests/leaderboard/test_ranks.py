@@ -14,8 +14,7 @@ from scipy import stats
 
 from seqmem.leaderboard.aggregate import Row, boards
 from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.statistics.compare import difference
-from seqmem.leaderboard.statistics.paired import differences
+from seqmem.leaderboard.statistics.differences import difference, differences
 from seqmem.leaderboard.statistics.ranks import Rank, holm, places, ranks
 from seqmem.leaderboard.statistics.tails import quantile, two_sided
 from seqmem.tests.records import make_record, make_trained

@@ -10,7 +10,7 @@ import torch
 
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.record import Record, from_json, to_json
-from seqmem.leaderboard.tables.board_table import render
+from seqmem.leaderboard.tables.board_table import board_text
 from seqmem.measuring.measurement import Measuring
 from seqmem.submissions.hugging_face.measure import measure_hugging_face
 from seqmem.submissions.hugging_face.model import HuggingFaceModel, open_hugging_face
@@ -53,7 +53,7 @@ def test_the_record(model: HuggingFaceModel, task: Task) -> None:
     assert "begins with '<|end|>'" in record.measurement["window"]
     assert record.measurement["reference"] == "overlapping pieces, 40 tokens"
     assert str(Path(model.given[3:]).parent) not in to_json(record)
-    assert "hf:own" in render(boards([record]), "table")
+    assert "hf:own" in board_text(boards([record]), "table")
 
 
 def test_per_word_and_per_byte_add_up(model: HuggingFaceModel, task: Task) -> None:

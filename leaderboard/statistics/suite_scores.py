@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
-from seqmem.leaderboard.aggregate import Board, ContextNeed, Row
+from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.statistics.compare import envelope, usual_rows
+from seqmem.leaderboard.rows import usual_rows
+from seqmem.leaderboard.statistics.context_need import ContextNeed
+from seqmem.leaderboard.statistics.envelope import envelope
 
-__all__ = ["Entry", "Overview", "Score", "Yardstick", "overview"]
+__all__ = ["Entry", "NormalizedScore", "Overview", "Scale", "overview"]
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class Scale:
     """What 0 and 1 stand for on a task, in the loss's unit.
 
     Attributes:
@@ -29,8 +31,8 @@ class Yardstick:
 
 
 @dataclass(frozen=True)
-class Score:
-    """A full-context loss on a yardstick: 0 is chance, 1 the best; below 0 is worse than chance.
+class NormalizedScore:
+    """A full-context loss on a scale: 0 is chance, 1 the best; below 0 is worse than chance.
 
     Attributes:
         value: of the median over seeds.
@@ -56,7 +58,7 @@ class Entry:
 
     label: str
     budget: str
-    scores: Mapping[str, Score]
+    scores: Mapping[str, NormalizedScore]
     mean: float | None
 
 
@@ -66,7 +68,7 @@ class Overview:
 
     Attributes:
         suite: the tasks of the suite, in its order.
-        yardsticks: of the tasks that are compared, in the same order.
+        scales: of the tasks that are compared, in the same order.
         absent: tasks without a score at full.
         hopeless: tasks on which no model is better than chance and no optimum is known.
         boards: the board taken of each task that is compared: the one measured last.
@@ -74,7 +76,7 @@ class Overview:
     """
 
     suite: tuple[str, ...]
-    yardsticks: Mapping[str, Yardstick]
+    scales: Mapping[str, Scale]
     absent: tuple[str, ...]
     hopeless: tuple[str, ...]
     boards: Mapping[str, Board]
@@ -94,14 +96,14 @@ def overview(boards: Sequence[Board], suite: Sequence[str]) -> Overview:
     newest = {
         board.task_id: board
         for board in sorted(boards, key=lambda b: max(record.created for record in b.records))
-        if board.task_id in suite and any("full" in row.cells for row in board.rows)
+        if board.task_id in suite and any("full" in row.scores for row in board.rows)
     }
-    found = {task: _yardstick(newest[task]) for task in suite if task in newest}
+    found = {task: _scale(newest[task]) for task in suite if task in newest}
     sticks = {task: stick for task, stick in found.items() if stick is not None}
-    scores: dict[tuple[str, str], dict[str, Score]] = {}
+    scores: dict[tuple[str, str], dict[str, NormalizedScore]] = {}
     for task, stick in sticks.items():
         for row in usual_rows(newest[task]):
-            if "full" in row.cells:
+            if "full" in row.scores:
                 scores.setdefault((row.label, row.budget), {})[task] = _score(row, stick)
     entries = [
         Entry(
@@ -112,7 +114,7 @@ def overview(boards: Sequence[Board], suite: Sequence[str]) -> Overview:
     entries.sort(key=_order)
     return Overview(
         suite=tuple(suite),
-        yardsticks=sticks,
+        scales=sticks,
         absent=tuple(task for task in suite if task not in newest),
         hopeless=tuple(task for task, stick in found.items() if stick is None),
         boards={task: newest[task] for task in sticks},
@@ -125,20 +127,20 @@ def _order(entry: Entry) -> tuple[object, ...]:
     return (alone, -(entry.mean or 0.0), -len(entry.scores), entry.label, entry.budget)
 
 
-def _yardstick(board: Board) -> Yardstick | None:
+def _scale(board: Board) -> Scale | None:
     facts = board.records[0].task
     if facts.optimum is not None:
-        return Yardstick(facts.chance, facts.optimum, None, "full")
+        return Scale(facts.chance, facts.optimum, None, "full")
     best = envelope(board)[-1]
     if best.loss >= facts.chance:
         return None
-    return Yardstick(facts.chance, best.loss, best.row, best.at)
+    return Scale(facts.chance, best.loss, best.row, best.at)
 
 
-def _score(row: Row, stick: Yardstick) -> Score:
+def _score(row: Row, stick: Scale) -> NormalizedScore:
     points = [point for record in row.records if (point := record.point("full")) is not None]
     middle = median(point.loss.mean for point in points)
     interval = min(points, key=lambda point: abs(point.loss.mean - middle)).loss.interval
     scale = stick.chance - stick.one
     half = None if interval is None else (interval[1] - interval[0]) / 2 / scale
-    return Score((stick.chance - middle) / scale, half, row.need)
+    return NormalizedScore((stick.chance - middle) / scale, half, row.need)

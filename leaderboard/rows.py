@@ -1,0 +1,150 @@
+"""Rows of a board: which ones are shown, their names, and which belong together."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from seqmem.leaderboard.aggregate import Board, Row
+from seqmem.leaderboard.record import Context
+
+__all__ = [
+    "Kind",
+    "StablePair",
+    "k_train",
+    "kind",
+    "latest",
+    "loss",
+    "name_of",
+    "named_rows",
+    "names",
+    "stable_pairs",
+    "usual_rows",
+]
+
+Kind = Literal["recurrent", "feed-forward", "not trained by steps"]
+
+STABLE = "-stable"  # how the name of a model with a stability constraint ends
+
+
+@dataclass(frozen=True)
+class StablePair:
+    """A stable model and the same model unconstrained, trained alike."""
+
+    stable: Row
+    unconstrained: Row
+
+
+def loss(row: Row, k: Context) -> float:
+    """Return a row's loss at a k that it has, in the loss's unit: the median over seeds."""
+    value = row.scores[k].value
+    return math.log(value) if row.records[0].task.score == "perplexity" else value
+
+
+def kind(row: Row) -> Kind:
+    """Return whether a model is recurrent or feed-forward, or was not trained by gradient steps."""
+    if row.records[0].training.get("recipe") is None:
+        return "not trained by steps"
+    return "recurrent" if row.records[0].model.get("stateful") else "feed-forward"
+
+
+def usual_rows(board: Board) -> tuple[Row, ...]:
+    """Return one row for each model and budget, in the board's order.
+
+    It is the one trained as the recipe says: with its k_train, state carried, in float32, and of
+    several the latest. If there is none, the one with the longest k_train.
+    """
+    recipes = [recipe for row in board.rows if (recipe := row.records[0].training.get("recipe"))]
+    given = [recipe["k_train"] for recipe in recipes if "k_train" in recipe]
+    common = max(given, key=given.count) if given else "full"
+
+    def rank(row: Row) -> tuple[object, ...]:
+        record = row.records[0]
+        recipe = record.training.get("recipe") or {}
+        return (
+            row.k_train == recipe.get("k_train", common) and row.state != "reset",
+            math.inf if row.k_train == "full" else row.k_train,
+            row.state != "reset",
+            record.environment.get("dtype") in (None, "float32"),
+            max(record.created for record in row.records),
+        )
+
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in board.rows:
+        groups[row.label, row.budget].append(row)
+    chosen = [max(rows, key=rank) for rows in groups.values()]
+    return tuple(row for row in board.rows if any(row is other for other in chosen))
+
+
+def latest(board: Board) -> Board:
+    """Return the board without rows of which there is a later one, by another recipe.
+
+    Such rows have the same model, k_train, state, budget and precision.
+    """
+    newest: dict[tuple[object, ...], tuple[str, Row]] = {}
+    for row in board.rows:
+        dtype = row.records[0].environment.get("dtype")
+        cell = (row.label, row.k_train, row.state, row.budget, dtype)
+        created = max(record.created for record in row.records)
+        if cell not in newest or created > newest[cell][0]:
+            newest[cell] = created, row
+    chosen = [row for _, row in newest.values()]
+    return replace(board, rows=tuple(row for row in board.rows if any(row is c for c in chosen)))
+
+
+def names(rows: Sequence[Row]) -> list[str]:
+    """Return a name for each row, no two alike: its model, and what distinguishes it if needed."""
+    found = [row.label for row in rows]
+    for part in (k_train, lambda row: row.budget, _precision):
+        parts: dict[str, set[str]] = {}
+        for name, row in zip(found, rows, strict=True):
+            parts.setdefault(name, set()).add(part(row))
+        word = "k_train " if part is k_train else ""
+        found = [
+            f"{name}, {word}{part(row)}" if len(parts[name]) > 1 else name
+            for name, row in zip(found, rows, strict=True)
+        ]
+    count, seen = Counter(found), Counter[str]()
+    for i, name in enumerate(found):  # other recipes: in the order given
+        seen[name] += 1
+        if count[name] > 1:
+            found[i] = f"{name}, recipe {seen[name]}"
+    return found
+
+
+def k_train(row: Row) -> str:
+    """Return the context length that a row was trained with, as text."""
+    return f"{row.k_train} (reset)" if row.state == "reset" else str(row.k_train)
+
+
+def _precision(row: Row) -> str:
+    return str(row.records[0].environment.get("dtype") or "float32")
+
+
+def named_rows(board: Board) -> dict[str, Row]:
+    """Return the usual rows by their names, in the board's order."""
+    rows = usual_rows(board)
+    return dict(zip(names(rows), rows, strict=True))
+
+
+def name_of(board: Board, row: Row) -> str:
+    """Return a row's name: of a usual row as in `named_rows`, of others among all rows."""
+    every = {id(each): name for name, each in zip(names(board.rows), board.rows, strict=True)}
+    usual = {id(each): name for name, each in named_rows(board).items()}
+    return usual.get(id(row), every[id(row)])
+
+
+def stable_pairs(rows: Sequence[Row]) -> tuple[StablePair, ...]:
+    """Return stable models with the same models unconstrained, of equal k_train and state."""
+    by_set_up = {(row.label, row.budget, row.k_train, row.state): row for row in rows}
+    pairs = []
+    for row in rows:
+        name, colon, options = row.label.partition(":")
+        if not name.endswith(STABLE):
+            continue
+        label = name.removesuffix(STABLE) + colon + options
+        unconstrained = by_set_up.get((label, row.budget, row.k_train, row.state))
+        if unconstrained is not None:
+            pairs.append(StablePair(row, unconstrained))
+    return tuple(pairs)
