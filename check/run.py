@@ -21,7 +21,7 @@ from seqmem.check.expectation import Expectation, read_expectations, write_expec
 from seqmem.check.judge import Verdict, failed, judge, missing, skipped
 from seqmem.check.recipes import check_recipe
 from seqmem.check.report import Report
-from seqmem.errors import InputError, NotApplicableError, unknown
+from seqmem.errors import InputError, NotApplicableError, SubmissionError, unknown
 from seqmem.provenance import environment_facts, suite_facts
 from seqmem.runs.cell import check_trainable
 from seqmem.submissions.drop_in import build_drop_in
@@ -185,8 +185,11 @@ def _plan(request: CheckRequest, say: Say) -> _Plan:
             model, task, recipe, request.seeds, request.drop_in, threads=request.threads
         )
         if request.drop_in is not None:
-            with seeded(0):
-                build_drop_in(request.drop_in, model, task, recipe)
+            try:
+                with seeded(0):
+                    build_drop_in(request.drop_in, model, task, recipe)
+            except SubmissionError as error:  # not a submission here, but a wrong argument
+                raise InputError(str(error)) from None
         cells.append(cell)
     if not request.models:
         here = {task.id for task in tasks}

@@ -1,1 +1,1 @@
-"""Commands of `seqmem` that the door (submit.py) adds to its own."""
+"""The commands of `seqmem`, one file each, and the options that they share."""

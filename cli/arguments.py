@@ -1,16 +1,12 @@
-"""What options of the command line take: contexts, contexts to train with, precisions.
+"""Types of the values that options take: folders, contexts, contexts to train with, precisions.
 
 Imported for every command, `seqmem --help` too: nothing heavy is imported before a value is read.
 """
 
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
-
-from seqmem.cli.exits import fail
 
 if TYPE_CHECKING:
     from seqmem.leaderboard.remote_results import RemoteResults
@@ -18,11 +14,9 @@ if TYPE_CHECKING:
     from seqmem.runs.request import KTrain
     from seqmem.tasks.task import Context
 
-__all__ = ["ContextList", "FolderOrURL", "KTrainList", "PrecisionType", "data_dir_option"]
+__all__ = ["SEED", "ContextList", "FolderOrURL", "KTrainList", "PrecisionType"]
 
-
-P = ParamSpec("P")
-T = TypeVar("T")
+SEED = click.IntRange(0, 2**31 - 1)
 
 
 class FolderOrURL(click.ParamType[Any]):
@@ -33,7 +27,7 @@ class FolderOrURL(click.ParamType[Any]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> "Path | RemoteResults":
-        """Tell the one from the other by ``://``."""
+        """Return a URL, which has ``://``, as `RemoteResults`, and a folder as a path."""
         if "://" in str(value):
             from seqmem.leaderboard.remote_results import RemoteResults
 
@@ -49,7 +43,7 @@ class ContextList(click.ParamType[Any]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> "tuple[Context, ...]":
-        """Read the list, ascending, full last."""
+        """Return the contexts ascending, full last."""
         if isinstance(value, tuple):
             return value
         contexts: set[Context] = set()
@@ -64,14 +58,14 @@ class ContextList(click.ParamType[Any]):
 
 
 class KTrainList(click.ParamType[Any]):
-    """``1,2,full`` or ``diagonal``: contexts to train with, in the order given."""
+    """``1,2,full`` or ``diagonal``: contexts to train with."""
 
     name = "K,…"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> "tuple[KTrain, ...]":
-        """Read the list; what is given twice counts once."""
+        """Return the contexts in the order given, each once."""
         if isinstance(value, tuple):
             return value
         k_trains: dict[KTrain, None] = {}
@@ -88,7 +82,7 @@ class KTrainList(click.ParamType[Any]):
 
 
 def _context(text: str) -> "Context | None":
-    """Read a context length; None for what is none."""
+    """Return a context length; None where the text is not one."""
     if text == "full":
         return "full"
     is_number = text.isascii() and text.isdigit() and 0 < int(text[:18]) < 10**9
@@ -103,7 +97,7 @@ class PrecisionType(click.ParamType[Any]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> "Precision":
-        """Read the text."""
+        """Return the precision."""
         from seqmem.measuring.precision import Precision, parse_precision
 
         if isinstance(value, Precision):
@@ -115,24 +109,3 @@ class PrecisionType(click.ParamType[Any]):
                 f"'{value}' is not a precision: a positive share, as in 0.5%, or a positive number "
                 "in the loss's unit, as in 0.01"
             )
-
-
-def data_dir_option(command: Callable[P, T]) -> Callable[P, T]:
-    """Add --data-dir, which stands in for SEQMEM_DATA."""
-
-    def set_environment(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-        if value is not None:
-            if not Path(value).is_dir():
-                raise fail(
-                    f"--data-dir {value}: there is no such directory; make it or name another", 2
-                )
-            os.environ["SEQMEM_DATA"] = value
-        return value
-
-    return click.option(
-        "--data-dir",
-        metavar="DIR",
-        expose_value=False,
-        callback=set_environment,
-        help="Where corpora are; also SEQMEM_DATA.",
-    )(command)

@@ -451,7 +451,7 @@ def test_ctrl_c_goes_on_where_it_was(
     monkeypatch.setattr(measurement, "measure", interrupted)
     ran = seqmem_("eval", "lstm", "tcn", *QUICK)
     assert ran.status == 130
-    assert "goes on from there" in ran.err.splitlines()[-1]
+    assert "resumes from there" in ran.err.splitlines()[-1]
     assert len(record_files(tmp_path / "results")) == 1
     monkeypatch.setattr(measurement, "measure", measure)
     ran = seqmem_("eval", "lstm", "tcn", *QUICK)
@@ -465,7 +465,7 @@ def test_a_kill_in_the_middle_of_training_loses_little(tmp_path: Path) -> None:
     """A real process, killed; the second run ends with the record an unbroken one gives."""
     code = (
         "from dataclasses import replace\n"
-        "from seqmem.baselines import checkpoint, recipes\n"
+        "from seqmem.baselines.training import checkpoint, recipes\n"
         "from seqmem import submit\n"
         "recipes._RECIPES = {k: replace(r, steps=400, validate_every=50, options={'hidden': 8})"
         " for k, r in recipes._RECIPES.items()}\n"

@@ -1,13 +1,13 @@
-"""`seqmem check`: do baselines, or a layer of yours, still learn what they are expected to?"""
+"""`seqmem check`: whether baselines, or a layer of yours, still learn what is expected."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from seqmem.cli.arguments import data_dir_option
-from seqmem.cli.exits import fail, one_line_errors, say
+from seqmem.cli.arguments import SEED
+from seqmem.cli.exits import fail, log
+from seqmem.cli.options import data_dir_option, format_option, suite_option, task_option
 
 if TYPE_CHECKING:
     from seqmem.check.report import Report
@@ -22,30 +22,31 @@ ENDINGS: dict[str, Form] = {".txt": "table", ".md": "markdown", ".json": "json",
 
 @click.command(epilog="Example: seqmem check --suite smoke --jobs 2 -o check.xml")
 @click.argument("models", metavar="[BASELINE]...", nargs=-1)
-@click.option("--task", "task_ids", metavar="ID", multiple=True, help="A task; repeatable.")
-@click.option("--suite", metavar="NAME", help="A set of tasks, as smoke.")
+@task_option()
+@suite_option
 @click.option(
     "--model",
     "drop_in",
     metavar="CODE",
-    help="A class of yours, package.module:Class or file.py:Class, put in the place of a baseline "
-    "(a whole model) or of its layer (made as torch.nn.LSTM is); its code runs in this process.",
+    help="A class of yours, package.module:Class or file.py:Class, that replaces a baseline (a "
+    "whole model) or its layer (called as torch.nn.LSTM is); its code runs in this process.",
 )
-@click.option("--against", metavar="BASELINE", help="Whose place --model takes.")
-@click.option("--update", is_flag=True, help="Add what is found to the expectations; show both.")
-@click.option("--speed", is_flag=True, help="Fail as well where training or measuring is slow.")
+@click.option("--against", metavar="BASELINE", help="The baseline that --model replaces.")
+@click.option("--update", is_flag=True, help="Add the result to the expectations; print both.")
+@click.option("--speed", is_flag=True, help="Fail also if training or measuring is slow.")
 @click.option(
     "--seed",
     "seeds",
-    type=click.IntRange(0, 2**31 - 1),
+    type=SEED,
     multiple=True,
-    help="Of training; repeatable.  [default: 0 and 1; with --update 0 to 4]",
+    help="Seed of training; repeatable.  [default: 0 and 1; with --update 0 to 4]",
 )
 @click.option(
     "--expectations",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Where expectations are read, and written with --update.  [default: the committed ones]",
+    help="The folder that expectations are read from, and with --update written to.  [default: "
+    "the committed ones]",
 )
 @click.option(
     "--jobs",
@@ -53,16 +54,9 @@ ENDINGS: dict[str, Form] = {".txt": "table", ".md": "markdown", ".json": "json",
     type=click.IntRange(1, 1024),
     default=1,
     show_default=True,
-    help="Processes that cells are shared out to.",
+    help="Processes that train cells at the same time.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMS),
-    default="table",
-    show_default=True,
-    help="What stdout gets; github is the table and a line for each annotation.",
-)
+@format_option(FORMS, "; github is the table and a line for each annotation")
 @click.option(
     "--output",
     "-o",
@@ -70,28 +64,28 @@ ENDINGS: dict[str, Form] = {".txt": "table", ".md": "markdown", ".json": "json",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
     multiple=True,
-    help="Write to a file too, as its ending says: .txt, .md, .json, .xml (JUnit); repeatable.",
+    help="Write to a file too, in the format of its ending: .txt, .md, .json, .xml (JUnit); "
+    "repeatable.",
 )
 @data_dir_option
-@one_line_errors
 def check(
-    models: Sequence[str],
-    task_ids: Sequence[str],
+    models: tuple[str, ...],
+    task_ids: tuple[str, ...],
     suite: str | None,
     drop_in: str | None,
     against: str | None,
     update: bool,
     speed: bool,
-    seeds: Sequence[int],
+    seeds: tuple[int, ...],
     expectations: Path | None,
     jobs: int,
     form: Form,
-    outputs: Sequence[Path],
+    outputs: tuple[Path, ...],
 ) -> None:
-    """Train baselines again for a few steps, and compare their curves with what is expected.
+    """Train baselines again for a few steps, and compare their curves with expectations.
 
-    Without BASELINEs, all are checked. Exit status 0: everything compared is green, or the seeds
-    are too noisy to tell; 1: something is red, cannot be compared, or nothing was compared.
+    Without BASELINEs, all are checked. Exit status 0: something is green, and the rest is green,
+    undecided or skipped; 1: something is red or cannot be compared, or nothing is green.
     """
     from seqmem.check.expectation import EXPECTATIONS
     from seqmem.check.run import CHECKED, EXPECTED, CheckRequest
@@ -110,8 +104,8 @@ def check(
             raise InputError(f"--output {path}: the ending says what is written: {known}")
     request = CheckRequest(
         expectations=expectations or EXPECTATIONS,
-        models=(against,) if against is not None else tuple(models),
-        tasks=tuple(task_ids),
+        models=models if against is None else (against,),
+        tasks=task_ids,
         suite=suite,
         drop_in=drop_in,
         seeds=tuple(dict.fromkeys(seeds)) or (EXPECTED if update else CHECKED),
@@ -121,14 +115,14 @@ def check(
     if update:
         _renew(request)
         return
-    report = run_check(request, say)
+    report = run_check(request, log)
     click.echo(_written(report, form), nl=False)
     for path in outputs:
         write_output(path, _written(report, ENDINGS[path.suffix]).encode())
     problems = report.problems()
     if problems:
         for problem in problems:
-            say(problem)
+            log(problem)
         raise fail(f"the check fails: {report.count()}", 1)
 
 
@@ -151,16 +145,16 @@ def _renew(request: "CheckRequest") -> None:
     from seqmem.check.run import renew
 
     failures, done = 0, 0
-    for renewal in renew(request, say):
+    for renewal in renew(request, log):
         done += 1
         name = f"{renewal.model} on {renewal.task}"
         if renewal.new is None:
             failures += 1
-            say(f"{name}: {renewal.reason}")
+            log(f"{name}: {renewal.reason}")
         elif renewal.path is None:
-            say(f"{name}: as before")
+            log(f"{name}: as before")
         else:
-            say(f"{name}: {renewal.path}")
+            log(f"{name}: {renewal.path}")
             click.echo(renewal_table(renewal.old, renewal.new))
     if failures or not done:
         what = f"{failures} could not be renewed (see above)" if failures else "nothing was renewed"

@@ -1,0 +1,132 @@
+"""`seqmem eval`: train baselines, measure them, print the board."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seqmem.cli.arguments import SEED, FolderOrURL, KTrainList
+from seqmem.cli.exits import fail, log
+from seqmem.cli.options import (
+    data_dir_option,
+    device_option,
+    exact_option,
+    format_option,
+    k_option,
+    precision_option,
+    results_option,
+    suite_option,
+    task_option,
+    workers_options,
+)
+from seqmem.leaderboard import Format
+
+if TYPE_CHECKING:
+    from seqmem.measuring.precision import Precision
+    from seqmem.runs.request import KTrain
+
+__all__ = ["evaluate"]
+
+
+@click.command(
+    "eval", epilog="Example: seqmem eval lstm tcn --task adding-problem/T=50 --seed 0 --seed 1"
+)
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@task_option()
+@suite_option
+@k_option
+@click.option(
+    "--k-train",
+    "k_trains",
+    type=KTrainList(),
+    multiple=True,
+    help="Contexts to train with, each a cell of its own: numbers, full, or diagonal for every "
+    "context of the task's grid, and full; repeatable.  [default: the recipe's]",
+)
+@click.option(
+    "--state",
+    type=click.Choice(["carried", "reset"]),
+    default="carried",
+    show_default=True,
+    help="How recurrent models are trained with a number: state carried from one segment of "
+    "k_train inputs to the next, or reset, each target predicted from its own k_train latest "
+    "inputs alone. Models without state ignore it.",
+)
+@click.option(
+    "--seed",
+    "seeds",
+    type=SEED,
+    multiple=True,
+    default=(0,),
+    show_default=True,
+    help="Seed of training; repeatable.",
+)
+@click.option(
+    "--budget",
+    metavar="NAME",
+    help="smoke (seconds of training), small (minutes) or full (hours).  "
+    "[default: the suite's, else small]",
+)
+@precision_option
+@exact_option
+@click.option(
+    "--all-k",
+    "every_k",
+    is_flag=True,
+    help="Every whole number up to the longest context; models without state are trusted to be "
+    "causal.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="The floats that models are measured with; the effect on the loss is recorded.",
+)
+@click.option(
+    "--train-dtype",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="The floats that matrix products are computed with in training; weights stay float32.",
+)
+@device_option
+@results_option(
+    FolderOrURL(),
+    "Where records and checkpoints are stored: a folder, or a URL as in s3://bucket/results.",
+)
+@click.option(
+    "--fresh", is_flag=True, help="Do not reuse finished records, checkpoints or known failures."
+)
+@workers_options
+@format_option()
+@data_dir_option
+def evaluate(
+    task_ids: tuple[str, ...],
+    k_trains: "tuple[tuple[KTrain, ...], ...]",
+    precision: "Precision",
+    exact: bool,
+    form: Format,
+    **others: Any,
+) -> None:
+    """Train MODELs, score them at every context length, and print the board.
+
+    A MODEL is a baseline's name, with options after a colon: lstm:hidden=256,layers=2.
+    Finished cells are not run again; an interrupted run resumes where it was.
+    """
+    from seqmem.baselines.training.process import set_up_process
+    from seqmem.leaderboard.aggregate import boards
+    from seqmem.leaderboard.tables.board_table import board_text
+    from seqmem.runs.evaluate import evaluate as run
+    from seqmem.runs.request import Request
+
+    set_up_process()
+    request = Request(
+        tasks=task_ids,
+        k_trains=tuple(k for given in k_trains for k in given) or (None,),
+        precision=None if exact else precision,
+        **others,
+    )
+    records, failures = run(request, log)
+    click.echo(board_text(boards(records), form), nl=False)
+    if failures:
+        raise fail(f"{len(failures)} failed, the others are kept (see above)", 1)

@@ -1,0 +1,102 @@
+"""`seqmem leaderboard`: records as boards."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from seqmem.baselines import BASELINES
+from seqmem.cli.exits import log
+from seqmem.cli.options import format_option, records_option, task_option
+from seqmem.leaderboard import FORMATS, Format
+from seqmem.tasks import SUITES, find_suite
+
+if TYPE_CHECKING:
+    from seqmem.leaderboard.remote_results import RemoteResults
+
+__all__ = ["leaderboard"]
+
+
+@click.command(epilog="Example: seqmem leaderboard --task wikitext-2 --format markdown")
+@records_option
+@task_option("Only this task")
+@click.option(
+    "--suite",
+    metavar="NAME",
+    help="A whole suite in two tables: scores, each rescaled so that chance is 0 and the optimum, "
+    f"or the best one known, is 1; and context needs: {', '.join(SUITES)}.",
+)
+@click.option(
+    "--stable",
+    is_flag=True,
+    help="One table of stable models beside their unconstrained counterparts.",
+)
+@click.option(
+    "--published/--no-published",
+    "with_published",
+    default=True,
+    show_default=True,
+    help="Show published numbers, with their sources, below the measured ones; never ranked.",
+)
+@format_option(
+    (*FORMATS, "html"),
+    "; html is one page with charts, for any browser, without a network, and needs pip install "
+    "'seqmem[plot]'",
+)
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file."
+)
+def leaderboard(
+    places: "tuple[Path | RemoteResults, ...]",
+    task_ids: tuple[str, ...],
+    suite: str | None,
+    stable: bool,
+    with_published: bool,
+    form: Format | Literal["html"],
+    output: Path | None,
+) -> None:
+    """Show records as a table for each task: rows models, columns context lengths.
+
+    Models are ranked by their full-context scores; models that paired differences do not
+    distinguish are tied. A task that has only published numbers is shown if --task names it.
+    """
+    from seqmem.errors import InputError
+    from seqmem.files import write_output
+    from seqmem.leaderboard.aggregate import boards
+    from seqmem.leaderboard.selection import select
+    from seqmem.leaderboard.statistics.suite_scores import overview
+    from seqmem.leaderboard.store import uncollected
+    from seqmem.leaderboard.tables.board_table import board_text
+    from seqmem.leaderboard.tables.stable_table import stable_text
+    from seqmem.leaderboard.tables.suite_table import suite_text
+
+    if (suite is not None) + bool(task_ids) + stable > 1 and not (
+        stable and task_ids and not suite
+    ):
+        raise InputError(
+            "of --suite, --task and --stable, only --task and --stable go together; leave one out"
+        )
+    if form == "html" and (suite is not None or stable):
+        raise InputError("--format html: the page holds every task; leave --suite and --stable out")
+    if suite is not None:
+        find_suite(suite, "seqmem leaderboard")
+    with uncollected():
+        chosen = select(places, task_ids, log, published=with_published)
+        found = boards(chosen.records)
+        if form == "html":
+            from seqmem.leaderboard.page import page
+
+            summaries = {name: model.summary for name, model in BASELINES.items()}
+            text = page(found, summaries, chosen.published)
+        elif suite is not None:
+            text = suite_text(suite, overview(found, SUITES[suite].tasks), form)
+        elif stable:
+            text = stable_text(found, form, chosen.published)
+        else:
+            text = board_text(found, form, chosen.published)
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            write_output(output, text.encode())
+    if not chosen.any_records:
+        log("no records yet: `seqmem eval lstm --suite smoke` makes some")

@@ -1,0 +1,289 @@
+"""Options that several commands share, each declared once.
+
+Imported for every command, `seqmem --help` too: nothing heavy is imported before a command runs.
+"""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from seqmem.cli.arguments import ContextList, FolderOrURL, PrecisionType
+from seqmem.errors import InputError
+from seqmem.leaderboard import FORMATS
+from seqmem.tasks import SUITES
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = [
+    "data_dir_option",
+    "device_option",
+    "exact_option",
+    "format_option",
+    "k_option",
+    "opening_options",
+    "precision_option",
+    "records_option",
+    "results_option",
+    "suite_option",
+    "task_option",
+    "workers_options",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+suite_option = click.option("--suite", metavar="NAME", help=f"A set of tasks: {', '.join(SUITES)}.")
+k_option = click.option(
+    "--k",
+    "contexts",
+    type=ContextList(),
+    help="Context lengths to score, as in 1,2,4,full.  [default: powers of two, and full]",
+)
+precision_option = click.option(
+    "--precision",
+    type=PrecisionType(),
+    default="0.5%",
+    show_default=True,
+    help="Largest half-width of the 95 % interval at every k: with %, relative to the perplexity, "
+    "or else to the difference between chance and the optimum; without %, in the loss's unit.",
+)
+exact_option = click.option("--exact", is_flag=True, help="Score every target at every k.")
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="The device to compute on; auto is the GPU where there is one.",
+)
+records_option = click.option(
+    "--records",
+    "places",
+    metavar="DIR",
+    type=FolderOrURL(),
+    multiple=True,
+    help="Records to show: a folder, or a URL as in s3://bucket/results; repeatable.  [default: "
+    "the committed ones, and ./results]",
+)
+
+
+def task_option(text: str = "A task", *, required: bool = False) -> Option:
+    """Return --task, which may be repeated."""
+    return click.option(
+        "--task",
+        "task_ids",
+        metavar="ID",
+        multiple=True,
+        required=required,
+        help=f"{text}; repeatable.",
+    )
+
+
+def results_option(kind: click.ParamType[Any], text: str) -> Option:
+    """Return --results, of a folder or also of a URL."""
+    return click.option(
+        "--results",
+        metavar="DIR",
+        type=kind,
+        default=Path("results"),
+        show_default=True,
+        help=text,
+    )
+
+
+def format_option(formats: Sequence[str] = FORMATS, note: str = "") -> Option:
+    """Return --format, with a note on some of the formats."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(formats),
+        default="table",
+        show_default=True,
+        help=f"Output format{note}.",
+    )
+
+
+def _set_data_dir(_: click.Context, __: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    if not Path(value).is_dir():
+        raise InputError(f"--data-dir {value}: there is no such directory; make it or name another")
+    os.environ["SEQMEM_DATA"] = value
+
+
+data_dir_option = click.option(
+    "--data-dir",
+    metavar="DIR",
+    expose_value=False,
+    callback=_set_data_dir,
+    help="The directory of corpora; also SEQMEM_DATA.",
+)
+
+
+def opening_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Add the options of how a model is opened; the command gets them as `handling`.
+
+    The command has --results too, whose folders no model sees.
+    """
+
+    @wraps(command)
+    def wrapped(
+        context: int | None,
+        trust: bool,
+        memory: float,
+        timeout: float,
+        threads: int,
+        results: Path,
+        **others: Any,
+    ) -> T:
+        from seqmem.submissions.opening import Handling
+        from seqmem.submissions.process.limits import Limits
+
+        for option, value in (("--memory", memory), ("--timeout", timeout)):
+            if math.isnan(value):  # no range excludes it
+                raise InputError(f"{option} {value}: is not a number; give one, or leave it out")
+        limits = Limits(
+            memory_bytes=int(memory * (1 << 30)),
+            call_seconds=timeout,
+            start_seconds=max(timeout, Limits().start_seconds),
+        )
+        hidden = (results, results / "records")
+        handling = Handling(
+            trust=trust, context=context, limits=limits, threads=threads, hidden=hidden
+        )
+        return command(handling=handling, results=results, **others)
+
+    return _with_options(wrapped, _OPENING)
+
+
+def workers_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Add the options of the processes that run cells; the command gets them as `workers`."""
+
+    @wraps(command)
+    def wrapped(
+        jobs: int | None,
+        threads: int | None,
+        ray: str | None,
+        retries: int,
+        memory: float | None,
+        gpus: float,
+        devices: int,
+        **others: Any,
+    ) -> T:
+        from seqmem.runs.request import LOCAL, Workers
+
+        if ray == "":
+            ray = os.environ.get("RAY_ADDRESS") or LOCAL
+        workers = Workers(jobs, threads, ray, retries, memory, gpus, devices)
+        return command(workers=workers, **others)
+
+    return _with_options(wrapped, _WORKERS)
+
+
+def _with_options(command: Callable[..., T], options: Sequence[Option]) -> Callable[..., T]:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+_OPENING = (
+    click.option(
+        "--context",
+        metavar="K",
+        type=click.IntRange(1, 10**9),
+        help="How many of the latest inputs an output depends on; checked.  [default: all]",
+    ),
+    click.option(
+        "--trust",
+        is_flag=True,
+        help="Run Python code given as MODEL in this process, without a sandbox.",
+    ),
+    click.option(
+        "--memory",
+        metavar="GB",
+        type=click.FloatRange(0.5, 1 << 20),
+        default=8.0,
+        show_default=True,
+        help="The memory limit of a model in a process of its own.",
+    ),
+    click.option(
+        "--timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(1, 1e6),
+        default=300.0,
+        show_default=True,
+        help="The time limit of such a model for one call.",
+    ),
+    click.option(
+        "--threads",
+        metavar="N",
+        type=click.IntRange(1, 1024),
+        default=1,
+        show_default=True,
+        help="The threads of such a model.",
+    ),
+)
+_WORKERS = (
+    click.option(
+        "--jobs",
+        metavar="N",
+        type=click.IntRange(1, 1024),
+        help="Cells run at once, each in a process of its own: at most one for each core, and the "
+        "threads are divided among them; with --ray, an upper limit.  [default: 1; with --ray, as "
+        "many as there are resources for]",
+    ),
+    click.option(
+        "--threads",
+        metavar="N",
+        type=click.IntRange(1, 1024),
+        help="Threads of each cell; with --ray, the CPUs that it requests. With another number, "
+        "sums round differently.  [default: torch's number divided among --jobs; with --ray, 1]",
+    ),
+    click.option(
+        "--ray",
+        metavar="[ADDRESS]",
+        is_flag=False,
+        flag_value="",
+        help="Run cells on a Ray cluster: HOST:PORT of its head node, or auto on one of its nodes; "
+        "without ADDRESS, RAY_ADDRESS, or else a Ray that is started on this machine. Give it "
+        "after the MODELs, or with an ADDRESS.",
+    ),
+    click.option(
+        "--retries",
+        metavar="N",
+        type=click.IntRange(0, 100),
+        default=2,
+        show_default=True,
+        help="How often a cell is retried, from its checkpoint, when its worker dies.",
+    ),
+    click.option(
+        "--memory",
+        metavar="GIB",
+        type=click.FloatRange(0, min_open=True),
+        help="The memory that each cell requests with --ray.  [default: none is reserved]",
+    ),
+    click.option(
+        "--gpus",
+        metavar="X",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=1.0,
+        show_default=True,
+        help="The GPUs that each cell on a GPU requests with --ray; with a fraction, several cells "
+        "share one.",
+    ),
+    click.option(
+        "--devices",
+        metavar="N",
+        type=click.IntRange(1, 1024),
+        default=1,
+        show_default=True,
+        help="GPUs of one machine, or without a GPU processes, that train each model together: the "
+        "batch is divided among them.",
+    ),
+)

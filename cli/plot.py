@@ -1,0 +1,39 @@
+"""`seqmem plot`: one task's records as a chart."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from seqmem.baselines import BASELINES
+from seqmem.cli.exits import log
+from seqmem.cli.options import records_option
+
+if TYPE_CHECKING:
+    from seqmem.leaderboard.remote_results import RemoteResults
+
+__all__ = ["plot"]
+
+
+@click.command(epilog="Example: seqmem plot wikitext-2 -o curve.svg")
+@click.argument("task_id", metavar="TASK")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The file to write, .svg or .png.",
+)
+@records_option
+@click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
+def plot(
+    task_id: str, output: Path, places: "tuple[Path | RemoteResults, ...]", budget: str | None
+) -> None:
+    """Draw TASK's records: the score against the context length, a line for each model.
+
+    Each model is drawn as its recipe trains it; the other k_train are in `seqmem leaderboard`.
+    Needs the extra packages of pip install 'seqmem[plot]'.
+    """
+    from seqmem.leaderboard.charts.plot import draw
+
+    draw(task_id, output, places, budget, BASELINES, log)

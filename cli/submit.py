@@ -1,0 +1,98 @@
+"""`seqmem submit`: a trained model, examined, measured and added to the board."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from seqmem.cli.exits import log
+from seqmem.cli.options import (
+    data_dir_option,
+    device_option,
+    exact_option,
+    format_option,
+    k_option,
+    opening_options,
+    precision_option,
+    results_option,
+    task_option,
+)
+from seqmem.leaderboard import Format
+
+if TYPE_CHECKING:
+    from seqmem.measuring.precision import Precision
+    from seqmem.submissions.opening import Handling
+    from seqmem.tasks.task import Context
+
+__all__ = ["submit"]
+
+
+@click.command(
+    epilog="Example: seqmem submit model.onnx --name my-lstm --task hidden-markov/dwell=20"
+)
+@click.argument("model", metavar="MODEL")
+@click.option("--name", metavar="NAME", help="The name on the board; also in a manifest.")
+@task_option(required=True)
+@click.option(
+    "--manifest",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What you state about the model: a TOML file with name, authors, reference, licence, "
+    "context, vocabulary, all of them optional.",
+)
+@k_option
+@precision_option
+@exact_option
+@opening_options
+@device_option
+@results_option(click.Path(path_type=Path), "Where records are stored.")
+@format_option()
+@data_dir_option
+def submit(
+    model: str,
+    name: str | None,
+    task_ids: tuple[str, ...],
+    manifest: Path | None,
+    contexts: "tuple[Context, ...] | None",
+    precision: "Precision",
+    exact: bool,
+    handling: "Handling",
+    device: str,
+    results: Path,
+    form: Format,
+) -> None:
+    """Check that a trained MODEL's score is valid, measure its curve, and add it to the board.
+
+    MODEL is model.onnx, weights.safetensors of a baseline, hf:DIRECTORY-OR-ID, or a Python factory,
+    model.py:build or package.module:build. A model that fails a check is refused with a report,
+    exit status 1, and no record.
+    """
+    from dataclasses import replace
+
+    from seqmem.errors import InputError
+    from seqmem.leaderboard.aggregate import boards
+    from seqmem.leaderboard.tables.board_table import board_text
+    from seqmem.measuring.device import find_device
+    from seqmem.measuring.measurement import Measuring
+    from seqmem.submissions.manifest import Manifest, read_manifest
+    from seqmem.submissions.submit import Request
+    from seqmem.submissions.submit import submit as submit_model
+
+    stated = Manifest() if manifest is None else read_manifest(manifest)
+    if (name := name or stated.name) is None:
+        raise InputError("no name given: --name NAME, or name = … in a manifest")
+    request = Request(
+        model=model,
+        name=name,
+        tasks=task_ids,
+        results=results,
+        measuring=Measuring(
+            contexts=contexts,
+            precision=None if exact else precision,
+            device=find_device(device),
+        ),
+        handling=replace(handling, context=handling.context or stated.context),
+        manifest=replace(stated, name=name),
+        manifest_file=manifest,
+    )
+    click.echo(board_text(boards(submit_model(request, log)), form), nl=False)

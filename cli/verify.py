@@ -1,0 +1,64 @@
+"""`seqmem verify`: measure the model of a record again, and confirm or contradict the record."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from seqmem.cli.arguments import SEED
+from seqmem.cli.exits import fail, log
+from seqmem.cli.options import data_dir_option, device_option, opening_options, results_option
+
+if TYPE_CHECKING:
+    from seqmem.submissions.opening import Handling
+
+__all__ = ["verify"]
+
+
+@click.command(
+    epilog="Example: seqmem verify results/records/wikitext-2/submitted-my-lstm.json model.onnx"
+)
+@click.argument("record", metavar="RECORD", type=click.Path(path_type=Path))
+@click.argument("model", metavar="MODEL")
+@click.option(
+    "--seed",
+    type=SEED,
+    help="Seed of the sampled windows.  [default: drawn anew, so that nobody can know it before]",
+)
+@opening_options
+@device_option
+@results_option(click.Path(path_type=Path), "Where records are stored.")
+@data_dir_option
+def verify(
+    record: Path, model: str, seed: int | None, handling: "Handling", device: str, results: Path
+) -> None:
+    """Measure RECORD's MODEL again on other windows, and confirm or contradict the record.
+
+    A confirmed record is written anew, marked "rescored". Where the two losses at one context
+    length differ by more than the sampling errors of both explain, the exit status is 1.
+    """
+    import secrets
+
+    import tabulate
+
+    from seqmem.measuring.device import find_device
+    from seqmem.submissions.verify import verify as verify_record
+
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    log(f"--seed {seed}")
+    found = verify_record(
+        record, model, handling, results, seed=seed, device=find_device(device), say=log
+    )
+    rows = [
+        {
+            "k": row.k,
+            "recorded": row.recorded,
+            "found": row.found,
+            "may differ by": row.allowed,
+            "": "agrees" if row.agrees else "DIFFERS",
+        }
+        for row in found.rows
+    ]
+    click.echo(tabulate.tabulate(rows, headers="keys", floatfmt=".5g"))
+    if not found.confirmed:
+        raise fail(f"{record} is contradicted", 1)
