@@ -11,12 +11,13 @@ import math
 import os
 from pathlib import Path
 
-import altair as alt
 import pandas as pd
 import torch
 from common import machine, say, timed, trained
 
 from seqmem.errors import InputError
+from seqmem.leaderboard.charts.picture import picture
+from seqmem.leaderboard.charts.theme import PRINT, Spec, finished
 from seqmem.measuring.curve import measure
 from seqmem.measuring.reference import full_scores
 from seqmem.tasks.task import Context, Split
@@ -59,7 +60,8 @@ def main() -> None:
             rows.append(row)
     table = pd.DataFrame(rows)
     say(f"\n{machine()}\n\n{table.to_markdown(index=False)}")
-    draw(table, max(arguments.targets)).save(arguments.output)
+    chart = draw(table, max(arguments.targets))
+    arguments.output.write_bytes(picture(chart, "svg"))
     say(f"drawn: {arguments.output}")
 
 
@@ -70,31 +72,32 @@ def stretch(stream: Split, targets: int) -> Split:
     return Split(part.inputs, part.starts, part.positions, part.targets, blocks)
 
 
-def draw(table: pd.DataFrame, most: int) -> alt.Chart:
+def draw(table: pd.DataFrame, most: int) -> Spec:
     """Plot cost against the longest context, and against the number of targets."""
-    long = table.melt(
-        ["targets", "longest context"],
-        ["steps, passes", "time, passes"],
-        var_name="cost in",
-        value_name="passes",
-    )
+    costs = ["steps, passes", "time, passes"]
+    long = table.melt(["targets", "longest context"], costs, var_name="cost in", value_name="y")
 
-    def panel(rows: pd.DataFrame, column: str) -> alt.Chart:
-        ticks = alt.Axis(values=sorted(set(rows[column])), format="~s", grid=False)
-        return (
-            alt.Chart(rows)
-            .mark_line(point=True)
-            .encode(
-                alt.X(f"{column}:Q", scale=alt.Scale(type="log"), axis=ticks, title=column),
-                alt.Y("passes:Q", scale=alt.Scale(zero=True), title="cost in plain passes"),
-                alt.Color("cost in:N"),
-            )
-            .properties(width=280, height=220)
-        )
+    def panel(rows: pd.DataFrame, column: str) -> Spec:
+        ticks = {"values": sorted(int(x) for x in set(rows[column])), "format": "~s", "grid": False}
+        y = {"field": "y", "type": "quantitative", "title": "cost in plain passes"}
+        return {
+            "data": {"values": rows.to_dict("records")},
+            "mark": {"type": "line", "point": True},
+            "encoding": {
+                "x": {"field": column, "type": "quantitative", "scale": {"type": "log"}}
+                | {"axis": ticks},
+                "y": y,
+                "color": {"field": "cost in", "type": "nominal"},
+            },
+            "width": 280,
+            "height": 220,
+        }
 
-    return panel(long[long["targets"] == most], "longest context") | panel(
-        long[long["longest context"] == 1024], "targets"
-    )
+    panels = [
+        panel(long[long["targets"] == most], "longest context"),
+        panel(long[long["longest context"] == 1024], "targets"),
+    ]
+    return finished({"hconcat": panels}, PRINT, "cost in plain passes")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from seqmem.leaderboard.tables.writing import table as write_table
 from seqmem.tasks import SUITES
 
 if TYPE_CHECKING:
-    from altair import VConcatChart
+    from seqmem.leaderboard.charts.theme import Spec
 
 PAGE = Path(__file__).parent / "findings.md"
 CHARTS = PAGE.with_suffix("")
@@ -254,7 +254,7 @@ def bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def charts(found: Sequence[Board]) -> dict[str, "VConcatChart"]:
+def charts(found: Sequence[Board]) -> dict[str, "Spec"]:
     """Every chart, by the name of its file."""
     from seqmem.leaderboard.charts import curve_chart, matrix_chart, need_chart
 
@@ -268,7 +268,7 @@ def stale(found: Sequence[Board], failures: Sequence[Failure]) -> list[str]:
 
     A chart counts as what it draws: fonts, and with them the drawing, differ between machines.
     """
-    from seqmem.leaderboard.charts.parts import fingerprint
+    from seqmem.leaderboard.charts.picture import fingerprint
 
     texts = {PAGE: page(found, failures)}
     texts |= {CHARTS / name: fingerprint(chart) for name, chart in charts(found).items()}
@@ -287,7 +287,7 @@ def current(path: Path) -> str | None:
 
 def write(found: Sequence[Board], failures: Sequence[Failure]) -> None:
     """Write the page and every chart, and take away those of no record."""
-    from seqmem.leaderboard.charts.parts import picture
+    from seqmem.leaderboard.charts.picture import picture
 
     PAGE.write_text(page(found, failures), encoding="utf-8")
     CHARTS.mkdir(exist_ok=True)

@@ -1,18 +1,23 @@
 """One model on one task, trained with each k_train and scored at each k."""
 
 import math
-
-import altair as alt
+from collections.abc import Sequence
 
 from seqmem.leaderboard.aggregate import Board, Row
-from seqmem.leaderboard.charts.parts import INK, data, finished
+from seqmem.leaderboard.charts.theme import PRINT, Spec, finished
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.rows import loss
 from seqmem.leaderboard.tables.formatting import unit
 
-__all__ = ["matrix_chart"]
+__all__ = ["COLOURS", "DARK", "STATES", "matrix_chart"]
 
 CELL = 52  # pixels
+# Cividis (Nuñez, Anderton & Renslow 2018), at nine even steps: it reads the same without colour.
+COLOURS = (
+    "#00224e", "#123570", "#3b496c", "#575d6d", "#707173",
+    "#8a8678", "#a69d75", "#c5b56a", "#e4cf5b",
+)  # fmt: skip
+DARK = 0.525  # of the way along these colours, white text and black text have the same contrast
 STATES = {
     "carried": "state carried",
     "reset": "state reset before each window",
@@ -20,8 +25,8 @@ STATES = {
 }
 
 
-def matrix_chart(board: Board, label: str) -> alt.VConcatChart:
-    """Draw the scores of one model as a heat map, k_train down and k to the right.
+def matrix_chart(board: Board, label: str) -> Spec:
+    """Return the scores of one model as a heat map, k_train down and k to the right.
 
     Training with the state carried and with the state reset are panels of their own, as are
     budgets. A frame marks where k is k_train. What was not measured stays empty.
@@ -37,7 +42,8 @@ def matrix_chart(board: Board, label: str) -> alt.VConcatChart:
     if not rows:
         raise ValueError(f"{board.task_id} has no row of {label}")
     losses = [loss(row, k) for row in rows for k in row.scores]
-    ends = min(losses), max(losses)
+    low, high = min(losses), max(losses)
+    ends = (low, high) if low < high else (low - 1, low)
     order = list(STATES)
     groups = {(row.budget, row.state) for row in rows}
     panels = []
@@ -46,18 +52,14 @@ def matrix_chart(board: Board, label: str) -> alt.VConcatChart:
         name = STATES[state]
         name += f", {budget} budget" if len({row.budget for row in rows}) > 1 else ""
         panels.append(_panel(board, here, name, ends))
-    facts = board.records[0].task
-    title = f"{label} on {board.task_id}: {unit(facts)}"
-    chart = alt.vconcat(*panels).properties(title=title)
-    k_trains = ", ".join(str(k) for k in sorted({row.k_train for row in rows}, key=_order))
-    return finished(
-        chart, f"{title}, trained with k_train {k_trains}, scored at each k. Lower is better"
-    )
+    title = f"{label} on {board.task_id}: {unit(board.records[0].task)}"
+    trained = ", ".join(_k_trains(rows))
+    description = f"{title}, trained with k_train {trained}, scored at each k. Lower is better"
+    return finished({"vconcat": panels, "title": title}, PRINT, description)
 
 
-def _panel(board: Board, rows: list[Row], name: str, ends: tuple[float, float]) -> alt.LayerChart:
-    across = [str(k) for k in board.contexts]
-    down = [str(k) for k in sorted({row.k_train for row in rows}, key=_order)]
+def _panel(board: Board, rows: list[Row], name: str, ends: tuple[float, float]) -> Spec:
+    across, down = [str(k) for k in board.contexts], _k_trains(rows)
     # The latest of several recipes: one cell holds one score.
     latest = sorted(rows, key=lambda row: max(record.created for record in row.records))
     cells = {
@@ -67,41 +69,46 @@ def _panel(board: Board, rows: list[Row], name: str, ends: tuple[float, float]) 
             "loss": loss(row, k),
             "text": _short(cell.value),
             "same": row.k_train == k,
-            "dark": loss(row, k) < ends[0] + 0.6 * (ends[1] - ends[0]),
         }
         for row in latest
         for k, cell in row.scores.items()
     }
-    base = alt.Chart(data(list(cells.values()))).encode(
-        alt.X(
-            "k:N",
-            sort=across,
-            scale=alt.Scale(domain=across),
-            title="context length k when scored",
-            axis=alt.Axis(labelAngle=0, orient="top"),
-        ),
-        alt.Y("k_train:N", sort=down, scale=alt.Scale(domain=down), title="k_train"),
-    )
-    low, high = ends if ends[0] < ends[1] else (ends[0] - 1, ends[0])
-    colours = alt.Scale(scheme="cividis", domain=[low, high])
-    tiles = base.mark_rect().encode(alt.Color("loss:Q", scale=colours, legend=None))
-    frames = (
-        base.transform_filter("datum.same")
-        .mark_rect(filled=False, stroke="#D55E00", strokeWidth=2.5)
-        .encode()
-    )
-    ink = alt.condition("datum.dark", alt.value("white"), alt.value(INK))
-    texts = base.mark_text(fontSize=11).encode(text="text:N", color=ink)
-    return alt.LayerChart(
-        layer=[tiles, frames, texts],
-        width=CELL * len(across),
-        height=max(CELL // 2 * len(down), CELL),
-        title=alt.TitleParams(name, fontSize=11, fontWeight="normal"),
-    )
+    dark = f"datum.loss < {ends[0] + DARK * (ends[1] - ends[0])!r}"
+    x = {"title": "context length k when scored", "axis": {"labelAngle": 0, "orient": "top"}}
+    y = {"title": "k_train"}
+    colour = {"scale": {"range": list(COLOURS), "domain": list(ends)}, "legend": None}
+    ink = {"condition": {"test": dark, "value": "white"}, "value": "black"}
+    frame = {"type": "rect", "filled": False, "stroke": PRINT.warn, "strokeWidth": 2.5}
+    return {
+        "data": {"values": list(cells.values())},
+        "encoding": {
+            "x": {"field": "k", "type": "nominal", "scale": {"domain": across}, **x},
+            "y": {"field": "k_train", "type": "nominal", "scale": {"domain": down}, **y},
+        },
+        "layer": [
+            {
+                "mark": "rect",
+                "encoding": {"color": {"field": "loss", "type": "quantitative", **colour}},
+            },
+            {"transform": [{"filter": "datum.same"}], "mark": frame},
+            {
+                "mark": {"type": "text", "fontSize": 11},
+                "encoding": {"text": {"field": "text"}, "color": ink},
+            },
+        ],
+        "width": CELL * len(across),
+        "height": max(CELL // 2 * len(down), CELL),
+        "title": {"text": name, "fontSize": 11, "fontWeight": "normal"},
+    }
+
+
+def _k_trains(rows: Sequence[Row]) -> list[str]:
+    """Return every k_train, ascending, "full" last."""
+    return [str(k) for k in sorted({row.k_train for row in rows}, key=_order)]
 
 
 def _short(value: float) -> str:
-    """Three or four digits: more do not fit."""
+    """Return three or four digits: more do not fit."""
     if not math.isfinite(value):
         return "∞"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:#.4g}"

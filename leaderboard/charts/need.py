@@ -1,125 +1,184 @@
 """How much context each model uses on each task."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import altair as alt
+from dataclasses import asdict
 
 from seqmem.leaderboard.aggregate import Board, Row
-from seqmem.leaderboard.charts.parts import GREY, data, finished
+from seqmem.leaderboard.charts.theme import PRINT, SCREEN, Spec, Theme, finished
 from seqmem.leaderboard.rows import named_rows
 from seqmem.leaderboard.statistics.context_need import ContextNeed, tolerance
 from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
 from seqmem.leaderboard.tables.formatting import row_need
 
-__all__ = ["need_chart"]
+__all__ = ["interactive_need_chart", "need_chart"]
 
-WIDTH, LINE = 190, 17  # pixels: of a panel, and from one model to the next
+WIDTH, LINE = 190, 18  # pixels: of a panel, and from one model to the next
 COLUMNS = 3
-NONE = 0.45  # where "never better than chance" stands, left of k = 1
-OPEN = 1.5  # "> largest" stands so many times further right than the largest k
-MEASURED, BEYOND, CHANCE = (
-    "context need k*(1 %)",
-    "> largest k measured",
-    "never better than chance",
-)
-BLUE, RED = "#0072B2", "#D55E00"
+NONE = 0.45  # the place of "never better than chance", left of k = 1
+OPEN = 1.5  # the place of "> largest k measured", in multiples of that k
+STATES = {
+    "reached": "context need k*(1 %)",
+    "beyond": "> largest k measured",
+    "chance": "never better than chance",
+}
 
 
-def need_chart(boards: Sequence[Board], models: Iterable[str]) -> alt.VConcatChart:
-    """Draw the context need of each model on each task, as its recipe trains it.
+def need_chart(boards: Sequence[Board], models: Iterable[str]) -> Spec:
+    """Return a chart of the context need of each model on each task, as its recipe trains it.
 
-    A dot is the context need and its line what the interval allows; a triangle stands where no
-    measured k is enough, or the interval is open to that side; a ring is a model that is never
-    better than chance. The grey line across a panel is the context with which the best of all
-    models comes within 1 % of the best full-context score.
+    A dot is the context need, and its line the 95 % interval. A triangle means that no measured k
+    is enough, or that the interval is open to that side; a ring, that a model is never better than
+    chance. The dashed line across a panel is the context with which the best of all models comes
+    within 1 % of the best full-context score.
 
     Args:
         boards: a panel for each.
         models: names of known models, in their order.
     """
     rows = [(board, named_rows(board)) for board in boards]
-    every = dict.fromkeys(name for _, some in rows for name in some)
-    listed = list(models)
-    own = {name: i for i, name in enumerate(listed)}
-    order = sorted(every, key=lambda name: (own.get(_baseline(name), len(listed)), name))
-    largest = max((k for board in boards for k in board.contexts if k != "full"), default=1)
-    panels = [_panel(board, some, order, largest) for board, some in rows]
-    lines = [alt.hconcat(*panels[i : i + COLUMNS]) for i in range(0, len(panels), COLUMNS)]
-    title = alt.TitleParams(
-        "Context need k*(1 %) of each model",
-        subtitle="line: what the interval allows; dashed: where the best of all models is within "
-        "1 % of the best full-context score",
-        offset=14,
+    known = list(models)
+    order = sorted(
+        {name for _, some in rows for name in some},
+        key=lambda n: (known.index(m) if (m := _model(n)) in known else len(known), n),
     )
-    says = "; ".join(
+    largest = max((k for board in boards for k in board.contexts if k != "full"), default=1)
+    panels = [_print_panel(board, some, order, largest) for board, some in rows]
+    lines = [{"hconcat": panels[i : i + COLUMNS]} for i in range(0, len(panels), COLUMNS)]
+    title = {
+        "text": "Context need k*(1 %) of each model",
+        "subtitle": "line: 95 % interval; dashed: where the best of all models is within "
+        "1 % of the best full-context score",
+        "offset": 14,
+    }
+    needs = "; ".join(
         f"{board.task_id}: " + ", ".join(f"{name} {row_need(row)}" for name, row in some.items())
         for board, some in rows
     )
-    chart = alt.vconcat(*lines).properties(title=title)
-    return finished(chart, f"Context need k*(1 %) of each model. {says}")
+    return finished({"vconcat": lines, "title": title}, PRINT, f"{title['text']}. {needs}")
 
 
-def _baseline(name: str) -> str:
+def interactive_need_chart(board: Board, enough: ContextNeed) -> Spec:
+    """Return the chart of a page: its script fills the data set `needs`.
+
+    `needs` holds rows of `name`, `order`, `text` and the fields of a `ContextNeed`. The height is
+    that of one row.
+
+    Args:
+        board: of the task.
+        enough: the context with which the best of all models is near the best score.
+    """
+    largest = max((k for k in board.contexts if k != "full"), default=1)
+    chart = _panel(largest, enough, SCREEN) | {
+        "data": {"name": "needs"},
+        "width": "container",
+        "height": LINE,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+    }
+    return finished(chart, SCREEN)
+
+
+def _model(name: str) -> str:
     return name.partition(":")[0].partition(",")[0]
 
 
-def _panel(
-    board: Board, rows: Mapping[str, Row], order: Sequence[str], largest: int
-) -> alt.LayerChart:
-    marks = [mark for name, row in rows.items() for mark in _marks(name, row.need)]
-    x = alt.X(
-        "k:Q",
-        title="k",
-        scale=alt.Scale(type="log", domain=[NONE / 1.3, largest * OPEN * 1.3], nice=False),
-        axis=alt.Axis(
-            values=[NONE, *[4**i for i in range(10) if 4**i <= largest]],
-            labelExpr=f"datum.value == {NONE} ? 'none' : format(datum.value, '~d')",
-            gridOpacity=0.4,
-        ),
-    )
-    y = alt.Y("model:N", sort=list(order), scale=alt.Scale(domain=list(order)), title=None)
-    base = alt.Chart(data(marks)).encode(x, y)
-    layers: list[alt.Chart] = []
-    suffices = envelope_need(envelope(board), tolerance(board.records[0]))
-    if suffices.state == "reached":
-        line = alt.Chart(data([{"k": suffices.k}])).mark_rule(color=GREY, strokeDash=[4, 3])
-        layers.append(line.encode(x))
-    bars = base.transform_filter("isValid(datum.end)").mark_rule(strokeWidth=1.6, color=BLUE)
-    layers.append(bars.encode(alt.X2("end:Q")))
-    points = base.mark_point(size=55, opacity=1, strokeWidth=1.4)
-    layers.append(points.encode(*_looks()))
-    return alt.LayerChart(layer=layers, width=WIDTH, height=LINE * len(order), title=board.task_id)
-
-
-def _looks() -> tuple[alt.Shape, alt.Fill, alt.Stroke]:
-    """Tell the states apart by shape and by fill, not by colour alone."""
-    states = [MEASURED, BEYOND, CHANCE]
-    legend = alt.Legend(orient="bottom", title=None, symbolOpacity=1, symbolStrokeWidth=1.4)
-
-    def scale(*values: str) -> alt.Scale:
-        return alt.Scale(domain=states, range=list(values))
-
-    return (
-        alt.Shape("state:N", scale=scale("circle", "triangle-right", "circle"), legend=legend),
-        alt.Fill("state:N", scale=scale(BLUE, BLUE, "white"), legend=legend),
-        alt.Stroke("state:N", scale=scale(BLUE, BLUE, RED), legend=legend),
-    )
-
-
-def _marks(name: str, need: ContextNeed) -> list[dict[str, Any]]:
-    if need.state == "chance":
-        return [{"model": name, "state": CHANCE, "k": NONE}]
-    if need.state == "beyond":
-        line = {"end": need.low} if need.low is not None else {}
-        return [{"model": name, "state": BEYOND, "k": (need.largest or 1) * OPEN, **line}]
-    if need.state == "unknown":
-        return []
-    high = (need.largest or 1) * OPEN if need.high is None else need.high
-    found: list[dict[str, Any]] = [
-        {"model": name, "state": MEASURED, "k": need.k, "end": need.low},
-        {"model": name, "state": MEASURED, "k": need.k, "end": high},
+def _print_panel(board: Board, rows: Mapping[str, Row], order: Sequence[str], largest: int) -> Spec:
+    values = [
+        {"name": name, "order": order.index(name), **asdict(row.need)} for name, row in rows.items()
     ]
-    if need.high is None:
-        found.append({"model": name, "state": BEYOND, "k": (need.largest or 1) * OPEN})
-    return found
+    enough = envelope_need(envelope(board), tolerance(board.records[0]))
+    panel = _panel(largest, enough, PRINT, order)
+    return panel | {"data": {"values": values}, "width": WIDTH, "title": board.task_id}
+
+
+def _panel(
+    largest: int, enough: ContextNeed, theme: Theme, order: Sequence[str] | None = None
+) -> Spec:
+    """Return a line for each model.
+
+    Args:
+        largest: k on the axis.
+        enough: the context with which the best of all models is near the best score.
+        theme: colours.
+        order: of the models; None for theirs in the data, without a legend.
+    """
+    x = {
+        "field": "x",
+        "type": "quantitative",
+        "title": "k",
+        "scale": {"type": "log", "domain": [NONE / 1.35, largest * OPEN * 1.35], "nice": False},
+        "axis": {
+            "values": [NONE, *(4**i for i in range(10) if 4**i <= largest)],
+            "labelExpr": f"datum.value == {NONE} ? 'none' : format(datum.value, '~d')",
+            "labelOverlap": "greedy",
+        },
+    }
+    y: Spec = {
+        "field": "name",
+        "type": "nominal",
+        "title": None,
+        "axis": {"labelLimit": 130, "grid": True},
+    }
+    if order is None:
+        y |= {"sort": {"field": "order", "op": "min"}}
+    else:
+        y |= {"scale": {"domain": list(order)}}
+    opened = f"max(datum.largest, 1) * {OPEN}"
+    at = f"{{reached: datum.k, beyond: {opened}, chance: {NONE}}}[datum.state]"
+    points = {
+        "mark": {"type": "point", "size": 54, "opacity": 1, "strokeWidth": 1.5},
+        "encoding": {"x": x, "y": y, **_looks(theme, legend=order is not None)},
+    }
+    if order is None:
+        points["encoding"] |= {
+            "tooltip": [{"field": "name", "title": "model"}, {"field": "text", "title": "k*(1 %)"}]
+        }
+    reached = "datum.state == 'reached'"
+    end = f"{reached} && isValid(datum.high) ? datum.high : {opened}"
+    interval = {
+        "transform": [
+            {"filter": f"{reached} || datum.state == 'beyond' && isValid(datum.low)"},
+            {"calculate": "isValid(datum.low) ? datum.low : datum.k", "as": "x"},
+            {"calculate": end, "as": "end"},
+        ],
+        "mark": {"type": "rule", "strokeWidth": 1.6, "color": theme.accent},
+        "encoding": {"x": x, "x2": {"field": "end"}, "y": y},
+    }
+    open_end = [
+        {"filter": f"{reached} && !isValid(datum.high)"},
+        {"calculate": "'beyond'", "as": "state"},
+        {"calculate": opened, "as": "x"},
+    ]
+    line = {
+        "data": {"values": [{"x": enough.k}] if enough.state == "reached" else []},
+        "mark": {"type": "rule", "color": theme.quiet, "strokeDash": [4, 3]},
+        "encoding": {"x": x},
+    }
+    return {
+        "transform": [{"filter": "datum.state != 'unknown'"}],
+        "layer": [
+            line,
+            interval,
+            points | {"transform": [{"calculate": at, "as": "x"}]},
+            points | {"transform": open_end},
+        ],
+        "height": {"step": LINE},
+    }
+
+
+def _looks(theme: Theme, legend: bool) -> Spec:
+    """Return channels that distinguish the states by shape and fill, not by colour alone."""
+    key: Spec | None = None
+    if legend:
+        texts = ", ".join(f"{state}: '{text}'" for state, text in STATES.items())
+        key = {"orient": "bottom", "title": None, "labelExpr": f"{{{texts}}}[datum.value]"}
+        key |= {"symbolOpacity": 1, "symbolStrokeWidth": 1.4}
+
+    def channel(*values: str) -> Spec:
+        scale = {"domain": list(STATES), "range": list(values)}
+        return {"field": "state", "type": "nominal", "scale": scale, "legend": key}
+
+    return {
+        "shape": channel("circle", "triangle-right", "circle"),
+        "fill": channel(theme.accent, theme.accent, theme.ground),
+        "stroke": channel(theme.accent, theme.accent, theme.warn),
+    }

@@ -1,19 +1,18 @@
 """`seqmem plot`: a task's records as a picture."""
 
 from collections.abc import Callable, Iterable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from seqmem.errors import InputError, unknown
 from seqmem.files import write_output
 from seqmem.leaderboard.aggregate import boards
+from seqmem.leaderboard.charts.curve import curve_chart
+from seqmem.leaderboard.charts.picture import picture, renderer
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.selection import select
 
 __all__ = ["draw"]
-
-NEEDED = ("altair", "vl_convert")
 
 
 def draw(
@@ -39,21 +38,13 @@ def draw(
             written, or the packages that draw are missing.
     """
     form = _form(output)
-    for package in NEEDED:
-        if find_spec(package) is None:
-            raise InputError(
-                f"plot: the package {package} is not installed; pip install 'seqmem[plot]'"
-            )
+    renderer("plot")
     records = list(select(places, [task_id], say).records)
     if budget is not None:
         known = sorted({record.training["budget"] for record in records})
         if budget not in known:
             raise unknown(f"budget of {task_id}", budget, known, "seqmem leaderboard")
         records = [record for record in records if record.training["budget"] == budget]
-
-    from seqmem.leaderboard.charts import curve_chart
-    from seqmem.leaderboard.charts.parts import picture
-
     write_output(output, picture(curve_chart(boards(records), models), form))
 
 

@@ -6,6 +6,9 @@ The page asks for no network: the drawing library, styles and data stand in the 
 from collections.abc import Mapping, Sequence
 
 from seqmem.leaderboard.aggregate import Board
+from seqmem.leaderboard.charts.picture import renderer
+from seqmem.leaderboard.page.data import page_data
+from seqmem.leaderboard.page.document import document
 from seqmem.leaderboard.published import Published
 
 __all__ = ["page"]
@@ -25,10 +28,5 @@ def page(
     Raises:
         InputError: the packages that draw are missing.
     """
-    from seqmem.leaderboard.page.library import require
-
-    require()
-    from seqmem.leaderboard.page.data import page_data
-    from seqmem.leaderboard.page.document import document
-
+    renderer("--format html")
     return document(page_data(boards, models, published))

@@ -5,7 +5,7 @@ from typing import Any
 
 from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.statistics.answers import Leaders, Memory, leaders, memory
+from seqmem.leaderboard.statistics.answers import Leaders, Memory, leaders
 from seqmem.leaderboard.tables.formatting import need, number
 from seqmem.leaderboard.tables.wording import count
 
@@ -22,16 +22,17 @@ def usual_k(contexts: Sequence[Context]) -> Context:
     return below[-1] if below else finite[0] if finite else "full"
 
 
-def answers(board: Board, series: Sequence[str]) -> dict[str, Any]:
+def answers(board: Board, found: Memory, series: Sequence[str]) -> dict[str, Any]:
     """Put the answers of a task into words, each a few that stand out and what explains them.
 
     Args:
         board: of the task.
+        found: how much memory the task needs.
         series: a name for each of its rows.
     """
     named = {id(row): name for row, name in zip(board.rows, series, strict=True)}
     return {
-        "memory": _memory(memory(board), named),
+        "memory": _memory(found, named),
         "leaders": [_leaders(board, leaders(board, k), k, named) for k in board.contexts],
     }
 

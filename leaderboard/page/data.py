@@ -12,17 +12,25 @@ from typing import Any
 
 import seqmem
 from seqmem.leaderboard.aggregate import Board, Row, Score, score
+from seqmem.leaderboard.charts import interactive_curve_chart, interactive_need_chart
+from seqmem.leaderboard.charts.matrix import COLOURS, DARK, STATES
 from seqmem.leaderboard.charts.styles import styles
 from seqmem.leaderboard.page.answers import answers, usual_k
-from seqmem.leaderboard.page.provenance import Shared, facts
-from seqmem.leaderboard.page.specs import curve_spec, need_spec
+from seqmem.leaderboard.page.provenance import SharedFacts, facts
 from seqmem.leaderboard.published import UNITS, Published
 from seqmem.leaderboard.record import Context, MeanOf, Record
 from seqmem.leaderboard.rows import k_train, names, usual_rows
-from seqmem.leaderboard.statistics.context_need import tolerance
-from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
+from seqmem.leaderboard.statistics.answers import memory
+from seqmem.leaderboard.statistics.context_need import ContextNeed
+from seqmem.leaderboard.statistics.envelope import Best
 from seqmem.leaderboard.statistics.ranks import Rank, ranks
-from seqmem.leaderboard.tables.formatting import need, row_need, state_floats, trust, unit
+from seqmem.leaderboard.tables.formatting import (
+    need,
+    row_need,
+    state_floats,
+    trust,
+    unit,
+)
 from seqmem.tasks import FAMILIES, family_of
 
 __all__ = ["POINT", "page_data", "short"]
@@ -64,7 +72,7 @@ def page_data(
         models: known models, in their order, and what each is in one line.
         published: what papers print; each stands with its task's last board.
     """
-    shared = Shared()
+    shared = SharedFacts()
     listed = [names(board.rows) for board in boards]
     usual = [_usual(board) for board in boards]
     series = _series(boards, usual)
@@ -75,7 +83,8 @@ def page_data(
     tasks = []
     for i, board in enumerate(boards):
         several = ids.count(board.task_id) > 1
-        task = _task(board, several) | {
+        found = memory(board)
+        task = _task(board, several, found.shown) | {
             "rows": [
                 _row(row, board, shared)
                 | {"name": name, "series": own, "usual": as_usual, "style": looks[own]}
@@ -84,8 +93,10 @@ def page_data(
                     board.rows, listed[i], series[i], usual[i], ranks(board.rows), strict=True
                 )
             ],
-            "answers": answers(board, series[i]),
-            "envelope": _envelope(board),
+            "answers": answers(board, found, series[i]),
+            "envelope": _envelope(board, found.bests),
+            "curveChart": interactive_curve_chart(board, found.bests),
+            "needChart": interactive_need_chart(board, found.shown),
             "published": _published(board.task_id, published) if last[board.task_id] == i else [],
         }
         tasks.append(task)
@@ -111,14 +122,8 @@ def page_data(
         "about": {label: models.get(label.partition(":")[0], "") for label in labels},
         "tasks": tasks,
         "shared": shared.items,
-        "charts": _charts(tasks),
+        "heat": {"colours": COLOURS, "dark": DARK, "states": STATES},
     }
-
-
-def _charts(tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    kinds = {task["score"] for task in tasks if task["rows"]}
-    charts = {kind: curve_spec(log=kind == "perplexity") for kind in sorted(kinds)}
-    return charts | ({"need": need_spec()} if kinds else {})
 
 
 METHODS = ("all", "sample", "agrees with full", "receptive field", "no longer sequence")
@@ -186,9 +191,8 @@ def _about(task_id: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _task(board: Board, several: bool) -> dict[str, Any]:
+def _task(board: Board, several: bool, suffices: ContextNeed) -> dict[str, Any]:
     task = board.records[0].task
-    suffices = envelope_need(envelope(board), tolerance(board.records[0]))
     title = board.task_id
     if several:  # scores of other versions or other data are not comparable
         title += f" (version {task.version}, data {task.data_hash[:8]})"
@@ -211,7 +215,7 @@ def _task(board: Board, several: bool) -> dict[str, Any]:
     }
 
 
-def _row(row: Row, board: Board, shared: Shared) -> dict[str, Any]:
+def _row(row: Row, board: Board, shared: SharedFacts) -> dict[str, Any]:
     record = row.records[0]
     value = row.need
     return {
@@ -276,7 +280,7 @@ def _mean(value: MeanOf | None) -> list[float | None]:
     return [short(value.mean), short(low), short(high)]
 
 
-def _envelope(board: Board) -> list[list[Any] | None]:
+def _envelope(board: Board, bests: Sequence[Best]) -> list[list[Any] | None]:
     """Give the best score with at most k inputs, whose it is and at which k, for each k."""
     rows = {id(row): i for i, row in enumerate(board.rows)}
     places = {k: i for i, k in enumerate(board.contexts)}
@@ -286,7 +290,7 @@ def _envelope(board: Board) -> list[list[Any] | None]:
             rows[id(best.row)],
             places[best.at],
         ]
-        for best in envelope(board)
+        for best in bests
     }
     return [found.get(k) for k in board.contexts]
 

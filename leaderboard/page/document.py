@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from seqmem.leaderboard.page.library import drawing_library
+from seqmem.leaderboard.charts.picture import javascript
 from seqmem.leaderboard.page.reading import introduction, reading
 from seqmem.leaderboard.page.sections import contents, glance, needs, section
 
@@ -31,7 +31,7 @@ def document(data: Mapping[str, Any]) -> str:
     drawn = any(task["rows"] for task in tasks)
     scripts = [_script()]
     if drawn:
-        scripts.insert(0, drawing_library())
+        scripts.insert(0, javascript())
     style = (HERE / "page.css").read_text(encoding="utf-8")
     body = EMPTY
     if tasks:

@@ -1,21 +1,13 @@
 // One model trained with each k_train and scored at each k: a table whose colours say the loss.
 
-const STATES = { carried: "state carried", reset: "state reset before each window" };
-
-// Cividis (Nuñez, Anderton & Renslow 2018), at nine even steps: read the same without colour.
-const CIVIDIS = [
-  [0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115],
-  [138, 134, 120], [166, 157, 117], [197, 181, 106], [228, 207, 91],
-]; // prettier-ignore
-
-/** A colour between two ends, 0 to 1, and the ink that is read on it. */
+/** A colour between two ends, 0 to 1, and the ink that can be read on it. */
 function tint(at) {
-  const place = Math.min(Math.max(at, 0), 1) * (CIVIDIS.length - 1);
-  const low = Math.min(Math.floor(place), CIVIDIS.length - 2);
-  const mixed = CIVIDIS[low].map((v, i) => v + (place - low) * (CIVIDIS[low + 1][i] - v));
-  // Where white and black are read equally well on these colours, at 4.6 to 1.
-  const ink = place / (CIVIDIS.length - 1) < 0.525 ? "#fff" : "#000";
-  return `background:rgb(${mixed.map(Math.round).join(" ")});color:${ink}`;
+  const { colours, dark } = page.heat;
+  const place = Math.min(Math.max(at, 0), 1) * (colours.length - 1);
+  const low = Math.min(Math.floor(place), colours.length - 2);
+  const share = (100 * (place - low)).toFixed(2);
+  const ink = place / (colours.length - 1) < dark ? "#fff" : "#000";
+  return `background:color-mix(in srgb, ${colours[low + 1]} ${share}%, ${colours[low]});color:${ink}`;
 }
 
 /** Three or four digits: more do not fit. */
@@ -90,7 +82,7 @@ function heat(task, rows, all) {
   const ends = values.map((cell) => scale(cell[0]));
   const low = Math.min(...ends);
   const high = Math.max(...ends, low + 1e-12);
-  const name = `${rows[0].label}, ${rows[0].budget} budget, ${STATES[rows[0].state] ?? "no state"}`;
+  const name = `${rows[0].label}, ${rows[0].budget} budget, ${page.heat.states[rows[0].state]}`;
   const heads = task.contexts.map((k) => element("th", { scope: "col", class: "n" }, String(k)));
   const lines = [...rows].sort((a, b) => asNumber(a.kTrain) - asNumber(b.kTrain));
   const table = element(

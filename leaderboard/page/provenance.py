@@ -6,14 +6,14 @@ from typing import Any
 
 from seqmem.leaderboard.record import Record
 
-__all__ = ["Shared", "facts"]
+__all__ = ["SharedFacts", "facts"]
 
 # What a page shows of a record elsewhere, or only of the whole of it.
 _TRAINING = ("k_train", "state", "seed", "budget", "result", "environment")
 _MODEL = ("name", "label", "weights_sha256")
 
 
-class Shared:
+class SharedFacts:
     """Facts by number; the same facts have the same number.
 
     Attributes:
@@ -34,7 +34,7 @@ class Shared:
         return self._numbers[text]
 
 
-def facts(record: Record, shared: Shared) -> dict[str, Any]:
+def facts(record: Record, shared: SharedFacts) -> dict[str, Any]:
     """Give what a record says of its own making.
 
     Args:

@@ -11,7 +11,7 @@ from seqmem.leaderboard.aggregate import Board, Row, better_than_chance
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.rows import latest
 from seqmem.leaderboard.statistics.context_need import ContextNeed, optimum_need, tolerance
-from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
+from seqmem.leaderboard.statistics.envelope import Best, envelope, envelope_need
 from seqmem.leaderboard.statistics.ranks import ranks
 
 __all__ = ["Leaders", "Memory", "leaders", "memory"]
@@ -30,6 +30,7 @@ class Memory:
         shown: the same of the best scores that models reach with at most k inputs.
         best: the model with the best of these at full; None where full was not measured.
         largest: the largest finite k measured; None where there is none.
+        bests: the best of these scores for each k.
     """
 
     optimal: int | None
@@ -37,6 +38,7 @@ class Memory:
     shown: ContextNeed
     best: Row | None
     largest: int | None
+    bests: tuple[Best, ...]
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def memory(board: Board) -> Memory:
         shown=envelope_need(bests, tolerance(record)),
         best=bests[-1].row if bests and bests[-1].k == "full" else None,
         largest=max(finite, default=None),
+        bests=bests,
     )
 
 

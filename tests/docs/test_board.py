@@ -11,7 +11,6 @@ from types import ModuleType
 
 import pytest
 
-pytest.importorskip("altair", reason="the page needs the plot extra")
 pytest.importorskip("vl_convert", reason="the page needs the plot extra")
 
 from seqmem.leaderboard.aggregate import boards
@@ -56,7 +55,7 @@ def test_a_stranger_finds_the_answers(
 ) -> None:
     """The first table alone says, for each task, what it needs and who is best at k = 8."""
     pytest.importorskip("playwright", reason="pages are opened with playwright, of the dev extra")
-    from seqmem.tests.browser import launched, opened
+    from seqmem.tests.leaderboard.page.browser import launched, opened
 
     records, _ = read_records([COMMITTED])
     made = boards(r for r in records if r.training["budget"] == script.BUDGET)

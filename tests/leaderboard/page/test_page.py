@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import re
+import sys
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -15,12 +16,12 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("altair", reason="the page needs the plot extra")
 pytest.importorskip("vl_convert", reason="the page needs the plot extra")
 
 from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import boards
-from seqmem.leaderboard.page import library, page
+from seqmem.leaderboard.charts.picture import javascript
+from seqmem.leaderboard.page import page
 from seqmem.leaderboard.page.data import page_data
 from seqmem.leaderboard.page.document import SCRIPTS
 from seqmem.leaderboard.page.document import document as document_of
@@ -34,7 +35,7 @@ from seqmem.tests.command import Command
 from seqmem.tests.records import make_record, make_trained
 
 MODELS = {name: model.summary for name, model in BASELINES.items()}
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 VOID = {"meta", "input", "br", "img", "link", "hr", "wbr", "source", "base"}
 EVIL = "</script><img src=x onerror=alert(1)><!--\"'&amp;\u2028"
 
@@ -128,7 +129,7 @@ def test_landmarks_headings_and_tables_are_there(made: str) -> None:
 
 def test_addresses_are_names_of_formats_only(made: str) -> None:
     """What the drawing library holds beside them it opens only from a menu that is switched off."""
-    own = made.replace(library.drawing_library(), "")
+    own = made.replace(javascript(), "")
     assert set(re.findall(r"https?://[^\"'\s<)]+", own)) <= {"http://www.w3.org/2000/svg"}
     assert own.count("cdn") == 0
 
@@ -148,7 +149,7 @@ def test_only_the_scripts_that_are_there_may_run(made: str) -> None:
 
 
 def test_nothing_in_a_record_becomes_markup(made: str) -> None:
-    assert "<img" not in made.replace(library.drawing_library(), "")
+    assert "<img" not in made.replace(javascript(), "")
     assert EVIL in block(made)["models"]
     record = make_record({1: 0.5, "full": 0.4}, label=EVIL, task=f"toy/{EVIL}", budget=EVIL)
     evil = replace(
@@ -164,7 +165,7 @@ def test_nothing_in_a_record_becomes_markup(made: str) -> None:
     text = page(boards([evil, other]), MODELS, [bad])
     assert not Tree(text).every("img")
     assert Tree(text).every("script") == Tree(made).every("script")
-    assert "<img" not in text.replace(library.drawing_library(), "")
+    assert "<img" not in text.replace(javascript(), "")
 
 
 def test_the_block_of_data_holds_the_numbers_of_the_flat_table(made: str) -> None:
@@ -359,7 +360,7 @@ def test_other_commands_make_no_page(seqmem_: Command) -> None:
 
 
 def test_a_missing_package_is_one_line(seqmem_: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
     ran = seqmem_("leaderboard", "--format", "html")
     assert ran.status == 2
     (line,) = ran.err.strip().splitlines()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("altair", reason="the page needs the plot extra")
 pytest.importorskip("vl_convert", reason="the page needs the plot extra")
 pytest.importorskip("playwright", reason="pages are opened with playwright, of the dev extra")
 
@@ -20,7 +19,7 @@ from seqmem.baselines import BASELINES
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.page import page as page_of
 from seqmem.leaderboard.published import read_published
-from seqmem.tests.browser import CONTRASTS, FOCUS, Opened, launched, opened
+from seqmem.tests.leaderboard.page.browser import CONTRASTS, FOCUS, Opened, launched, opened
 from seqmem.tests.records import make_record, make_trained
 
 MODELS = ("lstm", "gru", "tcn", "transformer", "rnn", "lru", "wavenet", "mine")

@@ -1,0 +1,144 @@
+"""The axes of a curve chart: context length k to the right, the score upwards."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from seqmem.leaderboard.aggregate import Board, Row
+from seqmem.leaderboard.charts.theme import Spec
+
+__all__ = ["Axes", "axes_of"]
+
+FULL = 3.5  # the full context is drawn at so many times the largest k
+SIDE = 0.8  # of the way from one neighbour of "full" to the other: where models stand side by side
+MOST_TICKS = 12
+CLOSEST = 1.25  # the least ratio of neighbouring ticks
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The axes of a board's curves.
+
+    Attributes:
+        low: the score at the bottom.
+        high: the score at the top.
+        log: whether the axis of scores is logarithmic, as for perplexities.
+        cut: whether scores lie above the top.
+        ks: the finite context lengths, ascending.
+        title: of the axis of scores.
+    """
+
+    low: float
+    high: float
+    log: bool
+    cut: bool
+    ks: tuple[int, ...]
+    title: str
+
+    @property
+    def full(self) -> float:
+        """The place of the full context on the axis of k."""
+        return FULL * max(self.ks, default=1)
+
+    @property
+    def gap(self) -> float:
+        """The place between the largest k and the full context."""
+        return self.full / math.sqrt(FULL)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The first and the last place on the axis of k."""
+        return min(self.ks, default=1) / 1.2, self.full * math.sqrt(FULL)
+
+    @property
+    def sides(self) -> tuple[float, float]:
+        """The places of the first and the last model at the full context."""
+        return self.full * FULL ** (-SIDE / 2), self.full * FULL ** (SIDE / 2)
+
+    def height(self, score: float) -> float:
+        """Return where a score lies between the bottom, 0, and the top, 1."""
+        low, value, high = (
+            _scaled(v, self.log)
+            for v in (self.low, min(max(score, self.low), self.high), self.high)
+        )
+        return (value - low) / (high - low)
+
+    def x(self) -> Spec:
+        """Return the channel of k, with a tick of its own for the full context."""
+        return {
+            "field": "x",
+            "type": "quantitative",
+            "title": "context length k (inputs)",
+            "scale": {"type": "log", "domain": list(self.span), "nice": False},
+            "axis": {
+                "values": [*_ticks(self.ks), self.full],
+                "labelExpr": f"datum.value == {self.full} ? 'full' : format(datum.value, '~d')",
+                "grid": False,
+                "labelOverlap": "greedy",
+            },
+        }
+
+    def y(self, field: str = "score") -> Spec:
+        """Return the channel of the score."""
+        scale = {"type": "log"} if self.log else {"type": "linear", "zero": False}
+        return {
+            "field": field,
+            "type": "quantitative",
+            "title": self.title,
+            "scale": scale | {"domain": [self.low, self.high], "nice": False},
+            "axis": {"tickCount": 6},
+        }
+
+    def side_by_side(self) -> list[Spec]:
+        """Return transforms that give rows of `k`, and `order` their places.
+
+        At the full context, models stand side by side, so that intervals can be distinguished.
+        """
+        side = f"pow({FULL}, {SIDE} * ((datum.order + 0.5) / (datum.last + 1) - 0.5))"
+        return [
+            {"joinaggregate": [{"op": "max", "field": "order", "as": "last"}]},
+            {"calculate": f"datum.k == 'full' ? {self.full} * {side} : datum.k", "as": "x"},
+        ]
+
+    def centred(self) -> list[Spec]:
+        """Return transforms that give rows of `k` their places."""
+        return [{"calculate": f"datum.k == 'full' ? {self.full} : datum.k", "as": "x"}]
+
+
+def axes_of(board: Board, rows: Sequence[Row]) -> Axes:
+    """Choose the axes: scores far worse than chance must not flatten the rest."""
+    facts = board.records[0].task
+    log = facts.score == "perplexity"
+    cells = [cell for row in rows for cell in row.scores.values()]
+    ends = [cell.value - cell.half for cell in cells if cell.half is not None]
+    chance = _scaled(board.chance, log)
+    values = _all_scaled((cell.value for cell in cells), log)
+    low = min([chance, *values, *_all_scaled([*ends, *board.optimum.values()], log)])
+    high = max([chance, *values])
+    gain = chance - low or abs(chance) or 1.0
+    top = min(high, chance + gain / 2)
+    room = 0.05 * (top - low or gain)
+    bottom, top, cut = low - room, top + room, high > chance + gain / 2
+    if log:
+        bottom, top = math.exp(bottom), math.exp(top)
+    title = "perplexity" if log else f"{facts.loss}, {facts.unit}"
+    ks = tuple(k for k in board.contexts if k != "full")
+    return Axes(bottom, top, log, cut, ks, title)
+
+
+def _scaled(score: float, log: bool) -> float:
+    return math.log(score) if log else score
+
+
+def _all_scaled(scores: Iterable[float], log: bool) -> list[float]:
+    """Return what an axis can show of some scores."""
+    return [_scaled(s, log) for s in scores if math.isfinite(s) and (s > 0 or not log)]
+
+
+def _ticks(ks: Sequence[int]) -> list[int]:
+    """Choose ticks whose labels do not overlap; the largest k always has one."""
+    chosen: list[int] = []
+    for k in sorted(ks, reverse=True):
+        if not chosen or chosen[-1] / k > CLOSEST:
+            chosen.append(k)
+    return chosen[:: -(-len(chosen) // MOST_TICKS) or 1][::-1]
