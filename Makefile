@@ -12,7 +12,7 @@ ifneq ($(wildcard ../shared/data),)
 export SEQMEM_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: eval test test-slow check regression lint types benchmarks board readme findings clean
+.PHONY: eval test test-slow check ci regression lint types hooks benchmarks board readme findings clean
 
 eval: $(STAMP)  ## train two models on the smoke suite and print the board
 	$(BIN)/seqmem eval lstm tcn --suite smoke
@@ -25,15 +25,22 @@ test-slow: $(STAMP)  ## the tests that train for real, or kill machines
 
 check: lint types test test-slow  ## what a change must pass
 
+ci: check regression  ## what continuous integration runs
+
 regression: $(STAMP)  ## whether every baseline still learns what it did; a few minutes
 	OMP_NUM_THREADS=1 $(BIN)/seqmem check --suite smoke --jobs 2
 
-lint: $(STAMP)
+lint: $(STAMP)  ## style, spelling, and the layers of architecture: a room imports only those below it
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/codespell
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+hooks: $(STAMP)  ## run the quick checks before each commit (needs git)
+	$(BIN)/pre-commit install
 
 benchmarks: $(STAMP)  ## the figures of docs/performance.md; about two hours, and needs the corpora
 	for name in coverage cost exact_mode growth training; do $(BIN)/python benchmarks/$$name.py || exit 1; done

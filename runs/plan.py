@@ -18,7 +18,8 @@ from seqmem.measuring.measurement import Measuring
 from seqmem.runs.cell import Cell, plan_cell
 from seqmem.runs.processes import cores
 from seqmem.runs.request import LOCAL, Request, Workers
-from seqmem.tasks import SUITES, data_problem, load_task
+from seqmem.tasks import find_suite
+from seqmem.tasks.loading import load_tasks
 from seqmem.tasks.task import Context, Task
 
 __all__ = ["Plan", "plan"]
@@ -54,15 +55,13 @@ def plan(request: Request, say: Callable[[str], object], gpu: bool | None = None
     models = [parse_model(text) for text in dict.fromkeys(request.models)]
     budget, longest = request.budget, None
     if request.suite is not None:
-        if request.suite not in SUITES:
-            raise unknown("suite", request.suite, SUITES, "seqmem eval --help")
-        budget = budget or SUITES[request.suite].budget
-        longest = SUITES[request.suite].longest_context
+        suite = find_suite(request.suite, "seqmem eval")
+        budget, longest = budget or suite.budget, suite.longest_context
     budget = budget or "small"
     if budget not in BUDGETS:
         raise unknown("budget", budget, BUDGETS, "seqmem eval --help")
     device = find_device(request.device, gpu)
-    tasks = _tasks(request, say)
+    tasks, _ = load_tasks(request.tasks, request.suite, say, command="seqmem eval")
     results, remote = _writable(request.results)
     measuring = Measuring(
         request.contexts, longest, request.precision, request.every_k, request.dtype, device
@@ -128,24 +127,6 @@ def _cells(
             f"give others with --k. {left_out[0]}"
         )
     return cells, left_out
-
-
-def _tasks(request: Request, say: Callable[[str], object]) -> list[Task]:
-    """Load the tasks and their data; a suite skips what is not on this machine."""
-    if bool(request.tasks) == (request.suite is not None):
-        given = "both" if request.tasks else "neither"
-        raise InputError(
-            f"{given} given: name tasks (--task adding-problem/T=50) or a suite (--suite smoke)"
-        )
-    tasks = {task.id: task for task in map(load_task, request.tasks)}
-    for task_id in SUITES[request.suite].tasks if request.suite else ():
-        if problem := data_problem(task_id):
-            say(f"{task_id} is skipped: {problem}")
-            continue
-        tasks[task_id] = load_task(task_id)
-    for task in tasks.values():
-        task.split("test")  # data that are missing or altered show now
-    return list(tasks.values())
 
 
 def _check_devices(workers: Workers, device: str) -> None:

@@ -43,7 +43,7 @@ def test_type_checkers_see_every_entry() -> None:
     """One link for each room and each module at the root: checkers run no import hooks."""
     links = {path.name: path for path in (ROOT / ".typing" / "seqmem").iterdir()}
     modules = {path.name for path in ROOT.glob("*.py")}
-    assert set(links) == {*ROOMS, "tests", "py.typed", *modules}
+    assert set(links) == {*ROOMS, "docs", "tests", "py.typed", *modules}
     for name, link in links.items():
         assert link.resolve() == ROOT / name
 
@@ -51,7 +51,15 @@ def test_type_checkers_see_every_entry() -> None:
 def test_root_modules_cannot_be_imported_twice() -> None:
     banned = PROJECT["tool"]["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"]
     modules = {path.stem for path in ROOT.glob("*.py")} - {"__init__"}
-    assert set(banned) == {*ROOMS, *modules}
+    assert set(banned) == {*ROOMS, "docs", *modules}
+
+
+def test_layers_name_every_room() -> None:
+    """The order in which rooms import each other; `make lint` checks that they keep it."""
+    (rooms,) = [c for c in PROJECT["tool"]["importlinter"]["contracts"] if c["id"] == "rooms"]
+    named = {part.strip("() ") for layer in rooms["layers"] for part in layer.split("|")}
+    modules = {path.stem for path in ROOT.glob("*.py")} - {"__init__"}
+    assert named == {*ROOMS, *modules}
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,12 +1,125 @@
 """What a record says of the code that made it."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
-from seqmem.provenance import checkout_facts
+import pytest
+
+from seqmem import provenance
+from seqmem.provenance import checkout_facts, source_sha256
+
+MODEL = '''"""A model."""
+
+from seqmem.parts import scale
+
+__all__ = ["double"]
 
 
-def test_a_changed_tree_is_told_and_new_results_are_no_change(tmp_path: Path) -> None:
+def double(x: int) -> int:
+    """Return twice x."""
+    return scale(x, 2)
+'''
+PARTS = "def scale(x: int, by: int) -> int:\n    return x * by\n"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package of its own in the place of this one."""
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))
+    forget()
+    (tmp_path / "model.py").write_text(MODEL)
+    (tmp_path / "parts.py").write_text(PARTS)
+    yield tmp_path
+    monkeypatch.undo()
+    forget()
+
+
+def forget() -> None:
+    for cached in (provenance.source_sha256, provenance._code, provenance._path):
+        cached.cache_clear()
+
+
+def hashed(name: str = "seqmem.model") -> str:
+    forget()
+    return source_sha256(name)
+
+
+def test_what_is_not_computed_does_not_count(package: Path) -> None:
+    before = hashed()
+    words = MODEL.replace("A model.", "A better model.").replace("Return twice x.", "Double x.")
+    (package / "model.py").write_text(f"# A comment.\n{words}\n\n# Another.\n")
+    assert hashed() == before
+    text = MODEL.replace("    return", "\n    # why\n    return")
+    (package / "model.py").write_text(text.replace('["double"]', '["double", "x"]'))
+    assert hashed() == before
+    types = "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from seqmem.more import X\n"
+    (package / "model.py").write_text(MODEL)
+    (package / "parts.py").write_text(PARTS)
+    with_types = hashed()
+    (package / "more.py").write_text("X = 1\n")
+    (package / "model.py").write_text(types + MODEL)
+    assert hashed() != with_types  # the import of typing itself is code
+    one = hashed()
+    (package / "more.py").write_text("X = 2\n")
+    assert hashed() == one
+
+
+def test_a_file_may_be_moved(package: Path) -> None:
+    before = hashed()
+    (package / "room").mkdir()
+    (package / "room" / "scaling.py").write_text(PARTS)
+    (package / "parts.py").unlink()
+    (package / "model.py").write_text(MODEL.replace("seqmem.parts", "seqmem.room.scaling"))
+    assert hashed() == before
+    (package / "room" / "network.py").write_text((package / "model.py").read_text())
+    assert hashed("seqmem.room.network") == before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("model.py", "2)", "3)"),
+        ("parts.py", "x * by", "x + by"),
+        ("parts.py", "x * by", "by * x"),
+        ("model.py", "x: int", "x: float"),
+        ("model.py", "import scale", "import other as scale"),
+        ("model.py", "def double", "@staticmethod\ndef double"),
+    ],
+)
+def test_what_is_computed_counts(package: Path, file: str, old: str, new: str) -> None:
+    before = hashed()
+    text = (package / file).read_text()
+    (package / file).write_text(text.replace(old, new))
+    assert hashed() != before
+
+
+def test_which_module_a_name_comes_from_counts(package: Path) -> None:
+    """Both modules are imported either way; only what the name stands for changes."""
+    (package / "more.py").write_text("def scale(x: int, by: int) -> int:\n    return x\n")
+    both = "from seqmem import more, parts\n" + MODEL
+    (package / "model.py").write_text(both)
+    before = hashed()
+    (package / "model.py").write_text(both.replace("from seqmem.parts", "from seqmem.more"))
+    assert hashed() != before
+
+
+def test_modules_that_import_each_other(package: Path) -> None:
+    (package / "parts.py").write_text("from seqmem.model import double\n" + PARTS)
+    before = hashed()
+    (package / "parts.py").write_text("from seqmem.model import double\n" + PARTS.replace("*", "-"))
+    assert hashed() != before
+
+
+def test_a_module_named_as_text_counts(package: Path) -> None:
+    """As the factories of models and tasks are."""
+    (package / "model.py").write_text('FACTORY = "seqmem.parts:scale"\n')
+    before = hashed()
+    (package / "parts.py").write_text(PARTS.replace("*", "-"))
+    assert hashed() != before
+
+
+def test_a_changed_tree_is_reported_and_new_results_are_no_change(tmp_path: Path) -> None:
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
         command = ["git", "-C", str(tmp_path), *identity, *arguments]
@@ -19,10 +132,9 @@ def test_a_changed_tree_is_told_and_new_results_are_no_change(tmp_path: Path) ->
     git("commit", "-m", "A model")
     commit = git("rev-parse", "HEAD")
     assert checkout_facts(tmp_path) == (commit, False)
-    for name in ("records", "expectations"):
-        folder = tmp_path / "leaderboard" / name
-        folder.mkdir(parents=True)
-        (folder / "lstm.json").write_text("{}")
+    for folder in ("leaderboard/records", "check/expectations"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "lstm.json").write_text("{}")
     assert checkout_facts(tmp_path) == (commit, False)
     (tmp_path / "model.py").write_text("k = 2\n")
     assert checkout_facts(tmp_path) == (commit, True)
