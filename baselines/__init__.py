@@ -13,11 +13,11 @@ __all__ = ["BASELINES", "Baseline"]
 
 @dataclass(frozen=True)
 class Baseline:
-    """A model that the suite trains.
+    """A model that seqmem trains or computes itself.
 
     Attributes:
         factory: ``module:class``.
-        summary: what it is, in one line.
+        summary: one line for listings.
     """
 
     factory: str
@@ -35,11 +35,11 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
         "gru": Baseline("seqmem.baselines.recurrent:GRU", "gated recurrent unit (Cho et al.)"),
         "rnn-stable": Baseline(
             "seqmem.baselines.stable:StableRNN",
-            "rnn kept contractive: it provably forgets (Miller & Hardt)",
+            "rnn constrained to contract: it provably forgets (Miller & Hardt)",
         ),
         "lstm-stable": Baseline(
             "seqmem.baselines.stable:StableLSTM",
-            "lstm kept contractive: it provably forgets (Miller & Hardt)",
+            "lstm constrained to contract: it provably forgets (Miller & Hardt)",
         ),
         "tcn": Baseline("seqmem.baselines.tcn:TCN", "temporal convolutional network (Bai et al.)"),
         "gcnn": Baseline(
@@ -50,7 +50,7 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
         ),
         "transformer": Baseline(
             "seqmem.baselines.transformer:Transformer",
-            "causal Transformer with a hard window of attention",
+            "causal Transformer with sliding-window attention",
         ),
         "lru": Baseline(
             "seqmem.baselines.lru:LRU",

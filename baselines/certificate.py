@@ -1,23 +1,23 @@
-"""The certificate: from a recurrent network's weights, a context that provably suffices.
+"""The certificate: a context length that provably suffices for a recurrent network.
 
-Let the same network read an endless past, or only the k latest inputs from the zero state. Both
-read the same k inputs last, and all that differs is the state before them: zero in one, within the
-radius R of zero in the other. `stable.py` derives what one step makes of a difference e of two
-states, e' = A e, for the tanh-RNN (one number, Euclidean norm) and for the LSTM (one number each
-for cell and hidden state, maximum norm). Layers make a cascade: layer l > 1 reads the new state of
-the layer below, which differs too, so that
+Compare two runs of a network: one reads an unlimited past, the other only the k latest inputs from
+the zero state. Both read the same k inputs at the end and differ only in the state before them:
+zero in one, within the radius R of zero in the other. `stable.py` derives how one step changes a
+difference e of two states, e' = A e, for the tanh-RNN (one number, Euclidean norm) and for the LSTM
+(one number each for cell and hidden state, maximum norm). Layers form a cascade: layer l > 1 reads
+the new state of the layer below, which differs as well, so that
 
     e'_l = A_l e_l + g_l e'_(l−1),     e = R before the first of the k inputs,
 
-where g_l bounds what one step makes of a difference of its inputs. No difference exceeds 2 R. After
-k steps the last entry of e bounds the difference of the top layer's features. With one tanh layer
-this is λ^k R: the truncation theorem of Miller & Hardt (arXiv 1805.10369) with
+where g_l bounds the effect of a difference of its inputs in one step. No difference exceeds 2 R.
+After k steps the last entry of e bounds the difference of the top layer's features. With one tanh
+layer this is λ^k R: the truncation theorem of Miller & Hardt (arXiv 1805.10369) with
 R = (‖U‖ B + ‖b‖)/(1 − λ) for inputs of norm at most B, or √d, the norm of d ones, if that is less.
 
-Everything is computed in double precision from the weights as they are, so that a certificate is
-sharper than the set that `stable.py` projects onto, and any network that happens to satisfy the
-conditions has one. It is about exact arithmetic in evaluation mode; in single precision the states
-differ by rounding errors as well, about 1e-7/(1 − λ).
+All constants are computed in double precision from the actual weights. A certificate is therefore
+sharper than the set that `stable.py` projects onto, and every network that satisfies the conditions
+has one. It holds for exact arithmetic in evaluation mode; in single precision, rounding errors add
+a difference of about 1e-7/(1 − λ).
 """
 
 import math
@@ -36,22 +36,28 @@ from seqmem.baselines.stable import SLOWEST
 from seqmem.errors import InputError
 from seqmem.tasks.model import SequenceModel
 
-__all__ = ["FEATURE_BOUND", "OUTPUT_ERROR", "Certificate", "LayerBounds", "certificate", "promise"]
+__all__ = [
+    "OUTPUT_ERROR",
+    "Certificate",
+    "LayerBounds",
+    "certificate",
+    "guaranteed_context_facts",
+]
 
-FEATURE_BOUND = 1.0  # largest absolute value of the tasks' features: all lie in [0, 1]
-OUTPUT_ERROR = 0.01  # of any output, at the context that a record promises
+FEATURE_BOUND = 1.0  # largest absolute value of the tasks' features, which lie in [0, 1]
+OUTPUT_ERROR = 0.01  # largest error of any output at a record's guaranteed context
 
 
 @dataclass(frozen=True)
 class LayerBounds:
-    """What one step of one layer does to a difference of states, with n parts of a state.
+    """Bounds of how one step of one layer changes a difference of two states with n parts.
 
     Attributes:
         rate: λ, the contraction factor of one step: the spectral radius of `matrix`.
-        matrix: (n, n) A, what becomes of a difference in each part.
-        gain: (n,) g, what a difference of the inputs adds to each part.
+        matrix: (n, n) A, the effect of a difference in each part on each part.
+        gain: (n,) g, the effect of a difference of the inputs on each part.
         radius: (n,) R, the largest norm of each part of a state; the last part is the output.
-        forget: largest value of the forget gate; None without one.
+        forget: largest value of the forget gate; None for the RNN.
     """
 
     rate: float
@@ -66,14 +72,15 @@ class Certificate:
     """A proof that a network forgets, in numbers.
 
     Attributes:
-        norm: of features and of parts of a state: "euclidean" for the RNN, "maximum" for the LSTM.
-        layers: the constants of each layer, the first one first.
-        steps: r, the fewest steps whose iteration contracts the whole state (all layers, cells
-            included) in the Euclidean norm.
+        norm: the norm of features and of parts of a state: "euclidean" for the RNN, "maximum" for
+            the LSTM.
+        layers: the bounds of each layer, the first one first.
+        steps: r, the smallest number of steps whose map contracts the whole state (all layers,
+            cells included) in the Euclidean norm.
         factor: λ of that r-step map, below 1.
         readout: the largest change of any output for a change of the features by 1 in `norm`. A
-            cross-entropy changes at most twice as much as the outputs, a binary one over D keys
-            at most D times.
+            cross-entropy changes at most twice as much as the outputs, a binary cross-entropy over
+            D keys at most D times as much.
     """
 
     norm: Literal["euclidean", "maximum"]
@@ -84,21 +91,21 @@ class Certificate:
 
     @property
     def rate(self) -> float:
-        """The factor by which the bound falls with each step in the long run."""
+        """The asymptotic factor of the bound from step to step."""
         return max(layer.rate for layer in self.layers)
 
     def bound(self, k: int) -> float:
-        """Bound the norm of the difference of the top features at full context and at k ≥ 0."""
+        """Return a bound of the norm of the top features' difference between context k and full."""
         errors = self._radius()
         for _ in range(k):
             errors = _cascade(self.layers, errors)
         return errors[-1]
 
-    def promised_context(self, error: float) -> int:
-        """Give the smallest k from which on `bound` stays at or below an error.
+    def guaranteed_context(self, error: float) -> int:
+        """Return the smallest k from which on `bound` stays at or below an error.
 
-        Where one tanh layer is all, this is log(R/error) / log(1/λ), rounded up. For the outputs
-        to differ by at most δ, ask with error = δ / readout.
+        For a single tanh layer this is log(R/error) / log(1/λ), rounded up. For outputs that differ
+        by at most δ, use error = δ / readout.
 
         Args:
             error: of the top layer's features, in `norm`; above 0.
@@ -107,16 +114,16 @@ class Certificate:
             InputError: the error is not above 0.
         """
         if not 0 < error < math.inf:
-            raise InputError(f"error={error}: only an error above 0 is reached; give one")
+            raise InputError(f"error={error} is not above 0; no context guarantees it")
         errors = self._radius()
-        k = promised = 1
+        k = guaranteed = 1
         while True:
             errors, before = _cascade(self.layers, errors), errors
             if errors[-1] > error:
-                promised = k + 1
-            # A step never makes less of more: once all parts fall, they fall for ever.
+                guaranteed = k + 1
+            # A step is monotone in the errors: once all parts decrease, they always decrease.
             elif all(now <= then for now, then in zip(errors, before, strict=True)):
-                return promised
+                return guaranteed
             k += 1
 
     def _radius(self) -> list[float]:
@@ -124,17 +131,17 @@ class Certificate:
 
 
 def certificate(model: SequenceModel) -> Certificate:
-    """Prove from its weights that a recurrent network forgets.
+    """Return the proof, from its weights, that a recurrent network forgets.
 
-    Features are taken to lie in [−1, 1]; an embedding's own bound is read off its weights.
+    It assumes that features lie in [−1, 1]; the bound of an embedding is computed from its weights.
 
     Raises:
-        InputError: there is no proof: another kind of model, or weights that do not contract.
+        InputError: the model is of another kind, or its weights do not contract.
     """
     name = type(model).__name__
     if not isinstance(model, RNN | LSTM):
         raise InputError(
-            f"no certificate for {name}: one is known for networks of tanh and LSTM layers only; "
+            f"no certificate for {name}: it exists only for networks of tanh or LSTM layers; "
             "train rnn-stable or lstm-stable"
         )
     layers: list[LayerBounds] = []
@@ -146,7 +153,7 @@ def certificate(model: SequenceModel) -> Certificate:
             if layer is None:
                 raise InputError(
                     f"no certificate for this {name}: layer {index + 1} need not contract; "
-                    "train rnn-stable or lstm-stable, which are kept contractive"
+                    "train rnn-stable or lstm-stable, which are constrained to contract"
                 )
             layers.append(layer)
         readout = model.leave.weight.double()
@@ -158,27 +165,27 @@ def certificate(model: SequenceModel) -> Certificate:
     )
 
 
-def promise(model: SequenceModel) -> Mapping[str, float] | None:
-    """Give what a record keeps of a model's certificate; None where there is none.
+def guaranteed_context_facts(model: SequenceModel) -> Mapping[str, float] | None:
+    """Return the part of a model's certificate that its record stores; None without certificate.
 
-    ``rate`` is λ; from ``promised_k`` inputs on, no output differs from what the full context gives
-    by more than ``output_error``.
+    ``rate`` is λ; from ``promised_k`` inputs on, no output differs by more than ``output_error``
+    from its value with the full context.
     """
     try:
         proof = certificate(model)
     except InputError:
         return None
-    # A readout of zeros gives the same outputs for any features.
+    # With a readout of zeros the outputs do not depend on the features.
     error = min(OUTPUT_ERROR / proof.readout if proof.readout else math.inf, sys.float_info.max)
     return {
         "rate": proof.rate,
-        "promised_k": proof.promised_context(error),
+        "promised_k": proof.guaranteed_context(error),
         "output_error": OUTPUT_ERROR,
     }
 
 
 def _input_bound(model: RNN | LSTM) -> float:
-    """Bound one input of the first layer, in the norm that the model is certified in."""
+    """Return a bound of the first layer's inputs, in the norm of the model's certificate."""
     order = 2 if isinstance(model, RNN) else math.inf
     if model.enter.embedding is None:
         return float(torch.full((model.enter.width,), FEATURE_BOUND).double().norm(order))
@@ -186,10 +193,13 @@ def _input_bound(model: RNN | LSTM) -> float:
 
 
 def _rnn_layer(layers: nn.Module, index: int, entering: float) -> LayerBounds | None:
-    """Bound a tanh layer whose inputs have a Euclidean norm of at most `entering`."""
+    """Return the bounds of a tanh layer with inputs of a Euclidean norm up to `entering`.
+
+    None if it need not contract.
+    """
     recurrent, inputs, bias = _weights(layers, index)
     rate = float(torch.linalg.matrix_norm(recurrent, 2))
-    if not rate < SLOWEST:  # nor where it is not a number
+    if not rate < SLOWEST:  # true for NaN as well
         return None
     gain = float(torch.linalg.matrix_norm(inputs, 2))
     radius = (gain * entering + float(bias.norm())) / (1 - rate)
@@ -197,7 +207,10 @@ def _rnn_layer(layers: nn.Module, index: int, entering: float) -> LayerBounds | 
 
 
 def _lstm_layer(layers: nn.Module, index: int, entering: float) -> LayerBounds | None:
-    """Bound an LSTM layer whose inputs are within ±`entering`."""
+    """Return the bounds of an LSTM layer with inputs within ±`entering`.
+
+    None if it need not contract.
+    """
     recurrent, inputs, bias = _weights(layers, index)
     w_i, w_f, w_z, w_o = recurrent.abs().sum(1).chunk(4)  # ℓ1 norms of rows, in torch's order
     u_i, u_f, u_z, u_o = inputs.abs().sum(1).chunk(4)
@@ -210,7 +223,7 @@ def _lstm_layer(layers: nn.Module, index: int, entering: float) -> LayerBounds |
     # The spectral radius of ((f, a), (f, a + w)).
     both = f + a + w
     rate = (both + math.sqrt(both**2 - 4 * f * w)) / 2
-    if not rate < SLOWEST:  # nor where it is not a number
+    if not rate < SLOWEST:  # true for NaN as well
         return None
     return LayerBounds(
         rate,
@@ -222,7 +235,7 @@ def _lstm_layer(layers: nn.Module, index: int, entering: float) -> LayerBounds |
 
 
 def _weights(layers: nn.Module, index: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Give recurrent and input matrix and the sum of the biases of one layer, as doubles."""
+    """Return the recurrent matrix, input matrix and summed biases of one layer, as doubles."""
     names = ("weight_hh", "weight_ih", "bias_hh", "bias_ih")
     recurrent, inputs, *biases = (getattr(layers, f"{name}_l{index}").double() for name in names)
     return recurrent, inputs, biases[0] + biases[1]
@@ -231,12 +244,12 @@ def _weights(layers: nn.Module, index: int) -> tuple[Tensor, Tensor, Tensor]:
 def _cascade(
     layers: Sequence[LayerBounds], errors: Sequence[float], capped: bool = True
 ) -> list[float]:
-    """Take the differences of all parts of a state, layer after layer, one step on."""
+    """Return the bounds of all parts of a state's difference, layer by layer, one step later."""
     after: list[float] = []
     entering = 0.0  # both runs read the same inputs
-    place = 0
+    start = 0
     for layer in layers:
-        own = errors[place : place + len(layer.gain)]
+        own = errors[start : start + len(layer.gain)]
         following = [
             sum(factor * error for factor, error in zip(row, own, strict=True)) + gain * entering
             for row, gain in zip(layer.matrix, layer.gain, strict=True)
@@ -245,15 +258,15 @@ def _cascade(
             following = [min(e, 2 * r) for e, r in zip(following, layer.radius, strict=True)]
         after += following
         entering = after[-1]
-        place += len(own)
+        start += len(own)
     return after
 
 
 def _iterated(layers: Sequence[LayerBounds], hidden: int, euclidean: bool) -> tuple[int, float]:
-    """Give the fewest steps that contract in the Euclidean norm, and their factor.
+    """Return the smallest number of steps that contract in the Euclidean norm, and their factor.
 
-    The parts' Euclidean norms have the state's as their own Euclidean norm. From the maximum norm
-    of n numbers to the Euclidean and back it takes a factor √n.
+    The Euclidean norm of the parts' Euclidean norms is that of the state. Conversion from the
+    maximum norm of n numbers to the Euclidean norm and back costs a factor √n.
     """
     parts = sum(len(layer.gain) for layer in layers)
     one: npt.NDArray[np.float64] = np.array(

@@ -1,39 +1,44 @@
-"""What convolutional networks over time share: causal convolutions, and how far a stack sees."""
+"""Shared parts of convolutional networks: causal convolutions, and their receptive field."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqmem.baselines.layers import InputLayer, LinearReadout, readout_layer
+from seqmem.baselines.options import Range
 from seqmem.tasks.model import State
 from seqmem.tasks.task import InputSpec
 
 __all__ = [
     "CausalConv1d",
     "Convolutional",
+    "Levels",
     "Stack",
     "chained",
     "fit_stack",
     "match_channels",
 ]
 
+Levels = Annotated[int, Range(0, 20)]
+
 
 class CausalConv1d(nn.Conv1d):
-    """A convolution whose output at t depends on inputs up to t; zeros before the start.
+    """A convolution whose output at t depends on inputs up to t, with zeros before the start.
 
-    It is computed as one in two dimensions, one of them of size 1: only those keep the channels of
-    a step side by side in memory, as the layers around have them, and they are two to four times
-    as fast on a CPU, forward and backward together.
+    It is computed as a 2d convolution with one dimension of size 1. Only 2d convolutions keep the
+    channels-last memory layout of the neighbouring layers; forward and backward together are two
+    to four times as fast on a CPU.
 
     Attributes:
-        reach: how many inputs before the current one it reads from.
+        reach: how many inputs before the current one it depends on.
     """
 
     def __init__(self, channels: int, outputs: int, kernel: int, dilation: int) -> None:
-        """Take the numbers of channels, the kernel's width and the distance of its taps."""
+        """Create a convolution from `channels` to `outputs` channels, `kernel` taps wide."""
         super().__init__(channels, outputs, kernel, dilation=dilation)
         self.reach = (kernel - 1) * dilation
 
@@ -46,13 +51,13 @@ class CausalConv1d(nn.Conv1d):
 
 @dataclass(frozen=True)
 class Stack:
-    """Causal convolutions on top of each other.
+    """The shape of a stack of dilated causal convolutions.
 
     Attributes:
-        kernel: width of each.
-        levels: how many dilations there are.
-        convolutions: how many convolutions have the same dilation.
-        growth: how many times as large the dilation is from level to level; it starts at 1.
+        kernel: width of each convolution.
+        levels: number of different dilations.
+        convolutions: number of convolutions with the same dilation.
+        growth: factor of the dilation from level to level; the first dilation is 1.
     """
 
     kernel: int
@@ -67,7 +72,7 @@ class Stack:
 
     @property
     def receptive_field(self) -> int:
-        """How many of the latest inputs an output depends on."""
+        """The number of latest inputs that an output depends on."""
         return 1 + self.convolutions * (self.kernel - 1) * sum(self.dilations)
 
 
@@ -80,15 +85,15 @@ def fit_stack(
     convolutions: int = 1,
     growth: int = 2,
 ) -> Stack:
-    """Choose the least receptive field that covers `context`, or the most within it.
+    """Return the smallest stack that covers `context`, or the largest within it.
 
     Args:
-        context: the context length asked for.
-        covers: whether the field must reach `context` or must not exceed it.
-        kernel: width of the convolutions; narrower where one level alone would see too much.
-        levels: taken as they are unless 0, and `context` with them.
-        convolutions: how many convolutions a level has.
-        growth: of the dilation from level to level.
+        context: the requested context length.
+        covers: whether the receptive field must reach `context` or must not exceed it.
+        kernel: width of the convolutions; reduced if one level alone would exceed `context`.
+        levels: a fixed number of levels, whatever `context` is; 0 to choose it.
+        convolutions: number of convolutions in a level.
+        growth: factor of the dilation from level to level.
 
     Raises:
         ValueError: no number of levels covers `context`.
@@ -102,7 +107,7 @@ def fit_stack(
     levels = 1
     if covers:
         if kernel == 1 and context > 1:
-            raise ValueError(f"kernel=1 never sees {context} inputs; take a wider one")
+            raise ValueError(f"kernel=1 never sees {context} inputs; use a wider kernel")
         while stack(kernel, levels).receptive_field < context:
             levels += 1
         return stack(kernel, levels)
@@ -113,7 +118,7 @@ def fit_stack(
 
 
 def match_channels(channels: int, wanted: int) -> nn.Module:
-    """Make a map (B, channels, L) -> (B, wanted, L): none where there is nothing to change."""
+    """Return a linear map (B, channels, L) -> (B, wanted, L), the identity if they are equal."""
     return CausalConv1d(channels, wanted, 1, 1) if channels != wanted else nn.Identity()
 
 
@@ -123,13 +128,13 @@ def chained(
     hidden: int,
     dropout: float,
 ) -> Callable[[int], nn.Module]:
-    """Tell how to make one block for each level, one behind the other.
+    """Return a function that builds a chain of one block for each level, given input channels.
 
     Args:
-        block: called with channels that enter and leave, kernel, dilation and dropout.
-        stack: gives kernel and dilations.
-        hidden: channels that leave each block.
-        dropout: handed to each block.
+        block: called with input channels, output channels, kernel, dilation and dropout.
+        stack: kernel and dilations.
+        hidden: output channels of each block.
+        dropout: passed to each block.
     """
 
     def layers(channels: int) -> nn.Module:
@@ -145,7 +150,7 @@ def chained(
 
 
 class Convolutional(LinearReadout):
-    """Layers of causal convolutions between the input layer and a linear readout."""
+    """A model of causal convolutions between the input layer and a linear readout."""
 
     def __init__(
         self,
@@ -158,16 +163,16 @@ class Convolutional(LinearReadout):
         dropout: float,
         tied: bool,
     ) -> None:
-        """Take what comes in, how many outputs go out, and the layers.
+        """Create a model with random weights.
 
         Args:
-            inputs: what one input is.
-            outputs: numbers given for each position.
-            stack: tells how far the layers see.
-            layers: called with the channels that enter, makes (B, channels, L) -> (B, hidden, L).
-            hidden: channels that the readout gets, and size of an id's embedding.
+            inputs: the type and size of one input.
+            outputs: the number of outputs for each position.
+            stack: defines the receptive field of the layers.
+            layers: builds a module (B, channels, L) -> (B, hidden, L), given channels.
+            hidden: input channels of the readout, and size of an id's embedding.
             dropout: share of the embedding dropped in training.
-            tied: whether embedding and readout share weights; needs ids in and as many out.
+            tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         super().__init__()
         self.enter = InputLayer(inputs, hidden)
@@ -180,11 +185,11 @@ class Convolutional(LinearReadout):
         """(B, L, …) -> (B, L, hidden); no state."""
         features = self.dropout(self.enter(inputs)).transpose(1, 2)  # (B, channels, L)
         if torch.is_autocast_enabled(features.device.type):
-            # Or residual connections would carry float32 past every convolution.
+            # Otherwise residual connections would carry float32 past every convolution.
             features = features.to(torch.get_autocast_dtype(features.device.type))
         return self.blocks(features).transpose(1, 2), None
 
     def state_size(self, context: int) -> int:
-        """Count the past activations that the next step needs: each convolution's own reach."""
+        """Return the number of past activations that the convolutions read at the next step."""
         convolutions = [part for part in self.modules() if isinstance(part, CausalConv1d)]
         return sum(min(each.reach, context) * each.in_channels for each in convolutions)

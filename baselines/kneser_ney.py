@@ -11,29 +11,29 @@ import numpy.typing as npt
 
 from seqmem.tasks.task import Split
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["SmoothedNGrams", "fit_ngrams"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-# Heafield et al. 2013 ("Scalable modified Kneser-Ney language model estimation", ACL) fall back on
-# these in their program where the counts of counts give no discounts.
+# The discounts that KenLM (Heafield et al. 2013, "Scalable modified Kneser-Ney language model
+# estimation", ACL) uses where they cannot be estimated from the counts of counts.
 FALLBACK = (0.5, 1.0, 1.5)
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """An n-gram model: for each context the words seen after it, and what is left for others.
+class SmoothedNGrams:
+    """An n-gram model: for each context the words seen after it, and the weight of all others.
 
-    Contexts are numbered: 0 is the empty one, then come those of one word, of two, … A context is
-    the number of its last words and the one word before these, packed as number × vocabulary +
-    word. `keys` holds the packed contexts in ascending order, so that a number is a place there.
+    Contexts are numbered: 0 is the empty one, followed by those of one word, of two, … A context
+    is encoded by the number of its suffix and its first word, as number × vocabulary + word.
+    `keys` holds these codes in ascending order; a context's number is its index there.
 
     Attributes:
-        keys: (contexts,) the packed contexts; −1 for the empty one.
-        backoff: (contexts,) γ, what the words seen leave; 1 for the empty one.
-        begins: (contexts + 1,) where each context's words begin; the empty one has none, as
-            `unigram` holds them all.
+        keys: (contexts,) the codes; −1 for the empty context.
+        backoff: (contexts,) γ, the weight of the shorter context; 1 for the empty context.
+        begins: (contexts + 1,) the index of each context's first word in `words`; the empty
+            context has no words there, because `unigram` holds all of them.
         words: (n-grams,) words seen after contexts.
         probs: (n-grams,) p(word | context), lower orders included.
         unigram: (vocabulary,) p(word).
@@ -49,12 +49,12 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Counts:
-    """The different n-grams whose contexts have one length.
+    """The distinct n-grams of one order.
 
     Attributes:
-        pairs: (e,) context's number × vocabulary + word, ascending.
-        counts: (e,) occurrences at the highest order, different words before it below.
-        lower: (e,) the places of the same n-grams without their first words, in theirs.
+        pairs: (e,) the context's number × vocabulary + word, ascending.
+        counts: (e,) occurrences at the highest order, distinct preceding words at lower orders.
+        lower: (e,) the index of each n-gram without its first word in the next lower order.
     """
 
     pairs: Ints
@@ -62,26 +62,26 @@ class _Counts:
     lower: Ints
 
 
-def estimate(split: Split, vocabulary: int, order: int) -> Estimate:
-    """Count n-grams and mix the orders, from the lowest up.
+def fit_ngrams(split: Split, vocabulary: int, order: int) -> SmoothedNGrams:
+    """Return a model from n-gram counts, interpolated from the lowest order upwards.
 
     With h the last j words and h′ the last j − 1 of them,
 
         p(w | h) = (c(hw) − D(c(hw))) / c(h·) + γ(h) p(w | h′),
 
-    where γ(h) makes it sum to one, D takes one of three values for a count of 1, 2 or more,
-    estimated for each order, and below the words stands the uniform distribution. At the highest
-    order c counts occurrences; below, it counts the different words seen before hw. Where nothing
-    can stand before hw because a sequence begins there, it counts these occurrences, as is usual
-    for what begins with ``<s>``.
+    where γ(h) normalises the distribution, D has three values for counts of 1, 2 and more,
+    estimated for each order, and unigrams are interpolated with the uniform distribution. At the
+    highest order c counts occurrences; at lower orders it counts the distinct words seen before
+    hw. At the start of a sequence, where no word precedes hw, it counts occurrences, as is usual
+    for n-grams that begin with ``<s>``.
 
     Args:
         split: the training data; targets are the next inputs.
-        vocabulary: how many words there are, seen or not.
-        order: n, the most words of an n-gram.
+        vocabulary: number of words, whether they occur or not.
+        order: n, the largest number of words in an n-gram.
     """
     counted, keys = _count(split, vocabulary, order)
-    probs: Floats = np.full(1, 1 / vocabulary)  # of the order below; the uniform one has one entry
+    probs: Floats = np.full(1, 1 / vocabulary)  # of the lower order, at first uniform
     tables, backoffs = [], []
     for counts in counted:
         number = counts.pairs // vocabulary
@@ -89,14 +89,14 @@ def estimate(split: Split, vocabulary: int, order: int) -> Estimate:
         total = np.bincount(number - first, counts.counts)
         discount = _discounts(counts.counts)[np.minimum(counts.counts, 3)]
         backoff = np.bincount(number - first, discount) / total
-        kept = (counts.counts - discount) / total[number - first]
-        probs = kept + backoff[number - first] * probs[counts.lower]
+        discounted = (counts.counts - discount) / total[number - first]
+        probs = discounted + backoff[number - first] * probs[counts.lower]
         tables.append(probs)
         backoffs.append(backoff)
     unigram = np.full(vocabulary, backoffs[0][0] / vocabulary)
     unigram[counted[0].pairs] = tables[0]
     pairs = np.concatenate([np.zeros(0, np.int64), *(counts.pairs for counts in counted[1:])])
-    return Estimate(
+    return SmoothedNGrams(
         keys=keys,
         backoff=np.concatenate([np.ones(1), *backoffs[1:]]),
         begins=np.searchsorted(pairs, np.arange(len(keys) + 1) * vocabulary),
@@ -107,16 +107,16 @@ def estimate(split: Split, vocabulary: int, order: int) -> Estimate:
 
 
 def _count(split: Split, vocabulary: int, order: int) -> tuple[list[_Counts], Ints]:
-    """Count n-grams with contexts of 0, 1, … n − 1 words, and number the contexts.
+    """Return the counts for contexts of 0, 1, … n − 1 words, and the codes of all contexts.
 
-    Contexts that no sequence is long enough for are left out.
+    Orders that exceed the longest sequence are omitted.
     """
     inputs, positions = split.inputs.numpy(), split.positions.numpy()
     targets = split.targets.numpy().astype(np.int64)
     available = split.available.numpy()
     order = min(order, int(available.max()) + 1)
     length = np.minimum(available, order - 1)  # of each target's longest context
-    numbers = [np.zeros(len(targets), np.int64)]  # of each target's contexts; 0 where too short
+    numbers = [np.zeros(len(targets), np.int64)]  # by context length; 0: the sequence is too short
     keys = [np.full(1, -1, np.int64)]
     first = 1
     for lag in range(order - 1):
@@ -131,9 +131,10 @@ def _count(split: Split, vocabulary: int, order: int) -> tuple[list[_Counts], In
     all_keys = np.concatenate(keys)
 
     counted: list[_Counts] = []
-    pairs = np.zeros(0, np.int64)  # of the order above
+    pairs = np.zeros(0, np.int64)  # of the next higher order
     for longest in reversed(range(order)):
-        # Each target counts where its context is longest; below, each different n-gram counts once.
+        # A target counts at the order of its longest context; at each lower order, every distinct
+        # n-gram of the next higher one counts once.
         own = length == longest
         fully = numbers[longest][own] * vocabulary + targets[own]
         once = all_keys[pairs // vocabulary] // vocabulary * vocabulary + pairs % vocabulary
@@ -148,10 +149,10 @@ def _count(split: Split, vocabulary: int, order: int) -> tuple[list[_Counts], In
 
 
 def _discounts(counts: Ints) -> Floats:
-    """Estimate D for counts of 0, 1, 2 and more: (4,) (Chen & Goodman 1999, section 3).
+    """Return D for counts of 0, 1, 2 and more: (4,) (Chen & Goodman 1999, section 3).
 
-    Where a count from 1 to 4 never occurs, or an estimate leaves nothing, or more than all, of a
-    count, these are `FALLBACK`.
+    `FALLBACK` is used if a count from 1 to 4 never occurs, or if a discount is not above 0 and
+    below its count.
     """
     n1, n2, n3, n4 = (int((counts == i).sum()) for i in range(1, 5))
     estimates = FALLBACK

@@ -1,4 +1,4 @@
-"""What every baseline shares: how inputs enter, and how features leave."""
+"""The layers that every baseline shares: the input layer and the readout."""
 
 import torch
 from torch import Tensor, nn
@@ -6,18 +6,23 @@ from torch import Tensor, nn
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Features, InputSpec, Tokens
 
-__all__ = ["InputLayer", "LinearReadout", "readout_layer", "start_readout"]
+__all__ = ["InputLayer", "LinearReadout", "readout_layer"]
 
 
 class InputLayer(nn.Module):
-    """Ids become learned vectors; floats go through as they are.
+    """An embedding of ids; floats pass unchanged.
 
     Attributes:
-        width: the size of a vector it gives.
+        width: the size of an output vector.
     """
 
     def __init__(self, spec: InputSpec, width: int) -> None:
-        """Take what the inputs are and how wide an id's vector is."""
+        """Create the layer.
+
+        Args:
+            spec: the type and size of one input.
+            width: the size of an embedding vector.
+        """
         super().__init__()
         self.embedding: nn.Embedding | None = None
         if isinstance(spec, Tokens):
@@ -34,15 +39,15 @@ class InputLayer(nn.Module):
         if self.embedding.sparse or weight.device.type != "cpu":
             vectors = self.embedding(inputs)
         else:
-            # The same vectors. On a CPU the gradient of a selection by 64-bit ids is added up
-            # sooner than by others, or than an embedding's; elsewhere it would differ between runs.
+            # The same vectors. On a CPU the backward pass of index_select with 64-bit ids is
+            # faster than that of an embedding; on a GPU it is not deterministic.
             vectors = weight.index_select(0, inputs.flatten().long())
             vectors = vectors.view(*inputs.shape, self.width)
         return vectors
 
 
 def readout_layer(width: int, outputs: int, tie: InputLayer | None) -> nn.Linear:
-    """Make the last layer, sharing the embedding's weights where `tie` is given.
+    """Return the last layer; it shares the embedding's weights if `tie` is given.
 
     Weight tying: Press & Wolf 2017 (arXiv 1608.05859).
 
@@ -58,14 +63,8 @@ def readout_layer(width: int, outputs: int, tie: InputLayer | None) -> nn.Linear
     return readout
 
 
-def start_readout(readout: nn.Linear, outputs: Tensor) -> None:
-    """Set the bias, so that the first outputs are these and little else."""
-    with torch.no_grad():
-        readout.bias.copy_(outputs)
-
-
 class LinearReadout(SequenceModel):
-    """A model whose outputs are one linear map, `leave`, of its features."""
+    """A model whose outputs are a linear map, `leave`, of its features."""
 
     leave: nn.Linear
 
@@ -75,5 +74,6 @@ class LinearReadout(SequenceModel):
         return outputs
 
     def start_from(self, outputs: Tensor) -> None:
-        """Put the constant outputs (outputs,) into the readout's bias."""
-        start_readout(self.leave, outputs)
+        """Set the readout's bias to the constant outputs (outputs,)."""
+        with torch.no_grad():
+            self.leave.bias.copy_(outputs)

@@ -1,4 +1,4 @@
-"""State space models: a linear recurrence in time, everything nonlinear within one step."""
+"""LRU: a diagonal state space model, linear in time and nonlinear within each step."""
 
 import math
 from typing import Any
@@ -9,56 +9,57 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from seqmem.baselines.layers import InputLayer, LinearReadout, readout_layer
+from seqmem.baselines.options import Count, Share
 from seqmem.tasks.model import State
 from seqmem.tasks.task import InputSpec
 
 __all__ = ["LRU", "linear_recurrence"]
 
-# The ring on which eigenvalues start: memories of about 10 to 1,000 steps (Orvieto et al. 2023,
-# section 3.4, move the ring to the unit circle where dependencies are long).
+# Radii of the ring of initial eigenvalues: memories of about 10 to 1,000 steps (for long
+# dependencies Orvieto et al. 2023, section 3.4, move the ring towards the unit circle).
 SMALLEST, LARGEST = 0.9, 0.999
 
 
 class LRU(LinearReadout):
     """Linear Recurrent Unit (Orvieto et al. 2023, arXiv 2303.06349, section 3 and appendix A).
 
-    Each block is x + GLU(GELU(recurrence(LayerNorm(x)))). The recurrence has complex diagonal
-    eigenvalues λ = exp(−exp(ν) + i exp(θ)), always within the unit circle, which start uniformly
-    on a ring; its inputs are scaled by γ, which starts at √(1 − |λ|²), so that states have the
-    size of inputs whatever λ is.
+    Each block is x + GLU(GELU(recurrence(LayerNorm(x)))). The recurrence is diagonal with complex
+    eigenvalues λ = exp(−exp(ν) + i exp(θ)), which are always within the unit circle and start
+    uniformly on a ring. Its inputs are scaled by γ, which starts at √(1 − |λ|²), so that states
+    have the variance of the inputs for every λ.
     """
 
     stateful = True
-    float32_only = True  # there are no shorter complex numbers
+    float32_only = True  # torch has no shorter complex numbers
 
     def __init__(
         self,
         inputs: InputSpec,
         outputs: int,
         *,
-        hidden: int = 128,
-        layers: int = 2,
-        state: int = 64,
-        dropout: float = 0.0,
+        hidden: Count = 128,
+        layers: Count = 2,
+        state: Count = 64,
+        dropout: Share = 0.0,
         tied: bool = False,
     ) -> None:
-        """Take what comes in, how many outputs go out, and the sizes.
+        """Create a model with random weights.
 
         Args:
-            inputs: what one input is.
-            outputs: numbers given for each position.
-            hidden: features between blocks, and size of an id's embedding.
-            layers: blocks on top of each other.
-            state: complex numbers in the state of one block.
+            inputs: the type and size of one input.
+            outputs: the number of outputs for each position.
+            hidden: number of features between blocks, and size of an id's embedding.
+            layers: number of blocks.
+            state: number of complex numbers in the state of one block.
             dropout: share of features dropped in training.
-            tied: whether embedding and readout share weights; needs ids in and as many out.
+            tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         super().__init__()
         self.enter = InputLayer(inputs, hidden)
         floats = self.enter.embedding is None
         self.widen = nn.Linear(self.enter.width, hidden) if floats else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(_Block(hidden, state, dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(_LRUBlock(hidden, state, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
         self.leave = readout_layer(hidden, outputs, self.enter if tied else None)
         self._state = state
@@ -68,36 +69,36 @@ class LRU(LinearReadout):
         features = self.dropout(self.widen(self.enter(inputs)))
         states = []
         for i, block in enumerate(self.blocks):
-            features, behind = block(features, None if state is None else state[i])
-            states.append(behind)
+            features, last = block(features, None if state is None else state[i])
+            states.append(last)
         return self.norm(features), torch.stack(states)
 
     def state_size(self, context: int) -> int:
-        """Count the floats of the state, two for a complex number: the same after any input."""
+        """Return the number of floats of the state, two for each complex number."""
         return 2 * self._state * len(self.blocks)
 
 
-class _Block(nn.Module):
-    """Normalise, recur, mix channels, add what came in."""
+class _LRUBlock(nn.Module):
+    """Normalisation, recurrence, a gated linear unit, and a residual connection."""
 
     def __init__(self, hidden: int, state: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(hidden)
-        self.recurrence = _Recurrence(hidden, state)
+        self.recurrence = _DiagonalRecurrence(hidden, state)
         self.mix = nn.Linear(hidden, 2 * hidden)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, inputs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(B, L, hidden) -> (B, L, hidden), and the state behind them (B, state)."""
+        """(B, L, hidden) -> (B, L, hidden), and the state after the last input (B, state)."""
         features, state = self.recurrence(self.norm(inputs), state)
         mixed = F.glu(self.mix(self.dropout(F.gelu(features))), -1)
         return inputs + self.dropout(mixed), state
 
 
-class _Recurrence(nn.Module):
-    """x_t = λ x_{t−1} + γ B u_t and y_t = Re(C x_t) + D u_t, by components of x.
+class _DiagonalRecurrence(nn.Module):
+    """x_t = λ x_{t−1} + γ B u_t and y_t = Re(C x_t) + D u_t, with elementwise products of λ and γ.
 
-    Complex numbers are kept as pairs of floats, so that optimisers and files need not know them.
+    Parameters are pairs of floats, because not all optimisers and files support complex numbers.
     """
 
     def __init__(self, hidden: int, state: int) -> None:
@@ -108,12 +109,13 @@ class _Recurrence(nn.Module):
         self.log_phase = nn.Parameter((2 * math.pi * torch.rand(state)).log())  # θ
         self.log_scale = nn.Parameter(0.5 * (1 - squared).log())  # log γ
         self.read = nn.Parameter(torch.randn(state, 2, hidden) / (2 * hidden) ** 0.5)  # B
-        # Re(C x) = Re C Re x − Im C Im x: as Im C is drawn with either sign, the minus is in it.
+        # Re(C x) = Re C Re x − Im C Im x. The parameter holds −Im C, which has the same
+        # distribution.
         self.write = nn.Parameter(torch.randn(hidden, state, 2) / state**0.5)  # C
         self.skip = nn.Parameter(torch.randn(hidden))  # D
 
     def forward(self, inputs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(B, L, hidden) -> (B, L, hidden), and the state behind them (B, state)."""
+        """(B, L, hidden) -> (B, L, hidden), and the state after the last input (B, state)."""
         decay = torch.polar((-self.log_decay.exp()).exp(), self.log_phase.exp())
         weights = self.read * self.log_scale.exp()[:, None, None]
         driven = F.linear(inputs, weights.flatten(0, 1))  # (B, L, 2 × state)
@@ -126,9 +128,9 @@ class _Recurrence(nn.Module):
 
 
 def linear_recurrence(decay: Tensor, inputs: Tensor, state: Tensor) -> Tensor:
-    """x_t = decay · x_{t−1} + inputs_t, in about 2 √L steps, with gradients.
+    """Return the solution of x_t = decay · x_{t−1} + inputs_t, in about 2 √L steps.
 
-    Nothing is divided by a power of `decay`, which may be too small for a float.
+    It is differentiable, and does not divide by powers of `decay`, which may underflow.
 
     Args:
         decay: (N,) complex.
@@ -136,16 +138,17 @@ def linear_recurrence(decay: Tensor, inputs: Tensor, state: Tensor) -> Tensor:
         state: (B, N) complex, x_{−1}.
 
     Returns:
-        (B, L, N) the x_t.
+        x: (B, L, N) complex.
     """
     states: Tensor = _LinearRecurrence.apply(decay, inputs, state)  # type: ignore[no-untyped-call]
     return states
 
 
 class _LinearRecurrence(torch.autograd.Function):
-    """The gradient is the same recurrence, backwards in time: g_t = dx_t + conj(decay) g_{t+1}.
+    """`linear_recurrence` with its own gradient, which autograd would need more memory for.
 
-    Written out because autograd would keep a copy of the states for each step of `_scan`.
+    The gradient is the same recurrence backwards in time: g_t = dx_t + conj(decay) g_{t+1}.
+    Autograd would store a copy of the states for each step of `_scan`.
     """
 
     @staticmethod
@@ -166,10 +169,12 @@ class _LinearRecurrence(torch.autograd.Function):
 
 
 def _scan(decay: Tensor, inputs: Tensor, state: Tensor) -> Tensor:
-    """Compute the recurrence: within √L chunks at once from zero, then from chunk to chunk.
+    """Return the solution of `linear_recurrence`, computed in chunks of √L steps.
 
-    Touches each number three times where a scan in log L steps does so 2 log L times: on a CPU it
-    takes a tenth of that one's time, on a GPU it starts far fewer kernels than a loop over L.
+    First all chunks advance together from the state zero, then each chunk's last state is carried
+    to the next chunk. Each number is read and written three times, against 2 log L times in a
+    parallel scan: on a CPU this takes a tenth of the scan's time, and on a GPU it starts far fewer
+    kernels than a loop over L.
     """
     batch, length, size = inputs.shape
     chunk = math.isqrt(length)

@@ -1,4 +1,4 @@
-"""The memoryless reference: one output for every position, whatever the inputs."""
+"""The memoryless reference model: one constant output, whatever the inputs."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ __all__ = ["Marginal"]
 
 
 class Marginal(SequenceModel):
-    """The best constant: word frequencies (unigram), the mean, the marginal of the targets.
+    """The best constant output: word frequencies (unigram), the mean, or the targets' marginal.
 
     Its curve is flat at the task's chance level.
     """
@@ -19,12 +19,12 @@ class Marginal(SequenceModel):
     reads_training_data = False
 
     def __init__(self, inputs: InputSpec, outputs: int) -> None:
-        """Take how many outputs go out; the inputs are not looked at."""
+        """Create a model with `outputs` outputs; it ignores the inputs."""
         super().__init__()
         self.register_buffer("constant", torch.zeros(outputs))
 
     def fit(self, task: Task, seed: int) -> None:
-        """Take the task's best constant: nothing is trained, and no seed changes it."""
+        """Set the task's best constant, which does not depend on the seed."""
         self.constant = task.constant()
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
@@ -36,5 +36,5 @@ class Marginal(SequenceModel):
         return self.constant.expand(*hidden.shape[:-1], -1)
 
     def state_size(self, context: int) -> int:
-        """Nothing is kept."""
+        """Return 0: there is no state."""
         return 0

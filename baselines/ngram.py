@@ -1,11 +1,12 @@
-"""The n-gram model: counts of what followed the last n − 1 words, smoothed by those of fewer."""
+"""The n-gram language model with modified Kneser-Ney smoothing."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqmem.baselines.kneser_ney import estimate
+from seqmem.baselines.kneser_ney import fit_ngrams
+from seqmem.baselines.options import Count
 from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import InputSpec, Task, Tokens
 
@@ -15,22 +16,22 @@ __all__ = ["KneserNey"]
 class KneserNey(SequenceModel):
     """Interpolated modified Kneser-Ney smoothing (Chen & Goodman 1999, section 3).
 
-    `seqmem.baselines.kneser_ney` has the formula. With order 1 these are the words' own
-    frequencies, discounted.
+    The formula is in `seqmem.baselines.kneser_ney`. With order 1 the model predicts discounted
+    word frequencies.
 
-    A window that is shorter than n − 1 gets the distribution of the order that it fills: below
-    n − 1 the curve shows what the model knows with less, not a model made for less, which is what
-    `k_train` gives.
+    A window of fewer than n − 1 words uses the lower order that it fills. At such k the curve
+    shows how this model predicts from less context, not how a model of that order would; `k_train`
+    selects the latter.
 
     Attributes:
         receptive_field: n − 1.
     """
 
-    float32_only = True  # probabilities need their digits
+    float32_only = True  # shorter floats are too coarse for log-probabilities
     next_token_only = True
     reads_training_data = True  # see ClosedForm
 
-    # An `Estimate`, probabilities as their logarithms.
+    # As in `SmoothedNGrams`, with logarithms of probabilities.
     keys: Tensor  # (contexts,) int64
     log_backoff: Tensor  # (contexts,)
     begins: Tensor  # (contexts + 1,) int64
@@ -45,16 +46,16 @@ class KneserNey(SequenceModel):
         *,
         context: int,
         covers: bool = True,
-        order: int = 5,
+        order: Count = 5,
     ) -> None:
-        """Take what comes in, how many outputs go out, and the order.
+        """Create a model that has counted nothing and predicts all words equally.
 
         Args:
             inputs: must be ids.
-            outputs: as many as there are ids.
-            context: the most inputs to condition on.
-            covers: not looked at; `order` bounds the context either way.
-            order: n of the n-grams, at most: with less context it is context + 1.
+            outputs: must equal the number of ids.
+            context: the largest number of inputs to condition on.
+            covers: ignored; `order` bounds the context in any case.
+            order: n of the n-grams; reduced to context + 1 if that is less.
 
         Raises:
             ValueError: inputs and outputs are not ids of one vocabulary.
@@ -65,14 +66,14 @@ class KneserNey(SequenceModel):
         self.order = min(order, context + 1)
         self.receptive_field = self.order - 1
         self.vocabulary = outputs
-        # Until it has counted, every word is as likely as any other.
+        # Before `fit` the distribution is uniform.
         self.register_buffer("keys", torch.full((1,), -1))
         self.register_buffer("log_backoff", torch.zeros(1))
         self.register_buffer("begins", torch.zeros(2, dtype=torch.int64))
         self.register_buffer("words", torch.zeros(0, dtype=torch.int32))
         self.register_buffer("log_probs", torch.zeros(0))
         self.register_buffer("unigram", torch.full((outputs,), 1 / outputs).log())
-        self.register_load_state_dict_pre_hook(_take_sizes)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_resize_tables)  # type: ignore[no-untyped-call]
 
     def fit(self, task: Task, seed: int) -> None:
         """Count the n-grams of the training data's first epoch.
@@ -80,13 +81,13 @@ class KneserNey(SequenceModel):
         Raises:
             InputError: the task has no training data.
         """
-        model = estimate(task.train(seed, 0), self.vocabulary, self.order)
-        self.keys = torch.from_numpy(model.keys)
-        self.begins = torch.from_numpy(model.begins)
-        self.words = torch.from_numpy(model.words)
-        self.log_backoff = torch.from_numpy(np.log(model.backoff)).float()
-        self.log_probs = torch.from_numpy(np.log(model.probs)).float()
-        self.unigram = torch.from_numpy(np.log(model.unigram)).float()
+        ngrams = fit_ngrams(task.train(seed, 0), self.vocabulary, self.order)
+        self.keys = torch.from_numpy(ngrams.keys)
+        self.begins = torch.from_numpy(ngrams.begins)
+        self.words = torch.from_numpy(ngrams.words)
+        self.log_backoff = torch.from_numpy(np.log(ngrams.backoff)).float()
+        self.log_probs = torch.from_numpy(np.log(ngrams.probs)).float()
+        self.unigram = torch.from_numpy(np.log(ngrams.unigram)).float()
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
         """(B, L) ids -> (B, L, n − 1) the latest ids, oldest first, −1 before the start."""
@@ -98,14 +99,15 @@ class KneserNey(SequenceModel):
     def readout(self, hidden: Tensor) -> Tensor:
         """(…, n − 1) ids -> (…, vocabulary) log-probabilities."""
         numbers = self._numbers(hidden.flatten(0, -2))  # (m, n − 1)
-        # What all longer contexts leave to the one of j words, j = 0 … n − 1: (m, n)
+        # log of the weight that all longer contexts leave to the one of j words, j = 0 … n − 1:
+        # (m, n)
         backoff = self.log_backoff[numbers].double().flip(1).cumsum(1).flip(1)
         left = F.pad(backoff, (0, 1)).float()
         outputs = self.unigram + left[:, :1]  # (m, vocabulary)
         row_begins = torch.arange(len(outputs), device=outputs.device) * self.vocabulary
         for length in range(1, self.order):
-            # A word seen after a context was seen after its last words too, so that each longer
-            # context replaces what the shorter ones gave to its words.
+            # A word seen after a context was also seen after each of its suffixes, so that each
+            # longer context overwrites the probabilities of its words.
             number = numbers[:, length - 1]
             begin = self.begins[number]
             count = self.begins[number + 1] - begin
@@ -118,11 +120,11 @@ class KneserNey(SequenceModel):
         return outputs.reshape(*hidden.shape[:-1], self.vocabulary)
 
     def state_size(self, context: int) -> int:
-        """Count the ids before the current one that the next step needs."""
+        """Return the number of ids before the current one that the next step needs."""
         return min(max(self.order - 2, 0), context)
 
     def _numbers(self, contexts: Tensor) -> Tensor:
-        """(m, n − 1) ids -> (m, n − 1) the numbers of the last 1, 2, … of them; 0: never seen."""
+        """(m, n − 1) ids -> (m, n − 1) numbers of the contexts of 1, 2, … ids; 0: never seen."""
         if self.order == 1:
             return contexts
         numbers = []
@@ -138,8 +140,10 @@ class KneserNey(SequenceModel):
         return torch.stack(numbers, 1)
 
 
-def _take_sizes(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Let a model that has counted nothing take the tables of one that has."""
+def _resize_tables(
+    module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object
+) -> None:
+    """Resize the buffers of a new model to those of the saved tables before they are loaded."""
     for name, buffer in module.named_buffers(recurse=False):
         saved = state_dict.get(prefix + name)
         if saved is not None and name != "unigram":  # the vocabulary must be the same

@@ -1,4 +1,4 @@
-"""Recurrent networks: the state is all that they remember."""
+"""Recurrent networks: RNN, GRU and LSTM."""
 
 from typing import ClassVar
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqmem.baselines.layers import InputLayer, LinearReadout, readout_layer
+from seqmem.baselines.options import Count, Share
 from seqmem.tasks.model import State
 from seqmem.tasks.task import InputSpec
 
@@ -13,35 +14,35 @@ __all__ = ["GRU", "LSTM", "RNN", "Recurrent"]
 
 
 class Recurrent(LinearReadout):
-    """Embedding, recurrent layers, readout, with dropout in between.
+    """Embedding, recurrent layers and readout, with dropout between them.
 
-    Dropout acts on what enters and leaves the layers, not on the recurrence (Zaremba et al. 2014,
-    arXiv 1409.2329).
+    Dropout acts on the inputs and outputs of the layers, not on the recurrence (Zaremba et al.
+    2014, arXiv 1409.2329).
     """
 
     stateful = True
     layer: ClassVar[type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]]
-    states: ClassVar[int]  # how many vectors of the hidden size one layer keeps
+    states: ClassVar[int]  # state vectors of one layer
 
     def __init__(
         self,
         inputs: InputSpec,
         outputs: int,
         *,
-        hidden: int = 128,
-        layers: int = 1,
-        dropout: float = 0.0,
+        hidden: Count = 128,
+        layers: Count = 1,
+        dropout: Share = 0.0,
         tied: bool = False,
     ) -> None:
-        """Take what comes in, how many outputs go out, and the sizes.
+        """Create a model with random weights.
 
         Args:
-            inputs: what one input is.
-            outputs: numbers given for each position.
-            hidden: size of the state vectors, and of an id's embedding.
-            layers: recurrent layers on top of each other.
+            inputs: the type and size of one input.
+            outputs: the number of outputs for each position.
+            hidden: size of the state vectors and of an id's embedding.
+            layers: number of recurrent layers.
             dropout: share of features dropped in training.
-            tied: whether embedding and readout share weights; needs ids in and as many out.
+            tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         super().__init__()
         self.enter = InputLayer(inputs, hidden)
@@ -54,7 +55,7 @@ class Recurrent(LinearReadout):
         self.start()
 
     def start(self) -> None:
-        """Set weights that should not be drawn at random; here none."""
+        """Set the weights that should not start at random; here none."""
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
         """(B, L, …) -> (B, L, hidden), and the state after the last input."""
@@ -62,7 +63,7 @@ class Recurrent(LinearReadout):
         return self.dropout(features), state
 
     def state_size(self, context: int) -> int:
-        """Count the floats of the state: the same after any number of inputs."""
+        """Return the number of floats of the state, the same after any number of inputs."""
         return self.states * self.layers.num_layers * self.layers.hidden_size
 
 
@@ -76,9 +77,9 @@ class RNN(Recurrent):
 class GRU(Recurrent):
     """Gated recurrent unit (Cho et al. 2014, arXiv 1406.1078, section 2.3).
 
-    With reset gate r and update gate z, h' = (1 − z) n + z h. The reset gate stands behind the
-    matrix product, n = tanh(U x + b + r (W h + b')), as torch and cuDNN have it; the paper's
-    stands before it, n = tanh(U x + W (r h)).
+    With reset gate r and update gate z, h' = (1 − z) n + z h. The reset gate is applied after the
+    matrix product, n = tanh(U x + b + r (W h + b')), as in torch and cuDNN; in the paper it is
+    applied before, n = tanh(U x + W (r h)).
     """
 
     layer = nn.GRU
@@ -86,13 +87,13 @@ class GRU(Recurrent):
 
 
 class LSTM(Recurrent):
-    """Long short-term memory with forget gates (Gers et al. 2000); forget bias 1 at the start."""
+    """Long short-term memory with forget gates (Gers et al. 2000); initial forget bias 1."""
 
     layer = nn.LSTM
     states = 2
 
     def start(self) -> None:
-        """Forget nothing at the start (Jozefowicz et al. 2015): of both biases, one is zero."""
+        """Set the forget gate's bias to 1 (Jozefowicz et al. 2015): one of torch's two biases."""
         hidden = self.layers.hidden_size
         with torch.no_grad():
             for name, parameter in self.layers.named_parameters():

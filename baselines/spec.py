@@ -1,14 +1,15 @@
-"""From what the user wrote (``lstm:hidden=256``) to a model."""
+"""From the text that the user writes (``lstm:hidden=256``) to a model."""
 
 import importlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 
 from seqmem.baselines import BASELINES
+from seqmem.baselines.options import Range
 from seqmem.errors import InputError, NotApplicableError, unknown
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, InputSpec, Task
@@ -22,15 +23,13 @@ __all__ = [
     "model_class",
     "options_of",
     "parse_model",
+    "ranges_of",
 ]
 
 Option = int | float | bool
 
-# Set by the suite from the task and k_train.
-_SET_BY_SUITE = {"context", "covers"}
-
-# Options that are below 1; all others count something.
-_SHARES = {"dropout", "lambda_max", "forget_max"}
+# Set from the task and k_train, not by the user.
+_RECEPTIVE_FIELD = {"context", "covers"}
 
 
 @dataclass(frozen=True)
@@ -41,20 +40,20 @@ class ModelSpec:
     options: Mapping[str, Option] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Give the text it was parsed from, options in order."""
-        options = ",".join(f"{key}={_write(value)}" for key, value in sorted(self.options.items()))
+        """Return the text that `parse_model` reads, with sorted options."""
+        options = ",".join(f"{key}={_text(value)}" for key, value in sorted(self.options.items()))
         return f"{self.name}:{options}" if options else self.name
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything that an untrained model is made from, weights apart.
+    """Everything that defines an untrained model except its weights.
 
     Attributes:
         name: the baseline.
         options: every option of its class.
-        inputs: what one input is.
-        outputs: how many numbers it gives for each position.
+        inputs: the type and size of one input.
+        outputs: the number of outputs for each position.
         context: the context length that sets the receptive field of models that have one.
         covers: whether the field must reach `context` or must not exceed it.
     """
@@ -67,10 +66,10 @@ class Architecture:
     covers: bool
 
     def build(self) -> SequenceModel:
-        """Make the model.
+        """Return a new model.
 
         Raises:
-            ValueError: the options do not make one.
+            ValueError: the options contradict each other or the task.
         """
         known = inspect.signature(model_class(self.name)).parameters
         reach = {"context": self.context, "covers": self.covers}
@@ -80,18 +79,19 @@ class Architecture:
 
 
 def parse_model(text: str) -> ModelSpec:
-    """Read ``name`` or ``name:option=value,…``.
+    """Return the model that ``name`` or ``name:option=value,…`` describes.
 
     Raises:
-        InputError: the name or an option is unknown, or a value is not of the option's kind.
+        InputError: the name or an option is unknown, or a value has the wrong type or is out of
+            range.
     """
     name, colon, rest = text.partition(":")
     if name not in BASELINES:
         if "." in name or "/" in name or name == "hf":
             raise InputError(
-                f"model '{text}' is none of the baselines that are trained here; a file, a Hugging "
-                f"Face model or code of your own is scored by `seqmem submit {text} --name NAME "
-                "--task ID`"
+                f"model '{text}' is none of the baselines that `seqmem eval` trains; score a "
+                "file, a Hugging Face model or your own code with "
+                f"`seqmem submit {text} --name NAME --task ID`"
             )
         raise unknown("model", name, BASELINES, "seqmem models")
     known = options_of(name)
@@ -104,22 +104,35 @@ def parse_model(text: str) -> ModelSpec:
         if not equals or key in options:
             problem = "is given twice" if equals else "has no value; write option=value"
             raise InputError(f"model '{text}': option '{key}' {problem}")
-        options[key] = _read(text, key, value, known[key])
+        try:
+            options[key] = _parsed(value, known[key], ranges_of(name).get(key))
+        except ValueError as error:
+            raise InputError(f"model '{text}': {key}={value} is {error}") from None
     return ModelSpec(name, options)
 
 
 def options_of(name: str) -> dict[str, Option]:
-    """Give the options of a baseline with their defaults."""
+    """Return the options of a baseline with their defaults."""
     parameters = inspect.signature(model_class(name)).parameters.values()
     return {
         p.name: p.default
         for p in parameters
-        if p.kind is p.KEYWORD_ONLY and p.name not in _SET_BY_SUITE
+        if p.kind is p.KEYWORD_ONLY and p.name not in _RECEPTIVE_FIELD
+    }
+
+
+def ranges_of(name: str) -> dict[str, Range]:
+    """Return the ranges that the class of a baseline declares for its numeric options."""
+    hints = get_type_hints(model_class(name).__init__, include_extras=True)
+    return {
+        option: annotation
+        for option in options_of(name)
+        for annotation in getattr(hints[option], "__metadata__", ())
     }
 
 
 def model_class(name: str) -> type[SequenceModel]:
-    """Import the class of a baseline."""
+    """Return the class of a baseline; import it if necessary."""
     module, _, attribute = BASELINES[name].factory.partition(":")
     found: type[SequenceModel] = getattr(importlib.import_module(module), attribute)
     return found
@@ -128,24 +141,25 @@ def model_class(name: str) -> type[SequenceModel]:
 def architecture_of(
     spec: ModelSpec, task: Task, k_train: Context, defaults: Mapping[str, Option]
 ) -> Architecture:
-    """Tell what a model for a task is made from.
+    """Return the architecture of a model for a task.
 
     A model with a receptive field gets one that reaches the task's longest useful context, or,
     where `k_train` is a number, one that does not exceed it.
 
     Args:
-        spec: name and the user's options.
-        task: says what comes in and goes out.
+        spec: the name, and the user's options.
+        task: defines inputs and outputs.
         k_train: the context to train with.
-        defaults: the recipe's options; the model takes those it knows, the user's go before.
+        defaults: the recipe's options; each is used if the model has it and the user did not set
+            it.
 
     Raises:
-        NotApplicableError: the model is not made for this kind of task.
+        NotApplicableError: the model does not apply to this kind of task.
     """
     if model_class(spec.name).next_token_only and not task.next_token:
         raise NotApplicableError(
-            f"{spec.name} predicts the next of the tokens that it reads, which {task.id} does not "
-            "ask for; take a language task or hidden-markov, or another model"
+            f"{spec.name} predicts the next token of its input, which {task.id} does not ask for; "
+            "use a language task or hidden-markov, or another model"
         )
     options = options_of(spec.name)
     options |= {key: value for key, value in defaults.items() if key in options}
@@ -167,23 +181,20 @@ def build_model(
     defaults: Mapping[str, Option],
     device: str = "cpu",
 ) -> tuple[SequenceModel, dict[str, Option]]:
-    """Make an untrained model for a task; see `architecture_of`.
+    """Return an untrained model for a task, and all its options; see `architecture_of`.
 
     Args:
-        spec: as there.
-        task: as there.
-        k_train: as there.
-        defaults: as there.
-        device: where its weights are; on "meta" there are none, and it can tell its sizes alone.
-
-    Returns:
-        the model, and every option it was made with.
+        spec: as for `architecture_of`.
+        task: as for `architecture_of`.
+        k_train: as for `architecture_of`.
+        defaults: as for `architecture_of`.
+        device: where its weights are; "meta" for a model without weights, to read off its sizes.
 
     Raises:
-        InputError: the options do not make a model.
-        NotApplicableError: the model is not made for this kind of task.
+        InputError: the options contradict each other or the task.
+        NotApplicableError: the model does not apply to this kind of task.
     """
-    # First, and not on the device: the task may read its data for it.
+    # Before the device is set: the task may read its data to find its sizes.
     architecture = architecture_of(spec, task, k_train, defaults)
     try:
         with torch.device(device):
@@ -192,22 +203,23 @@ def build_model(
         raise InputError(f"model '{spec}': {error}") from None
 
 
-def _read(text: str, key: str, value: str, default: Option) -> Option:
-    """Read an option's value as what its default is."""
+def _parsed(text: str, default: Option, allowed: Range | None) -> Option:
+    """Return the value of an option, of the type of its default.
+
+    Raises:
+        ValueError: it has another type or is out of range; the message completes "it is …".
+    """
     try:
         if isinstance(default, bool):
-            return {"true": True, "false": False}[value.lower()]
-        number = type(default)(value)
+            return {"true": True, "false": False}[text.lower()]
+        number = type(default)(text)
     except (KeyError, ValueError):
         kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
-        raise InputError(f"model '{text}': {key}={value} is not {kind}") from None
-    least = 0 if key == "levels" else 1
-    most = 20 if key == "levels" else 100_000
-    if not (0 <= number < 1 if key in _SHARES else least <= number <= most):
-        rule = "from 0 up to, but not, 1" if key in _SHARES else f"from {least} to {most:,}"
-        raise InputError(f"model '{text}': {key}={value} is out of range: {rule}")
+        raise ValueError(f"not {kind}") from None
+    if allowed is not None and number not in allowed:
+        raise ValueError(f"out of range: {allowed}")
     return number
 
 
-def _write(value: Option) -> str:
+def _text(value: Option) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

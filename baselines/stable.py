@@ -1,23 +1,23 @@
 """Recurrent networks that provably forget: stable in the sense of Miller & Hardt (ICLR 2019).
 
-A recurrent network is stable where one step takes any two states closer together by a factor
-λ < 1, whatever the input (arXiv 1805.10369). What it remembers of an input then
-fades at least as λ^k, and cutting the context to k inputs changes little: `certificate.py` says
-how little. Here the weights are projected back into a set of stable weights after every optimiser
-step, in every layer. The projections are Euclidean: they only ever shrink, and leave weights
-inside the set as they are.
+A recurrent network is stable if one step reduces the distance of any two states by a factor λ < 1,
+whatever the input (arXiv 1805.10369). The effect of an input on the state then decays at least as
+λ^k, and cutting the context to k inputs changes little; `certificate.py` computes a bound. Here the
+weights of every layer are projected onto a set of stable weights after every optimiser step. The
+projections are Euclidean: they only shrink weights, and do not change weights inside the set.
 
 **RNN**, h' = tanh(W h + U x + b). The Jacobian in h is a diagonal with entries in (0, 1] times W,
-so that λ = ‖W‖₂ in the Euclidean norm. The set is ‖W‖₂ ≤ lambda_max; U and b are free.
+so that λ = ‖W‖₂ in the Euclidean norm. The set is ‖W‖₂ ≤ lambda_max; U and b are unconstrained.
 
 **LSTM**, c' = i z + f c and h' = o tanh(c'), products elementwise; i, f and o are the sigmoid and z
 is tanh of W h + U x + b. Norms of vectors are maxima, norms of matrices the largest ℓ1 norm of a
-row. Suppose |x| ≤ X and let F < 1 bound the forget gate,
+row. Let |x| ≤ X, and let F < 1 bound the forget gate,
 
     F = sigmoid(max over rows of ‖W_f‖₁ + X ‖U_f‖₁ + b_f),      as |h| ≤ 1.
 
-From c = 0 on, |c| ≤ C = 1/(1 − F), since |i z| ≤ 1. Let two states differ by δc and δh, in the
-maximum norm, and read the same input. The sigmoid has slope at most ¼, tanh at most 1, hence
+Starting from c = 0, |c| ≤ C = 1/(1 − F), since |i z| ≤ 1. Let two states differ by δc and δh, in
+the maximum norm, and read the same input. The slope of the sigmoid is at most ¼, that of tanh at
+most 1, hence
 
     |i z − ĩ z̃|       ≤ (‖W_i‖/4 + ‖W_z‖) δh
     |f c − f̃ c̃|       ≤ F δc + (C ‖W_f‖/4) δh                      f (c − c̃) + (f − f̃) c̃
@@ -31,39 +31,43 @@ With a = ‖W_i‖/4 + ‖W_z‖ + C ‖W_f‖/4 and w = ‖W_o‖/4, one step i
 so max(δc, δh) shrinks by λ = F + a + w. This is below 1 under the paper's conditions,
 ‖W_i‖, ‖W_o‖ < 1 − F, ‖W_z‖ ≤ (1 − F)/4 and ‖W_f‖ < (1 − F)²: each of the four terms of a + w is
 then at most (1 − F)/4. In the maximum norm a single step contracts; in the Euclidean norm of d
-units it may take O(log d) steps (the paper's iterated map), for the two norms differ by √(2d).
+units it may take O(log d) steps (the paper's iterated map), because the norms differ by √(2d).
 
-The conditions couple all gates through F. It is therefore held at or below a constant,
-`forget_max`, and what it leaves, room = lambda_max − forget_max, goes to the four terms in equal
-parts, so that every row has a budget of its own:
+The conditions couple all gates through F. F is therefore bounded by a constant, `forget_max`, and
+the rest, room = lambda_max − forget_max, is divided equally between the four terms, so that every
+row has its own budget:
 
     ‖W_i‖₁, ‖W_o‖₁ ≤ room,   ‖W_z‖₁ ≤ room/4,   ‖W_f‖₁ ≤ room (1 − forget_max),
     X ‖U_f‖₁ + b_f ≤ logit(forget_max) − room (1 − forget_max).
 
-The last set holds a row and its bias together, the sum of torch's two: a unit may listen to its
-inputs the more, the more its bias makes it forget. As lambda_max goes to 1 the budgets become the
-paper's; with 0.6 for the forget gate they are 0.4, 0.1, 0.16 and 0.245, and the author's code has
-0.395, 0.099, 0.155 and, without a bound on the bias, 0.25. U_i, U_z, U_o and their biases are free.
+The last set bounds a row together with its bias, the sum of torch's two biases: the lower the bias
+of a unit, the larger its input weights may be. As lambda_max approaches 1 the budgets approach the
+paper's. With a forget gate of at most 0.6 they are 0.4, 0.1, 0.16 and 0.245; the author's code uses
+0.395, 0.099, 0.155 and, without a bound on the bias, 0.25. U_i, U_z, U_o and their biases are
+unconstrained.
 
 X is 1 in every layer: embeddings are clamped to [−1, 1], the tasks' features lie in [0, 1], and
-higher layers read |h| ≤ 1. Dropout scales what it keeps by 1/(1 − p) and so leaves these bounds:
-what is certified is the model in evaluation mode.
+higher layers read |h| ≤ 1. Dropout scales the features that it keeps by 1/(1 − p), which violates
+these bounds: the certificate holds for the model in evaluation mode.
 """
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seqmem.baselines.options import Count, Range, Share
 from seqmem.baselines.recurrent import LSTM, RNN
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import InputSpec
 
 __all__ = ["SLOWEST", "StableLSTM", "StableRNN", "project_rows", "project_spectral"]
 
-SLOWEST = 0.99999  # a larger contraction factor promises nothing of use: a million inputs and more
+SLOWEST = 0.99999  # with a larger contraction factor, guaranteed contexts exceed a million inputs
+Contraction = Annotated[float, Range(0, SLOWEST, open_low=True)]
 
 
 class StableRNN(RNN):
@@ -74,55 +78,69 @@ class StableRNN(RNN):
         inputs: InputSpec,
         outputs: int,
         *,
-        hidden: int = 128,
-        layers: int = 1,
-        dropout: float = 0.0,
+        hidden: Count = 128,
+        layers: Count = 1,
+        dropout: Share = 0.0,
         tied: bool = False,
-        lambda_max: float = 0.95,
+        lambda_max: Contraction = 0.95,
     ) -> None:
-        """Take what `RNN` takes, and the largest contraction factor.
+        """Create a model with random weights in the set.
 
-        Raises:
-            ValueError: lambda_max is not above 0, or above `SLOWEST`.
+        Args:
+            inputs: as for `RNN`.
+            outputs: as for `RNN`.
+            hidden: as for `RNN`.
+            layers: as for `RNN`.
+            dropout: as for `RNN`.
+            tied: as for `RNN`.
+            lambda_max: the largest contraction factor.
         """
-        if not 0 < lambda_max <= SLOWEST:
-            raise ValueError(f"lambda_max={lambda_max} must be above 0 and at most {SLOWEST}")
         super().__init__(inputs, outputs, hidden=hidden, layers=layers, dropout=dropout, tied=tied)
         self.lambda_max = lambda_max
-        _begin(self)
+        _constrain_new(self)
 
     @torch.no_grad()
     def constrain(self) -> None:
-        """Clip the singular values of every recurrent matrix."""
+        """Clip the singular values of every recurrent matrix to lambda_max."""
         for name, weight in self.layers.named_parameters():
             if name.startswith("weight_hh"):
                 weight.copy_(project_spectral(weight, self.lambda_max))
 
 
 class StableLSTM(LSTM):
-    """Long short-term memory within the row budgets of this module, in every layer."""
+    """Long short-term memory with the row budgets of this module's docstring in every layer."""
 
     def __init__(
         self,
         inputs: InputSpec,
         outputs: int,
         *,
-        hidden: int = 128,
-        layers: int = 1,
-        dropout: float = 0.0,
+        hidden: Count = 128,
+        layers: Count = 1,
+        dropout: Share = 0.0,
         tied: bool = False,
-        lambda_max: float = 0.99,
-        forget_max: float = 0.6,
+        lambda_max: Contraction = 0.99,
+        forget_max: Contraction = 0.6,
     ) -> None:
-        """Take what `LSTM` takes, the largest contraction factor, and the forget gate's bound.
+        """Create a model with random weights in the set.
+
+        Args:
+            inputs: as for `LSTM`.
+            outputs: as for `LSTM`.
+            hidden: as for `LSTM`.
+            layers: as for `LSTM`.
+            dropout: as for `LSTM`.
+            tied: as for `LSTM`.
+            lambda_max: the largest contraction factor.
+            forget_max: the largest value of the forget gate, below lambda_max.
 
         Raises:
-            ValueError: not 0 < forget_max < lambda_max ≤ `SLOWEST`.
+            ValueError: forget_max is not below lambda_max.
         """
-        if not 0 < forget_max < lambda_max <= SLOWEST:
+        if not forget_max < lambda_max:
             raise ValueError(
-                f"forget_max={forget_max}, lambda_max={lambda_max}: "
-                f"must be 0 < forget_max < lambda_max ≤ {SLOWEST}"
+                f"forget_max={forget_max} must be below lambda_max={lambda_max}; "
+                "lower the one or raise the other"
             )
         super().__init__(inputs, outputs, hidden=hidden, layers=layers, dropout=dropout, tied=tied)
         self.lambda_max, self.forget_max = lambda_max, forget_max
@@ -130,11 +148,11 @@ class StableLSTM(LSTM):
         self._recurrent = (room, room * (1 - forget_max), room / 4, room)  # torch's i, f, z, o
         self._forget = math.log(forget_max / (1 - forget_max)) - self._recurrent[1]
         self._start_forget_gate()
-        _begin(self)
+        _constrain_new(self)
 
     @torch.no_grad()
     def constrain(self) -> None:
-        """Project embedding, recurrent rows, and the forget gate's input rows with their biases."""
+        """Project the embedding, recurrent rows, and the forget gate's input rows with biases."""
         if self.enter.embedding is not None:
             self.enter.embedding.weight.clamp_(-1, 1)
         hidden = self.layers.hidden_size
@@ -148,15 +166,15 @@ class StableLSTM(LSTM):
                 part.copy_(value)
 
     def _start_forget_gate(self) -> None:
-        """Start inside the set: half of the forget gate's budget is its bias, half its inputs'."""
+        """Start inside the set: the forget gate's bias and its inputs each get half the budget."""
         with torch.no_grad():
             for layer in range(self.layers.num_layers):
-                row, bias, _ = self._forget_gate(layer)  # the other bias is zero already
+                row, bias, _ = self._forget_gate(layer)  # the other bias is already zero
                 bias.fill_(self._forget / 2 if self._forget > 0 else self._forget)
                 row.copy_(project_rows(row, (self._forget - bias).double())[0])
 
     def _forget_gate(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Give views of the rows of U_f (hidden, width) and of both biases (hidden,)."""
+        """Return views of the rows of U_f (hidden, width) and of both biases (hidden,)."""
         rows = slice(self.layers.hidden_size, 2 * self.layers.hidden_size)
         names = ("weight_ih", "bias_ih", "bias_hh")
         weight, *biases = (getattr(self.layers, f"{name}_l{layer}")[rows] for name in names)
@@ -164,42 +182,42 @@ class StableLSTM(LSTM):
 
 
 def project_spectral(matrix: Tensor, largest: float) -> Tensor:
-    """Give the nearest matrix, in the Frobenius norm, with no singular value above `largest`.
+    """Return the nearest matrix, in the Frobenius norm, with no singular value above `largest`.
 
-    It has the same singular vectors and min(σ, largest) for each σ, to rounding, which stays
-    within the set. They are found from the eigenvectors of the Gram matrix, which is cheaper than a
-    singular value decomposition and as exact for those that matter: the large ones.
+    It has the same singular vectors and min(σ, largest) for each σ, up to rounding, which never
+    leaves the set. Singular vectors come from the eigenvectors of the Gram matrix, which is cheaper
+    than a singular value decomposition and as precise for the large singular values.
 
     Args:
-        matrix: (n, m); given back as it is where it is inside, or not finite.
+        matrix: (n, m); returned unchanged if it is inside the set or not finite.
         largest: above 0.
     """
     exact = matrix.double()
     gram = exact.T @ exact
     if not bool(gram.isfinite().all()):
-        return matrix  # training has diverged; it is the loss that says so
+        return matrix  # training has diverged, which the check of the loss reports
     squares, vectors = torch.linalg.eigh(gram)
     values = squares.clamp(min=0).sqrt()
     if bool(values[-1] <= largest):
         return matrix
-    # Rounding moves no singular value by more than the Frobenius norm of what it changes: at the
-    # end, and in the products here, whose errors grow with what is taken away.
+    # Rounding changes no singular value by more than the Frobenius norm of the rounding errors:
+    # those of the result, and those of the products below, which grow with what is subtracted.
     room = torch.finfo(matrix.dtype).eps * values.clamp(max=largest).norm()
     room = room + len(values) * torch.finfo(exact.dtype).eps * values[-1]
-    # A singular value of 0 divides to infinity, and is left alone like all that are small enough.
+    # A singular value of 0 divides to infinity and is not changed, like all small ones.
     excess = 1 - ((largest - room) / values).clamp(max=1)
     clipped: Tensor = exact - (exact @ vectors * excess) @ vectors.T
     return clipped.to(matrix.dtype)
 
 
 def project_rows(rows: Tensor, budget: Tensor, biases: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
-    """Give the nearest rows, in Euclidean distance, with ‖row‖₁ + Σ biases ≤ budget.
+    """Return the nearest rows, in Euclidean distance, with ‖row‖₁ + Σ biases ≤ budget.
 
-    Without biases this is the projection onto the ℓ1 ball (Duchi et al. 2008, section 4): all
-    entries are moved towards zero by one threshold. With biases, each of them moves down by the
-    same threshold, by the same argument (the Lagrangian's stationarity): if the j largest entries
-    stay above it, it is (the sum of these and the biases − budget) / (j + number of biases). As a
-    function of j this is largest at the right j.
+    Without biases this is the projection onto the ℓ1 ball (Duchi et al. 2008, section 4), which
+    soft-thresholds all entries by the same threshold. By the same argument (stationarity of the
+    Lagrangian), each bias decreases by that threshold. If the j largest entries exceed it, it is
+    (the sum of these and the biases − budget) / (j + number of biases). The correct j maximises
+    this expression.
 
     Args:
         rows: (n, m).
@@ -207,7 +225,7 @@ def project_rows(rows: Tensor, budget: Tensor, biases: Sequence[Tensor] = ()) ->
         biases: of shape (n,) each.
 
     Returns:
-        the rows and the biases, unchanged where they are within the budget.
+        rows, *biases: the projected ones, unchanged where they are within the budget.
     """
     exact = rows.double()
     magnitude = exact.abs()
@@ -216,21 +234,21 @@ def project_rows(rows: Tensor, budget: Tensor, biases: Sequence[Tensor] = ()) ->
     excess = sums - budget.double()[:, None]
     for bias in biases:
         excess = excess + bias.double()[:, None]
-    first = 0 if biases else 1  # j = 0 moves the biases alone
+    first = 0 if biases else 1  # j = 0 changes only the biases
     threshold = (excess / counts)[:, first:].amax(1).clamp(min=0)  # (n,)
     projected = _round_down((magnitude - threshold[:, None]).clamp(min=0), rows.dtype)
-    moved = (_round_down(bias.double() - threshold, bias.dtype) for bias in biases)
-    return rows.sign() * projected, *moved
+    lowered = (_round_down(bias.double() - threshold, bias.dtype) for bias in biases)
+    return rows.sign() * projected, *lowered
 
 
 def _round_down(exact: Tensor, dtype: torch.dtype) -> Tensor:
-    """Round doubles downwards: what stays within a budget exactly does so in any precision."""
+    """Return doubles rounded downwards to a dtype, so that sums within a budget stay within it."""
     rounded = exact.to(dtype)
     below = rounded.nextafter(torch.full_like(rounded, -math.inf))
     return torch.where(rounded.double() > exact, below, rounded)
 
 
-def _begin(model: SequenceModel) -> None:
-    """Constrain new weights; on the meta device, where only sizes are asked for, are none."""
+def _constrain_new(model: SequenceModel) -> None:
+    """Project the weights of a new model; on the meta device there are none."""
     if not next(model.parameters()).is_meta:
         model.constrain()

@@ -1,4 +1,4 @@
-"""The temporal convolutional network: residual blocks of dilated causal convolutions."""
+"""TCN: residual blocks of dilated causal convolutions."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,10 +7,12 @@ from torch.nn.utils.parametrizations import weight_norm
 from seqmem.baselines.convolutions import (
     CausalConv1d,
     Convolutional,
+    Levels,
     chained,
     fit_stack,
     match_channels,
 )
+from seqmem.baselines.options import Count, Share
 from seqmem.tasks.task import InputSpec
 
 __all__ = ["TCN"]
@@ -30,31 +32,31 @@ class TCN(Convolutional):
         *,
         context: int,
         covers: bool = True,
-        hidden: int = 64,
-        kernel: int = 3,
-        levels: int = 0,
-        dropout: float = 0.0,
+        hidden: Count = 64,
+        kernel: Count = 3,
+        levels: Levels = 0,
+        dropout: Share = 0.0,
         tied: bool = False,
     ) -> None:
-        """Take what comes in, how many outputs go out, and the sizes.
+        """Create a model with random weights.
 
         Args:
-            inputs: what one input is.
-            outputs: numbers given for each position.
+            inputs: the type and size of one input.
+            outputs: the number of outputs for each position.
             context: the context length that sets the number of levels.
             covers: whether the receptive field must reach `context` or must not exceed it.
             hidden: channels of every convolution, and size of an id's embedding.
             kernel: width of a convolution.
-            levels: residual blocks; 0 for as many as `context` and `covers` say.
-            dropout: share of channels' activations dropped in training.
-            tied: whether embedding and readout share weights; needs ids in and as many out.
+            levels: number of residual blocks; 0: chosen by `context` and `covers`.
+            dropout: share of activations dropped in training.
+            tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         stack = fit_stack(context, covers, kernel=kernel, levels=levels, convolutions=2)
-        layers = chained(_Block, stack, hidden, dropout)
+        layers = chained(_ResidualBlock, stack, hidden, dropout)
         super().__init__(inputs, outputs, stack, layers, hidden=hidden, dropout=dropout, tied=tied)
 
 
-class _Block(nn.Module):
+class _ResidualBlock(nn.Module):
     """ReLU(conv → ReLU → dropout → conv → ReLU → dropout + input), both convolutions causal."""
 
     def __init__(self, width: int, hidden: int, kernel: int, dilation: int, dropout: float) -> None:

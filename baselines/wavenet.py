@@ -1,4 +1,4 @@
-"""WaveNet's stack: gated dilated convolutions, each of which speaks to the output directly."""
+"""WaveNet: gated dilated convolutions with residual and skip connections."""
 
 import torch
 import torch.nn.functional as F
@@ -7,10 +7,12 @@ from torch import Tensor, nn
 from seqmem.baselines.convolutions import (
     CausalConv1d,
     Convolutional,
+    Levels,
     Stack,
     fit_stack,
     match_channels,
 )
+from seqmem.baselines.options import Count, Share
 from seqmem.tasks.task import InputSpec
 
 __all__ = ["WaveNet"]
@@ -19,10 +21,9 @@ __all__ = ["WaveNet"]
 class WaveNet(Convolutional):
     """WaveNet (van den Oord et al. 2016, arXiv 1609.03499, sections 2.1, 2.3 and 2.4).
 
-    One convolution a level, the dilation doubling from level to level, with residual and skip
-    connections. The receptive field is 1 + (kernel − 1)(2^levels − 1): a power of two with the
-    paper's kernel. The convolution below the first level (figure 4) has width 1 here, so that this
-    holds.
+    One convolution for each level; the dilation doubles from level to level. The receptive field
+    is 1 + (kernel − 1)(2^levels − 1), a power of two with the paper's kernel. For this to hold, the
+    first convolution (below the levels in figure 4) has width 1 here.
     """
 
     def __init__(
@@ -32,42 +33,42 @@ class WaveNet(Convolutional):
         *,
         context: int,
         covers: bool = True,
-        hidden: int = 64,
-        kernel: int = 2,
-        levels: int = 0,
-        dropout: float = 0.0,
+        hidden: Count = 64,
+        kernel: Count = 2,
+        levels: Levels = 0,
+        dropout: Share = 0.0,
         tied: bool = False,
     ) -> None:
-        """Take what comes in, how many outputs go out, and the sizes.
+        """Create a model with random weights.
 
         Args:
-            inputs: what one input is.
-            outputs: numbers given for each position.
+            inputs: the type and size of one input.
+            outputs: the number of outputs for each position.
             context: the context length that sets the number of levels.
             covers: whether the receptive field must reach `context` or must not exceed it.
             hidden: channels of gates, residual and skip connections, and size of an embedding.
             kernel: width of a convolution.
-            levels: layers; 0 for as many as `context` and `covers` say.
-            dropout: share of activations dropped in training, which the paper has none of.
-            tied: whether embedding and readout share weights; needs ids in and as many out.
+            levels: number of layers; 0: chosen by `context` and `covers`.
+            dropout: share of activations dropped in training; the paper uses none.
+            tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         stack = fit_stack(context, covers, kernel=kernel, levels=levels)
 
         def layers(channels: int) -> nn.Module:
-            return _Layers(channels, hidden, stack, dropout)
+            return _GatedLayers(channels, hidden, stack, dropout)
 
         super().__init__(inputs, outputs, stack, layers, hidden=hidden, dropout=dropout, tied=tied)
 
 
-class _Layers(nn.Module):
-    """Gated layers one behind the other, and the sum of what each says: ReLU → 1 × 1 → ReLU."""
+class _GatedLayers(nn.Module):
+    """A chain of gated layers; the sum of their skip connections passes ReLU → 1 × 1 → ReLU."""
 
     def __init__(self, channels: int, hidden: int, stack: Stack, dropout: float) -> None:
         super().__init__()
         self.match = match_channels(channels, hidden)
         self.gates = nn.ModuleList(_Gate(hidden, stack.kernel, d) for d in stack.dilations)
         self.skips = nn.ModuleList(CausalConv1d(hidden, hidden, 1, 1) for _ in stack.dilations)
-        # Behind the last layer there is no other.
+        # The last layer has no residual connection: no layer follows it.
         self.residuals = nn.ModuleList(
             CausalConv1d(hidden, hidden, 1, 1) for _ in stack.dilations[1:]
         )
@@ -76,10 +77,10 @@ class _Layers(nn.Module):
         self._start()
 
     def _start(self) -> None:
-        """Draw weights that keep the variance of what they read (LeCun et al. 1998, section 4.6).
+        """Draw weights that preserve the variance of their inputs (LeCun et al. 1998, section 4.6).
 
-        The framework's own keep a third of it: behind match, gate, skip and mix little is left
-        without normalisation, and the smoke budget learns nothing of copy memory.
+        torch's defaults reduce it to a third in each of match, gate, skip and mix. Without
+        normalisation the outputs then hardly vary, and the smoke budget does not learn copy memory.
         """
         for part in self.modules():
             if isinstance(part, nn.Conv1d):
@@ -90,13 +91,13 @@ class _Layers(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, channels, L) -> (B, hidden, L)."""
         features = self.match(inputs)
-        spoken = torch.zeros_like(features)
+        skipped = torch.zeros_like(features)
         for level, (gate, skip) in enumerate(zip(self.gates, self.skips, strict=True)):
             gated = self.dropout(gate(features))
-            spoken = spoken + skip(gated)
+            skipped = skipped + skip(gated)
             if level < len(self.residuals):
                 features = features + self.residuals[level](gated)
-        return F.relu(self.mix(F.relu(spoken)))
+        return F.relu(self.mix(F.relu(skipped)))
 
 
 class _Gate(nn.Module):
@@ -108,6 +109,6 @@ class _Gate(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, hidden, L) -> (B, hidden, L)."""
-        # Channels last, as they lie in memory: the gradient of two parts is put together so.
+        # Channels last, as in memory, so that the gradients of both halves join without a copy.
         filtered, gate = self.convolution(inputs).transpose(1, 2).chunk(2, 2)
         return (torch.tanh(filtered) * torch.sigmoid(gate)).transpose(1, 2)

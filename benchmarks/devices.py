@@ -17,7 +17,7 @@ import torch
 from common import machine, say
 
 from seqmem.baselines.spec import build_model, parse_model
-from seqmem.baselines.training.data_parallel import train_together
+from seqmem.baselines.training.data_parallel import train_data_parallel
 from seqmem.baselines.training.loop import seeded, train
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.tasks import load_task
@@ -35,7 +35,7 @@ def seconds_a_step(model: str, task: Task, budget: str, devices: int, steps: int
         built, _ = make()
     ends: list[float] = []
     torch.set_num_threads(devices)  # which they share
-    run = train if devices == 1 else partial(train_together, devices, make)
+    run = train if devices == 1 else partial(train_data_parallel, devices, make)
     run(
         built,
         task,

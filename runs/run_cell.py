@@ -12,10 +12,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from seqmem.baselines.certificate import promise
+from seqmem.baselines.certificate import guaranteed_context_facts
 from seqmem.baselines.spec import architecture_of, build_model, model_class
 from seqmem.baselines.training.checkpoint import Checkpoint, load_weights, save_weights
-from seqmem.baselines.training.data_parallel import train_together
+from seqmem.baselines.training.data_parallel import train_data_parallel
 from seqmem.baselines.training.loop import ClosedForm, Trained, seeded, train
 from seqmem.errors import CellError, DivergedError
 from seqmem.leaderboard.failure import Failure, find_failure, write_failure
@@ -53,8 +53,8 @@ def run_cell(cell: Cell, task: Task, say: Callable[[str], object]) -> Record:
         "options": fit.pop("options"),
         "source_sha256": source_sha256(model_class(cell.model.name).__module__),
     }
-    if (promised := promise(model)) is not None:
-        facts["certificate"] = promised
+    if (certificate := guaranteed_context_facts(model)) is not None:
+        facts["certificate"] = certificate
     record = measure_record(
         model,
         facts,
@@ -160,7 +160,7 @@ def _train(
         run = train
         if cell.devices > 1:
             make = partial(build_model, cell.model, task, cell.k_train, recipe.options)
-            run = partial(train_together, cell.devices, make)
+            run = partial(train_data_parallel, cell.devices, make)
         return run(
             model,
             task,

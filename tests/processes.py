@@ -12,8 +12,7 @@ import pytest
 import torch.distributed as dist
 
 from seqmem.baselines.training.checkpoint import Checkpoint
-from seqmem.baselines.training.data_parallel import _member
-from seqmem.baselines.training.process_group import Team
+from seqmem.baselines.training.data_parallel import _run_process
 from seqmem.submissions.process.sandbox import sandbox_problem
 
 
@@ -25,7 +24,7 @@ class ReadByTheFirst(Checkpoint):
 
 
 def orphan(folder: Path) -> None:
-    """Start a member of a team, and end before it begins."""
+    """Start a process of a group, and end before it begins."""
     get_context("spawn").Process(target=_late, args=(folder,)).start()
     os._exit(0)
 
@@ -34,7 +33,7 @@ def _late(folder: Path) -> None:
     starter = parent_process()
     assert starter is not None
     starter.join()
-    _member(0, folder, Team(size=2), "cpu", 1, Pipe()[1])
+    _run_process(0, folder, 2, "cpu", 1, Pipe()[1])
     (folder / "ended").touch()
 
 

@@ -1,4 +1,4 @@
-"""What the tests of stable networks share."""
+"""Helpers of the tests of stable networks."""
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ def draw(seed: int, *shape: int, scale: float = 1.0) -> Tensor:
 
 
 def assert_inside(model: SequenceModel, slack: float = 1e-12) -> None:
-    """The conditions themselves, from the weights, apart from the code that projects."""
+    """Assert the conditions, computed from the weights without the code that projects."""
     assert isinstance(model, StableRNN | StableLSTM)
     weights = {
         name: value.detach().double().numpy() for name, value in model.layers.named_parameters()
@@ -32,7 +32,7 @@ def assert_inside(model: SequenceModel, slack: float = 1e-12) -> None:
         bias = (weights[f"bias_ih_l{layer}"] + weights[f"bias_hh_l{layer}"]).reshape(4, -1)
         forget = (1 / (1 + np.exp(-(rows[1] + inputs[1] + bias[1])))).max()
         assert forget <= model.forget_max + slack
-        # Miller & Hardt's conditions, with room to spare for lambda_max.
+        # Miller & Hardt's conditions, which lambda_max tightens.
         room = 1 - forget
         norm_i, norm_f, norm_z, norm_o = rows.max(1)
         assert norm_i < room

@@ -1,1 +1,1 @@
-"""How baselines are trained: the training loop, recipes, batches and checkpoints."""
+"""Training of baselines: the training loop, recipes, batches and checkpoints."""

@@ -1,10 +1,10 @@
 """Training batches: whole sequences side by side, or a stream cut into lanes.
 
-Either way long ones are cut into segments of inputs, read one after the other. With state carried,
-what a recurrent model takes from one to the next passes no gradient (truncated backpropagation
-through time, Williams & Peng 1990). With state reset, a segment only says which targets are learned
-from at once: each is predicted from a window of its own, the k most recent inputs, read from the
-initial state (the LSTM n-gram of Chelba et al. 2017, arXiv 1703.10724).
+In both cases long runs are cut into consecutive segments. If the state is carried, a recurrent
+model passes it from segment to segment without gradient (truncated backpropagation through time,
+Williams & Peng 1990). If the state is reset, a segment only defines the targets of one step: each
+is predicted from its own window, the k most recent inputs, read from the initial state (the LSTM
+n-gram of Chelba et al. 2017, arXiv 1703.10724).
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from seqmem.tasks.task import Split
 
 __all__ = ["Batch", "Step", "Windows", "batches", "window_steps"]
 
-FEWEST = 16  # windows in one pass, however long they are
+FEWEST = 16  # windows in one pass, even if they exceed its number of inputs
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Batch:
 
     Attributes:
         inputs: (B, L) ids or (B, L, D) floats.
-        rows: (m,) and
-        columns: (m,) where in the batch a target is predicted.
+        rows: (m,) the row of each target's prediction.
+        columns: (m,) the column of each target's prediction.
         targets: (m,) or (m, D) the targets.
-        fresh: whether the state starts anew.
-        dense: whether every position has a target, row by row.
+        fresh: whether it starts from the initial state.
+        dense: whether every position has a target, in row-major order.
     """
 
     inputs: Tensor
@@ -45,11 +45,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Step:
-    """What one optimiser step learns from.
+    """The data of one optimiser step.
 
     Attributes:
-        targets: how many, in all passes together.
-        passes: the forward passes; their gradients add up.
+        targets: the number of targets of all passes.
+        passes: the forward passes; their gradients are summed.
     """
 
     targets: int
@@ -58,13 +58,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of some targets as forward passes, each made when it is its turn.
+    """The windows of some targets as forward passes, generated one at a time.
 
     Attributes:
         split: sequences and targets.
         chosen: (m,) the targets.
         k: inputs of a window; a target near the start of its sequence has fewer.
-        most: inputs, about, of one forward pass.
+        most: approximate number of inputs of one forward pass.
     """
 
     split: Split
@@ -73,7 +73,7 @@ class Windows:
     most: int
 
     def __iter__(self) -> Iterator[Batch]:
-        """Give the passes: first the windows that are cut short by a start, if there are such."""
+        """Yield the passes, first the windows that a sequence start shortens."""
         positions = self.split.positions[self.chosen]
         sequence = torch.searchsorted(self.split.starts, positions, right=True) - 1
         begins = self.split.starts[sequence]  # (m,) where each target's sequence begins
@@ -92,19 +92,19 @@ class Windows:
                 )
 
     def _beginnings(self, chosen: Tensor, begins: Tensor) -> Iterator[Batch]:
-        """Read sequences from their starts, where fewer than k inputs have come.
+        """Yield passes over the starts of sequences, for targets with fewer than k inputs.
 
-        All windows of one sequence that begin at its start are read in one pass: a causal model
-        gives at each position what it would give at the end of a window that ends there.
+        All windows that begin at the start of one sequence share a pass: the output of a causal
+        model at a position equals that at the end of a window that ends there.
         """
         columns = self.split.positions[chosen] - begins  # (m,)
         length = int(columns.max()) + 1
         starts, rows = begins.unique(return_inverse=True)
-        several = max(self.most // length, FEWEST)
-        for first in range(0, len(starts), several):
-            here = (rows >= first) & (rows < first + several)
-            index = starts[first : first + several, None] + torch.arange(length)
-            index = index.clamp(max=len(self.split.inputs) - 1)  # behind the targets, never before
+        size = max(self.most // length, FEWEST)
+        for first in range(0, len(starts), size):
+            here = (rows >= first) & (rows < first + size)
+            index = starts[first : first + size, None] + torch.arange(length)
+            index = index.clamp(max=len(self.split.inputs) - 1)  # changes only padding at the end
             yield Batch(
                 self.split.inputs[index],
                 rows[here] - first,
@@ -117,17 +117,17 @@ class Windows:
 def window_steps(
     split: Split, size: int, segment: int | None, k: int, most: int, order: torch.Generator
 ) -> Iterator[Step]:
-    """Give one epoch of steps in which every target has a window of its own.
+    """Yield one epoch of steps in which every target has its own window.
 
-    Which targets a step holds does not depend on k: those that the segments of `batches` hold.
+    The targets of a step do not depend on k; they are those of a segment of `batches`.
 
     Args:
         split: the training data.
         size: sequences or lanes side by side.
-        segment: inputs of each, whose targets one step holds; None for whole sequences.
+        segment: inputs of a segment, whose targets form one step; None for whole sequences.
         k: inputs of a window; a target near the start of its sequence has fewer.
-        most: inputs, about, of one forward pass.
-        order: draws the order of the sequences; a single stream keeps its own.
+        most: approximate number of inputs of one forward pass.
+        order: draws the order of the sequences; a single stream is read in its own order.
     """
     for starts, lengths in _runs(split, size, order):
         for begin, end in _edges(int(lengths.max()), segment):
@@ -140,15 +140,15 @@ def window_steps(
 def batches(
     split: Split, size: int, segment: int | None, overlap: int, order: torch.Generator
 ) -> Iterator[Batch]:
-    """Give one epoch of batches.
+    """Yield one epoch of batches.
 
     Args:
         split: the training data.
         size: sequences or lanes side by side.
         segment: inputs that one batch scores; None for whole sequences.
-        overlap: inputs read before the first scored one, for models that carry no state; rows in
-            which nothing is scored are then left out.
-        order: draws the order of the sequences; a single stream keeps its own.
+        overlap: inputs before the first scored one, for models without state; rows without
+            targets are then omitted.
+        order: draws the order of the sequences; a single stream is read in its own order.
     """
     for starts, lengths in _runs(split, size, order):
         for begin, end in _edges(int(lengths.max()), segment):
@@ -156,7 +156,7 @@ def batches(
             index = (starts[:, None] + step).clamp(max=len(split.inputs) - 1)  # (B, L)
             target = _targets(split, starts, lengths, step)
             target[:, : begin - int(step[0])] = -1  # the overlap is read and not scored
-            if overlap:  # nothing is carried on, so what has ended need not be read
+            if overlap:  # no state is carried, so that rows that have ended can be omitted
                 scored = (target >= 0).any(1)
                 index, target = index[scored], target[scored]
             rows, columns = (target >= 0).nonzero(as_tuple=True)
@@ -166,7 +166,7 @@ def batches(
 
 
 def _runs(split: Split, size: int, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give starts (B,) and lengths (B,) of what is read side by side: sequences, or lanes."""
+    """Yield the starts (B,) and lengths (B,) of sequences or lanes that are read side by side."""
     sequences = len(split.starts) - 1
     if sequences == 1:
         lane = len(split.inputs) // size
@@ -180,9 +180,9 @@ def _runs(split: Split, size: int, order: torch.Generator) -> Iterator[tuple[Ten
 
 
 def _edges(longest: int, segment: int | None) -> Iterator[tuple[int, int]]:
-    """Cut runs into segments; the last one ends where the longest run ends.
+    """Return the segments' bounds; only the first segment may be shorter.
 
-    So a task that is scored at its end gets a whole segment before it.
+    So the scored end of a sequence has a whole segment before it.
     """
     segment = segment or longest
     first = longest % segment
@@ -190,6 +190,6 @@ def _edges(longest: int, segment: int | None) -> Iterator[tuple[int, int]]:
 
 
 def _targets(split: Split, starts: Tensor, lengths: Tensor, step: Tensor) -> Tensor:
-    """Give the targets (B, L) predicted at some steps of runs; −1 where there is none."""
+    """Return the index of the target (B, L) at each step of each run; −1 where there is none."""
     index = (starts[:, None] + step).clamp(max=len(split.inputs) - 1)
     return torch.where(step < lengths[:, None], split.target_at[index], -1)

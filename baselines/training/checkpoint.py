@@ -1,4 +1,4 @@
-"""What is kept of a training run: a checkpoint while it goes on, the weights once it is done."""
+"""Files of a training: the checkpoint during training, the weights at its end."""
 
 import json
 import time
@@ -17,15 +17,15 @@ __all__ = ["Checkpoint", "load_weights", "save_weights"]
 
 
 class Checkpoint:
-    """The latest state of one training run, replaced whole at each save."""
+    """The file with the latest state of one training, replaced atomically at each save."""
 
     def __init__(self, path: Path, every_seconds: float = 20.0) -> None:
-        """Take the file, and how often at most it is worth writing."""
+        """Create a checkpoint at a path, which is due every so many seconds."""
         self._path, self._every = path, every_seconds
         self._last = time.monotonic()
 
     def due(self) -> bool:
-        """Say whether the last save is long enough ago."""
+        """Return whether the time since the last save has elapsed."""
         return time.monotonic() - self._last >= self._every
 
     def save(self, content: Mapping[str, Any]) -> None:
@@ -34,28 +34,25 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def load(self, device: str) -> dict[str, Any] | None:
-        """Give what was saved last; None where there is nothing, or nothing readable."""
+        """Return the saved state; None if the file is missing or damaged."""
         try:
-            content = torch.load(self._path, map_location=device, weights_only=True)
-        except FileNotFoundError:
+            return dict(torch.load(self._path, map_location=device, weights_only=True))
+        except Exception:  # without a checkpoint training starts over
             return None
-        except Exception:  # a damaged checkpoint costs the time since the start, no more
-            return None
-        return dict(content)
 
     def discard(self) -> None:
-        """Remove the checkpoint: the run is done."""
+        """Remove the file, once training has ended."""
         self._path.unlink(missing_ok=True)
 
 
 def save_weights(model: SequenceModel, path: Path, metadata: Mapping[str, Any]) -> None:
-    """Write weights as safetensors, whole or not at all; the metadata goes in as JSON."""
+    """Write weights as safetensors, atomically, with metadata as JSON."""
     text = {"seqmem": json.dumps(metadata)}
     write_atomically(path, lambda temporary: save_model(model, str(temporary), text))
 
 
 def load_weights(model: SequenceModel, path: Path) -> dict[str, Any] | None:
-    """Fill a model with saved weights and give their metadata; None where nothing is readable."""
+    """Load saved weights into a model and return their metadata; None if the file is unusable."""
     try:
         load_model(model, path)
         with safe_open(path, framework="pt") as file:

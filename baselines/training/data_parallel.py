@@ -1,9 +1,9 @@
-"""Training of one model by several processes, each with a device of its own.
+"""Training of one model by several processes of one machine, each with its own device.
 
-torch.multiprocessing starts them, and ends all when one fails or this process does; they meet in
-torch.distributed (gloo on CPUs, NCCL on GPUs) through a file, so all are on one machine. The batch
-stays the recipe's, shared out, so that the training is the one of a single device up to rounding,
-and up to dropout, which is drawn anew in each.
+torch.multiprocessing starts them, and ends all when one fails or this process ends.
+torch.distributed (gloo on CPUs, NCCL on GPUs) connects them through a file. The batch is the
+recipe's, divided among the processes: the result equals that of a single device up to rounding and
+dropout, which each process draws for itself.
 """
 
 import logging
@@ -28,20 +28,20 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 from seqmem.baselines.training.checkpoint import load_weights, save_weights
 from seqmem.baselines.training.loop import Trained, train
 from seqmem.baselines.training.process import set_up_process
-from seqmem.baselines.training.process_group import Team
+from seqmem.baselines.training.process_group import ProcessGroup
 from seqmem.baselines.training.recipes import Recipe
 from seqmem.errors import ModelMemoryError
 from seqmem.files import write_bytes
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
 
-__all__ = ["train_together"]
+__all__ = ["train_data_parallel"]
 
-WAIT = timedelta(hours=12)  # for the first one, who validates alone
-WEIGHTS, PARTS, MEETING = "weights.safetensors", "parts.pickle", "meeting"
+TIMEOUT = timedelta(hours=12)  # long: the others wait while process 0 validates
+WEIGHTS, ARGUMENTS, STORE = "weights.safetensors", "arguments.pickle", "store"
 
 
-def train_together(
+def train_data_parallel(
     devices: int,
     make: Callable[[], tuple[SequenceModel, Any]],
     model: SequenceModel,
@@ -52,11 +52,11 @@ def train_together(
     progress: Callable[[int, float], object],
     **options: Any,
 ) -> Trained:
-    """Do as `train` does, with so many processes.
+    """Train a model as `train` does, with several processes.
 
     Args:
-        devices: how many; each has one GPU, or its share of this process's threads.
-        make: makes such a model anywhere, whatever its weights, and something else.
+        devices: the number of processes; each has one GPU, or a share of this process's threads.
+        make: builds the model in another process, with any weights; its second result is ignored.
         model: as for `train`.
         task: as for `train`.
         recipe: as for `train`.
@@ -70,100 +70,103 @@ def train_together(
     """
     with tempfile.TemporaryDirectory(prefix="seqmem-") as name:
         folder = Path(name)
-        parts = (make, model.state_dict(), task, recipe, options)
-        (folder / PARTS).write_bytes(pickle.dumps(parts))
-        hear, tell = get_context("spawn").Pipe(duplex=False)
+        arguments = (make, model.state_dict(), task, recipe, options)
+        (folder / ARGUMENTS).write_bytes(pickle.dumps(arguments))
+        receiver, sender = get_context("spawn").Pipe(duplex=False)
         threads = max(1, torch.get_num_threads() // devices)
-        shared = (folder, Team(size=devices), device, threads, tell)
+        shared = (folder, devices, device, threads, sender)
         logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
-        context = spawn(_member, shared, nprocs=devices, join=False)
+        context = spawn(_run_process, shared, nprocs=devices, join=False)
         assert context is not None
         try:
             while not context.join(timeout=0):
-                wait([hear, *context.sentinels])
-                while hear.poll():
-                    progress(*hear.recv())
+                wait([receiver, *context.sentinels])
+                while receiver.poll():
+                    progress(*receiver.recv())
         except (ProcessExitedException, ProcessRaisedException) as error:
-            raise _what_happened(context.processes, folder, error) from None
+            raise _first_error(context.processes, folder, error) from None
         finally:
             for process in context.processes:
                 process.kill()
                 process.join()
-        told = load_weights(model, folder / WEIGHTS)
-        assert told is not None
-        return Trained(**told)
+        result = load_weights(model, folder / WEIGHTS)
+        assert result is not None
+        return Trained(**result)
 
 
-def _what_happened(processes: Sequence[Any], folder: Path, seen: Exception) -> Exception:
-    """Give what ended the training first: the others then lost touch, and raised errors of that.
+def _first_error(processes: Sequence[Any], folder: Path, seen: Exception) -> Exception:
+    """Return the error that ended the training; other processes fail later, with lost connections.
 
     Args:
-        processes: all have ended, or were told to.
-        folder: where they leave what they raise.
-        seen: what torch makes of it; it is given where there is nothing better.
+        processes: have ended, or are terminating.
+        folder: where they write what they raise.
+        seen: torch's error; returned if no better one is found.
     """
     for process in processes:
         process.join()
     codes = [process.exitcode or 0 for process in processes]
     if any(code < 0 and code != -signal.SIGTERM for code in codes):
         return ModelMemoryError(
-            f"one of the {len(codes)} processes that trained it was killed, as happens when memory "
-            "runs out; the same command goes on from the last checkpoint"
+            f"one of the {len(codes)} training processes was killed, as happens when memory runs "
+            "out; the same command resumes from the last checkpoint"
         )
     found = sorted(folder.glob("error.*"), key=lambda path: path.stat().st_mtime_ns)
     try:
         raised: Exception = pickle.loads(found[0].read_bytes())
-    except Exception:  # it could not be kept
+    except Exception:  # no error could be written
         return seen
     raised.add_note(str(seen))
     return raised
 
 
-def _member(
-    rank: int, folder: Path, team: Team, device: str, threads: int, tell: Connection
+def _run_process(
+    rank: int, folder: Path, size: int, device: str, threads: int, sender: Connection
 ) -> None:
-    """Train as one of several; what goes wrong is left in a file, as it was raised."""
-    # Ctrl-C, and torch's word that the one who started this has ended; in silence.
+    """Train as one process of the group; write what is raised to a file."""
+    # End silently on Ctrl-C and on the signal that torch requests for the end of the parent.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # No such word comes where it ended before this had begun: then this would wait for the others.
-    starter = parent_process()
-    if starter is None or not starter.is_alive():
+    # The signal does not come if the parent ended before torch requested it; without this check
+    # the process would wait for the others.
+    parent = parent_process()
+    if parent is None or not parent.is_alive():
         return
     try:
-        _train(Team(rank, team.size), folder, device, threads, tell)
+        _train(ProcessGroup(rank, size), folder, device, threads, sender)
     except Exception as error:
-        with suppress(Exception):  # what cannot be pickled, or a full disk
+        with suppress(Exception):  # the error cannot be pickled, or the disk is full
             write_bytes(folder / f"error.{rank}", pickle.dumps(error))
         raise
 
 
-def _train(team: Team, folder: Path, device: str, threads: int, tell: Connection) -> None:
+def _train(
+    group: ProcessGroup, folder: Path, device: str, threads: int, sender: Connection
+) -> None:
     torch.set_num_threads(threads)
     set_up_process()
     threadpool_limits(threads, user_api="blas")
     if device == "cuda":
-        device = f"cuda:{team.rank}"
+        device = f"cuda:{group.rank}"
         torch.cuda.set_device(device)
-    with (folder / PARTS).open("rb") as file:
+    with (folder / ARGUMENTS).open("rb") as file:
         make, weights, task, recipe, options = pickle.load(file)
     model, _ = make()
     model.load_state_dict(weights)
     dist.init_process_group(
         "cpu:gloo" if device == "cpu" else "cpu:gloo,cuda:nccl",
-        store=dist.FileStore(str(folder / MEETING), team.size),  # type: ignore[attr-defined]
-        rank=team.rank,
-        world_size=team.size,
-        timeout=WAIT,
+        store=dist.FileStore(str(folder / STORE), group.size),  # type: ignore[attr-defined]
+        rank=group.rank,
+        world_size=group.size,
+        timeout=TIMEOUT,
     )
-    if team.rank == 0:  # all have read it; if this process is killed, it is not left behind
-        (folder / PARTS).unlink()
+    if group.rank == 0:  # all have read it; a killed parent could not remove this large file
+        (folder / ARGUMENTS).unlink()
 
     def progress(step: int, validation: float) -> None:
-        if team.rank == 0:
-            tell.send((step, validation))
+        if group.rank == 0:
+            sender.send((step, validation))
 
-    trained = train(model, task, recipe, **options, device=device, team=team, progress=progress)
-    if team.rank == 0:
+    trained = train(model, task, recipe, **options, device=device, group=group, progress=progress)
+    if group.rank == 0:
         save_weights(model, folder / WEIGHTS, asdict(trained))
-    dist.barrier()  # who leaves early takes the others' connections along
+    dist.barrier()  # a process that ends early closes the connections of the others
     dist.destroy_process_group()

@@ -1,8 +1,9 @@
-"""Denormal numbers, those nearer to zero than 1.2e-38: most processors compute with them slowly.
+"""Flushing of denormal numbers (below 1.2e-38), which most processors compute with slowly.
 
-Once a model predicts well, gradients through shut gates and from sure outputs get that small, and
-convolutions that meet them take several times as long. To learning they are zeros: no optimiser
-here lets a gradient of that size change a weight by as much as its rounding.
+Once a model predicts well, gradients through closed gates and from confident outputs get that
+small, and convolutions with them take several times as long. Flushing them to zero does not affect
+training: with every optimiser used here, a gradient of that size changes a weight by less than its
+rounding error.
 """
 
 from collections.abc import Iterator
@@ -15,9 +16,9 @@ __all__ = ["denormals_flushed", "flush_in_threads"]
 
 @contextmanager
 def denormals_flushed() -> Iterator[None]:
-    """Let this thread take denormal numbers as zero; afterwards it does as it did before.
+    """Flush denormal numbers to zero in this thread; restore its mode at the end.
 
-    Others in the process may count on denormal numbers, such as what checks the arithmetic.
+    Other code in the process may rely on denormal numbers, such as checks of the arithmetic.
     """
     if _are_flushed():
         yield
@@ -30,13 +31,13 @@ def denormals_flushed() -> Iterator[None]:
 
 
 def flush_in_threads() -> None:
-    """Let the threads that torch computes with beside this one take denormal numbers as zero.
+    """Start torch's other threads so that they flush denormal numbers to zero.
 
-    A thread does as its starter did when it was started. So they are started here; those that
-    torch has started before are not reached.
+    A thread inherits the mode of the thread that starts it. Threads that torch has started before
+    are not changed.
     """
     with denormals_flushed():
-        torch.zeros(torch.get_num_threads() << 16).add_(1)  # some for each of them
+        torch.zeros(torch.get_num_threads() << 16).add_(1)  # work for every thread
 
 
 def _are_flushed() -> bool:

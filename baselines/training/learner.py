@@ -5,7 +5,7 @@ from torch import Tensor
 
 from seqmem.baselines.training.batches import Step
 from seqmem.baselines.training.optimizer import Optimizer
-from seqmem.baselines.training.process_group import ALONE, Team
+from seqmem.baselines.training.process_group import SINGLE_PROCESS, ProcessGroup
 from seqmem.baselines.training.readout_gradient import ReadoutGradient
 from seqmem.baselines.training.recipes import Recipe
 from seqmem.tasks.losses import Loss
@@ -15,41 +15,55 @@ __all__ = ["Learner"]
 
 
 class Learner:
-    """A model and what it learns with.
+    """A model with its loss and optimiser.
 
     Attributes:
-        optimizer: its state belongs to a checkpoint.
+        optimizer: the optimiser; its state belongs to a checkpoint.
     """
 
     def __init__(
-        self, model: SequenceModel, loss: Loss, recipe: Recipe, device: str, team: Team = ALONE
+        self,
+        model: SequenceModel,
+        loss: Loss,
+        recipe: Recipe,
+        device: str,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        """Take the model, on its device, what it minimises, the recipe, and who learns with it."""
-        self._model, self._device, self._team = model, torch.device(device), team
+        """Create a learner.
+
+        Args:
+            model: the model, already on the device.
+            loss: what it minimises.
+            recipe: the hyperparameters of training.
+            device: where to train.
+            group: the processes that train the same model.
+        """
+        self._model, self._device, self._group = model, torch.device(device), group
         self._dtype: torch.dtype = getattr(torch, recipe.dtype)
         self._readout = ReadoutGradient(model, loss, self._dtype)
-        self.optimizer = Optimizer(model, recipe, alone=team.size == 1)
+        self.optimizer = Optimizer(model, recipe, alone=group.size == 1)
 
     def learn(
         self, step: Step, state: State, *, taken: int, scale: float
     ) -> tuple[Tensor | None, State]:
-        """Learn from one step.
+        """Take one optimiser step.
 
         Args:
-            step: how many targets all learn from, and the passes that predict those here.
-            state: behind the inputs of the step before.
-            taken: steps taken so far.
-            scale: of the learning rate, for the plateau schedule.
+            step: the number of targets of all processes, and the passes of this one.
+            state: the state after the inputs of the previous step.
+            taken: number of steps taken so far.
+            scale: factor of the learning rate, for the plateau schedule.
 
         Returns:
-            the mean loss, None without targets, and the state behind this step. The loss, (), is
-            left where it was computed, so that a GPU need not be waited for.
+            loss: () the mean loss; None without targets. It stays on the device, so that a GPU is
+                not waited for.
+            state: the state after the inputs of this step.
         """
         mean = torch.zeros((), device=self._device)
         self.optimizer.zero_grad()
         for batch in step.passes:
             state = None if batch.fresh else detach(state)
-            if len(batch.inputs) == 0:  # others have the few rows that there are
+            if len(batch.inputs) == 0:  # fewer rows than processes
                 continue
             inputs = batch.inputs.to(self._device)
             if len(batch.targets) == 0:
@@ -65,8 +79,8 @@ class Learner:
             mean += self._readout.backward(chosen, batch.targets.to(self._device), step.targets)
         if step.targets == 0:
             return None, state
-        if self._team.size > 1:
-            self._team.add_up([mean, *self.optimizer.gradients()])
+        if self._group.size > 1:
+            self._group.all_reduce([mean, *self.optimizer.gradients()])
         self.optimizer.step(taken, scale)
         self._model.constrain()
         return mean, state

@@ -1,8 +1,8 @@
-"""The one training loop: any task, any model, any k_train; it can stop anywhere and go on.
+"""The training loop for any task, any model and any k_train; it resumes from a checkpoint.
 
-Random numbers (weights, dropout, order) come from the seed alone and leave the global generator as
-they found it. A resumed run takes up generator, optimiser, carried state and place in the data, and
-ends with the same weights as one that was never stopped.
+Random numbers (weights, dropout, order) depend only on the seed, and the global generator is
+restored afterwards. A resumed run restores generator, optimiser, carried state and position in the
+data, and ends with the same weights as an uninterrupted one.
 """
 
 import math
@@ -20,7 +20,7 @@ from seqmem.baselines.training.batches import Step, Windows, batches, window_ste
 from seqmem.baselines.training.checkpoint import Checkpoint
 from seqmem.baselines.training.denormals import denormals_flushed
 from seqmem.baselines.training.learner import Learner
-from seqmem.baselines.training.process_group import ALONE, Team
+from seqmem.baselines.training.process_group import SINGLE_PROCESS, ProcessGroup
 from seqmem.baselines.training.recipes import Recipe
 from seqmem.errors import CellError, DivergedError, NotFiniteError
 from seqmem.measuring.reference import full_scores
@@ -29,19 +29,19 @@ from seqmem.tasks.task import Split, Task
 
 __all__ = ["ClosedForm", "Trained", "seeded", "train"]
 
-READOUT = 1 << 23  # numbers that one piece of the outputs holds in validation
-SEGMENT_WITHOUT_STATE = 64  # inputs scored at once by a model that carries no state
+READOUT = 1 << 23  # outputs computed at once in validation: bounds its memory
+SEGMENT_WITHOUT_STATE = 64  # inputs scored at once by a model without state
 WINDOWS = {"cpu": 1 << 14, "cuda": 1 << 17}  # inputs of one pass over windows: bounds its memory
-# A loss this many times chance is an explosion: no spike that clipped training recovers from comes
-# near, and float32 overflows soon after.
+# Training has diverged when a loss is this many times chance. Clipped training never recovers from
+# such a loss, and float32 overflows soon after.
 EXPLODED = 1e6
-LAST = 10  # losses kept to tell how training diverged, and looked at together
-FIRST_STREAM = 10_000  # keeps the data order's generator apart from the dropout's
+LAST = 10  # losses that are checked together, and reported if training diverges
+FIRST_STREAM = 10_000  # separates the seeds of the data order from those of dropout
 
 
 @runtime_checkable
 class ClosedForm(Protocol):
-    """A model that is not trained: it is computed from the task.
+    """A model that is computed from the task instead of trained.
 
     Attributes:
         reads_training_data: whether the task must have training data.
@@ -50,20 +50,20 @@ class ClosedForm(Protocol):
     reads_training_data: bool
 
     def fit(self, task: Task, seed: int) -> None:
-        """Set the weights, from the training data of this seed where they are read."""
+        """Set the weights; those that depend on training data depend on the seed."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training did.
+    """The result of a training.
 
     Attributes:
         steps: optimiser steps taken.
-        targets: targets learned from, repeats counted.
-        best_step: the step whose weights were kept.
+        targets: targets learned from; repeated ones count each time.
+        best_step: the step with the best weights, which the model has now.
         best_validation: their validation loss.
         stopped: "budget" or "patience".
-        seconds: time spent, over all the runs that it took.
+        seconds: duration, summed over all resumed runs.
     """
 
     steps: int
@@ -75,8 +75,8 @@ class Trained:
 
 
 @dataclass
-class _Progress:
-    """Where training stands; saved with every checkpoint."""
+class _TrainingState:
+    """The counters of a training; saved with every checkpoint."""
 
     step: int = 0
     targets: int = 0
@@ -85,14 +85,14 @@ class _Progress:
     best_step: int = 0
     best_validation: float = math.inf
     waiting: int = 0  # validations since the best
-    scale: float = 1.0  # of the learning rate, for the plateau schedule
-    seconds: float = 0.0  # of earlier runs, up to their checkpoint
+    scale: float = 1.0  # factor of the learning rate, for the plateau schedule
+    seconds: float = 0.0  # duration of earlier runs, up to their checkpoint
     losses: list[float] = field(default_factory=list)  # of the latest steps
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw from a generator of its own; the global one is afterwards as it was before."""
+    """Seed the global generators; restore them at the end."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
@@ -107,70 +107,71 @@ def train(
     carry: bool = True,
     seed: int,
     device: str = "cpu",
-    team: Team = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int, float], object] = lambda step, validation: None,
 ) -> Trained:
-    """Train a model in place and leave it with its best weights on validation.
+    """Train a model in place; it ends with the weights of its best validation.
 
     Args:
-        model: untrained, made under `seeded(seed)`.
-        task: gives training and validation data.
-        recipe: how.
-        k_train: inputs of a segment, or of a window where the state is not carried.
+        model: untrained, built under `seeded(seed)`.
+        task: provides training and validation data.
+        recipe: the hyperparameters of training.
+        k_train: inputs of a segment, or of a window if the state is not carried.
         carry: whether recurrent models carry their state from one segment to the next; otherwise
             each target is predicted from its k_train latest inputs, read from the initial state.
-            Nothing changes for models without state, or where k_train is full. What is learned
-            from windows is validated on windows, everything else with the full context.
+            It makes no difference for models without state, or if k_train is full. Training on
+            windows validates on windows, all other training with the full context.
         seed: of data, order and dropout.
         device: where to train.
-        team: who else trains the same model; alone unless said otherwise.
-        checkpoint: kept while training, taken up if it holds anything.
-        progress: called with the step and the latest best validation loss.
+        group: the processes that train the same model.
+        checkpoint: saved during training; training resumes from it if it exists.
+        progress: called with the step and the best validation loss so far.
 
     Raises:
         DivergedError: the loss is not finite, or has exploded.
-        CellError: the validation data cannot be scored, or a team found different checkpoints.
+        CellError: the validation data cannot be scored, or the processes found different
+            checkpoints.
     """
     model.to(device)
     valid = task.split("valid").prefix(recipe.validation_targets)
-    learner = Learner(model, task.loss, recipe, device, team)
+    learner = Learner(model, task.loss, recipe, device, group)
     pending: list[Tensor] = []
-    at = _Progress()
+    at = _TrainingState()
     state: State = None
     model.constrain()
     best = _weights(model)
-    most = EXPLODED * (task.chance() or 1.0)
+    limit = EXPLODED * (task.chance() or 1.0)
     window = None if carry or k_train == "full" or not model.stateful else k_train
 
     began = time.monotonic()
-    with seeded(team.seed(seed)), denormals_flushed():
+    with seeded(group.seed(seed)), denormals_flushed():
         saved = checkpoint.load(device) if checkpoint else None
         if saved is not None:
-            own = saved["each"][team.rank]
-            at = _Progress(**saved["at"])
+            own = saved["each"][group.rank]
+            at = _TrainingState(**saved["at"])
             state, best = own["state"], saved["best"]
             model.load_state_dict(saved["model"])
             learner.optimizer.load_state_dict(saved["optimizer"])
             _set_random_state(own["random"], device)
-        if team.from_first(lambda: at.step) != at.step:
-            raise CellError("its processes found different checkpoints; the same command goes on")
+        if group.broadcast(lambda: at.step) != at.step:
+            raise CellError("its processes found different checkpoints; the same command resumes")
 
         model.train()
-        for step in _endless(task, model, recipe, k_train, window, seed, device, at):
-            loss, state = learner.learn(team.share(step), state, taken=at.step, scale=at.scale)
+        for step in _training_steps(task, model, recipe, k_train, window, seed, device, at):
+            loss, state = learner.learn(group.share(step), state, taken=at.step, scale=at.scale)
             at.batch += 1
-            if loss is None:  # a segment without targets moves the state on, and nothing else
+            if loss is None:  # a segment without targets only advances the state
                 continue
             at.step += 1
             at.targets += step.targets
             pending.append(loss)
             validates = at.step % recipe.validate_every == 0 or at.step == recipe.steps
-            saves = checkpoint is not None and team.from_first(checkpoint.due)
+            saves = checkpoint is not None and group.broadcast(checkpoint.due)
             if validates or saves or len(pending) == LAST:
-                _look_at(pending, at, most)
+                _check_losses(pending, at, limit)
             if validates:
-                validation = team.from_first(
+                validation = group.broadcast(
                     lambda: _validate(model, task, valid, window, device, at)
                 )
                 model.train()
@@ -185,8 +186,8 @@ def train(
                 break
             if checkpoint and saves:
                 elapsed = at.seconds + time.monotonic() - began
-                each = team.gathered({"state": detach(state), "random": _random_state(device)})
-                if team.rank == 0:
+                each = group.gather({"state": detach(state), "random": _random_state(device)})
+                if group.rank == 0:
                     checkpoint.save(
                         {
                             "at": asdict(replace(at, seconds=elapsed)),
@@ -203,7 +204,7 @@ def train(
     return Trained(at.step, at.targets, at.best_step, at.best_validation, stopped, seconds)
 
 
-def _endless(
+def _training_steps(
     task: Task,
     model: SequenceModel,
     recipe: Recipe,
@@ -211,16 +212,16 @@ def _endless(
     window: int | None,
     seed: int,
     device: str,
-    at: _Progress,
+    at: _TrainingState,
 ) -> Iterator[Step]:
-    """Give steps, epoch after epoch, from where `at` stands."""
+    """Yield the steps of epoch after epoch without end, from the position of `at`."""
     segment: int | None = None if k_train == "full" else k_train
     usual: int | None = None if recipe.k_train == "full" else recipe.k_train
     overlap = 0
     if not model.stateful:
-        # The receptive field bounds the context already; a segment is then only the part that is
-        # learned from at once, as large as a recurrent model's so that all see the same targets.
-        # One of a small k_train would hold too few to learn from.
+        # The receptive field already bounds the context, and a segment only determines how many
+        # targets a step has. It is at least as long as a recurrent model's segment, so that a small
+        # k_train does not reduce the number of targets.
         overlap = max((model.receptive_field or 1) - 1, 0)
         segment = max(segment or overlap, usual or SEGMENT_WITHOUT_STATE)
     most = WINDOWS[torch.device(device).type]
@@ -238,20 +239,20 @@ def _endless(
         at.batch = 0
 
 
-def _look_at(pending: list[Tensor], at: _Progress, most: float) -> None:
-    """Move the losses of the latest steps to those kept, and see that none has exploded.
+def _check_losses(pending: list[Tensor], at: _TrainingState, limit: float) -> None:
+    """Move the pending losses to `at.losses`.
 
     Raises:
-        DivergedError: one has.
+        DivergedError: one is not finite or above the limit.
     """
     losses = torch.stack(pending).tolist()
     pending.clear()
     for step, loss in enumerate(losses, at.step - len(losses) + 1):
         at.losses = [*at.losses[1 - LAST :], loss]
-        if not loss <= most:
-            what = f"over {EXPLODED:,.0f} times chance, {loss:.4g}"
-            what = what if math.isfinite(loss) else str(loss)
-            raise DivergedError(f"the loss is {what}", step, at.losses)
+        if not loss <= limit:
+            problem = f"over {EXPLODED:,.0f} times chance, {loss:.4g}"
+            problem = problem if math.isfinite(loss) else str(loss)
+            raise DivergedError(f"the loss is {problem}", step, at.losses)
 
 
 def _validate(
@@ -260,9 +261,9 @@ def _validate(
     valid: Split,
     window: int | None,
     device: str,
-    at: _Progress,
+    at: _TrainingState,
 ) -> float:
-    """Give the mean loss on windows; with the full context where `window` is None."""
+    """Return the mean loss on windows, or with the full context if `window` is None."""
     model.eval()
     try:
         if window is not None:
@@ -274,7 +275,7 @@ def _validate(
 
 @torch.no_grad()
 def _window_loss(model: SequenceModel, task: Task, split: Split, k: int, device: str) -> float:
-    """Give the mean loss at context k.
+    """Return the mean loss at context k.
 
     Raises:
         NotFiniteError: it is NaN or infinite.
@@ -284,9 +285,9 @@ def _window_loss(model: SequenceModel, task: Task, split: Split, k: int, device:
     for batch in Windows(split, torch.arange(len(split)), k, most):
         features, _ = model.hidden(batch.inputs.to(device))
         chosen = features[batch.rows.to(device), batch.columns.to(device)]  # (m, H)
-        several = max(READOUT // task.outputs, 1)
+        rows = max(READOUT // task.outputs, 1)
         for part, targets in zip(
-            chosen.split(several), batch.targets.to(device).split(several), strict=True
+            chosen.split(rows), batch.targets.to(device).split(rows), strict=True
         ):
             total += task.loss(model.readout(part), targets).double().sum().item()
     if not math.isfinite(total):

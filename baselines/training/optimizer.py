@@ -1,4 +1,4 @@
-"""The optimiser of a training: clipping, the learning rate's schedule, and one step."""
+"""The optimiser: gradient clipping, the schedule of the learning rate, and one step."""
 
 import math
 from typing import Any
@@ -17,36 +17,43 @@ __all__ = ["Optimizer"]
 class Optimizer:
     """Adam, or plain stochastic gradient descent, with the recipe's clipping and schedule.
 
-    Gradient descent leaves a weight without gradient alone. On a CPU an embedding that shares no
-    weights then gets a sparse gradient, of the few rows read in this step, and clipping scales the
-    learning rate in place of every gradient: the same weights, without passes over all of them.
+    Plain gradient descent does not change weights without gradient. On a CPU, an untied embedding
+    therefore gets a sparse gradient (only the rows read in this step), and clipping scales the
+    learning rate instead of every gradient. The resulting weights are the same, without passes over
+    all of them.
     """
 
     def __init__(self, model: SequenceModel, recipe: Recipe, *, alone: bool = True) -> None:
-        """Take the model, on its device, the recipe, and whether no others share its gradients."""
+        """Create an optimiser.
+
+        Args:
+            model: the model, already on its device.
+            recipe: the hyperparameters of training.
+            alone: whether no other processes train the model.
+        """
         self._recipe = recipe
         self._parameters = [each for each in model.parameters() if each.requires_grad]
         on_cpu = all(parameter.device.type == "cpu" for parameter in self._parameters)
-        self._lean = recipe.optimizer == "sgd" and on_cpu and alone
+        self._sparse = recipe.optimizer == "sgd" and on_cpu and alone
         self._optimizer: torch.optim.Optimizer
         if recipe.optimizer == "sgd":
             self._optimizer = torch.optim.SGD(
-                self._parameters, lr=recipe.learning_rate, foreach=not self._lean
+                self._parameters, lr=recipe.learning_rate, foreach=not self._sparse
             )
         else:
             self._optimizer = torch.optim.Adam(
                 self._parameters, lr=recipe.learning_rate, fused=True
             )
-        if self._lean:
+        if self._sparse:
             for embedding in _untied_embeddings(model):
                 embedding.sparse = True
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Remove all gradients."""
         self._optimizer.zero_grad(set_to_none=True)
 
     def gradients(self) -> list[Tensor]:
-        """Give the gradient of every weight; one that has none gets zeros."""
+        """Return the gradient of every weight; a missing one is set to zeros."""
         for parameter in self._parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -56,8 +63,8 @@ class Optimizer:
         """Clip the gradients and take one step.
 
         Args:
-            step: how many were taken before.
-            scale: of the learning rate, for the plateau schedule.
+            step: number of steps taken before.
+            scale: factor of the learning rate, for the plateau schedule.
         """
         factor = {
             "constant": 1.0,
@@ -70,25 +77,25 @@ class Optimizer:
         self._optimizer.step()
 
     def _clip(self) -> float:
-        """Bound the norm of all gradients; give what the learning rate is multiplied with."""
+        """Clip the norm of all gradients; return the factor of the learning rate."""
         used = [parameter for parameter in self._parameters if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm([_numbers(parameter) for parameter in used])
-        if not self._lean:
+        norm = torch.nn.utils.get_total_norm([_gradient_values(parameter) for parameter in used])
+        if not self._sparse:
             clip_grads_with_norm_(used, self._recipe.clip, norm)
             return 1.0
         return min(1.0, self._recipe.clip / (float(norm) + 1e-6))
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a resumed training needs."""
+        """Return the state that a resumed training needs."""
         return self._optimizer.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it up."""
+        """Load the state of an earlier run."""
         self._optimizer.load_state_dict(state)
 
 
-def _numbers(parameter: Tensor) -> Tensor:
-    """Give the numbers of a gradient, each once."""
+def _gradient_values(parameter: Tensor) -> Tensor:
+    """Return the values of a parameter's gradient; coalesce it if it is sparse."""
     gradient = parameter.grad
     assert gradient is not None
     if not gradient.is_sparse:

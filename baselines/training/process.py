@@ -1,4 +1,4 @@
-"""How a process is set up that does nothing but train and measure."""
+"""Settings of a process that only trains and measures."""
 
 import ctypes
 
@@ -6,30 +6,30 @@ from seqmem.baselines.training.denormals import flush_in_threads
 
 __all__ = ["keep_freed_memory", "set_up_process"]
 
-# mallopt(3): the parameters' numbers, and the largest size that the first may have.
+# Parameters of mallopt(3), the largest threshold for mmap, and a trim threshold of "never".
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
-MOST_MAPPED, NEVER = 1 << 25, (1 << 31) - 1
+LARGEST_THRESHOLD, NEVER = 1 << 25, (1 << 31) - 1
 
 
 def set_up_process() -> None:
-    """Make training faster: torch's threads, and memory.
+    """Configure torch's threads and the C library's memory for fast training.
 
-    Called once their number is set and before anything is computed.
+    Call it after the number of threads is set and before any computation.
     """
     flush_in_threads()
     keep_freed_memory()
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep what it frees for what it asks for next, up to 32 MiB a piece.
+    """Let the C library reuse freed memory blocks of up to 32 MiB.
 
-    The C library of most Linuxes returns it to the system and asks for it again at every step of
-    training: pages are mapped and cleared again, up to a sixth of a step. Other C libraries are
-    left as they are.
+    By default glibc returns them to the system and requests them again at every step of training:
+    mapping and clearing their pages takes up to a sixth of a step. Other C libraries are not
+    changed.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # not there, or no library without a name
+    except (AttributeError, OSError, TypeError):  # not glibc; or CDLL needs a name (Windows)
         return
-    mallopt(M_MMAP_THRESHOLD, MOST_MAPPED)
+    mallopt(M_MMAP_THRESHOLD, LARGEST_THRESHOLD)
     mallopt(M_TRIM_THRESHOLD, NEVER)

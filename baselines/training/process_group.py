@@ -1,9 +1,9 @@
-"""Processes that train one model together: each learns from its share of every batch.
+"""Data-parallel training: each process of a group learns from its share of every batch.
 
-A share is some of the rows (sequences, or lanes of a stream), so that a carried state stays where
-it is. Gradients are added up before each step, and all take the same one. torch's
-DistributedDataParallel is not used: the readout's gradient is written without a graph
-(readout_gradient.py), which its hooks would not see.
+A share is a range of rows (sequences, or lanes of a stream), so that a carried state stays in its
+process. Gradients are summed before each step, and all processes take the same step. torch's
+DistributedDataParallel is not used: its hooks do not see the readout's gradient, which is computed
+without a graph (readout_gradient.py).
 """
 
 import hashlib
@@ -18,33 +18,33 @@ from torch import Tensor
 
 from seqmem.baselines.training.batches import Batch, Step
 
-__all__ = ["ALONE", "Team"]
+__all__ = ["SINGLE_PROCESS", "ProcessGroup"]
 
 
 @dataclass(frozen=True)
-class Team:
-    """One process among those that train a model; alone, it has all of every batch.
+class ProcessGroup:
+    """The group of processes that train one model, as seen by one of them.
 
-    More than one must have joined torch's default process group, and all must call the same
-    methods in the same order.
+    The processes of a group of more than one must have joined torch's default process group, and
+    must call the same methods in the same order.
 
     Attributes:
-        rank: its number, from 0 on; 0 validates, and writes checkpoints.
-        size: how many there are.
+        rank: the number of this process, from 0; process 0 validates and writes checkpoints.
+        size: the number of processes.
     """
 
     rank: int = 0
     size: int = 1
 
     def seed(self, seed: int) -> int:
-        """Give the seed of dropout here: another in each, the given one in the first."""
+        """Return the seed of this process's dropout: the given one for process 0."""
         if self.rank == 0:
             return seed
-        # Of a seed, torch's generator on CPUs takes no more than these 32 bits.
+        # torch's generator on CPUs uses only 32 bits of a seed.
         return int.from_bytes(hashlib.sha256(f"{seed} {self.rank}".encode()).digest()[:4])
 
     def share(self, step: Step) -> Step:
-        """Give a step with this one's rows alone; it still says how many targets all have."""
+        """Return a step with the rows of this process, and the number of targets of all."""
         if self.size == 1:
             return step
         return Step(step.targets, map(self._rows, step.passes))
@@ -60,27 +60,27 @@ class Team:
             targets=batch.targets[mine],
         )
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors of one dtype by their sums over all, in one message."""
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors of one dtype by their sums over all processes, in one message."""
         together = torch.cat([tensor.flatten() for tensor in tensors])
         dist.all_reduce(together)
         parts = together.split([tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def from_first(self, value: Callable[[], float]) -> float:
-        """Give a number that the first one computes."""
+    def broadcast(self, value: Callable[[], float]) -> float:
+        """Return a number that process 0 computes."""
         if self.size == 1:
             return value()
         number = torch.tensor(value() if self.rank == 0 else 0.0, dtype=torch.float64)
         dist.broadcast(number, 0)
         return number.item()
 
-    def gathered(self, value: Any) -> list[Any]:
-        """Give the first one everybody's value, made of tensors on any device; the others nothing.
+    def gather(self, value: Any) -> list[Any]:
+        """Return the values of all processes in process 0, an empty list in the others.
 
         Args:
-            value: what torch.load takes with weights_only.
+            value: tensors in whatever structure torch.load reads with weights_only.
         """
         if self.size == 1:
             return [value]
@@ -94,4 +94,4 @@ class Team:
         ]
 
 
-ALONE = Team()
+SINGLE_PROCESS = ProcessGroup()

@@ -1,10 +1,9 @@
-"""Backpropagation through the readout and the loss, without keeping the outputs.
+"""Backpropagation through the readout and the loss, without storing all outputs.
 
-With a vocabulary of tens of thousands the outputs are most of what training computes, writes and
-keeps. They are made a bounded piece at a time, and each piece's gradient reaches the features
-before the next is made. A linear readout under cross-entropy, which is every language model here,
-needs no graph for that: the gradient of the outputs is softmax − one-hot, and it is written where
-the outputs were.
+With a vocabulary of tens of thousands the outputs dominate the time and memory of training. They
+are computed in chunks of bounded size, and each chunk is backpropagated to the features before the
+next is computed. A linear readout with cross-entropy, as in every language model here, needs no
+autograd graph: the gradient of the outputs is softmax − one-hot, and it overwrites the outputs.
 """
 
 import math
@@ -18,25 +17,25 @@ from seqmem.tasks.model import SequenceModel
 
 __all__ = ["ReadoutGradient"]
 
-NUMBERS = {"cpu": 1 << 25, "cuda": 1 << 28}  # that one piece of the outputs holds
-# Products with matrices whose rows do not begin at multiples of 64 bytes take up to twice as long:
-# rows of outputs that are long enough for it to be worth it are filled up.
-ALIGNED, WORTH_IT = 32, 1024
+NUMBERS = {"cpu": 1 << 25, "cuda": 1 << 28}  # outputs in one chunk
+# Matrix products take up to twice as long if rows do not begin at multiples of 64 bytes. Rows of at
+# least PADDED outputs are padded to a multiple of ALIGNED.
+ALIGNED, PADDED = 32, 1024
 
 
 class ReadoutGradient:
-    """Turns features and targets into a loss and gradients.
+    """The loss of features and targets, and its gradients.
 
-    One object serves all steps of a training: it holds the memory that outputs are written to,
-    which would otherwise be asked for, and cleared, anew at each step.
+    One object serves all steps of a training: it reuses the memory of the outputs, which would
+    otherwise be allocated and cleared at each step.
     """
 
     def __init__(self, model: SequenceModel, loss: Loss, dtype: torch.dtype) -> None:
-        """Take the model, the loss, and what its readout computes with."""
+        """Create an object for a model and a loss, with the dtype of the readout's products."""
         self._model, self._loss, self._dtype = model, loss, dtype
         self._fused: _FewClasses | _ManyClasses | None = None
-        usual = type(model).readout is LinearReadout.readout
-        if isinstance(model, LinearReadout) and usual and isinstance(loss, CrossEntropy):
+        linear = type(model).readout is LinearReadout.readout
+        if isinstance(model, LinearReadout) and linear and isinstance(loss, CrossEntropy):
             few = model.leave.out_features < REGISTER
             self._fused = (_FewClasses if few else _ManyClasses)(model.leave, dtype)
 
@@ -46,21 +45,21 @@ class ReadoutGradient:
         Args:
             features: (m, H).
             targets: (m,) or (m, D).
-            count: targets that one step learns from.
+            count: number of targets of the step.
 
         Returns:
             the summed loss / count, without a graph: ().
         """
-        step = self._in_pieces if self._fused is None else self._fused.backward
+        step = self._in_chunks if self._fused is None else self._fused.backward
         total, gradient = step(features.detach(), targets, count)
         if gradient is not None:
             features.backward(gradient.to(features.dtype))
         return total
 
-    def _in_pieces(
+    def _in_chunks(
         self, features: Tensor, targets: Tensor, count: int
     ) -> tuple[Tensor, Tensor | None]:
-        """Give the loss, and the gradient of the features through any readout and any loss."""
+        """Return the loss and the features' gradient for any readout and any loss."""
         leaf = features.requires_grad_()
         with torch.no_grad():
             width = self._outputs(leaf[:1]).shape[-1]
@@ -79,10 +78,10 @@ class ReadoutGradient:
 
 
 class _FewClasses:
-    """−log softmax(W h + b)[y] and its gradients, without a graph, of fewer than REGISTER classes.
+    """−log softmax(W h + b)[y] and its gradients for fewer than REGISTER classes, without a graph.
 
-    Outputs are laid out class by class, as `log_softmax` likes few of them, from one product to the
-    next, all at once: so few bound the memory that they take.
+    Outputs are stored class by class, the fastest layout of `log_softmax` for few classes. They are
+    computed in one chunk, because so few classes need little memory.
     """
 
     def __init__(self, leave: nn.Linear, dtype: torch.dtype) -> None:
@@ -90,7 +89,7 @@ class _FewClasses:
 
     @torch.no_grad()
     def backward(self, features: Tensor, targets: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Do what `_ManyClasses.backward` does."""
+        """Add to the weights' gradients as `_ManyClasses.backward` does."""
         weight, bias = self._leave.weight.to(self._dtype), self._leave.bias.to(self._dtype)
         features = features.to(self._dtype)
         outputs = torch.addmm(bias[:, None], weight, features.t())  # (V, m)
@@ -113,55 +112,55 @@ def _add(weight: Tensor, gradient: Tensor) -> None:
 class _ManyClasses:
     """−log softmax(W h + b)[y] and its gradients, without a graph.
 
-    The weight's gradient lies in memory that the next step writes to again.
+    The memory of the weight's gradient is reused at the next step.
     """
 
     def __init__(self, leave: nn.Linear, dtype: torch.dtype) -> None:
         self._leave, self._dtype = leave, dtype
         outputs = len(leave.weight)
-        self._row = -(-outputs // ALIGNED) * ALIGNED if outputs >= WORTH_IT else outputs
+        self._row = -(-outputs // ALIGNED) * ALIGNED if outputs >= PADDED else outputs
         empty = leave.weight.new_empty(0, dtype=dtype)
         self._outputs, self._product, self._weight = empty, empty.clone(), empty.clone()
         self._gradient = torch.empty_like(leave.weight)
 
     @torch.no_grad()
     def backward(self, features: Tensor, targets: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Add to the gradients of weight and bias; give the loss and the features' gradient.
+        """Add to the gradients of weight and bias; return the loss and the features' gradient.
 
         Args:
             features: (m, H).
             targets: (m,) class ids.
-            count: what the summed loss is divided by.
+            count: the divisor of the summed loss.
         """
         weight, bias = self._short(self._leave.weight), self._leave.bias
         if bias.grad is None:
             bias.grad = torch.zeros_like(bias)
         total = torch.zeros((), device=features.device)
         gradient = torch.empty_like(features, dtype=torch.float32)
-        several = self._rows(len(features))
+        size = self._chunk_size(len(features))
         for part, wanted, out in zip(
-            features.to(self._dtype).split(several),
-            targets.long().split(several),
-            gradient.split(several),
+            features.to(self._dtype).split(size),
+            targets.long().split(size),
+            gradient.split(size),
             strict=True,
         ):
-            filled = self._memory(len(part))
-            outputs = filled[:, : len(bias)]  # (n, V)
+            padded = self._memory(len(part))
+            outputs = padded[:, : len(bias)]  # (n, V)
             torch.addmm(bias.to(self._dtype), part, weight.t(), out=outputs)
-            filled[:, len(bias) :] = -math.inf  # what fills a row up gets a probability of zero
-            total += self._softmax(filled, wanted)
+            padded[:, len(bias) :] = -math.inf  # the probability of padding is zero
+            total += self._softmax(padded, wanted)
             outputs[torch.arange(len(part), device=part.device), wanted] -= 1
             out.copy_(outputs @ weight)
             self._add_to_weight(outputs.t(), part, 1 / count)
-            # In float32 a product sums over rows in half the time of sum().
+            # In float32 a matrix product sums over rows in half the time of sum().
             bias.grad.add_((part.new_ones(1, len(part)) @ outputs)[0], alpha=1 / count)
         return total / count, gradient.div_(count)
 
     def _softmax(self, outputs: Tensor, wanted: Tensor) -> Tensor:
-        """Turn outputs (n, V) into probabilities in place; give the summed loss of `wanted` (n,).
+        """Replace outputs (n, V) by probabilities; return the summed loss of classes (n,).
 
-        With x the outputs and p the probabilities, log Σ exp x = max x − log max p: it stays exact
-        where the wanted class's own probability is rounded to zero.
+        With x the outputs and p the probabilities, log Σ exp x = max x − log max p, which is exact
+        even if the probability of the target class is rounded to zero.
         """
         score = outputs.gather(1, wanted[:, None])
         highest = _highest(outputs)
@@ -169,13 +168,13 @@ class _ManyClasses:
         return ((highest - score).float() - _highest(outputs).float().log()).sum()
 
     def _add_to_weight(self, left: Tensor, right: Tensor, scale: float) -> None:
-        """Add scale · left @ right to the weight's gradient, in memory that is already there."""
+        """Add scale · left @ right to the weight's gradient, without new memory."""
         weight = self._leave.weight
         fresh = weight.grad is None
         if weight.grad is None:
             weight.grad = self._gradient
         if left.dtype == weight.grad.dtype:
-            # A beta of zero passes over what the memory held.
+            # With a beta of zero, old values are ignored, even NaN.
             weight.grad.addmm_(left, right, beta=0 if fresh else 1, alpha=scale)
             return
         torch.mm(left, right, out=self._product)
@@ -185,29 +184,30 @@ class _ManyClasses:
             weight.grad.add_(self._product, alpha=scale)
 
     def _short(self, weight: Tensor) -> Tensor:
-        """Give the weight as it is computed with, in memory that is already there."""
+        """Return the weight in the dtype of the products, without new memory."""
         if self._dtype == weight.dtype:
             return weight
         return self._weight.resize_(weight.shape).copy_(weight)
 
-    def _rows(self, rows: int) -> int:
-        """Give how many rows to read out at once: pieces of like size, as few as memory allows."""
+    def _chunk_size(self, rows: int) -> int:
+        """Return the number of rows of a chunk, for the fewest chunks of nearly equal size."""
         most = max(NUMBERS[self._outputs.device.type] // self._row, 1)
-        pieces = max(-(-rows // most), 1)
-        return max(-(-rows // pieces), 1)
+        chunks = max(-(-rows // most), 1)
+        return max(-(-rows // chunks), 1)
 
     def _memory(self, rows: int) -> Tensor:
-        """Give the memory for so many rows of outputs."""
+        """Return the memory for `rows` rows of outputs."""
         if self._outputs.numel() < rows * self._row:
             self._outputs = self._outputs.new_empty(rows * self._row)
         return self._outputs[: rows * self._row].view(rows, self._row)
 
 
 def _highest(numbers: Tensor) -> Tensor:
-    """Give the largest of each row (n, V) -> (n, 1); of rows with NaN, any number.
+    """Return the maximum of each row, (n, V) -> (n, 1); an arbitrary number for rows with NaN.
 
-    On a CPU the maximum of bfloat16 takes several times as long as that of integers. So there the
-    bits are compared: of numbers with the sign bit the least as an integer is the largest.
+    On a CPU the maximum of bfloat16 takes several times as long as that of integers, so that their
+    bits are compared as integers. If all numbers of a row are negative, the smallest integer is the
+    largest number.
     """
     if numbers.dtype != torch.bfloat16 or numbers.is_cuda:
         return numbers.amax(1, keepdim=True)

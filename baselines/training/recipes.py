@@ -1,8 +1,8 @@
-"""How baselines are trained: one recipe for each kind of task and budget, the same for all models.
+"""Training recipes: one for each task family and budget, the same for all models.
 
-Budgets are counted in optimiser steps, never in seconds, so that a slow machine trains the same
-model: `smoke` is seconds and shows that the machinery works, `small` is minutes on a laptop's CPU,
-`full` is hours, and follows what was published for a task where one recipe can serve every model.
+Budgets are numbers of optimiser steps, not seconds, so that a slow machine trains the same model:
+`smoke` takes seconds and tests the code, `small` takes minutes on a laptop's CPU, and `full` takes
+hours and follows published settings where one recipe suits every model.
 """
 
 from collections.abc import Mapping
@@ -19,23 +19,23 @@ BUDGETS = ("smoke", "small", "full")
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way of training.
+    """The hyperparameters of a training.
 
     Attributes:
-        steps: optimiser steps at most.
+        steps: largest number of optimiser steps.
         batch: sequences, or lanes of a stream, side by side.
-        k_train: the context to train with unless the user says otherwise.
-        learning_rate: at its highest.
+        k_train: the default context to train with.
+        learning_rate: the highest learning rate.
         optimizer: "adam" (Kingma & Ba 2015) or "sgd".
         schedule: "cosine" falls to zero over `steps`; "plateau" divides by four when validation
             does not improve; "constant".
         clip: largest gradient norm, applied after the backward pass.
         validate_every: steps between validations.
         patience: validations without improvement after which training ends.
-        validation_targets: how many validation targets are scored, from the start of the split.
-        dtype: what products of matrices are computed with in training (torch's autocast); weights
-            are kept, and validated, in float32.
-        options: sizes for the models that know them, unless the user says otherwise.
+        validation_targets: number of scored validation targets, from the start of the split.
+        dtype: the dtype of matrix products in training (torch's autocast); weights and validation
+            are in float32.
+        options: defaults of model options, for the models that have them.
     """
 
     steps: int
@@ -76,7 +76,7 @@ _WORDS_SMOKE = Recipe(
     validation_targets=4096,
     options={"hidden": 64, "tied": True},
 )
-# Whole sentences side by side, short ones filled up to the longest.
+# Whole sentences side by side, short ones padded to the longest.
 _SENTENCES = Recipe(
     steps=2000,
     batch=32,
@@ -104,13 +104,13 @@ _WORDS_FULL = Recipe(
 _MUSIC = Recipe(
     steps=6000,
     batch=8,
-    # Most chorales in one piece; the far longer pieces of the other sets in segments.
+    # Most chorales in one segment; the far longer pieces of the other sets in several.
     k_train=128,
     learning_rate=5e-3,
-    # JSB overfits within minutes: patience, not the budget, ends its training.
+    # JSB overfits within minutes: its training ends by patience, not by the budget.
     validate_every=200,
     patience=5,
-    validation_targets=1 << 17,  # all: a model with state reads the whole split in any case
+    validation_targets=1 << 17,  # all: a model with state reads the whole split anyway
     options={"hidden": 200, "dropout": 0.3},
 )
 
@@ -154,7 +154,7 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
             options={"hidden": 64},
         ),
         ("music", "small"): _MUSIC,
-        # The readout, which dominates, is eight times as large: an eighth of the steps.
+        # The readout dominates and is eight times as large, hence an eighth of the steps.
         ("wikitext-103", "smoke"): replace(_WORDS_SMOKE, steps=10, validate_every=10),
         ("wikitext-103", "small"): replace(
             _WORDS, steps=300, validate_every=100, validation_targets=8192
@@ -163,7 +163,7 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
         ("billion-word", "small"): _SENTENCES,
         ("text", "smoke"): _WORDS_SMOKE,
         ("text", "small"): _WORDS,
-        # Longer and larger; Bai et al. 2018 tune each model on its own, here all have one recipe.
+        # Longer and larger. Bai et al. 2018 tune each model separately; here all share a recipe.
         ("copy-memory", "full"): Recipe(
             steps=50_000, batch=32, k_train="full", learning_rate=5e-4, options={"hidden": 128}
         ),
@@ -174,7 +174,8 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
             steps=20_000, batch=64, k_train=256, learning_rate=2e-3, options={"hidden": 128}
         ),
         ("wikitext-2", "full"): _WORDS_FULL,
-        # No published recipe of this size: WikiText-2's, two epochs of 103 million words, Adam.
+        # No published recipe of this size: that of WikiText-2 with Adam, for two epochs of 103
+        # million words.
         ("wikitext-103", "full"): replace(
             _WORDS_FULL,
             steps=92_000,
@@ -185,9 +186,9 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
             validate_every=4600,
             options={"hidden": 650, "layers": 2, "dropout": 0.2, "tied": True},
         ),
-        # Bai et al. 2018 and their code: Adam at 1e-3, one piece at a time, 100 epochs (of
-        # Nottingham's 694 pieces; the smaller sets stop by patience), the rate cut when
-        # validation does not improve; sizes of their LSTM for JSB.
+        # Bai et al. 2018 and their code: Adam at 1e-3, batch 1, 100 epochs (of Nottingham's 694
+        # pieces; the smaller sets stop by patience), a rate that falls when validation does not
+        # improve; sizes of their LSTM for JSB.
         ("music", "full"): Recipe(
             steps=69_400,
             batch=1,
@@ -199,7 +200,7 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
             validation_targets=1 << 17,
             options={"hidden": 200, "layers": 2, "dropout": 0.2},
         ),
-        # The suite's own slice is small: 40 epochs as on WikiText-2, whole sentences.
+        # seqmem's slice of the corpus is small: 40 epochs as on WikiText-2, whole sentences.
         ("billion-word", "full"): replace(
             _WORDS_FULL,
             steps=36_400,
@@ -215,5 +216,5 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
 
 
 def recipe_for(family: str, budget: str) -> Recipe:
-    """Give the recipe of a task family at a budget."""
+    """Return the recipe of a task family and a budget."""
     return _RECIPES[family, budget]

@@ -1,4 +1,4 @@
-"""Stacks of causal convolutions: their size, what they compute, and what a step needs."""
+"""Stacks of causal convolutions: receptive fields, equations and state sizes."""
 
 import pytest
 import torch
@@ -44,20 +44,20 @@ def test_the_largest_field_within(
     assert stack.receptive_field <= context
     if stack.kernel == kernel:
         more = Stack(kernel, stack.levels + 1, convolutions, growth)
-    else:  # one level of the kernel asked for would see too much, and so would one tap more
+    else:  # one level of the requested kernel would exceed it, and so would one more tap
         assert Stack(kernel, 1, convolutions, growth).receptive_field > context
         more = Stack(stack.kernel + 1, 1, convolutions, growth)
     assert more.receptive_field > context
 
 
 @pytest.mark.parametrize("name", ["tcn", "gcnn", "wavenet"])
-def test_a_kernel_without_past_covers_nothing(name: str) -> None:
+def test_a_kernel_of_width_one_covers_nothing(name: str) -> None:
     task = load_task("copy-memory/T=5")
     with pytest.raises(InputError, match="kernel=1 never sees 16 inputs"):
         build_model(parse_model(f"{name}:kernel=1"), task, "full", {})
 
 
-def test_fields_are_the_papers() -> None:
+def test_receptive_fields_are_those_of_the_papers() -> None:
     with seeded(0):
         for n in (1, 3, 9):
             gated = GCNN(Features(2), 1, context=1, hidden=2, levels=n)
@@ -71,7 +71,7 @@ def test_fields_are_the_papers() -> None:
 
 @pytest.mark.parametrize("text", ["tcn", "gcnn", "gcnn:dilation=1", "wavenet", "wavenet:kernel=3"])
 def test_state_is_what_the_convolutions_read(text: str) -> None:
-    """Each convolution's own past is found by its gradient, and counted with its channels."""
+    """The past inputs of each convolution are found from its gradient."""
     task = load_task("adding-problem/T=20")
     with seeded(0):
         model, _ = build_model(parse_model(text), task, "full", {"hidden": 3})
@@ -95,7 +95,7 @@ def test_state_is_what_the_convolutions_read(text: str) -> None:
 
 
 def taps(inputs: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
-    """A causal convolution (channels, L) -> (outputs, L), tap by tap."""
+    """Return a causal convolution (channels, L) -> (outputs, L), computed tap by tap."""
     length, kernel = inputs.shape[1], weight.shape[2]
     outputs = bias[:, None].repeat(1, length)
     for now in range(length):
@@ -106,16 +106,16 @@ def taps(inputs: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
     return outputs
 
 
-def made(kind: type[GCNN] | type[WaveNet]) -> tuple[SequenceModel, Tensor]:
-    """A model of three levels with five channels, and 20 inputs (20, 2)."""
+def small_model(kind: type[GCNN] | type[WaveNet]) -> tuple[SequenceModel, Tensor]:
+    """Return a model of three levels with five channels, and 20 inputs (20, 2)."""
     with seeded(4):
         model = kind(Features(2), 3, context=1, hidden=5, levels=3).eval()
         return model, torch.randn(20, 2)
 
 
 @torch.no_grad()
-def test_gcnn_is_its_equations() -> None:
-    model, inputs = made(GCNN)
+def test_gcnn_computes_its_equations() -> None:
+    model, inputs = small_model(GCNN)
     at = dict(model.named_modules())
     features = inputs.T
     for level in range(3):
@@ -132,26 +132,26 @@ def test_gcnn_is_its_equations() -> None:
 
 
 @torch.no_grad()
-def test_wavenet_is_its_equations() -> None:
-    model, inputs = made(WaveNet)
+def test_wavenet_computes_its_equations() -> None:
+    model, inputs = small_model(WaveNet)
     at = {name: part for name, part in model.named_modules() if isinstance(part, nn.Conv1d)}
-    features, spoken = at["blocks.match"](inputs.T), torch.zeros(5, 20)
+    features, skipped = at["blocks.match"](inputs.T), torch.zeros(5, 20)
     for level in range(3):
         gate = at[f"blocks.gates.{level}.convolution"]
         assert gate.bias is not None
         both = taps(features, gate.weight, gate.bias, 2**level)
         gated = torch.tanh(both[:5]) * torch.sigmoid(both[5:])
-        spoken = spoken + at[f"blocks.skips.{level}"](gated)
+        skipped = skipped + at[f"blocks.skips.{level}"](gated)
         if level < 2:
             features = features + at[f"blocks.residuals.{level}"](gated)
-    expected = F.relu(at["blocks.mix"](F.relu(spoken)))
+    expected = F.relu(at["blocks.mix"](F.relu(skipped)))
     torch.testing.assert_close(model(inputs[None])[0], model.readout(expected.T))
 
 
 @pytest.mark.parametrize("text", ["tcn", "gcnn", "wavenet"])
 @pytest.mark.parametrize("task_id", ["copy-memory/T=5", "adding-problem/T=5"])
-def test_in_bfloat16_nothing_passes_in_float32(text: str, task_id: str) -> None:
-    """A residual connection that did would make every convolution round its inputs anew."""
+def test_with_autocast_all_activations_are_in_bfloat16(text: str, task_id: str) -> None:
+    """A residual connection in float32 would make every convolution round its inputs again."""
     task = load_task(task_id)
     with seeded(0):
         model, _ = build_model(parse_model(f"{text}:hidden=6"), task, "full", {})

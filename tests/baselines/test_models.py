@@ -1,4 +1,4 @@
-"""What every baseline must fulfil, and what each promises of itself."""
+"""Properties of all baselines, and of each one."""
 
 from inspect import signature
 
@@ -16,6 +16,7 @@ from seqmem.baselines.spec import (
     model_class,
     options_of,
     parse_model,
+    ranges_of,
 )
 from seqmem.baselines.tcn import TCN
 from seqmem.baselines.training.loop import ClosedForm, seeded
@@ -27,7 +28,7 @@ from seqmem.tasks.task import Features, InputSpec, Task, Tokens
 TASKS = ["copy-memory/T=5", "adding-problem/T=20"]
 NEXT_TOKEN = "hidden-markov/dwell=2"
 TRAINED = [name for name in BASELINES if name not in ("marginal", "kneser-ney")]
-# Those that the suite gives a receptive field.
+# Their receptive field is set from the task and k_train.
 FEED_FORWARD = [n for n in TRAINED if "context" in signature(model_class(n)).parameters]
 
 
@@ -64,12 +65,12 @@ def test_contract(name: str, task_id: str) -> None:
     # Causal: later inputs change nothing.
     for cut in (1, 7, 23, 39):
         torch.testing.assert_close(model(inputs[:, :cut]), outputs[:, :cut])
-    # Rows do not meet.
+    # Rows are independent.
     torch.testing.assert_close(model(inputs[1:2]), outputs[1:2])
     torch.testing.assert_close(model(inputs.flip(0)), outputs.flip(0))
-    # The same again.
+    # The same outputs again.
     torch.testing.assert_close(model(inputs), outputs, rtol=0, atol=0)
-    # Hidden and readout are the forward pass.
+    # The forward pass is hidden, then readout.
     torch.testing.assert_close(model.readout(model.hidden(inputs)[0]), outputs)
     assert model.state_size(10) is not None
 
@@ -113,7 +114,7 @@ def test_depends_on_exactly_its_receptive_field(
     def changed_at(position: int) -> bool:
         other = inputs.clone()
         other[:, position] = (other[:, position] + 3) % 8
-        # The furthest input has one path through all layers: its effect is small, but not zero.
+        # The furthest input has a single path through all layers: its effect is small, not zero.
         return not torch.equal(model(other)[:, -1], outputs)
 
     assert changed_at(length - field)
@@ -148,8 +149,8 @@ def test_lstm_starts_by_remembering() -> None:
         assert bias.tolist() == [0] * 4 + [1] * 4 + [0] * 8  # input, forget, cell, output
 
 
-def test_gru_resets_behind_the_matrix_product() -> None:
-    """The equations of the docstring, one step from a state that is not zero."""
+def test_gru_resets_after_the_matrix_product() -> None:
+    """The equations of the docstring for one step from a nonzero state."""
     with seeded(0):
         model = GRU(Features(2), 1, hidden=3)
     weights = {name: value.detach() for name, value in model.layers.named_parameters()}
@@ -203,7 +204,7 @@ def test_dropout_acts_in_training_only(name: str) -> None:
         assert torch.equal(model(inputs), model(inputs))
 
 
-# What the user writes.
+# Specifications from the command line.
 
 
 def test_specs_read_and_write() -> None:
@@ -215,7 +216,7 @@ def test_specs_read_and_write() -> None:
     assert set(options_of("tcn")) == {"hidden", "kernel", "levels", "dropout", "tied"}
 
 
-def test_recipes_give_way_to_the_user() -> None:
+def test_options_of_the_user_override_recipes() -> None:
     task = load_task("copy-memory/T=5")
     recipe: dict[str, Option] = {"hidden": 5, "dropout": 0.1, "kernel": 9}
     with seeded(0):
@@ -239,7 +240,7 @@ def test_recipes_give_way_to_the_user() -> None:
         ("lstm:hidden=2.5", "not a whole number"),
         ("lstm:hidden=0", "out of range: from 1"),
         ("lstm:hidden=-3", "out of range: from 1"),
-        ("lstm:dropout=1", "out of range: from 0 up to, but not, 1"),
+        ("lstm:dropout=1", "out of range: at least 0 and below 1"),
         ("lstm:dropout=nan", "out of range"),
         ("lstm:tied=2", "not true or false"),
         ("tcn:context=3", "unknown option 'context'"),
@@ -251,10 +252,10 @@ def test_wrong_models_are_explained(text: str, says: str) -> None:
         parse_model(text)
 
 
-def test_sizes_are_found_out_without_reading_data_to_their_device(
+def test_sizes_are_found_without_reading_data_to_their_device(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A task may read its data to say how many outputs it asks for; "meta" would hold nothing."""
+    """A task may read its data to find its number of outputs, which fails on "meta"."""
     task = load_task("hidden-markov/dwell=2")
     usual, seen = task.outputs, []
 
@@ -266,3 +267,11 @@ def test_sizes_are_found_out_without_reading_data_to_their_device(
     model, _ = build_model(parse_model("lstm"), task, 8, {}, device="meta")
     assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
     assert set(seen) == {"cpu"}
+
+
+def test_every_number_that_the_user_sets_has_a_range() -> None:
+    """Its class declares it, and its default is within it."""
+    for name in BASELINES:
+        ranges = ranges_of(name)
+        for option, default in options_of(name).items():
+            assert isinstance(default, bool) or default in ranges[option], (name, option)

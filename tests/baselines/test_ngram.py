@@ -1,4 +1,4 @@
-"""The n-gram model against a slow one, written from the paper's formulas with dictionaries."""
+"""The n-gram model against a slow implementation of the paper's formulas with dictionaries."""
 
 import math
 from collections import Counter, defaultdict
@@ -26,8 +26,8 @@ from seqmem.tasks.task import Context, Split, Task, Tokens
 Gram = tuple[int, ...]
 
 
-class Corpus(HiddenMarkov):
-    """Given sequences of tokens, instead of drawn ones, to learn from."""
+class GivenSequences(HiddenMarkov):
+    """A task whose training data are given sequences of tokens."""
 
     def __init__(self, sequences: list[list[int]], vocabulary: int) -> None:
         super().__init__(2)
@@ -49,7 +49,7 @@ class Corpus(HiddenMarkov):
 
 
 class Slow:
-    """p(w | h) by recursion, from counts of tuples."""
+    """p(w | h), computed recursively from counts of tuples."""
 
     def __init__(self, sequences: list[list[int]], vocabulary: int, order: int) -> None:
         self.vocabulary = vocabulary
@@ -59,7 +59,7 @@ class Slow:
                 longest = min(end, order - 1)
                 self.counts[longest][tuple(tokens[end - longest : end + 1])] += 1
         for length in range(order - 1, 0, -1):
-            for gram in list(self.counts[length]):  # each once, however often it came
+            for gram in list(self.counts[length]):  # each distinct one counts once
                 self.counts[length - 1][gram[1:]] += 1
         self.discounts = [self._discounts(counts) for counts in self.counts]
         self.followers: dict[Gram, list[int]] = defaultdict(list)
@@ -84,8 +84,8 @@ class Slow:
         counts, discounts = self.counts[len(context)], self.discounts[len(context)]
         taken = {w: discounts[min(counts[*context, w], 3)] for w in words}
         total = sum(counts[*context, w] for w in words)
-        kept = counts[*context, word] - taken[word] if word in taken else 0.0
-        return (kept + sum(taken.values()) * lower) / total
+        rest = counts[*context, word] - taken[word] if word in taken else 0.0
+        return (rest + sum(taken.values()) * lower) / total
 
 
 def counted(task: Task, order: int, seed: int = 0, k_train: int | str = "full") -> KneserNey:
@@ -105,12 +105,12 @@ sequences = st.integers(1, 6).flatmap(
 @settings(max_examples=150, deadline=None)
 @given(sequences=sequences, order=st.integers(1, 5), extra=st.integers(0, 2), data=st.data())
 @torch.inference_mode()
-def test_it_is_the_papers_formula(
+def test_it_computes_the_papers_formula(
     sequences: list[list[int]], order: int, extra: int, data: st.DataObject
 ) -> None:
     vocabulary = max(max(tokens) for tokens in sequences) + 1 + extra
     slow = Slow(sequences, vocabulary, order)
-    model = counted(Corpus(sequences, vocabulary), order)
+    model = counted(GivenSequences(sequences, vocabulary), order)
     # Contexts seen and not, and windows of all lengths.
     window = data.draw(st.lists(st.integers(0, vocabulary - 1), min_size=1, max_size=8))
     for inputs in (window, sequences[0]):
@@ -125,13 +125,13 @@ def test_it_is_the_papers_formula(
 
 
 def test_discounts_of_real_counts_are_estimated() -> None:
-    """The corpora above are small and often fall back; this one does not, at any order."""
+    """The small corpora above often use the fallback; this one does not, at any order."""
     rng = np.random.default_rng(0)
     ranks = rng.zipf(1.4, (40, 200))
     tokens = np.minimum(ranks, 300).tolist()
     slow = Slow(tokens, 301, 3)
     assert all(discounts != [0, 0.5, 1, 1.5] for discounts in slow.discounts)
-    model = counted(Corpus(tokens, 301), 3)
+    model = counted(GivenSequences(tokens, 301), 3)
     log_probs = model(torch.tensor([tokens[7]], dtype=torch.int32))[0]
     for t in (0, 1, 5, 100):
         context = tuple(tokens[7][max(0, t - 1) : t + 1])
@@ -140,32 +140,32 @@ def test_discounts_of_real_counts_are_estimated() -> None:
 
 
 def test_a_1_gram_is_the_discounted_unigram() -> None:
-    """Occurrences less a discount, and what that sets free in equal parts to all words."""
+    """Discounted occurrences; the discounted mass is divided equally among all words."""
     tokens = [0] * 6 + [1] * 4 + [2] * 3 + [3] * 2 + [4]
-    model = counted(Corpus([[4, *tokens]], 6), 1)
+    model = counted(GivenSequences([[4, *tokens]], 6), 1)
     assert model.receptive_field == 0
     found = model(torch.zeros(1, 1, dtype=torch.int32))[0, 0].exp()
     y = 1 / 3
     d1, d2, d3 = y, 2 - 3 * y, 3 - 4 * y
-    free = (2 * d3 + d3 + d2 + d1) / 16 / 6
+    uniform = (2 * d3 + d3 + d2 + d1) / 16 / 6
     expected = [(6 - d3) / 16, (4 - d3) / 16, (3 - d3) / 16, (2 - d2) / 16, (1 - d1) / 16, 0]
-    torch.testing.assert_close(found, torch.tensor(expected) + free)
+    torch.testing.assert_close(found, torch.tensor(expected) + uniform)
 
 
 def test_contexts_do_not_cross_sequences() -> None:
-    apart = counted(Corpus([[0, 1], [2, 3]], 4), 3)
-    other = counted(Corpus([[2, 3], [0, 1]], 4), 3)
-    joined = counted(Corpus([[0, 1, 2, 3]], 4), 3)
+    apart = counted(GivenSequences([[0, 1], [2, 3]], 4), 3)
+    other = counted(GivenSequences([[2, 3], [0, 1]], 4), 3)
+    joined = counted(GivenSequences([[0, 1, 2, 3]], 4), 3)
     assert weights_sha256(apart) == weights_sha256(other)
     assert weights_sha256(apart) != weights_sha256(joined)
-    # Nothing was ever seen after 1.
+    # No word occurs after 1.
     inputs = torch.tensor([[0, 1]], dtype=torch.int32)
     torch.testing.assert_close(apart(inputs)[0, 1], apart.unigram)
 
 
-def test_what_begins_a_sequence_counts_as_often_as_it_occurs() -> None:
-    """As for <s> in every toolkit: nothing comes before it that could be counted instead."""
-    model = counted(Corpus([[0, 1, 3]] * 9 + [[0, 2, 3]], 4), 3)
+def test_n_grams_at_the_start_of_a_sequence_count_all_occurrences() -> None:
+    """As for <s> in every toolkit: no preceding words exist that could be counted instead."""
+    model = counted(GivenSequences([[0, 1, 3]] * 9 + [[0, 2, 3]], 4), 3)
     begun = model(torch.tensor([[0]], dtype=torch.int32))[0, 0].exp()
     assert begun[1] > 4 * begun[2]
 
@@ -178,7 +178,7 @@ def test_k_train_sets_the_order(k_train: int | Literal["full"], order: int) -> N
     assert model.state_size(100) == order - 2
 
 
-def test_the_curve_falls_to_its_order_and_is_flat_from_there() -> None:
+def test_the_curve_falls_up_to_its_order_and_is_flat_after() -> None:
     task = HiddenMarkov(10)
     model = counted(task, 4)
     train = task.train(0, 0).prefix(6000)
@@ -188,13 +188,13 @@ def test_the_curve_falls_to_its_order_and_is_flat_from_there() -> None:
     assert losses[1].mean() > losses[2].mean() > losses[3].mean()
     for k in contexts[3:]:
         np.testing.assert_allclose(losses[k], losses[3], atol=1e-6)
-    # Another seed is another training set, which it fits less well than its own.
+    # Another seed is another training set, so that the fit to this one is worse.
     other = measure(counted(task, 4, seed=1), task, train, ["full"]).at("full").losses
     assert other.mean() > losses[3].mean() + 0.1
 
 
 def test_a_bigram_comes_near_the_optimum() -> None:
-    """32 × 32 counts from a quarter of a million symbols: little is lost to sampling."""
+    """32 × 32 counts from a quarter of a million symbols have small sampling errors."""
     task = HiddenMarkov(10)
     loss = measure(counted(task, 2), task, task.split("test"), [1]).at(1).losses.mean()
     optimum = task.optimum(1)
@@ -202,7 +202,7 @@ def test_a_bigram_comes_near_the_optimum() -> None:
 
 
 @pytest.mark.parametrize("order", [1, 2, 5])
-def test_counts_survive_the_disk(order: int, tmp_path: Path) -> None:
+def test_counts_are_saved_and_loaded(order: int, tmp_path: Path) -> None:
     task = HiddenMarkov(2)
     model = counted(task, order)
     save_weights(model, tmp_path / "weights.safetensors", {"note": 1})
@@ -215,8 +215,8 @@ def test_counts_survive_the_disk(order: int, tmp_path: Path) -> None:
 
 
 def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
-    save_weights(counted(Corpus([[0, 1, 0]], 2), 2), tmp_path / "w.safetensors", {})
-    other, _ = build_model(parse_model("kneser-ney"), Corpus([[0, 1, 0]], 3), "full", {})
+    save_weights(counted(GivenSequences([[0, 1, 0]], 2), 2), tmp_path / "w.safetensors", {})
+    other, _ = build_model(parse_model("kneser-ney"), GivenSequences([[0, 1, 0]], 3), "full", {})
     assert load_weights(other, tmp_path / "w.safetensors") is None
 
 
@@ -232,14 +232,14 @@ class Untrainable(HiddenMarkov):
 
 
 def test_a_task_without_training_data_is_refused() -> None:
-    """Before anything runs; chance needs none."""
+    """Before any work starts; the marginal model needs no training data."""
     recipe = recipe_for("hidden-markov", "smoke")
     with pytest.raises(InputError, match="no training split"):
         check_trainable(parse_model("kneser-ney"), Untrainable(2), recipe, None)
     check_trainable(parse_model("marginal"), Untrainable(2), recipe, None)
 
 
-def test_tasks_say_rightly_whether_the_target_comes_next() -> None:
+def test_next_token_is_right_for_every_task() -> None:
     for family in FAMILIES.values():
         if family.data is not None or family.user_data:
             continue
@@ -255,7 +255,7 @@ def test_tasks_say_rightly_whether_the_target_comes_next() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("data")
 def test_wikitext_2() -> None:
-    """KN-5 on WikiText-2 is published at about 220 (test); here with its order set by k_train."""
+    """The published perplexity of KN-5 is about 220 (test); here k_train sets the order."""
     task = load_task("wikitext-2")
     perplexity = {}
     for k_train in (1, 2, 4):

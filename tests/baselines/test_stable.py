@@ -1,4 +1,4 @@
-"""Stable networks: the sets that their weights stay in, and the projections."""
+"""Stable networks: their sets of weights, and the projections onto them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel, weights_sha256
 from seqmem.tasks.task import Tokens
 from seqmem.tests.stability import STABLE, Stable, assert_inside, draw
+from seqmem.tests.trainings import Killed
 
 AGGRESSIVE = Recipe(
     steps=15,
@@ -102,16 +103,13 @@ def test_new_models_are_inside(stable: type[Stable], options: dict[str, float]) 
 def test_the_budgets_are_those_of_the_authors_code() -> None:
     with seeded(0):
         model = StableLSTM(Tokens(5), 5, hidden=4, lambda_max=SLOWEST, forget_max=0.5999)
-    # It uses 0.395, 0.155, 0.099 and 0.395, and 0.25 for the forget gate's inputs.
+    # Theirs are 0.395, 0.155, 0.099 and 0.395, and 0.25 for the forget gate's inputs.
     assert model._recurrent == pytest.approx((0.4, 0.16, 0.1, 0.4), rel=1e-3)
     assert model._forget == pytest.approx(0.25, abs=0.006)
 
 
 @pytest.mark.parametrize("name", ["rnn-stable", "lstm-stable"])
 def test_resumed_is_uninterrupted(name: str, tmp_path: Path) -> None:
-    class Killed(BaseException):
-        pass
-
     def fit(**options: object) -> SequenceModel:
         with seeded(0):
             model, _ = build_model(parse_model(name), task, "full", AGGRESSIVE.options)
@@ -131,7 +129,7 @@ def test_resumed_is_uninterrupted(name: str, tmp_path: Path) -> None:
     assert weights_sha256(resumed) == weights_sha256(fit())
 
 
-def test_divergence_is_told_as_such() -> None:
+def test_divergence_is_reported_as_such() -> None:
     task = load_task("adding-problem/T=5")
     recipe = replace(AGGRESSIVE, steps=300, learning_rate=1e38, optimizer="sgd", clip=1e38)
     for stable in STABLE:
@@ -144,12 +142,16 @@ def test_divergence_is_told_as_such() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("rnn-stable:lambda_max=1", "from 0 up to, but not, 1"),
-        ("rnn-stable:lambda_max=0", "lambda_max=0.0 must be above 0"),
-        ("rnn-stable:lambda_max=0.999999", "lambda_max=0.999999 must be .* at most 0.99999"),
+        ("rnn-stable:lambda_max=1", "lambda_max=1 is out of range: above 0 and ≤ 0.99999"),
+        ("rnn-stable:lambda_max=0", "lambda_max=0 is out of range: above 0"),
+        ("rnn-stable:lambda_max=0.999999", "lambda_max=0.999999 is out of range: .* ≤ 0.99999$"),
         ("rnn-stable:forget_max=0.5", "unknown option 'forget_max'"),
-        ("lstm-stable:forget_max=0.9,lambda_max=0.9", "0 < forget_max < lambda_max ≤ 0.99999"),
-        ("lstm-stable:lambda_max=0.999999", "lambda_max=0.999999: must be"),
+        (
+            "lstm-stable:forget_max=0.9,lambda_max=0.9",
+            "forget_max=0.9 must be below lambda_max=0.9",
+        ),
+        ("lstm-stable:forget_max=0", "forget_max=0 is out of range: above 0"),
+        ("lstm-stable:lambda_max=0.999999", "lambda_max=0.999999 is out of range: above 0"),
     ],
 )
 def test_wrong_options_are_explained(text: str, says: str) -> None:
@@ -181,11 +183,11 @@ def test_rows_are_projected(row: list[float], bias: list[float], budget: float, 
     assert spent(projected) <= budget + 1e-12
     if spent((point, *biases)) <= budget - 1e-12:  # on the boundary, sums are rounded
         assert all(map(torch.equal, projected, (point, *biases)))
-    assert bool((projected[0].abs() <= point.abs()).all())  # so that no norm of a row grows
+    assert bool((projected[0].abs() <= point.abs()).all())  # no norm of a row grows
     again = project_rows(projected[0], limit, projected[1:])
     for first, second in zip(projected, again, strict=True):
         torch.testing.assert_close(first, second, rtol=0, atol=1e-12)
-    # The nearest point of a convex set: no direction into the set leads towards the given one.
+    # The nearest point of a convex set: no direction into the set points towards the given point.
     flat = torch.cat([p.flatten() for p in projected])
     given = torch.cat([point.flatten(), *biases])
     for i in range(20):
@@ -209,13 +211,15 @@ def test_rows_are_projected_as_a_solver_does(biases: int) -> None:
         def distance(
             v: npt.NDArray[np.float64], point: npt.NDArray[np.float64] = point
         ) -> tuple[float, npt.NDArray[np.float64]]:
-            moved = np.concatenate([v[:4] - v[4:8], v[8:]]) - point
-            return float(moved @ moved), 2 * np.concatenate([moved[:4], -moved[:4], moved[4:]])
+            difference = np.concatenate([v[:4] - v[4:8], v[8:]]) - point
+            return float(difference @ difference), 2 * np.concatenate(
+                [difference[:4], -difference[:4], difference[4:]]
+            )
 
         solution = minimize(
             distance,
             np.zeros(8 + biases),
-            jac=True,  # differences of rounded distances lead it astray on some processors
+            jac=True,  # numerical derivatives of rounded distances mislead it on some processors
             method="SLSQP",
             bounds=Bounds(np.array([0.0] * 8 + [-np.inf] * biases), np.inf),
             constraints=LinearConstraint(np.ones((1, 8 + biases)), -np.inf, 0.7),
@@ -244,14 +248,14 @@ def test_singular_values_are_clipped(size: int, scale: float, seed: int) -> None
 def test_single_precision_is_enough() -> None:
     matrix = draw(0, 200, 200, scale=3).float()
     projected = project_spectral(matrix, 0.95)
-    # Rounded inwards, as are rows below, and then left alone.
+    # Rounded inwards, as are rows below; then unchanged by another projection.
     assert 0.9499 < np.linalg.svd(projected.double().numpy())[1].max() <= 0.95
     assert torch.equal(project_spectral(projected, 0.95), projected)
-    for scale in (1.0, 1e4):  # in double precision the products' own rounding counts
+    for scale in (1.0, 1e4):  # in double precision the rounding of the products matters
         exact = project_spectral(matrix.double() * scale, 0.95)
         assert 0.9499 < np.linalg.svd(exact.numpy())[1].max() <= 0.95
     rows, first, second = project_rows(matrix, torch.full((200,), 0.2), [matrix[0], matrix[1]])
-    # Rounded inwards, although numbers of this size are 1e-6 apart.
+    # Rounded inwards, although adjacent floats of this size differ by 1e-6.
     spent = rows.double().abs().sum(1) + first.double() + second.double()
     assert 0.1999 < float(spent.max()) <= 0.2
     assert torch.equal(project_rows(rows, torch.full((200,), 0.2), [first, second])[0], rows)

@@ -1,4 +1,4 @@
-"""The Transformer: attention in blocks, windows, and what a step needs of the past."""
+"""The Transformer: attention in blocks, windows and the cache of keys and values."""
 
 import math
 
@@ -18,13 +18,13 @@ from seqmem.tasks.task import Features, Tokens
 
 def attention(heads: int, width: int) -> WindowedAttention:
     with seeded(2):
-        made = WindowedAttention(6, heads, width)
-        nn.init.normal_(made.project.weight)  # logits of size 1: positions matter
-    return made
+        layer = WindowedAttention(6, heads, width)
+        nn.init.normal_(layer.project.weight)  # logits of size 1: positions matter
+    return layer
 
 
 def dense(layer: WindowedAttention, features: Tensor) -> Tensor:
-    """The same with one L × L mask, a head at a time."""
+    """Return the same with one L × L mask, computed head by head."""
     length, inner = features.shape[1], layer.heads * layer.size
     distance = torch.arange(length)[:, None] - torch.arange(length)
     outside = (distance < 0) | (distance >= layer.width)
@@ -35,7 +35,7 @@ def dense(layer: WindowedAttention, features: Tensor) -> Tensor:
     mixed = []
     for head in range(layer.heads):
         own = slice(head * layer.size, (head + 1) * layer.size)
-        # Pairs as complex numbers; the further behind a key is, the more it is turned away.
+        # Pairs as complex numbers, rotated in proportion to the distance of a key.
         q, k = (torch.complex(*part[..., own].split(half, -1)) for part in (query, key))
         logits = torch.einsum("bqd,bkd,qkd->bqk", q, k.conj(), turn).real / math.sqrt(layer.size)
         weights = logits.masked_fill(outside, -math.inf).softmax(-1)
@@ -44,10 +44,10 @@ def dense(layer: WindowedAttention, features: Tensor) -> Tensor:
     return merged
 
 
-# Blocks are 64 long, and 99 for the last width: below, at and past one, two and several.
+# Blocks have 64 inputs, and 99 for the last width; lengths around one, two and several blocks.
 @pytest.mark.parametrize("length", [1, 2, 63, 64, 65, 127, 128, 129, 191, 197, 198, 200, 331, 500])
 @pytest.mark.parametrize(("heads", "width"), [(2, 1), (1, 2), (4, 5), (2, 64), (2, 65), (3, 100)])
-def test_blocks_are_dense_attention(length: int, heads: int, width: int) -> None:
+def test_blocks_equal_dense_attention(length: int, heads: int, width: int) -> None:
     layer = attention(heads, width)
     source = torch.Generator().manual_seed(length)
     features = torch.randn(2, length, 6, generator=source, requires_grad=True)
@@ -77,31 +77,31 @@ def test_windows_add_up_to_the_context(layers: int) -> None:
 
 
 @torch.inference_mode()
-def test_position_itself_is_not_seen() -> None:
-    """The same inputs give the same outputs wherever they lie, near the start too."""
+def test_absolute_positions_have_no_effect() -> None:
+    """The same inputs have the same outputs at every position, near the start as well."""
     with seeded(3):
         model = Transformer(Tokens(9), 4, context=150, hidden=8).eval()
     inputs = torch.randint(0, 9, (1, 700), generator=torch.Generator().manual_seed(0))
     whole = model(inputs)
     for begin in (1, 77, 300):
-        moved = model(inputs[:, begin:])
-        torch.testing.assert_close(moved[:, 149:], whole[:, begin + 149 :])
-        assert (moved[:, :100] - whole[:, begin : begin + 100]).abs().max() > 1e-4
+        shifted = model(inputs[:, begin:])
+        torch.testing.assert_close(shifted[:, 149:], whole[:, begin + 149 :])
+        assert (shifted[:, :100] - whole[:, begin : begin + 100]).abs().max() > 1e-4
 
 
 def test_state_is_the_cache_of_keys_and_values() -> None:
     with seeded(0):
         model = Transformer(Features(2), 1, context=64, hidden=10, heads=4, layers=2)
     assert model.widths == [8, 57]
-    # Four heads of four numbers: ten are not divisible by four, and numbers come in pairs.
+    # Four heads of size four: ten is not divisible by four, and sizes are even.
     for context, cached in ((0, 0), (1, 2), (7, 14), (20, 7 + 20), (56, 63), (10_000, 63)):
         assert model.state_size(context) == cached * 2 * 4 * 4
 
 
 @pytest.mark.parametrize("width", [3, 200])
 @torch.inference_mode()
-def test_long_inputs_cost_their_length(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No mask of all pairs, and every query meets few more keys than its window holds."""
+def test_the_cost_of_long_inputs_is_linear(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no mask of all pairs, and few keys outside a query's window are computed."""
     pairs, masks = 0, []
     plain = F.scaled_dot_product_attention
 
@@ -115,5 +115,5 @@ def test_long_inputs_cost_their_length(width: int, monkeypatch: pytest.MonkeyPat
     length, layer = 40_000, attention(2, width)
     layer(torch.zeros(1, length, 6))
     assert length * width < pairs < length * (2 * width + 70)
-    # With fewer dimensions the kernels that keep no logits are passed over.
+    # Fewer dimensions would disable the kernels that do not store the logits.
     assert all(mask.ndim == 4 and mask[0, 0].numel() < 4 * (width + 64) ** 2 for mask in masks)

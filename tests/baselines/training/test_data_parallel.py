@@ -1,4 +1,4 @@
-"""One model trained by several processes: the training is that of one, to rounding."""
+"""One model trained by several processes: the result is that of one process, up to rounding."""
 
 import json
 import os
@@ -20,9 +20,9 @@ import seqmem.runs.plan as evaluate_module
 from seqmem.baselines.spec import build_model, parse_model
 from seqmem.baselines.training.batches import Step, batches
 from seqmem.baselines.training.checkpoint import Checkpoint
-from seqmem.baselines.training.data_parallel import train_together
+from seqmem.baselines.training.data_parallel import train_data_parallel
 from seqmem.baselines.training.loop import Trained, seeded, train
-from seqmem.baselines.training.process_group import Team
+from seqmem.baselines.training.process_group import ProcessGroup
 from seqmem.baselines.training.recipes import Recipe
 from seqmem.errors import CellError, DivergedError
 from seqmem.tasks import load_task
@@ -52,7 +52,7 @@ def fit(
         model, _ = make()
     run: Callable[..., Trained] = train
     if devices > 1:
-        run, options = partial(train_together, devices, make), {"device": "cpu", **options}
+        run, options = partial(train_data_parallel, devices, make), {"device": "cpu", **options}
         options.setdefault("progress", lambda step, validation: None)
     return model, run(model, task, recipe, k_train=k, seed=0, **options)
 
@@ -62,15 +62,15 @@ def furthest(one: SequenceModel, other: SequenceModel) -> float:
     return max(float((a - b).abs().max()) for a, b in pairs)
 
 
-def test_each_draws_other_dropout() -> None:
-    def mask(team: Team) -> list[float]:
-        with seeded(team.seed(7)):
+def test_each_process_draws_other_dropout() -> None:
+    def mask(group: ProcessGroup) -> list[float]:
+        with seeded(group.seed(7)):
             return torch.rand(8).tolist()
 
-    masks = {tuple(mask(Team(rank, 5))) for rank in range(5)}
+    masks = {tuple(mask(ProcessGroup(rank, 5))) for rank in range(5)}
     assert len(masks) == 5
     with seeded(7):
-        assert mask(Team()) == mask(Team(0, 5)) == torch.rand(8).tolist()
+        assert mask(ProcessGroup()) == mask(ProcessGroup(0, 5)) == torch.rand(8).tolist()
 
 
 @given(
@@ -79,13 +79,15 @@ def test_each_draws_other_dropout() -> None:
     segment=st.one_of(st.none(), st.integers(1, 9)),
     seed=st.integers(0, 50),
 )
-def test_every_row_is_one_ones(size: int, rows: int, segment: int | None, seed: int) -> None:
+def test_every_row_belongs_to_one_process(
+    size: int, rows: int, segment: int | None, seed: int
+) -> None:
     split = load_task("adding-problem/T=5").split("valid").prefix(20)
     order = torch.Generator().manual_seed(seed)
     for batch in batches(split, rows, segment, 0, order):
         step = Step(len(batch.targets), (batch,))
-        teams = [Team(rank, size) for rank in range(size)]
-        shares = [share for team in teams for share in team.share(step).passes]
+        groups = [ProcessGroup(rank, size) for rank in range(size)]
+        shares = [share for group in groups for share in group.share(step).passes]
         assert torch.equal(torch.cat([share.inputs for share in shares]), batch.inputs)
         lengths = [len(share.inputs) for share in shares]
         assert max(lengths) - min(lengths) <= 1
@@ -106,10 +108,16 @@ def test_every_row_is_one_ones(size: int, rows: int, segment: int | None, seed: 
         ("rnn", "hidden-markov/dwell=20", SGD, 4, False),  # windows, in several passes
         ("tcn", "hidden-markov/dwell=20", replace(ADAM, batch=2), 8, True),
         ("lstm", "text:own.txt", SGD, 5, True),  # lanes of a stream, an embedding
-        ("lstm", "text:own.txt", replace(SGD, batch=5000), 5, True),  # one lane: one has nothing
+        (
+            "lstm",
+            "text:own.txt",
+            replace(SGD, batch=5000),
+            5,
+            True,
+        ),  # one lane for two processes
     ],
 )
-def test_two_are_one_to_rounding(
+def test_two_processes_equal_one_up_to_rounding(
     name: str,
     task: str,
     recipe: Recipe,
@@ -136,7 +144,7 @@ def test_two_are_one_to_rounding(
 
 
 def test_resumed_is_uninterrupted(tmp_path: Path) -> None:
-    """Dropout included, whose masks are others in each process."""
+    """With dropout, whose masks differ between processes."""
     arguments = ("lstm", "adding-problem/T=10", replace(DROPOUT, steps=40), 5)
     whole, fitted = fit(2, *arguments)
     path = tmp_path / "checkpoint.pt"
@@ -161,7 +169,7 @@ def test_resumed_is_uninterrupted(tmp_path: Path) -> None:
         fit(2, *arguments, checkpoint=ReadByTheFirst(path, every_seconds=0))
 
 
-def test_what_one_raises_is_raised() -> None:
+def test_the_error_of_a_process_is_raised() -> None:
     wild = replace(SGD, learning_rate=1e30, clip=1e30, options={"hidden": 8})
     with pytest.raises(DivergedError) as alone:
         fit(1, "rnn", "hidden-markov/dwell=20", wild, 8)
@@ -180,34 +188,34 @@ def test_a_killed_process_ends_the_cell_alone(tmp_path: Path) -> None:
 
     recipe = replace(ADAM, steps=10**6)
     before = children()
-    with pytest.raises(CellError, match=r"was killed.*goes on from the last checkpoint"):
+    with pytest.raises(CellError, match=r"was killed.*resumes from the last checkpoint"):
         fit(2, "lstm", "adding-problem/T=10", recipe, 5, checkpoint=checkpoint, progress=kill)
     assert children() == before
     assert checkpoint.load("cpu") is not None
 
 
 @pytest.mark.parametrize("when", ["starting", "training"])
-def test_the_processes_end_with_the_one_that_started_them(tmp_path: Path, when: str) -> None:
+def test_the_processes_end_with_their_parent(tmp_path: Path, when: str) -> None:
     command = [sys.executable, "-m", "seqmem.submit", "eval", "lstm", "--task"]
     command += ["adding-problem/T=200", "--budget", "full", "--devices", "2", "--results"]
-    environment = os.environ | {"OMP_NUM_THREADS": "2", "TMPDIR": str(tmp_path / "with a blank")}
-    (tmp_path / "with a blank").mkdir()
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "TMPDIR": str(tmp_path / "with a space")}
+    (tmp_path / "with a space").mkdir()
     run = subprocess.Popen(
         [*command, str(tmp_path)], env=environment, stderr=subprocess.DEVNULL, cwd=tmp_path
     )
     family = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-    # They are two, and Python's own that looks after what they share.
+    # The two processes, and Python's resource tracker.
     until(lambda: len(family.read_text().split()) == 3)
-    if when == "training":  # they have met, and the first has taken away what all have read
-        until(lambda: [*tmp_path.glob("*/seqmem-*/meeting")])
-        until(lambda: not [*tmp_path.glob("*/seqmem-*/parts.pickle")])
+    if when == "training":  # they are connected, and process 0 has removed the arguments
+        until(lambda: [*tmp_path.glob("*/seqmem-*/store")])
+        until(lambda: not [*tmp_path.glob("*/seqmem-*/arguments.pickle")])
     members = family.read_text().split()
     run.kill()
     run.wait()
     until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in members), 20)
 
 
-def test_one_that_comes_late_does_not_wait_for_the_others(tmp_path: Path) -> None:
+def test_a_process_without_parent_does_not_wait_for_the_others(tmp_path: Path) -> None:
     code = "import pathlib, sys; from seqmem.tests.processes import orphan; "
     code += "orphan(pathlib.Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
@@ -215,7 +223,9 @@ def test_one_that_comes_late_does_not_wait_for_the_others(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["ended"]
 
 
-def test_a_record_tells_of_it(seqmem_: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_stores_the_number_of_devices(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(evaluate_module, "cores", lambda: 2)
     one = seqmem_("eval", "lstm", *QUICK, "--k", "1")
     two = seqmem_("eval", "lstm", *QUICK, "--k", "1", "--devices", "2")
@@ -229,10 +239,10 @@ def test_a_record_tells_of_it(seqmem_: Command, monkeypatch: pytest.MonkeyPatch)
     assert "already measured" in again.err
 
 
-def test_in_processes_of_their_own(
+def test_devices_work_in_worker_processes(
     seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What runs cells elsewhere (joblib, Ray) has its own ways of starting processes."""
+    """joblib and Ray, which run cells in workers, start processes in their own ways."""
     for module in (evaluate_module, executor_module):
         monkeypatch.setattr(module, "cores", lambda: 4)
     sweep = ["eval", "lstm", "marginal", *QUICK, "--k", "1", "--devices", "2", "--threads", "2"]
@@ -248,7 +258,9 @@ def test_in_processes_of_their_own(
         assert devices == {"lstm": 2, "marginal": 1}
 
 
-def test_more_than_there_are_is_an_error(seqmem_: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_devices_than_exist_are_an_error(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ran = seqmem_("eval", "lstm", *QUICK, "--devices", "999")
     assert ran.status == 2
     assert "--devices 999:" in ran.err

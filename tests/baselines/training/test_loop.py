@@ -1,4 +1,4 @@
-"""The training loop: the data it sees, the gradients it takes, and that it can stop and go on."""
+"""The training loop: batches, gradients, seeds, and resuming."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from seqmem.tasks import FAMILIES, load_task
 from seqmem.tasks.hidden_markov import HiddenMarkov
 from seqmem.tasks.model import SequenceModel, weights_sha256
 from seqmem.tasks.task import Split, Task
+from seqmem.tests.trainings import Killed, StreamOfSymbols
 
 FEED_FORWARD = ["tcn", "gcnn", "wavenet", "transformer"]
 QUICK = Recipe(
@@ -35,21 +36,6 @@ QUICK = Recipe(
     validation_targets=64,
     options={"hidden": 8, "state": 4, "dropout": 0.2},
 )
-
-
-class StreamOfSymbols(HiddenMarkov):
-    """The hidden Markov task with its training data as one stream, like a corpus."""
-
-    def train(self, seed: int, epoch: int) -> Split:
-        split = super().train(seed, epoch)
-        length = 4096
-        return Split(
-            split.inputs[:length],
-            torch.tensor([0, length]),
-            torch.arange(length),
-            split.targets[:length],
-            torch.arange(length),
-        )
 
 
 def fit(
@@ -77,12 +63,12 @@ def fit(
     overlap=st.integers(0, 5),
     seed=st.integers(0, 50),
 )
-def test_every_target_comes_once_behind_its_own_inputs(
+def test_every_target_comes_once_after_its_own_inputs(
     lengths: list[int], size: int, segment: int | None, overlap: int, seed: int
 ) -> None:
     total = sum(lengths)
     starts = torch.tensor([0, *torch.tensor(lengths).cumsum(0).tolist()])
-    inputs = torch.arange(total, dtype=torch.int32)  # an input is its own place
+    inputs = torch.arange(total, dtype=torch.int32)  # an input is its own index
     positions = torch.arange(total)[torch.arange(total) % 3 != 1]
     split = Split(inputs, starts, positions, positions * 10, positions)
     if len(positions) == 0:
@@ -94,10 +80,10 @@ def test_every_target_comes_once_behind_its_own_inputs(
         seen += batch.targets.tolist()
         if segment is not None:
             assert batch.inputs.shape[1] <= segment + overlap
-        if overlap > 0:  # only rows that something is learned from are read
+        if overlap > 0:  # only rows with targets are read
             assert batch.rows.unique().tolist() == list(range(len(batch.inputs)))
         if overlap == 0:
-            # Without overlap the segments of a row join up: what state is carried along.
+            # Without overlap the segments of a row are contiguous, as a carried state needs.
             if batch.fresh:
                 runs = [[] for _ in batch.inputs]
             for run, row in zip(runs, batch.inputs.tolist(), strict=True):
@@ -105,7 +91,7 @@ def test_every_target_comes_once_behind_its_own_inputs(
                 assert run == list(range(run[0], run[0] + len(run))) or run[-1] == total - 1
     expected = (positions * 10).tolist()
     if len(lengths) == 1 and total % size and total >= size:
-        # A stream is cut into equal lanes; what does not fill them is left out.
+        # A stream is cut into equal lanes, without its remainder.
         expected = [y for y in expected if y < total // size * size * 10]
     assert sorted(seen) == expected
 
@@ -125,11 +111,11 @@ def test_sequences_come_in_another_order_for_another_seed() -> None:
 @pytest.mark.parametrize(
     "model_text", ["lstm:tied=true", "rnn", *(f"{name}:tied=true" for name in FEED_FORWARD)]
 )
-def test_chunked_readout_gives_the_plain_gradient(
+def test_the_chunked_readout_has_the_plain_gradient(
     model_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = HiddenMarkov(2)
-    monkeypatch.setattr(readout_module, "NUMBERS", {"cpu": 100})  # a row or three at a time
+    monkeypatch.setattr(readout_module, "NUMBERS", {"cpu": 100})  # one to three rows at a time
     with seeded(0):
         model, _ = build_model(parse_model(model_text), task, "full", {"hidden": 8})
     split = task.split("valid")
@@ -151,18 +137,18 @@ def test_chunked_readout_gives_the_plain_gradient(
 
 
 def test_clipping_bounds_the_step() -> None:
-    """Clipped before the backward pass, as in some published scripts, it would do nothing."""
+    """Clipping before the backward pass, as in some published scripts, would have no effect."""
     task = load_task("adding-problem/T=5")
     recipe = replace(QUICK, steps=1, optimizer="sgd", schedule="constant", learning_rate=1.0)
-    moves = []
+    distances = []
     for clip in (1e-3, 1e-2):
         with seeded(0):
             model, _ = build_model(parse_model("lstm"), task, "full", recipe.options)
         before = {name: p.detach().clone() for name, p in model.named_parameters()}
         train(model, task, replace(recipe, clip=clip), k_train="full", seed=0)
         steps = [(p.detach() - before[name]).flatten() for name, p in model.named_parameters()]
-        moves.append(float(torch.cat(steps).norm()))
-    assert moves == pytest.approx([1e-3, 1e-2], rel=1e-2)
+        distances.append(float(torch.cat(steps).norm()))
+    assert distances == pytest.approx([1e-3, 1e-2], rel=1e-2)
 
 
 def test_truncation_cuts_the_gradient_but_carries_the_state() -> None:
@@ -185,7 +171,7 @@ def test_truncation_cuts_the_gradient_but_carries_the_state() -> None:
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
 
 
-# Seeds, stopping and going on.
+# Seeds, and resuming.
 
 
 def same_weights(a: SequenceModel, b: SequenceModel) -> bool:
@@ -198,10 +184,6 @@ def test_a_seed_gives_the_same_weights(model: str) -> None:
     first, second, other = (fit(model, task, seed=seed)[0] for seed in (4, 4, 5))
     assert same_weights(first, second)
     assert not same_weights(first, other)
-
-
-class Killed(BaseException):
-    pass
 
 
 @pytest.mark.parametrize("model", ["lstm", "rnn", "tcn", "lru"])
@@ -223,7 +205,7 @@ def test_resumed_is_uninterrupted(
         checkpoint = Checkpoint(tmp_path / f"{killed_at}.pt", every_seconds=0)
 
         def kill(step: int, _: float, at: int = killed_at) -> None:
-            if step == at + 1:  # the checkpoint of the step before is there
+            if step == at + 1:  # the checkpoint of the previous step exists
                 raise Killed
 
         with pytest.raises(Killed):
@@ -250,7 +232,7 @@ def test_a_damaged_checkpoint_is_no_checkpoint(tmp_path: Path) -> None:
     assert same_weights(model, fit("lstm", task)[0])
 
 
-def test_best_weights_are_kept_and_patience_ends_it() -> None:
+def test_training_ends_by_patience_with_the_best_weights() -> None:
     """With a learning rate that ruins the model, the first validation stays the best."""
     task = load_task("adding-problem/T=5")
     recipe = replace(
@@ -313,7 +295,7 @@ def test_every_family_has_a_recipe_for_every_budget() -> None:
         assert all(recipe_for(family, budget).steps > 0 for budget in BUDGETS)
 
 
-def test_weights_survive_the_disk(tmp_path: Path) -> None:
+def test_weights_are_saved_and_loaded(tmp_path: Path) -> None:
     task = load_task("hidden-markov/dwell=2")
     path = tmp_path / "weights.safetensors"
     with seeded(0):
@@ -328,7 +310,7 @@ def test_weights_survive_the_disk(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["weights.safetensors"]
 
 
-# Real training, once.
+# Real training.
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Training takes denormal numbers as zero, and leaves its caller's arithmetic as it was."""
+"""Training flushes denormal numbers to zero and restores the mode of its caller."""
 
 import subprocess
 import sys
@@ -27,24 +27,24 @@ def flushed() -> bool:
 def usual() -> Iterator[None]:
     before = flushed()
     if not torch.set_flush_denormal(False):
-        pytest.skip("this processor has no such switch")
+        pytest.skip("this processor cannot flush denormal numbers")
     yield
     torch.set_flush_denormal(before)
 
 
-def test_they_are_zero_inside_and_numbers_again_behind() -> None:
+def test_they_are_flushed_inside_only() -> None:
     with denormals_flushed():
         assert flushed()
         with denormals_flushed():
             assert flushed()
-        assert flushed(), "the inner one is not who switched it on"
+        assert flushed(), "the inner one must not end the outer one's mode"
     assert not flushed()
     with pytest.raises(KeyError), denormals_flushed():
         raise KeyError
     assert not flushed()
 
 
-def test_training_takes_them_as_zero_forward_and_backward() -> None:
+def test_training_flushes_them_forward_and_backward() -> None:
     seen = []
 
     class Looking(RNN):
@@ -64,8 +64,8 @@ def test_training_takes_them_as_zero_forward_and_backward() -> None:
     assert not flushed()
 
 
-def test_threads_started_first_flush_and_their_starter_does_not() -> None:
-    """A thread takes over what its starter had when it was started, and keeps it."""
+def test_started_threads_flush_and_this_thread_does_not() -> None:
+    """A thread inherits the mode of the thread that starts it, and keeps it."""
     code = f"""
     import torch
     from {flush_in_threads.__module__} import denormals_flushed, flush_in_threads

@@ -39,7 +39,7 @@ SGD = Recipe(
 
 
 class Readout(LinearReadout):
-    """Nothing but a linear readout."""
+    """A model that consists of a linear readout."""
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
@@ -72,12 +72,12 @@ def test_the_fused_gradient_is_autograds(
 ) -> None:
     with seeded(seed), pytest.MonkeyPatch.context() as patch:
         patch.setattr(readout_module, "NUMBERS", {"cpu": numbers})
-        patch.setattr(readout_module, "WORTH_IT", 64)  # outputs that are filled up, and others
+        patch.setattr(readout_module, "PADDED", 64)  # padded outputs, and others
         model = Readout(width, outputs)
         features = (scale * torch.randn(rows, width)).requires_grad_()
         targets = torch.randint(outputs, (rows,), dtype=torch.int32)
         readout = ReadoutGradient(model, CrossEntropy(), torch.float32)
-        for _ in range(2):  # what the first call leaves in memory does not reach the second
+        for _ in range(2):  # memory of the first call must not affect the second
             model.zero_grad()
             features.grad = None
             total = readout.backward(features, targets, 7)
@@ -103,10 +103,10 @@ def test_the_fused_gradient_is_autograds(
 def test_the_fused_gradient_in_bfloat16_is_near(
     rows: int, outputs: int, numbers: int, seed: int
 ) -> None:
-    """Eight bits hold a number to 2^-9 of it; what cancels in a sum is rounded before."""
+    """Eight bits round a number by up to 2^-9 of it, before terms of a sum cancel."""
     with seeded(seed), pytest.MonkeyPatch.context() as patch:
         patch.setattr(readout_module, "NUMBERS", {"cpu": numbers})
-        patch.setattr(readout_module, "WORTH_IT", 64)
+        patch.setattr(readout_module, "PADDED", 64)
         model = Readout(6, outputs)
         features = torch.randn(rows, 6).requires_grad_()
         targets = torch.randint(outputs, (rows,))
@@ -153,15 +153,15 @@ def test_gradients_of_several_passes_add_up(dtype: torch.dtype) -> None:
         max_size=5,
     )
 )
-def test_the_largest_of_short_floats_is_found_by_their_bits(numbers: list[list[float]]) -> None:
+def test_the_maximum_of_bfloat16_is_found_from_bits(numbers: list[list[float]]) -> None:
     rows = torch.tensor(numbers).to(torch.bfloat16)
     found = readout_module._highest(rows)
     torch.testing.assert_close(found, rows.amax(1, keepdim=True), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_hopeless_target_has_its_true_loss(dtype: torch.dtype) -> None:
-    """Its probability is rounded to zero, its loss is not infinite for that."""
+def test_a_target_of_probability_zero_has_its_true_loss(dtype: torch.dtype) -> None:
+    """Its probability is rounded to zero, but its loss is finite."""
     model = Readout(1, 3)
     with torch.no_grad():
         model.leave.weight.copy_(torch.tensor([[0.0], [1.0], [2.0]]))
@@ -176,7 +176,7 @@ def test_a_hopeless_target_has_its_true_loss(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
 def test_outputs_that_are_not_finite_show_in_the_loss(dtype: torch.dtype, wrong: float) -> None:
-    """All of them, or one of many."""
+    """Whether all outputs are not finite, or one of many."""
     model = Readout(2, 1500)
     readout = ReadoutGradient(model, CrossEntropy(), dtype)
     features = torch.tensor([[wrong, 0.0]], requires_grad=True)
@@ -187,7 +187,7 @@ def test_outputs_that_are_not_finite_show_in_the_loss(dtype: torch.dtype, wrong:
     assert math.isnan(float(readout.backward(features, torch.tensor([0]), 1)))
 
 
-def test_a_readout_of_its_own_is_used() -> None:
+def test_an_overridden_readout_is_used() -> None:
     class Doubled(Readout):
         def readout(self, hidden: Tensor) -> Tensor:
             return 2 * super().readout(hidden)
@@ -200,7 +200,7 @@ def test_a_readout_of_its_own_is_used() -> None:
 
 
 @pytest.mark.parametrize("name", ["lstm:tied=true", "tcn", "transformer"])
-def test_bfloat16_gives_nearly_the_same_step(name: str) -> None:
+def test_a_step_in_bfloat16_is_nearly_the_same(name: str) -> None:
     task = HiddenMarkov(2)
     found = {}
     for dtype in ("float32", "bfloat16"):
@@ -273,7 +273,7 @@ def plain_step(
     optimizer: torch.optim.Optimizer,
     task: HiddenMarkov,
 ) -> State:
-    """Take the step that anyone would write."""
+    """Take the same step with plain torch code; return the state."""
     optimizer.zero_grad()
     features, state = model.hidden(batch.inputs, state)
     outputs = model.readout(features)[batch.rows, batch.columns]
@@ -283,7 +283,7 @@ def plain_step(
     return None if state is None else tuple(part.detach() for part in state)
 
 
-def test_training_in_bfloat16_is_a_set_up_of_its_own(seqmem_: Command, tmp_path: Path) -> None:
+def test_training_in_bfloat16_is_a_separate_setting(seqmem_: Command, tmp_path: Path) -> None:
     usual = seqmem_("eval", "rnn", *QUICK, "--results", str(tmp_path))
     short = seqmem_("eval", "rnn", *QUICK, "--results", str(tmp_path), "--train-dtype", "bfloat16")
     assert (usual.status, short.status) == (0, 0)

@@ -1,4 +1,4 @@
-"""What is set up in a process of the suite's own does what it is said to do."""
+"""Settings of a training process: it reuses freed memory."""
 
 import ctypes
 import os
@@ -9,7 +9,7 @@ import pytest
 
 from seqmem.baselines.training.process import keep_freed_memory, set_up_process
 
-# Sixteen pieces of 8 MiB are asked for, written to and freed, as a step of training does.
+# Sixteen blocks of 8 MiB are allocated, written and freed, as in a step of training.
 STEPS = f"""
 import resource
 import torch
@@ -28,9 +28,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def page_faults(set_up: str) -> int:
-    """Count the pages that the system hands out while the last twenty steps are taken."""
+    """Return the number of page faults of the last twenty steps."""
     command = [sys.executable, "-c", STEPS.format(set_up=set_up)]
-    # Without it, whether freed memory goes back depends on where the system begins the heap.
+    # Without it, whether freed memory is returned depends on where the heap begins.
     mapped = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=mapped)
     return int(done.stdout)
@@ -41,15 +41,15 @@ def page_faults(set_up: str) -> int:
     reason="another C library",
 )
 @pytest.mark.parametrize("set_up", ["keep_freed_memory()", "set_up_process()"])
-def test_a_step_finds_the_memory_that_the_one_before_has_freed(set_up: str) -> None:
+def test_a_step_reuses_the_memory_that_the_previous_one_freed(set_up: str) -> None:
     usual = page_faults("")
     if usual < 1000:
-        pytest.skip("this C library keeps freed memory anyway")
-    # Now and then the heap grows by one piece more, wherever the system has begun it.
+        pytest.skip("this C library reuses freed memory by default")
+    # Sometimes the heap grows by one more block, depending on where it begins.
     assert page_faults(set_up) < usual / 20
 
 
-def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_c_library_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     for missing in (AttributeError, OSError, TypeError):
 
         def without(name: object, missing: type[Exception] = missing) -> object:

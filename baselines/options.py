@@ -1,0 +1,39 @@
+"""The ranges of models' options, as their classes declare them in the signature of `__init__`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+__all__ = ["Count", "Range", "Share"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that an option may be.
+
+    Attributes:
+        low: the smallest.
+        high: the largest.
+        open_low: whether `low` itself is excluded.
+        open_high: whether `high` itself is excluded.
+    """
+
+    low: float
+    high: float
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, number: float) -> bool:
+        """Return whether a number is in the range; NaN is not."""
+        above = self.low < number if self.open_low else self.low <= number
+        return above and (number < self.high if self.open_high else number <= self.high)
+
+    def __str__(self) -> str:
+        """Return the range in words."""
+        if not self.open_low and not self.open_high:
+            return f"from {self.low:,} to {self.high:,}"
+        low = f"above {self.low:,}" if self.open_low else f"at least {self.low:,}"
+        return f"{low} and " + (f"below {self.high:,}" if self.open_high else f"≤ {self.high:,}")
+
+
+Count = Annotated[int, Range(1, 100_000)]  # of units, layers, heads, …
+Share = Annotated[float, Range(0, 1, open_high=True)]
