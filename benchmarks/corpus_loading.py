@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seqmem.tasks.data.line_checks import Expected
+from seqmem.tasks.data.line_checks import LineFacts
 from seqmem.tasks.data.wikitext_files import WIKITEXT_103, CorpusSource, load_corpus
 
 LINE = 57  # tokens in most lines, <eos> counted: as many as WikiText-103 has on average
@@ -65,7 +65,7 @@ def load(counts: dict[str, list[int]]) -> dict[str, float]:
         title="",
         licence="",
         hub=("", ""),
-        splits={name: Expected(lines, tokens, None) for name, (lines, tokens) in counts.items()},
+        splits={name: LineFacts(lines, tokens, None) for name, (lines, tokens) in counts.items()},
         vocabulary=WIKITEXT_103.vocabulary,
     )
     before, began = peak(), time.monotonic()

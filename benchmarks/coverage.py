@@ -66,7 +66,7 @@ class TableScorer(Scorer):
 
     table: dict[int, np.ndarray]
 
-    def windows(self, targets, k, reference=None, shared=None):  # type: ignore[no-untyped-def]
+    def windows(self, targets, k, reference=None, distinct=None):  # type: ignore[no-untyped-def]
         """Give losses of targets at k."""
         return _Found(Scores(self.table[k][targets], None))
 

@@ -19,7 +19,7 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 from seqmem.measuring.curve import measure
-from seqmem.measuring.gate.examine import examine
+from seqmem.measuring.gate.model_checks import check_validity
 from seqmem.measuring.gate.report import report_text
 from seqmem.measuring.precision import USUAL
 from seqmem.tasks.model import SequenceModel, as_sequence_model
@@ -110,7 +110,7 @@ def cost(model: SequenceModel, task: Task, repeats: int) -> list[object]:
             timed(lambda: measure(model, task, split, contexts, precision=precision, seed=seed))[0]  # noqa: B023
         )
         seconds, report = timed(
-            lambda: examine(
+            lambda: check_validity(
                 model,
                 task,
                 split,
@@ -142,7 +142,9 @@ def peeking_seen(
     cheat = as_sequence_model(Peeking(model, where).eval())
     seen = 0
     for seed in range(seeds):
-        report = examine(cheat, task, split, contexts, declared=None, seed=seed, device="cpu")
+        report = check_validity(
+            cheat, task, split, contexts, declared=None, seed=seed, device="cpu"
+        )
         seen += "causality" in {check.name for check in report.failed}
     return seen / seeds
 

@@ -18,7 +18,7 @@ from common import machine, say, timed
 
 from seqmem.baselines.spec import parse_model
 from seqmem.baselines.training.recipes import recipe_for
-from seqmem.measuring.measurement import Measuring
+from seqmem.measuring.settings import MeasurementSettings
 from seqmem.runs.cell import Cell, plan_cell
 from seqmem.runs.evaluate import run_cells
 from seqmem.runs.executor import Executor, executor_of
@@ -35,7 +35,7 @@ from seqmem.tasks import load_task
 def cells_of(model: str, number: int, steps: int) -> Plan:
     task = load_task("adding-problem/T=50")
     recipe = replace(recipe_for(task.family, "smoke"), steps=steps, validate_every=steps)
-    measuring = Measuring(contexts=(1,))
+    measuring = MeasurementSettings(contexts=(1,))
     cells = [
         plan_cell(
             parse_model(model), task, Path("results"), seed=seed, recipe=recipe, measuring=measuring

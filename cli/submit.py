@@ -73,7 +73,7 @@ def submit(
     from seqmem.leaderboard.aggregate import boards
     from seqmem.leaderboard.tables.board_table import board_text
     from seqmem.measuring.device import find_device
-    from seqmem.measuring.measurement import Measuring
+    from seqmem.measuring.settings import MeasurementSettings
     from seqmem.submissions.manifest import Manifest, read_manifest
     from seqmem.submissions.submit import Request
     from seqmem.submissions.submit import submit as submit_model
@@ -86,7 +86,7 @@ def submit(
         name=name,
         tasks=task_ids,
         results=results,
-        measuring=Measuring(
+        measuring=MeasurementSettings(
             contexts=contexts,
             precision=None if exact else precision,
             device=find_device(device),

@@ -1,17 +1,17 @@
 """Measuring: the mean loss at every context length, over one fixed set of targets.
 
-At a finite k the model is given nothing but windows of k inputs, so that a score at k cannot
-depend on anything else, the target included. Where a sequence has given only a < k inputs so far,
-the window holds those a. At k = full the model reads each sequence from its start, state carried.
+At a finite k the model reads nothing but windows of k inputs, so that a score at k cannot depend on
+anything else, the target included. Where only a < k inputs of a sequence are available, the window
+holds those a. At k = full the model reads each sequence from its start, with the state carried.
 
-Scoring every window costs k model steps a target. Unless that is asked for, a curve is estimated:
+Scoring every window costs k model steps per target. Unless that is requested, a curve is estimated:
 
     L(k) = mean of c_t over all targets + mean of (l_t(k) − c_t) over a sample,
 
-where c_t is the loss in one reference pass over the whole split. The differences are small, and the
-smaller the longer the windows are; how many are needed at each k follows from their spread in a
-pilot sample and the precision asked for. Where all distinct windows of k inputs are fewer than
-that, all are scored, and the losses at this k serve as a control for the larger ones.
+where c_t is the loss in one reference pass over the whole split. The longer the windows, the
+smaller the differences; the sample size at each k follows from their spread in a pilot sample and
+from the requested precision. Where there are fewer distinct windows of k inputs than that, all are
+scored, and the losses at this k serve as a control variate for larger k.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,31 +31,31 @@ from seqmem.tasks.task import Context, Split, Task, geometric_contexts
 __all__ = ["Curve", "Estimate", "measure", "search_curve"]
 
 
-# Targets on which a model without state is held to what it declares, and how far, relative to their
-# size, features may be from what they must be.
+# Number of targets on which a model without state is checked against its declared receptive field,
+# and the largest allowed relative difference of features.
 CHECKED = 64
 SAME = 1e-3
 
 
 class _OnDemand(Mapping[int, Estimate]):
-    """Estimates by k, each made when it is looked at: all targets' losses at all k are many."""
+    """Estimates by k, each computed on access: all targets' losses at all k need much memory."""
 
     def __init__(self, contexts: Sequence[int], make: Callable[[int], Estimate]) -> None:
-        """Take what there is, and what makes it."""
+        """Take the context lengths, and the function that computes an estimate."""
         self._contexts, self._make = contexts, make
 
     def __getitem__(self, k: int) -> Estimate:
-        """Make the estimate of a k."""
+        """Compute the estimate at a k."""
         if k not in self._contexts:
             raise KeyError(k)
         return self._make(k)
 
     def __iter__(self) -> Iterator[int]:
-        """Go through the context lengths, ascending."""
+        """Iterate over the context lengths, ascending."""
         return iter(self._contexts)
 
     def __len__(self) -> int:
-        """Count them."""
+        """Return their number."""
         return len(self._contexts)
 
 
@@ -65,9 +65,9 @@ class Curve:
 
     Attributes:
         estimates: by finite context length, ascending.
-        full: with the full context; None where the model cannot be measured so.
+        full: at full context; None if the model cannot read it.
         failures: why a context length could not be measured.
-        steps: model steps spent in all, the reference pass among them.
+        steps: model steps in total, including the reference pass.
     """
 
     estimates: Mapping[int, Estimate]
@@ -76,7 +76,7 @@ class Curve:
     steps: int
 
     def at(self, k: Context) -> Estimate:
-        """Give the losses at one context length.
+        """Return the losses at one context length.
 
         Raises:
             KeyError: it was not measured.
@@ -89,7 +89,7 @@ class Curve:
 
 
 @torch.inference_mode()
-# Convolutions in float32 as it is: a GPU's shortcut (TF32) keeps three digits, too few to compare.
+# Convolutions in full float32: TF32 on a GPU has three digits, too few to compare losses.
 @torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 def measure(
     model: SequenceModel,
@@ -106,20 +106,20 @@ def measure(
     """Measure the mean loss over a split at every context length.
 
     Args:
-        model: what is measured; put into evaluation mode.
-        task: says what the outputs are and how they are scored.
+        model: the model; put into evaluation mode.
+        task: the task, which defines outputs and loss.
         split: the fixed set of targets.
         contexts: positive integers and "full", in any order.
         precision: the largest allowed half-width of the 95 % interval of each mean, in the loss's
             unit; None scores every target at every k.
-        every_k: take a model at its word that it is causal, and read windows of different lengths
-            in one pass; for models without state, where many k are asked for.
-        seed: of the samples.
+        every_k: trust that the model is causal, and read windows of different lengths in one pass;
+            for models without state, when many k are requested.
+        seed: seed of the samples.
         device: where the model runs.
         progress: called with the model steps just spent.
 
     Raises:
-        CellError: the model's outputs have the wrong shape or are not finite, or depend on inputs
+        CellError: the model's outputs have the wrong shape, are not finite, or depend on inputs
             that they must not depend on.
     """
     model = model.to(device).eval()
@@ -134,7 +134,7 @@ def measure(
     grows = is_dense(split) and (model.stateful or every_k)
     windows: WindowScores = (ByStart if grows else ByTarget)(scorer, seed)
     longest = int(windows.available.max())
-    # From here on a window holds all that the reference pass lets a target depend on.
+    # From this length on a window holds everything that the reference loss can depend on.
     reach = longest
     if not model.stateful and model.receptive_field is not None:
         reach = min(model.receptive_field, longest)
@@ -153,15 +153,15 @@ def search_curve(
     precision: float | None,
     spent: Mapping[int, int],
 ) -> Curve:
-    """Find out about every finite context length, with what one pass over the split has given.
+    """Return the curve at every finite context length, given the reference pass over the split.
 
     Args:
         windows: scores any part of a random order of targets.
         reference: every target's loss with more context.
         finite: context lengths, ascending.
-        reach: the context length from which on a window holds all that the reference depends on.
+        reach: the context length from which on a window holds all inputs the reference depends on.
         precision: as in `measure`.
-        spent: model steps by k, kept by what scores windows.
+        spent: model steps by k, updated by what scores windows.
     """
     measured = [k for k in finite if k < reach]
     search = Search(windows, reference, measured, precision)
@@ -194,7 +194,7 @@ def _reference(
     full: bool,
     progress: Callable[[int], object],
 ) -> Reference:
-    """Read the split once, and keep the features that windows will be compared with."""
+    """Read the split once, and store the features with which windows are compared."""
     scorer = windows.scorer
     if scorer.model.stateful:
         usual = set(geometric_contexts(max(contexts, default=1)))
@@ -213,17 +213,17 @@ def _reference(
 
 
 def _check_reach(windows: WindowScores, reference: Reference, reach: int) -> None:
-    """Hold a model without state to being causal and to its receptive field, on a few targets.
+    """Check on a few targets that a model without state is causal within its receptive field.
 
-    The curve takes their losses from the reference pass where windows reach as far as the model
-    sees; the features must then be those of a window.
+    Where a window is as long as the receptive field, the curve uses the loss of the reference pass;
+    its features must then equal those of the window.
 
     Raises:
-        CellError: they are not.
+        CellError: they do not.
     """
     targets = np.array(list(reference.features), np.int64)
     lengths = np.minimum(windows.available[targets], reach)
-    # No more steps than a quarter of a pass, shortest windows first; but one in any case.
+    # At most a quarter of the steps of a pass, shortest windows first; but at least one window.
     order = np.argsort(lengths, kind="stable")
     affordable = np.cumsum(lengths[order]) <= len(windows.scorer.split.inputs) / 4
     affordable[0] = True
@@ -231,11 +231,11 @@ def _check_reach(windows: WindowScores, reference: Reference, reach: int) -> Non
     for length in np.unique(lengths).tolist():
         chosen = targets[lengths == length]
         sink = windows.scorer.windows(chosen, length, reference.features)
-        kind = reference.features[int(chosen[0])].dtype
-        allowed = max(SAME, 16 * torch.finfo(kind).eps) if kind.is_floating_point else 0.0
+        dtype = reference.features[int(chosen[0])].dtype
+        allowed = max(SAME, 16 * torch.finfo(dtype).eps) if dtype.is_floating_point else 0.0
         if sink.deviation > allowed:
             raise CellError(
                 f"features after {length:,} inputs differ by {sink.deviation:.2g} (relative) from "
-                "those of a window of these inputs alone: the model looks ahead, or sees further "
-                "back than it declares"
+                "those of a window of these inputs alone: the model looks ahead, or its receptive "
+                "field is larger than declared"
             )

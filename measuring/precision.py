@@ -1,4 +1,4 @@
-"""How precisely a curve is asked for: as a share, or in the loss's unit."""
+"""The requested precision of a curve: relative, or in the loss's unit."""
 
 import math
 from dataclasses import dataclass
@@ -8,28 +8,28 @@ from seqmem.tasks.task import Task
 
 __all__ = ["USUAL", "Precision", "parse_precision"]
 
-# Losses are float32: means of them are not known better than a few units in the last place.
+# Losses are float32: their means have an error of a few units in the last place.
 ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Precision:
-    """The largest half-width of the 95 % interval of a mean loss, over the split as it is.
+    """The largest half-width of the 95 % interval of a mean loss over the split's targets.
 
     Attributes:
         value: positive.
-        relative: whether it is a share: of the perplexity where that is the task's score, otherwise
-            of the way from chance to the optimum (to 0 where that is unknown).
+        relative: whether it is a share: of the perplexity if that is the task's score, otherwise of
+            chance minus optimum (minus 0 if the optimum is unknown).
     """
 
     value: float
     relative: bool
 
     def half_width(self, task: Task) -> float:
-        """Give the half-width in the loss's unit.
+        """Return the half-width in the loss's unit.
 
         Raises:
-            InputError: it is smaller than rounding.
+            InputError: it is smaller than the rounding error of a loss.
         """
         half = self.value
         if self.relative and task.loss.score == "perplexity":
@@ -40,16 +40,16 @@ class Precision:
         if half < least:
             raise InputError(
                 f"--precision {self}: on {task.id} that is {half:.2g} {task.loss.unit}, less than "
-                f"rounding leaves ({least:.2g}); ask for more, or for --exact"
+                f"the rounding error ({least:.2g}); give a larger one, or --exact"
             )
         return half
 
     def __str__(self) -> str:
-        """Give what `parse_precision` reads."""
+        """Return the text that `parse_precision` reads."""
         return f"{100 * self.value:g}%" if self.relative else f"{self.value:g}"
 
 
-USUAL = Precision(0.005, relative=True)  # half of what counts as no difference
+USUAL = Precision(0.005, relative=True)  # half of the difference below which scores count as equal
 
 
 def parse_precision(text: str) -> Precision:

@@ -1,9 +1,9 @@
-"""The reference: one pass that gives every target a loss with as much context as there is.
+"""The reference pass: one pass that scores every target with as much context as possible.
 
-A model with state carries it from the start of each sequence to its end. One with a finite
-receptive field reads overlapping pieces, which gives the same. Any other reads each sequence whole,
-or, where sequences are too long for that, overlapping pieces: then a target has at least as much
-context as the overlap, but not all, and the losses serve as a reference and not as a score.
+A model with state carries it from the start of each sequence to its end. A model with a finite
+receptive field reads overlapping pieces, which is equivalent. Any other model reads whole
+sequences or, if they are too long, overlapping pieces: then a target has at least as much context
+as the overlap but not all of it, and the losses serve as a reference and not as a score.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,11 +22,11 @@ __all__ = ["Reference", "carried_passes", "full_scores", "longest_pass", "read_r
 
 # Sequences read side by side where state is carried.
 STREAMS = 1024
-# The longest sequence that a model without state or finite receptive field reads at once, and how
-# many numbers it may give for one where features are the outputs (2 GiB).
+# The longest sequence that a model without state or finite receptive field reads at once, and the
+# largest number of outputs for one sequence where features are the outputs (2 GiB).
 LONGEST_PASS = 1 << 16
 LONGEST_OUTPUTS = 1 << 29
-# Overlapping pieces score this many times the overlap: the longer, the less is read twice.
+# Length of what a piece scores, in overlaps: the longer, the less is read twice.
 PIECE = 4
 
 
@@ -36,8 +36,8 @@ class Reference:
 
     Attributes:
         scores: of all N targets; finite.
-        is_full: whether each saw everything since the start of its sequence.
-        features: target -> the feature vector (H,) it was scored from, for those asked for.
+        is_full: whether each was scored with everything since the start of its sequence.
+        features: target -> the feature vector (H,) from which it was scored, for those requested.
         steps: model steps spent.
     """
 
@@ -48,7 +48,7 @@ class Reference:
 
 
 def full_scores(model: SequenceModel, task: Task, split: Split, *, device: str = "cpu") -> Scores:
-    """Score every target with everything since the start of its sequence.
+    """Return every target's score with everything since the start of its sequence.
 
     Raises:
         CellError: outputs have the wrong shape or are not finite, or a sequence is too long for a
@@ -58,7 +58,7 @@ def full_scores(model: SequenceModel, task: Task, split: Split, *, device: str =
 
 
 def longest_pass(model: SequenceModel) -> int:
-    """Give how many inputs a model without state or finite receptive field reads at most."""
+    """Return how many inputs a model without state or finite receptive field reads at most."""
     return min(LONGEST_PASS, LONGEST_OUTPUTS // max(model.floats_per_step, 1))
 
 
@@ -73,15 +73,15 @@ def read_reference(
     device: str = "cpu",
     progress: Callable[[int], object] = lambda steps: None,
 ) -> Reference:
-    """Read the whole split once.
+    """Read the whole split once; return every target's score.
 
     Args:
-        model: what is measured, in evaluation mode and on the device.
-        task: says what the outputs are and how they are scored.
+        model: the model, in evaluation mode and on the device.
+        task: the task, which defines outputs and loss.
         split: sequences and targets.
-        overlap: inputs before what a piece scores, where sequences are too long to be read whole;
-            None forbids that.
-        keep: (m,) targets whose features are wanted.
+        overlap: inputs read before what a piece scores, if sequences are too long to be read whole;
+            None forbids overlapping pieces.
+        keep: (m,) targets whose features are returned.
         device: where the model runs.
         progress: called with the model steps just spent.
 
@@ -95,8 +95,8 @@ def read_reference(
     if not is_full and overlap is None:
         raise CellError(
             f"k = full: a sequence has {longest:,} inputs, and a model that neither carries state "
-            f"nor declares a receptive field reads at most {at_once:,} at once; leave full "
-            "out of --k"
+            f"nor declares a receptive field reads at most {at_once:,} at once; omit full "
+            "from --k"
         )
     reach = field if is_full else overlap
     wanted = torch.zeros(len(split), dtype=torch.bool)
@@ -113,7 +113,7 @@ def read_reference(
         except (MemoryError, RuntimeError) as error:
             if most <= 64 or not is_out_of_memory(error):
                 raise
-            most //= 4  # and once more from the start
+            most //= 4  # and start again
         else:
             break
     if not np.isfinite(scores.losses).all():
@@ -130,7 +130,7 @@ def _read(
     device: str,
     progress: Callable[[int], object],
 ) -> tuple[Scores, dict[int, Tensor], int]:
-    """Go through all passes; give scores, the features of wanted targets, and the steps spent."""
+    """Read all passes; return scores, the features of wanted targets, and the steps spent."""
     sink = Sink(model, task, split, len(split))
     features: dict[int, Tensor] = {}
     spent = 0
@@ -149,15 +149,15 @@ def _read(
     return sink.scores(), features, spent
 
 
-Pass = tuple[Tensor, Tensor, bool]  # (B, L) input index, (B, L) scored here, state starts anew
+Pass = tuple[Tensor, Tensor, bool]  # (B, L) input index, (B, L) scored here, state is reset
 
 
 def carried_passes(split: Split, stateful: bool, most: int) -> Iterator[Pass]:
-    """Read sequences of like length side by side, in consecutive pieces where state is carried.
+    """Batch sequences of similar length, cut into consecutive pieces if state is carried.
 
     Yields:
-        the indices (B, L) of the inputs to read, whether each is read for its own sequence (B, L)
-        and not to fill up behind its end, and whether the state starts anew; about `most` inputs.
+        the indices (B, L) of the inputs to read, whether each belongs to its sequence (B, L) and is
+        not padding after the end, and whether the state is reset; about `most` inputs.
     """
     lengths = split.starts.diff()
     batch = STREAMS if stateful else max(most // int(lengths.max()), 1)
@@ -166,13 +166,13 @@ def carried_passes(split: Split, stateful: bool, most: int) -> Iterator[Pass]:
         piece = max(most // len(rows), 1) if stateful else longest
         for offset in range(0, longest, piece):
             step = torch.arange(offset, min(offset + piece, longest))
-            # A short sequence is filled up with its last input, never with another sequence's.
+            # A short sequence is padded with its last input, never with another sequence's.
             within = torch.minimum(step, lengths[rows, None] - 1)
             yield split.starts[rows, None] + within, step < lengths[rows, None], offset == 0
 
 
 def _overlapping(split: Split, field: int, most: int) -> Iterator[Pass]:
-    """Cut sequences into pieces that begin a receptive field before what they score."""
+    """Batch pieces of sequences that begin a receptive field before what they score."""
     overlap = max(field - 1, 0)
     piece = max(PIECE * overlap, 256)
     begins, reads, ends = [], [], []  # first scored, first read, end
@@ -181,12 +181,12 @@ def _overlapping(split: Split, field: int, most: int) -> Iterator[Pass]:
             begins.append(begin)
             reads.append(max(start, begin - overlap))
             ends.append(min(begin + piece, end))
-    first, read, behind = (torch.tensor(values) for values in (begins, reads, ends))
-    # Pieces of like length side by side, so that little is read behind the short ones' ends.
-    order = (behind - read).argsort(stable=True)
-    longest = int((behind - read).max())
+    first, read, stop = (torch.tensor(values) for values in (begins, reads, ends))
+    # Pieces of similar length in one batch, so that little padding is read.
+    order = (stop - read).argsort(stable=True)
+    longest = int((stop - read).max())
     for rows in order.split(max(most // longest, 1)):
-        width = int((behind - read)[rows].max())
+        width = int((stop - read)[rows].max())
         position = read[rows, None] + torch.arange(width)
-        scored = (position >= first[rows, None]) & (position < behind[rows, None])
-        yield torch.minimum(position, behind[rows, None] - 1), scored, True
+        scored = (position >= first[rows, None]) & (position < stop[rows, None])
+        yield torch.minimum(position, stop[rows, None] - 1), scored, True

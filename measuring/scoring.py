@@ -1,7 +1,7 @@
 """From a model's features to losses: the readout in bounded chunks, and batches that fit in memory.
 
-The suite turns outputs into losses, never the model. A large vocabulary is read out a few targets
-at a time; where memory runs out all the same, batches are halved and the work goes on.
+seqmem computes losses from outputs, never the model. A large vocabulary is read out a few targets
+at a time; if memory runs out nevertheless, the batch is halved and the work continues.
 """
 
 import math
@@ -28,43 +28,43 @@ __all__ = [
     "read_at",
 ]
 
-# What one forward pass holds, in model steps, and one chunk of the readout, in numbers: on a CPU
+# Size of one forward pass, in model steps, and of one chunk of the readout, in numbers: on a CPU
 # small enough to stay in its caches, on a GPU large enough to keep it busy.
 STEPS = {"cpu": 1 << 14, "cuda": 1 << 18}
 READOUT = {"cpu": 1 << 22, "cuda": 1 << 28}
-# What one forward pass may give, in numbers, where the features are the outputs: 256 MiB, 2 GiB.
+# Largest output of one forward pass, in numbers, where features are the outputs: 256 MiB, 2 GiB.
 OUTPUTS = {"cpu": 1 << 26, "cuda": 1 << 29}
 
 
 def pass_steps(device: str, model: SequenceModel) -> int:
-    """Give how many model steps one forward pass should hold."""
+    """Return the number of model steps that one forward pass should have."""
     return min(STEPS[torch.device(device).type], most_steps(device, model))
 
 
 def most_steps(device: str, model: SequenceModel) -> int:
-    """Give how many model steps one forward pass may hold for what it gives to fit in memory."""
+    """Return the number of model steps of one forward pass whose features fit in memory."""
     return max(OUTPUTS[torch.device(device).type] // max(model.floats_per_step, 1), 1)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What became of some targets at one context length.
+    """The scores of some targets at one context length.
 
     Attributes:
         losses: (n,) float64; not finite where the model's outputs are not.
-        correct: (n,) whether the largest output names the target; None for losses without that.
+        correct: (n,) whether the largest output is the target's; None for losses without accuracy.
     """
 
     losses: npt.NDArray[np.float64]
     correct: npt.NDArray[np.bool_] | None
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Scores":
-        """Give some of the rows, in the order asked for."""
+        """Return some of the rows, in the order requested."""
         return Scores(self.losses[rows], None if self.correct is None else self.correct[rows])
 
     @staticmethod
     def join(parts: "list[Scores]") -> "Scores":
-        """Put scores end to end."""
+        """Return the scores concatenated."""
         correct = [part.correct for part in parts if part.correct is not None]
         return Scores(
             np.concatenate([part.losses for part in parts]),
@@ -73,12 +73,12 @@ class Scores:
 
 
 class Sink:
-    """Collects the scores of `size` places, in any order; what was not scored is NaN.
+    """Collects scores at `size` places, in any order; places without a score are NaN.
 
     Attributes:
         compared: how many targets' features were compared with those of a reference.
-        deviation: the largest difference seen, relative to the largest number among the latter;
-            infinite where features are not finite.
+        deviation: the largest difference found, relative to the largest reference feature;
+            infinite if features are not finite.
     """
 
     def __init__(
@@ -89,14 +89,15 @@ class Sink:
         size: int,
         reference: Mapping[int, Tensor] | None = None,
     ) -> None:
-        """Take what is scored, by whom, and how many places there are.
+        """Take the model, the task and the number of places.
 
         Args:
-            model: reads the features out.
-            task: says what the outputs are and how they are scored.
+            model: computes outputs from features.
+            task: the task, which defines outputs and loss.
             split: holds the targets.
-            size: how many places there are.
-            reference: target -> features, (H,), to compare features with; others are not compared.
+            size: the number of places.
+            reference: target -> features (H,) with which features are compared; features of other
+                targets are not compared.
         """
         self._model, self._task, self._split = model, task, split
         self._losses = np.full(size, np.nan)
@@ -111,16 +112,16 @@ class Sink:
         places: npt.NDArray[np.int64],
         rows: Tensor | None = None,
     ) -> None:
-        """Score targets from features, and keep the scores at `places`.
+        """Score targets from features, and store the scores at `places`.
 
         Args:
             features: (m, H).
-            targets: (n,) indices of the split's targets.
-            places: (n,) where their scores belong.
+            targets: (n,) indices of targets.
+            places: (n,) where their scores are stored.
             rows: (n,) ascending, the features of each target; None: one each.
 
         Raises:
-            CellError: the model gives outputs of the wrong shape.
+            CellError: the model returns outputs of the wrong shape.
         """
         device = features.device
         several = len(features) != len(targets)
@@ -133,13 +134,13 @@ class Sink:
             outputs = self._model.readout(features[begin:end]).float()  # (end − begin, outputs)
             if outputs.shape != (end - begin, self._task.outputs):
                 raise CellError(
-                    f"the model gave {tuple(outputs.shape[1:])} outputs for each input, "
-                    f"the task asks for ({self._task.outputs},)"
+                    f"the model returned {tuple(outputs.shape[1:])} outputs for each input, "
+                    f"the task needs ({self._task.outputs},)"
                 )
             wanted = self._split.targets[targets[first:last]].to(device)
             own = (rows[first:last] - begin).to(device)
             losses = self._task.loss(outputs, wanted, own if several else None)
-            self.keep(places[first:last], losses, self._task.loss.correct(outputs, wanted, own))
+            self.store(places[first:last], losses, self._task.loss.correct(outputs, wanted, own))
 
         most = max(READOUT[device.type] // self._task.outputs, 1)
         in_batches(torch.arange(len(features)), most, chunk)
@@ -159,10 +160,10 @@ class Sink:
         self.deviation = max(self.deviation, relative if math.isfinite(relative) else math.inf)
         self.compared += len(known)
 
-    def keep(
+    def store(
         self, places: npt.NDArray[np.int64], losses: Tensor, correct: Tensor | None = None
     ) -> None:
-        """Take in the losses (n,) at `places` (n,), and whether each was the largest output."""
+        """Store losses (n,) at `places` (n,), and whether each target had the largest output."""
         self._losses[places] = losses.double().cpu().numpy()
         if correct is not None:
             if self._correct is None:
@@ -170,12 +171,12 @@ class Sink:
             self._correct[places] = correct.cpu().numpy()
 
     def scores(self) -> Scores:
-        """Give what was collected."""
+        """Return what was collected."""
         return Scores(self._losses, self._correct)
 
 
 def for_model(inputs: Tensor, model: SequenceModel, device: str) -> Tensor:
-    """Put inputs where the model is; floats become what it computes with."""
+    """Return inputs on the device of the model; floats in the type in which it computes."""
     parameter = next(model.parameters(), None)
     if parameter is None or not inputs.is_floating_point():
         return inputs.to(device)
@@ -185,37 +186,37 @@ def for_model(inputs: Tensor, model: SequenceModel, device: str) -> Tensor:
 def read_at(
     model: SequenceModel, inputs: Tensor, rows: Tensor, columns: Tensor, state: State
 ) -> tuple[Tensor, State]:
-    """Let a model read inputs, and hold it to one feature vector for each position asked for.
+    """Return a model's features at the requested positions, checked for their shape.
 
     Args:
-        model: reads.
-        inputs: (B, L) or (B, L, D), where the model is.
+        model: the model.
+        inputs: (B, L) or (B, L, D), on the model's device.
         rows: (m,) which of the B sequences.
         columns: (m,) which of its L inputs.
-        state: what it goes on from; None: the start of the sequences.
+        state: the state before the inputs; None: the start of the sequences.
 
     Returns:
-        features (m, H), and the state behind the inputs.
+        features (m, H), and the state after the inputs.
 
     Raises:
-        CellError: it gave something else.
+        CellError: the model returned something else.
     """
     features, state = model.features_at(inputs, rows, columns, state)
     if features.ndim != 2 or len(features) != len(rows):
         raise CellError(
-            f"asked for features at {len(rows)} positions, the model gave some of shape "
-            f"{tuple(features.shape)}; the first must be the same"
+            f"for features at {len(rows)} positions, the model returned shape "
+            f"{tuple(features.shape)}; the first dimension must be the same"
         )
     return features, state
 
 
 def in_batches(items: Tensor, rows: int, work: Callable[[Tensor], None]) -> None:
-    """Work through items `rows` at a time; where memory runs out, halve that and go on.
+    """Process items `rows` at a time; if memory runs out, halve that and continue.
 
     Args:
-        items: (m,) what there is to do.
+        items: (m,) the items.
         rows: how many at once.
-        work: does some of them; may be asked again for items that it was stopped at.
+        work: processes some of them; may be called again for items at which memory ran out.
 
     Raises:
         RuntimeError: even one item does not fit in memory (torch.OutOfMemoryError on a GPU).
@@ -231,13 +232,13 @@ def in_batches(items: Tensor, rows: int, work: Callable[[Tensor], None]) -> None
         else:
             items = items[rows:]
             continue
-        # Behind the handler, so that the error's frames no longer hold what did not fit.
+        # After the handler, so that the error's frames no longer hold what did not fit.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell a lack of memory from a bug: on the CPU, torch says it in a plain RuntimeError."""
+    """Return whether an error is a lack of memory: on the CPU torch raises a RuntimeError."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error).lower()

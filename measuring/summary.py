@@ -1,8 +1,8 @@
 """From a curve's losses to the numbers of a record: means, intervals, paired differences.
 
-A curve gives every target a loss at every k, measured or estimated, such that means over groups of
-targets are right. So what was sampled and what was not is averaged in the same way, and an interval
-from the spread between groups holds the error of sampling, too.
+A curve has a loss for every target at every k, measured or estimated, such that means over groups
+of targets are unbiased. So sampled and complete losses are averaged alike, and an interval
+computed from the spread between groups includes the sampling error.
 """
 
 from collections.abc import Sequence
@@ -15,20 +15,19 @@ import torch
 
 from seqmem.leaderboard.record import MeanOf, Point
 from seqmem.leaderboard.statistics.intervals import Mean, block_mean, group_blocks, wilson
+from seqmem.measuring.arrays import Floats
 from seqmem.measuring.curve import Curve
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Task
 
 __all__ = ["Summary", "summarise"]
 
-GROUPS = 100  # of dependent targets, at most, kept in a record
-
-Values = npt.NDArray[np.float64]
+GROUPS = 100  # the largest number of groups of dependent targets in a record
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a record holds of a curve; see Record."""
+    """The numbers of a curve that a record stores; see Record."""
 
     points: tuple[Point, ...]
     group_counts: tuple[int, ...]
@@ -38,7 +37,7 @@ class Summary:
 def summarise(
     curve: Curve, task: Task, model: SequenceModel, contexts: Sequence[Context]
 ) -> Summary:
-    """Summarise a curve measured on a task's test split, at the context lengths that it has."""
+    """Summarise a curve of a task's test split, at those of the context lengths that it has."""
     groups = _Groups(group_blocks(task.split("test").blocks.numpy(), GROUPS))
     full = curve.full if "full" in contexts else None
     gain = None if full is None else groups.mean(_constant_losses(task) - full.losses)
@@ -66,29 +65,29 @@ def summarise(
 
 
 class _Groups:
-    """Averages over targets in groups of dependent ones."""
+    """Means over targets in groups of dependent ones."""
 
     def __init__(self, groups: npt.NDArray[np.int64]) -> None:
         self._groups = groups
         self.counts = np.bincount(groups)
 
-    def totals(self, values: Values) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Give each group's total and its number of targets."""
+    def totals(self, values: Floats) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return each group's total and its number of targets."""
         return np.bincount(self._groups, values, len(self.counts)), self.counts
 
-    def sums(self, values: Values) -> tuple[float, ...]:
-        """Total each group, to nine digits."""
+    def sums(self, values: Floats) -> tuple[float, ...]:
+        """Return each group's total, to nine digits."""
         return tuple(float(f"{total:.9g}") for total in self.totals(values)[0])
 
-    def mean(self, values: Values) -> MeanOf:
+    def mean(self, values: Floats) -> MeanOf:
         return _mean_of(block_mean(*self.totals(values)))
 
-    def rate(self, correct: Values) -> tuple[float, float, float]:
-        """Give a share and its interval; dependent targets count for less than their number."""
+    def rate(self, correct: Floats) -> tuple[float, float, float]:
+        """Return a rate and its interval; dependent targets count for less than their number."""
         share = self.mean(correct)
-        # A regression's estimate may lie a little outside what a rate can be.
+        # A regression estimate may be slightly outside [0, 1].
         rate, error = min(max(share.mean, 0.0), 1.0), share.standard_error
-        # As many independent trials as would have given this standard error.
+        # The number of independent trials with this standard error.
         trials = rate * (1 - rate) / error**2 if error else float(len(self.counts))
         bounds = wilson(rate, min(trials, len(correct)) or 1.0)
         return rate, bounds.low, bounds.high
@@ -99,8 +98,8 @@ def _mean_of(mean: Mean) -> MeanOf:
     return MeanOf(mean.value, mean.standard_error, ends)
 
 
-def _constant_losses(task: Task) -> Values:
-    """Give every test target's loss under the best constant output: (N,)."""
+def _constant_losses(task: Task) -> Floats:
+    """Return every test target's loss under the best constant output: (N,)."""
     targets = task.split("test").targets
     # One row of outputs for all: a row for each target of a large vocabulary takes many gigabytes.
     everywhere = torch.zeros(len(targets), dtype=torch.int64)

@@ -1,14 +1,15 @@
-"""Scoring windows: which targets stand in line at each context length, and what they score.
+"""Scoring windows: the random order of targets at each context length, and their scores.
 
-At every k there is one random order of the targets that have more than k inputs; a sample is the
-head of that order, so that a larger sample continues a smaller one. (A target with k inputs or
-fewer sees in a window what it sees in the reference pass.) There are two ways to make an order:
+At every k there is one random order of the targets with more than k inputs available; a sample is
+the first part of that order, so that a larger sample extends a smaller one. (For a target with k
+inputs or fewer a window equals the reference pass.) There are two ways to choose the order:
 
 * **by target:** each target has one random number for all k; each window is read on its own.
-* **by start:** each place in the text has one random number, and the target at context k is the
-  k-th from there. A window of 2k inputs then continues one of k inputs that is already read: the
-  model goes on from its state and pays for half, or less. It needs targets everywhere, and a model
-  that carries state; what it is given at any moment is a window, and never holds the target.
+* **by start:** each position of the text has one random number, and the target at context k is the
+  k-th from there. A window of 2k inputs then continues a window of k inputs that is already read:
+  the model continues from its state, which saves half of the steps or more. It needs a target at
+  every position and a model with state; what the model has read is always a window, and never
+  includes the target.
 """
 
 from abc import ABC, abstractmethod
@@ -16,10 +17,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from seqmem.measuring.arrays import Indices
 from seqmem.measuring.reference import Reference
 from seqmem.measuring.scoring import (
     Scores,
@@ -31,24 +32,23 @@ from seqmem.measuring.scoring import (
     pass_steps,
     read_at,
 )
-from seqmem.measuring.windows import Shared, window_inputs
+from seqmem.measuring.windows import DistinctWindows, window_inputs
 from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import Split, Task
 
 __all__ = ["ByStart", "ByTarget", "Scorer", "WindowScores", "is_dense"]
 
-Indices = npt.NDArray[np.int64]
 Features = Mapping[int, Tensor]  # target -> its features, (H,), in the reference pass
 
-# Windows in one batch: at least so many that products of matrices stay efficient.
+# Windows in one batch: at least this many for efficient matrix products, and at most.
 ROWS = {"cpu": (64, 1024), "cuda": (64, 16384)}
-# Features that differ by no more than this, relative to the largest number among them, are the
-# same: float32 keeps seven digits, of which sums in another order cost one or two.
+# Features count as equal if they differ by no more than this, relative to the largest one: float32
+# has seven digits, of which sums in another order cost one or two.
 ROUNDING = 1e-5
 
 
 def _agree(sink: Sink, targets: Indices, reference: Reference) -> bool:
-    """Tell whether windows gave all these targets what the reference pass gave them."""
+    """Return whether features and losses of all these targets equal those of the reference pass."""
     losses = reference.scores.losses[targets]
     return (
         0 < len(targets) == sink.compared
@@ -58,17 +58,17 @@ def _agree(sink: Sink, targets: Indices, reference: Reference) -> bool:
 
 
 def is_dense(split: Split) -> bool:
-    """Tell whether every input has a target."""
+    """Return whether every input has a target."""
     return len(split.positions) == len(split.inputs)
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """What is measured, and on what.
+    """A model, the targets on which it is scored, and where it runs.
 
     Attributes:
         model: in evaluation mode, on the device.
-        task: says what the outputs are and how they are scored.
+        task: the task, which defines outputs and loss.
         split: sequences and targets.
         device: where the model runs.
         progress: called with k and the model steps just spent on it.
@@ -81,25 +81,25 @@ class Scorer:
     progress: Callable[[int, int], object]
 
     def sink(self, size: int, reference: Features | None) -> Sink:
-        """Make a collector of scores."""
+        """Return a collector of scores."""
         return Sink(self.model, self.task, self.split, size, reference)
 
     def read(
         self, inputs: Tensor, rows: Tensor, columns: Tensor, state: State, k: int
     ) -> tuple[Tensor, State]:
-        """Let the model read on; give the features (m, H) at m positions; count the steps for k."""
+        """Read inputs; return features (m, H) at m positions and the state; count steps for k."""
         inputs = for_model(inputs, self.model, self.device)
         features, state = read_at(self.model, inputs, rows, columns, state)
         self.progress(k, inputs.shape[0] * inputs.shape[1])
         return features, state
 
     def last(self, inputs: Tensor, state: State, k: int) -> tuple[Tensor, State]:
-        """Let the model read on; give the features (B, H) at the end of each row."""
+        """Read inputs; return features (B, H) at the end of each row, and the state."""
         rows = torch.arange(len(inputs))
         return self.read(inputs, rows, torch.full_like(rows, inputs.shape[1] - 1), state, k)
 
     def rows(self, steps: int) -> int:
-        """Give how many windows to read at once, of so many steps each."""
+        """Return how many windows of this many steps to read at once."""
         low, high = ROWS[torch.device(self.device).type]
         fit = max(most_steps(self.device, self.model) // steps, 1)
         return min(max(pass_steps(self.device, self.model) // steps, low), high, fit)
@@ -109,56 +109,58 @@ class Scorer:
         targets: Indices,
         k: int,
         reference: Features | None = None,
-        shared: Shared | None = None,
+        distinct: DistinctWindows | None = None,
     ) -> Sink:
         """Score targets from windows of k inputs, each read on its own.
 
-        Windows that are the same are read once.
+        Equal windows are read once.
 
         Args:
             targets: (m,) indices, each with k inputs available.
             k: the window length.
             reference: features to compare with.
-            shared: which of the windows are the same; None: they count as different.
+            distinct: which of the windows are equal; None: they count as different.
         """
         sink = self.sink(len(targets), reference)
-        shared = shared or Shared(targets, np.arange(len(targets)))
-        members = np.argsort(shared.window, kind="stable")  # targets, those of one window together
-        bounds = np.searchsorted(shared.window[members], np.arange(len(shared.first) + 1))
+        distinct = distinct or DistinctWindows(targets, np.arange(len(targets)))
+        members = np.argsort(
+            distinct.window, kind="stable"
+        )  # targets, those of one window together
+        bounds = np.searchsorted(distinct.window[members], np.arange(len(distinct.first) + 1))
 
         def batch(windows: Tensor) -> None:
-            first = torch.from_numpy(shared.first[windows.numpy()])
+            first = torch.from_numpy(distinct.first[windows.numpy()])
             last, _ = self.last(window_inputs(self.split, first, k), None, k)
             begin, end = int(windows[0]), int(windows[-1]) + 1
             places = members[bounds[begin] : bounds[end]]
-            rows = torch.from_numpy(shared.window[places] - begin)
+            rows = torch.from_numpy(distinct.window[places] - begin)
             sink.score(last, torch.from_numpy(targets[places]), places, rows)
 
-        in_batches(torch.arange(len(shared.first)), self.rows(k), batch)
+        in_batches(torch.arange(len(distinct.first)), self.rows(k), batch)
         return sink
 
 
 class WindowScores(ABC):
-    """Scores samples of windows, each the head of a random order."""
+    """Scores samples of windows, each the first part of a random order."""
 
     def __init__(self, scorer: Scorer, seed: int) -> None:
-        """Take what is measured, and the seed of the order."""
+        """Take the scorer, and the seed of the order."""
         self.scorer = scorer
         self.available = scorer.split.available.numpy()
         self._ascending = np.sort(self.available)
         self.rng = np.random.default_rng(seed)
 
     def population(self, k: int) -> Indices:
-        """Give the targets with more than k inputs, ascending."""
+        """Return the targets with more than k inputs available, ascending."""
         return np.flatnonzero(self.available > k)
 
     def size(self, k: int) -> int:
-        """Count them."""
+        """Return the number of targets with more than k inputs available."""
         return len(self._ascending) - int(np.searchsorted(self._ascending, k, side="right"))
 
     @abstractmethod
     def order(self, k: int) -> Indices:
-        """Give the same targets in the order in which they are sampled."""
+        """Return the same targets in the order in which they are sampled."""
 
     @abstractmethod
     def score(
@@ -168,25 +170,25 @@ class WindowScores(ABC):
 
         Args:
             wanted: k -> which part of its order.
-            reference: the reference pass, where it should end early; for models with state.
+            reference: the reference pass, to stop at the first k that agrees with it; for models
+                with state.
 
         Returns:
-            k -> scores, ascending. Where at some k the features and the losses of all these
-            targets agree with the reference's, longer windows would say nothing new: that k is the
-            last.
+            k -> scores, ascending. If at some k the features and losses of all these targets
+            agree with the reference's, longer windows would as well: that k is the last.
         """
 
 
 class ByTarget(WindowScores):
-    """Each window on its own: any model, any targets."""
+    """Each window read on its own: for any model and any targets."""
 
     def __init__(self, scorer: Scorer, seed: int) -> None:
-        """Give each target a random number."""
+        """Draw a random number for each target."""
         super().__init__(scorer, seed)
         self._numbers = self.rng.permutation(len(scorer.split))
 
     def order(self, k: int) -> Indices:
-        """Give the targets with more than k inputs in the order of their numbers."""
+        """Return the targets with more than k inputs in the order of their random numbers."""
         return self._numbers[self.available[self._numbers] > k]
 
     def score(
@@ -206,31 +208,31 @@ class ByTarget(WindowScores):
 
 
 class ByStart(WindowScores):
-    """Windows that grow: for targets everywhere.
+    """Windows that grow: for splits with a target at every position.
 
-    A model with state goes on from one k to the next. One without (asked for every k) reads the
-    longest window once, and its features at the k-th place are those of k inputs, provided that it
-    is causal.
+    A model with state continues from one k to the next. A model without state (with `every_k`)
+    reads the longest window once, and its features at the k-th position are those of k inputs,
+    provided that it is causal.
     """
 
     def __init__(self, scorer: Scorer, seed: int) -> None:
-        """Give each place in the text a random number."""
+        """Draw a random number for each position."""
         super().__init__(scorer, seed)
         self._numbers = self.rng.permutation(len(scorer.split.inputs))
         lengths = scorer.split.starts.diff().numpy()
         self._remaining = np.repeat(lengths, lengths) - self.available + 1
 
     def starts(self, k: int) -> Indices:
-        """Give where windows of k inputs begin, in the order of their numbers.
+        """Return where windows of k inputs begin, in the order of their random numbers.
 
-        Not at the beginning of a sequence: such a window is all that the reference pass sees.
+        Not at the beginning of a sequence: such a window equals the reference pass.
         """
         fits = (self._remaining >= k) & (self.available > 1)
         starts: Indices = self._numbers[fits[self._numbers]]
         return starts
 
     def order(self, k: int) -> Indices:
-        """Give the targets with more than k inputs in the order of their windows' starts."""
+        """Return the targets with more than k inputs in the order of their windows' starts."""
         targets: Indices = self.starts(k) + (k - 1)
         return targets
 
@@ -240,7 +242,7 @@ class ByStart(WindowScores):
         """Score parts of the orders; see WindowScores."""
         rows = self.scorer.rows(1 if self.scorer.model.stateful else max(wanted, default=1))
         if reference is not None:
-            rows = max(rows, sum(part.stop for part in wanted.values()))  # a pilot, all at once
+            rows = max(rows, sum(part.stop for part in wanted.values()))  # a pilot, in one batch
         while True:
             try:
                 return self._score(wanted, reference, rows)
@@ -261,7 +263,7 @@ class ByStart(WindowScores):
                 for starts, final in group:
                     self._read_once(starts, final, parts, sinks)
                 continue
-            windows = [_Growing(self.scorer, starts, final) for starts, final in group]
+            windows = [_GrowingWindows(self.scorer, starts, final) for starts, final in group]
             for k, part in parts.items():
                 for window in windows:
                     if window.final >= k:
@@ -278,7 +280,7 @@ class ByStart(WindowScores):
     def _read_once(
         self, starts: Indices, final: int, parts: Mapping[int, "_Part"], sinks: Mapping[int, Sink]
     ) -> None:
-        """Read windows of the longest length, and score from them what is asked for at every k."""
+        """Read windows of the longest length, and score from them what is requested at every k."""
 
         def batch(chosen: Tensor) -> None:
             own = starts[chosen.numpy()]
@@ -300,8 +302,8 @@ class ByStart(WindowScores):
     def _groups(
         self, parts: Mapping[int, "_Part"], rows: int
     ) -> Iterator[list[tuple[Indices, int]]]:
-        """Give starts and the length to which they grow, as many as are read side by side."""
-        finals = np.zeros(len(self._numbers), np.int64)  # the longest k asked of each start
+        """Yield starts and the length to which they grow, as many as are read in one batch."""
+        finals = np.zeros(len(self._numbers), np.int64)  # the longest k requested of each start
         for k, part in parts.items():
             finals[part.starts] = k
         group: list[tuple[Indices, int]] = []
@@ -319,7 +321,7 @@ class ByStart(WindowScores):
 
 
 class _Part:
-    """Some starts of one k, and where each of their scores belongs."""
+    """Some starts of one k, and where each of their scores is stored."""
 
     def __init__(self, starts: Indices) -> None:
         self.starts = starts
@@ -327,7 +329,7 @@ class _Part:
         self._sorted = starts[self._order]
 
     def find(self, starts: Indices) -> tuple[Indices, Indices]:
-        """Give which of these starts are of this part, and their places in it."""
+        """Return which of these starts are in this part, and their places in it."""
         if len(self.starts) == 0:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         place = np.searchsorted(self._sorted, starts).clip(max=len(self._sorted) - 1)
@@ -335,8 +337,8 @@ class _Part:
         return rows, self._order[place[rows]]
 
 
-class _Growing:
-    """A batch of windows of the same length that grows, of a model with state."""
+class _GrowingWindows:
+    """A batch of windows of equal length that grows, for a model with state."""
 
     def __init__(self, scorer: Scorer, starts: Indices, final: int) -> None:
         self.starts, self.final = starts, final
@@ -347,7 +349,7 @@ class _Growing:
         self._last: Tensor | None = None
 
     def grow(self, k: int) -> Tensor:
-        """Give the features at the end of windows of k inputs: (B, H)."""
+        """Return the features at the end of windows of k inputs: (B, H)."""
 
         def piece(steps: Tensor) -> None:
             inputs = self._scorer.split.inputs[self._begin[:, None] + steps]

@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from seqmem.measuring.arrays import Indices
 from seqmem.tasks.task import Split
 
-__all__ = ["DistinctWindows", "Shared", "window_inputs"]
+__all__ = ["DistinctWindowFinder", "DistinctWindows", "window_inputs"]
 
 
 def window_inputs(split: Split, chosen: Tensor, k: int) -> Tensor:
-    """Cut out x_{t−k+1} … x_t for each chosen target.
+    """Return x_{t−k+1} … x_t for each chosen target.
 
     Args:
         split: sequences and targets.
@@ -28,40 +28,40 @@ def window_inputs(split: Split, chosen: Tensor, k: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Shared:
-    """Windows of some targets, each kept once.
+class DistinctWindows:
+    """The distinct windows among those of some targets.
 
     Attributes:
         first: (d,) one target for each distinct window.
-        window: (m,) for each target, which of these windows is its own.
+        window: (m,) for each target, the index of its window among the d.
     """
 
-    first: npt.NDArray[np.int64]
-    window: npt.NDArray[np.int64]
+    first: Indices
+    window: Indices
 
 
-class DistinctWindows:
-    """Tells which windows of ids are the same, so that each needs to be read only once.
+class DistinctWindowFinder:
+    """Finds equal windows of ids, so that each needs to be read only once.
 
     A window is numbered by the numbers of two shorter ones that cover it, one at its start and one
-    at its end (Karp, Miller & Rosenberg 1972): exact, and no window is ever looked at whole.
-    Vectors of floats count as all different.
+    at its end (Karp, Miller & Rosenberg 1972): exact, without ever comparing whole windows. Windows
+    of float vectors count as all different.
     """
 
     def __init__(self, split: Split) -> None:
-        """Take the split; nothing is counted yet."""
+        """Take the split; no windows are numbered yet."""
         self._positions = split.positions.numpy()
-        self._numbers: npt.NDArray[np.int64] | None = None  # of the window that ends at each input
+        self._numbers: Indices | None = None  # of the window that ends at each input
         self._length = 1
         if split.inputs.ndim == 1:
             self._numbers = np.unique(split.inputs.numpy(), return_inverse=True)[1]
 
-    def find(self, chosen: npt.NDArray[np.int64], k: int) -> Shared:
-        """Find the distinct ones among the windows of k inputs of the chosen targets.
+    def find(self, chosen: Indices, k: int) -> DistinctWindows:
+        """Return the distinct windows among those of k inputs of the chosen targets.
 
         Args:
             chosen: (m,) targets with k inputs available.
-            k: the window length; not smaller than in the call before.
+            k: the window length; not smaller than in the previous call.
         """
         while self._numbers is not None and self._length < k:
             shift = min(self._length, k - self._length)
@@ -70,9 +70,9 @@ class DistinctWindows:
             self._numbers = np.unique(pairs, return_inverse=True)[1]
             self._length += shift
         if self._numbers is None:
-            return Shared(chosen, np.arange(len(chosen)))
+            return DistinctWindows(chosen, np.arange(len(chosen)))
         numbers = self._numbers[self._positions[chosen]]
         _, first, window = np.unique(numbers, return_index=True, return_inverse=True)
-        if len(first) > 0.9 * len(chosen):  # longer windows differ all the more
+        if len(first) > 0.9 * len(chosen):  # longer windows have even fewer repetitions
             self._numbers = None
-        return Shared(chosen[first], window)
+        return DistinctWindows(chosen[first], window)

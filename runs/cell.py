@@ -22,7 +22,7 @@ from seqmem.errors import InputError, NotApplicableError, NotTrainableError
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.store import FAILURES, find_record, record_directory
-from seqmem.measuring.measurement import Measuring
+from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
 from seqmem.runs.request import TrainingState
 from seqmem.tasks.task import Context, Task
@@ -63,7 +63,7 @@ class Cell:
     seed: int
     budget: str
     recipe: Recipe
-    measuring: Measuring
+    measuring: MeasurementSettings
     results: Path
     fresh: bool
     devices: int
@@ -137,7 +137,7 @@ def plan_cell(
     budget: str = "small",
     state: TrainingState = "carried",
     recipe: Recipe | None = None,
-    measuring: Measuring | None = None,
+    measuring: MeasurementSettings | None = None,
     fresh: bool = False,
     devices: int = 1,
     remote: RemoteResults | None = None,
@@ -165,7 +165,7 @@ def plan_cell(
         InputError: the options do not make a model, or the task cannot be trained so.
     """
     recipe = recipe or recipe_for(task.family, budget)
-    measuring = measuring or Measuring()
+    measuring = measuring or MeasurementSettings()
     kind = model_class(model.name)
     if measuring.dtype != "float32" and kind.float32_only:
         raise NotApplicableError(_float32_only("--dtype", measuring.dtype, model))

@@ -14,7 +14,7 @@ from seqmem.baselines.training.recipes import BUDGETS, recipe_for
 from seqmem.errors import InputError, NotApplicableError, NotTrainableError, unknown
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.measuring.device import find_device
-from seqmem.measuring.measurement import Measuring
+from seqmem.measuring.settings import MeasurementSettings
 from seqmem.runs.cell import Cell, plan_cell
 from seqmem.runs.processes import cores
 from seqmem.runs.request import LOCAL, Request, Workers
@@ -63,7 +63,7 @@ def plan(request: Request, say: Callable[[str], object], gpu: bool | None = None
     device = find_device(request.device, gpu)
     tasks, _ = load_tasks(request.tasks, request.suite, say, command="seqmem eval")
     results, remote = _writable(request.results)
-    measuring = Measuring(
+    measuring = MeasurementSettings(
         request.contexts, longest, request.precision, request.every_k, request.dtype, device
     )
     for task in tasks:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from seqmem.leaderboard.remote_results import RemoteResults
-from seqmem.measuring.measurement import DType
 from seqmem.measuring.precision import USUAL, Precision
+from seqmem.measuring.settings import DType
 from seqmem.tasks.task import Context
 
 __all__ = ["LOCAL", "KTrain", "Request", "TrainingState", "Workers"]

@@ -21,7 +21,7 @@ from seqmem.errors import CellError, DivergedError
 from seqmem.leaderboard.failure import Failure, find_failure, write_failure
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.store import write_record
-from seqmem.measuring.measurement import measure_record
+from seqmem.measuring.record import measure_record
 from seqmem.provenance import environment_facts, source_sha256, suite_facts
 from seqmem.runs.cell import Cell
 from seqmem.tasks.model import SequenceModel

@@ -15,10 +15,11 @@ from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, RefusedError
 from seqmem.leaderboard.record import Record, RecordError, from_json, to_json
 from seqmem.leaderboard.store import record_directory, write_unless_taken
-from seqmem.measuring.gate.curve_checks import examine_curve, examine_lead, points_of
-from seqmem.measuring.gate.examine import examine
+from seqmem.measuring.gate.curve_checks import check_lead, check_optimum, points_of
+from seqmem.measuring.gate.model_checks import check_validity
 from seqmem.measuring.gate.report import Check, Report, report_text
-from seqmem.measuring.measurement import Measuring, measure_record
+from seqmem.measuring.record import measure_record
+from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
 from seqmem.submissions.hugging_face.measure import measure_hugging_face
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
@@ -56,7 +57,7 @@ class Request:
     name: str
     tasks: tuple[str, ...]
     results: Path
-    measuring: Measuring
+    measuring: MeasurementSettings
     handling: Handling = field(default_factory=Handling)
     manifest: Manifest = field(default_factory=Manifest)
     manifest_file: Path | None = None
@@ -148,7 +149,7 @@ def measured(
     opened: Opened,
     name: str,
     task: Task,
-    how: Measuring,
+    how: MeasurementSettings,
     say: Say,
     *,
     best: Mapping[Context, float] | None = None,
@@ -188,7 +189,7 @@ def measured(
         record = replace(record, model={**record.model, **facts})
     else:
         record = measure_record(model, facts, opened.training, task, how, tell)
-    report = report.with_checks(examine_curve(points_of(record.curve), task.loss.unit))
+    report = report.with_checks(check_optimum(points_of(record.curve), task.loss.unit))
     _hold_to(report, name, task)
     report = report.with_checks(_lead(record, best or {}, task))
     for flag in report.flags:
@@ -199,12 +200,12 @@ def measured(
     )
 
 
-def _examined(model: SequenceModel, task: Task, how: Measuring) -> Report:
+def _examined(model: SequenceModel, task: Task, how: MeasurementSettings) -> Report:
     contexts, examined = how.contexts_for(task), task
     if isinstance(model, HuggingFaceModel):  # by its own tokens
         examined = TokenTask(task, model)
         contexts = examined.contexts
-    return examine(
+    return check_validity(
         model,
         examined,
         examined.split("test"),
@@ -228,7 +229,7 @@ def _lead(record: Record, best: Mapping[Context, float], task: Task) -> Check | 
         return None
     width = point.loss.interval
     half = 0.0 if width is None else (width[1] - width[0]) / 2
-    return examine_lead(point.loss.mean, half, best[point.k], task.chance(), task.loss.unit)
+    return check_lead(point.loss.mean, half, best[point.k], task.chance(), task.loss.unit)
 
 
 def _best(folder: Path, task: Task) -> dict[Context, float]:

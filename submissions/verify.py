@@ -8,8 +8,8 @@ from pathlib import Path
 from seqmem.errors import InputError
 from seqmem.leaderboard.record import Context, Record, RecordError, from_json
 from seqmem.leaderboard.store import record_directory, write_record
-from seqmem.measuring.measurement import DTYPES, DType, Measuring
 from seqmem.measuring.precision import parse_precision
+from seqmem.measuring.settings import DTYPES, DType, MeasurementSettings
 from seqmem.submissions.opening import TRUSTED, Handling, Opened, open_model
 from seqmem.submissions.submit import measured
 from seqmem.tasks import load_task
@@ -98,7 +98,7 @@ def verify(
     old = _read(path)
     task = _same_task(old, path)
     precision = old.measurement.get("precision")
-    how = Measuring(
+    how = MeasurementSettings(
         contexts=tuple(point.k for point in old.curve),
         precision=None if precision is None else parse_precision(str(precision)),
         dtype=_dtype(old, path),

@@ -33,16 +33,16 @@ import torch
 from seqmem.errors import InputError
 from seqmem.tasks.data.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
 from seqmem.tasks.data.lm1b import HELD_OUT_10_TO_13, SHARDS, Shard, ShardCheck, find_shards
-from seqmem.tasks.data.textfiles import file_digest, read_lines
+from seqmem.tasks.data.text_files import file_digest, read_lines
 from seqmem.tasks.data.vocabulary import (
     UNKNOWN,
-    Growing,
+    GrowingIndex,
     Ids,
-    WithUnknown,
+    IndexWithUnknown,
     as_ids,
+    build_vocabulary,
     count_ids,
     renumber,
-    settle,
 )
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.losses import CrossEntropy
@@ -196,14 +196,14 @@ class BillionWord(LanguageTask):
 
 def _encode(files: Mapping[str, Mapping[Shard, Path]], min_count: int) -> Arrays:
     """Read all shards, hold them against their checksums, number their words."""
-    growing = Growing()
+    growing = GrowingIndex()
     train = _number(files["train"], growing)
     counts = count_ids(train, len(growing))
-    words, rank = settle(
+    words, rank = build_vocabulary(
         tuple(growing), counts, minimum=min_count, unknown=UNKNOWN, always=(BEGIN, END)
     )
     renumber(train, rank)
-    index = WithUnknown(words)
+    index = IndexWithUnknown(words)
     ids = {"train": train}
     ids |= {name: _number(files[name], index) for name in ("valid", "test")}
     starts = {

@@ -81,7 +81,7 @@ class CopyMemory(Task):
         """Give the fixed sequences, the ten recalled symbols of each as targets."""
         return self._draw(generator(self.id, name), SEQUENCES[name], everywhere=False)
 
-    def whole(self, name: Literal["valid", "test"]) -> Split:
+    def dense_split(self, name: Literal["valid", "test"]) -> Split:
         """Give the same sequences with a target at every position (Bai et al.'s loss)."""
         return self._draw(generator(self.id, name), SEQUENCES[name], everywhere=True)
 

@@ -136,11 +136,11 @@ def check_features(features: Tensor, inputs: Tensor) -> None:
         CellError: it gave something else.
     """
     if not isinstance(features, Tensor):
-        raise CellError(f"the model gave {type(features).__name__}, and must give one tensor")
+        raise CellError(f"the model returned {type(features).__name__}, and must return one tensor")
     if features.ndim != 3 or features.shape[:2] != inputs.shape[:2]:
         raise CellError(
-            f"for inputs of shape {tuple(inputs.shape)} the model gave features of shape "
-            f"{tuple(features.shape)}; the first two must be the same"
+            f"for inputs of shape {tuple(inputs.shape)} the model returned features of shape "
+            f"{tuple(features.shape)}; the first two dimensions must be the same"
         )
 
 

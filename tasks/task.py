@@ -179,7 +179,7 @@ class Task(ABC):
         """Give the outputs, (outputs,), that training had best start from; None for zeros."""
         return None
 
-    def whole(self, name: Literal["valid", "test"]) -> Split | None:
+    def dense_split(self, name: Literal["valid", "test"]) -> Split | None:
         """Give the split with a target at every position, where that is another score in use."""
         return None
 

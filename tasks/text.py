@@ -34,8 +34,16 @@ import numpy as np
 
 from seqmem.errors import InputError
 from seqmem.tasks.data.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
-from seqmem.tasks.data.textfiles import expand, file_digest, read_lines
-from seqmem.tasks.data.vocabulary import UNKNOWN, Growing, Ids, as_ids, count_ids, renumber, settle
+from seqmem.tasks.data.text_files import expand, file_digest, read_lines
+from seqmem.tasks.data.vocabulary import (
+    UNKNOWN,
+    GrowingIndex,
+    Ids,
+    as_ids,
+    build_vocabulary,
+    count_ids,
+    renumber,
+)
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import integer
@@ -117,7 +125,7 @@ class Text(LanguageTask):
 
     def _encode(self, files: Sequence[Path]) -> Arrays:
         """Number the tokens of all files; give up what is rare in the training part."""
-        growing, numbers = Growing(), array("i")
+        growing, numbers = GrowingIndex(), array("i")
         number = growing.__getitem__
         for path in files:
             for line in read_lines(path):
@@ -134,7 +142,7 @@ class Text(LanguageTask):
                 f"counted; a text has at least {SHORTEST:,}"
                 + ("" if self.unit == "char" else " (or take its characters: ?unit=char)")
             )
-        words, rank = settle(
+        words, rank = build_vocabulary(
             tuple(growing),
             count_ids(_part(ids, "train"), len(growing)),
             minimum=self.min_count,

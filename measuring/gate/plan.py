@@ -1,79 +1,77 @@
-"""Which windows an examination reads, and how many: a rule fixed before anything is seen.
+"""Which windows the gate reads, and how many: a rule fixed before the model is run.
 
-All of it takes less than three tenths of the steps that scoring the curve takes. A twin with later
-inputs replaced tells of peeking right before its cut point, and of no other that reads one input
-ahead. A model that peeks at a share r of positions is missed by n cut points with probability
-(1 − r)^n, so that one in fifty takes 230 to be seen in 99 % of runs. So cut points are what steps
-are spent on: first one for each position that no shorter window has, then more.
+In total they take less than 30 % of the steps of scoring the curve. A copy whose later inputs are
+replaced detects a model that looks one input ahead only at the position before its cut point. A
+model that looks ahead at a share r of positions is missed by n cut points with probability
+(1 − r)^n: to detect r = 1/50 in 99 % of runs takes 230 cut points. So most steps are spent on cut
+points: first one for each position that no shorter window has, then more.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from seqmem.measuring.arrays import Indices
 from seqmem.measuring.reference import LONGEST_PASS, PIECE
 from seqmem.measuring.sampling import PILOT
 from seqmem.tasks.task import Context, Split
 
-__all__ = ["SCORED", "Length", "plan"]
+__all__ = ["SCORED", "LengthPlan", "plan_lengths"]
 
-Indices = npt.NDArray[np.int64]
-
-# Of the steps of scoring, for what is planned here.
+# The share of the steps of scoring that may be spent.
 SHARE = 0.28
-# Context lengths that are examined at most.
+# The largest number of context lengths that are checked.
 CONTEXTS = 12
-# Windows of each length that are asked as they are scored; of runs longer than any k.
+# Windows of each length that are read as in scoring; and of the run, longer than any k.
 SCORED, RUNS = 4, 2
-# Twins of each length whose later inputs are replaced: one for each position that shorter windows
-# do not have, and up to so many in all, where steps allow; and at least some. The first positions
-# would otherwise get most of them, and they are those that tell least.
+# Copies of each length whose later inputs are replaced: one for each position that shorter windows
+# do not have, up to CUTS in all and PER_POSITION for each position if steps allow, at least FEWEST.
+# Without limits the first positions, which detect least, would get most of them.
 CUTS, PER_POSITION, FEWEST = 96, 12, 4
-# The run's part of the steps that are left for cut points, and how long it may be: so many of its
-# windows must be affordable.
+# The run's share of the steps left for cut points; and its length is such that the steps allow this
+# many of its windows.
 RUN_SHARE, RUN_ROWS = 0.4, 16
 
 
 @dataclass(frozen=True)
-class Length:
-    """What is read of one window length.
+class LengthPlan:
+    """How many windows of one length are read, and how many perturbed copies.
 
     Attributes:
         length: inputs of a window.
-        scored: windows asked as they are scored.
-        cuts: twins whose later inputs are replaced.
-        olds: twins whose earlier inputs are replaced.
-        hosts: whether the scored windows of the length before are continued to this one.
+        scored: windows read as in scoring.
+        later_cuts: copies whose later inputs are replaced.
+        earlier_cuts: copies whose earlier inputs are replaced.
+        continues: whether the scored windows of the next shorter length are continued to this one.
         is_context: whether it is a context length that is scored.
     """
 
     length: int
     scored: int
-    cuts: int
-    olds: int
-    hosts: bool
+    later_cuts: int
+    earlier_cuts: int
+    continues: bool
     is_context: bool
 
     @property
     def windows(self) -> int:
-        """How many windows the twins are made of: enough for that many cut points."""
-        return max(self.scored, -(-self.cuts // max(self.length - 1, 1)))
+        """The number of windows to draw: enough for the number of cut points."""
+        return max(self.scored, -(-self.later_cuts // max(self.length - 1, 1)))
 
 
-def plan(
+def plan_lengths(
     split: Split,
     contexts: Sequence[Context],
     declared: int | None,
     *,
     stateful: bool,
-) -> tuple[Length, ...]:
-    """Choose window lengths, ascending, and how much of each is read.
+) -> tuple[LengthPlan, ...]:
+    """Return the window lengths, ascending, and how much of each is read.
 
     Args:
         split: what is scored.
-        contexts: at which context lengths.
+        contexts: the context lengths at which it is scored.
         declared: the receptive field that the model declares.
         stateful: whether the model carries state.
     """
@@ -85,21 +83,21 @@ def plan(
     largest = max(finite, default=0)
     steps = SHARE * _window_steps(available, finite, stateful)
     run_steps = SHARE * len(split.inputs)
-    # Rare lengths tell of few sequences.
+    # The longest lengths occur in few sequences.
     common = int(available[-min(RUNS * 8, len(available))])
     reach = min(longest, _longest_read(longest, largest, declared, stateful))
     wanted = max(2 * largest, 2 * (declared or 0), int(run_steps / RUN_ROWS), 2)
     run = min(max(common, largest), reach, wanted)
     if not finite:
         finite = [max(run // 2, 1)]
-    host = min(2 * finite[-1], reach)
+    continued = min(2 * finite[-1], reach)
     lengths = [*finite]
     if run > finite[-1]:
-        # Hosting the longest windows is dear where runs are much longer.
-        lengths += [host, run] if host < run else [run]
-    elif host > finite[-1]:
-        lengths += [host]
-    made = [
+        # If the run is much longer, continuing the longest windows to it costs too many steps.
+        lengths += [continued, run] if continued < run else [run]
+    elif continued > finite[-1]:
+        lengths += [continued]
+    drafts = [
         _Draft(
             length,
             before,
@@ -109,51 +107,54 @@ def plan(
         )
         for before, length in zip([0, *lengths[:-1]], lengths, strict=True)
     ]
-    spare = steps + run_steps - sum(draft.fixed(declared) for draft in made)
-    return tuple(_with_cuts(made, declared, max(spare, 0.0)))
+    spare = steps + run_steps - sum(draft.fixed(declared) for draft in drafts)
+    return tuple(_with_cuts(drafts, declared, max(spare, 0.0)))
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """A length whose cut points are not counted yet."""
+    """A length whose number of cut points is not chosen yet."""
 
     length: int
     before: int
     is_context: bool
     is_run: bool
-    is_longest: bool  # of those that are scored
+    is_longest: bool  # of the lengths read as in scoring
 
     @property
     def scored(self) -> int:
         return SCORED if self.is_context else RUNS if self.is_run else 0
 
     @property
-    def hosts(self) -> bool:
-        """The run hosts nothing where a shorter length does it for less."""
+    def continues(self) -> bool:
+        """Not for the run, where a shorter length continues the same windows with fewer steps."""
         return self.before > 0 and not (self.is_run and self.length > 2 * self.before)
 
-    def olds(self, declared: int | None) -> int:
+    def earlier_cuts(self, declared: int | None) -> int:
         older = declared is not None and declared < self.length
         return SCORED if self.is_longest or (self.is_context and older) else 0
 
     def fixed(self, declared: int | None) -> float:
-        """Steps but for cut points: asked twice and among twins, hosts of both kinds, old ones."""
-        rows = 3 * self.scored + 2 * SCORED * self.hosts + self.olds(declared)
+        """Return the steps without those of cut points.
+
+        Scored windows are read three times, continued ones with their own inputs and with others.
+        """
+        rows = 3 * self.scored + 2 * SCORED * self.continues + self.earlier_cuts(declared)
         return rows * self.length
 
 
-def _with_cuts(drafts: Sequence[_Draft], declared: int | None, spare: float) -> list[Length]:
-    """Spend the spare steps on cut points: a part on the run, the rest on windows."""
+def _with_cuts(drafts: Sequence[_Draft], declared: int | None, spare: float) -> list[LengthPlan]:
+    """Spend the spare steps on cut points: a share on the run, the rest on context lengths."""
     for_run = RUN_SHARE * spare if any(draft.is_run for draft in drafts) else 0.0
     counts = _cuts([d for d in drafts if d.is_context and d.length > 1], spare - for_run)
     counts |= {d.length: int(max(for_run / d.length, FEWEST)) for d in drafts if d.is_run}
     return [
-        Length(
+        LengthPlan(
             length=draft.length,
             scored=draft.scored,
-            cuts=counts.get(draft.length, 0),
-            olds=draft.olds(declared),
-            hosts=draft.hosts,
+            later_cuts=counts.get(draft.length, 0),
+            earlier_cuts=draft.earlier_cuts(declared),
+            continues=draft.continues,
             is_context=draft.is_context,
         )
         for draft in drafts
@@ -161,8 +162,8 @@ def _with_cuts(drafts: Sequence[_Draft], declared: int | None, spare: float) -> 
 
 
 def _cuts(drafts: Sequence[_Draft], steps: float) -> dict[int, int]:
-    """Count the cut points of each length, ascending, that so many steps are enough for."""
-    # A twin, and at worst, in short windows, a window of its own.
+    """Return the number of cut points of each length, ascending, that the steps allow."""
+    # A perturbed copy and, at worst, in short windows, a window of its own.
     price = {d.length: d.length * (1 + 1 / (d.length - 1)) for d in drafts}
     new = {d.length: d.length - max(d.before, 1) for d in drafts}
     needed = sum(price[length] * count for length, count in new.items())
@@ -179,7 +180,7 @@ def _cuts(drafts: Sequence[_Draft], steps: float) -> dict[int, int]:
 
 
 def _window_steps(available: Indices, finite: Sequence[int], stateful: bool) -> float:
-    """Count the steps that scoring a pilot at every k takes; one with state reads on instead."""
+    """Return the steps that scoring a pilot at every k takes; a model with state reads on."""
     ends = np.searchsorted(available, finite, side="right")
     steps = np.array(finite) * np.minimum(PILOT, len(available) - ends)
     if len(steps) == 0:
@@ -188,7 +189,7 @@ def _window_steps(available: Indices, finite: Sequence[int], stateful: bool) -> 
 
 
 def _longest_read(longest: int, largest: int, declared: int | None, stateful: bool) -> int:
-    """Give the longest input that scoring puts before a model: it need not read longer ones."""
+    """Return the longest input that a model reads in scoring: it need not read longer ones."""
     if stateful:
         return longest
     if declared is not None:

@@ -1,7 +1,7 @@
-"""What the validity gate says of a model: checks as plain data, and as a text for its owner.
+"""The validity gate's report on a model: checks as plain data, and as text for the submitter.
 
-A score enters the board when every check passed. A check that found something to look at, but is
-no reason to refuse, has passed and has an example: that is for a person to read.
+A score enters the board if every check passed. A check that passed and has an example found
+something that a person should look at, and that is no reason to refuse the model.
 """
 
 from collections.abc import Mapping
@@ -10,22 +10,22 @@ from types import MappingProxyType
 
 __all__ = ["CHECKS", "REQUIRED", "Check", "Report", "report_text"]
 
-# What each check asks for, by its name; the names are kept in records.
+# What each check requires, by its name; records store the names.
 CHECKS: Mapping[str, str] = MappingProxyType(
     {
         "finite": "outputs are finite floats of the right shape, and so are their losses",
         "causality": "replacing later inputs changes no earlier output",
-        "batch": "other windows beside it, in another order or number, change no window's outputs",
-        "repeat": "a window asked again later gets the same outputs",
-        "twins": "a scored window, continued with other inputs, is answered as it was when scored",
-        "window": "a window of k inputs is answered as the first k of a longer run",
-        "context": "inputs older than the declared receptive field change nothing",
-        "optimum": "no loss is below what any predictor can reach",
-        "too-good": "the loss is not far below the best on the board (for a person, not refused)",
+        "batch": "a window's outputs do not depend on the other windows of its batch",
+        "repeat": "reading a window again later gives the same outputs",
+        "twins": "a perturbed copy of a scored window gives the outputs that were scored",
+        "window": "a window of k inputs gives the outputs of the first k inputs of a longer run",
+        "context": "inputs older than the declared receptive field change no output",
+        "optimum": "no loss is below the smallest that any predictor can reach",
+        "too-good": "the loss is not far below the best on the board (flagged, never refused)",
     }
 )
 
-# Without these nothing is known of a model, whatever its windows are.
+# Checks that can be made of every model; without them a report says nothing.
 REQUIRED = frozenset({"finite", "batch", "repeat"})
 
 
@@ -35,13 +35,13 @@ class Check:
 
     Attributes:
         name: one of CHECKS.
-        passed: whether the model may enter the board for all that this check has seen.
-        tolerance: the largest deviation allowed. Outputs: relative to the scale of the model's
-            own; losses: in the loss's unit; 0 where something either is or is not.
-        deviation: the largest seen, likewise; None where what was seen is no number.
-        compared: how many outputs, or losses, were looked at.
-        example: the worst case in one line: what was changed and what moved. None where nothing
-            was found.
+        passed: whether the check found no reason to refuse the model.
+        tolerance: the largest deviation allowed. Of outputs: relative to the scale of the model's
+            outputs; of losses: in the loss's unit; 0 if there is no deviation to speak of.
+        deviation: the largest deviation found, in the same unit; None if it is not a number.
+        compared: how many outputs, or losses, were compared.
+        example: the worst case in one line: what was replaced and which output changed; None if
+            nothing was found.
     """
 
     name: str
@@ -58,12 +58,12 @@ class Report:
 
     Attributes:
         checks: in the order of CHECKS.
-        declared_context: how many of the latest inputs the model says that it sees; None: all.
-        measured_context: the smallest number such that replacing all older inputs moved no output
-            of the sample by more than the tolerance, a lower bound of the truth; None where every
-            number that could be tried was too small.
-        longest_tried: the largest number that could be.
-        scale: what deviations of outputs are relative to, in nats, log-odds or values.
+        declared_context: the receptive field that the model declares, in inputs; None: unlimited.
+        measured_context: the smallest number of latest inputs such that replacing all older ones
+            changed no output of the sample by more than the tolerance, a lower bound of the true
+            number; None if every number tried was too small.
+        longest_tried: the largest number tried.
+        scale: the scale of outputs, in nats, log-odds or values, to which deviations are relative.
         left_out: why a check was not made, by its name.
     """
 
@@ -76,31 +76,31 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether the model may enter the board: nothing failed, and something was looked at."""
+        """Whether the model may enter the board: no check failed, all required ones were made."""
         made = {check.name for check in self.checks if check.compared > 0}
         return made >= REQUIRED and all(check.passed for check in self.checks)
 
     @property
     def failed(self) -> tuple[Check, ...]:
-        """The checks that refuse it."""
+        """The checks that failed."""
         return tuple(check for check in self.checks if not check.passed)
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What a person should look at, though nothing is refused."""
+        """What a person should look at, although the model is not refused."""
         return tuple(c.example for c in self.checks if c.passed and c.example is not None)
 
     def with_checks(self, *checks: Check | None) -> "Report":
-        """Add checks of the curve; those that could not be made are None."""
+        """Return the report with checks of the curve added; those that were not made are None."""
         return replace(self, checks=(*self.checks, *(c for c in checks if c is not None)))
 
     def check(self, name: str) -> Check | None:
-        """Give a check by its name; None where it was not made."""
+        """Return a check by its name; None if it was not made."""
         return next((check for check in self.checks if check.name == name), None)
 
 
 def report_text(report: Report) -> str:
-    """Tell the owner of a model what was found, refusals first.
+    """Return the report as text for the submitter, failed checks first.
 
     Returns:
         lines without a newline at the end.
@@ -108,7 +108,7 @@ def report_text(report: Report) -> str:
     refused = len(report.failed)
     lines = ["accepted" if report.passed else f"refused: {refused} of {len(report.checks)} checks"]
     for check in report.failed:
-        lines.append(f"  {check.name}: {CHECKS[check.name]}. It does not hold:")
+        lines.append(f"  {check.name}: {CHECKS[check.name]}. Not satisfied:")
         lines.append(f"    {check.example}")
     lines.extend(f"  to look at: {flag}" for flag in report.flags)
     for check in report.checks:
@@ -123,8 +123,8 @@ def report_text(report: Report) -> str:
 
 
 def _numbers(check: Check) -> str:
-    seen = "" if check.deviation is None else f"largest deviation {check.deviation:.1e}, "
-    return f"{seen}allowed {check.tolerance:.1e}, {check.compared:,} compared"
+    deviation = "" if check.deviation is None else f"largest deviation {check.deviation:.1e}, "
+    return f"{deviation}allowed {check.tolerance:.1e}, {check.compared:,} compared"
 
 
 def _measured(report: Report) -> str:

@@ -1,17 +1,16 @@
 """Measuring a language model that has a tokenizer of its own, and the record that is made of it."""
 
-import copy
 import math
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from seqmem.leaderboard.record import Record
-from seqmem.measuring.measurement import Measured, Measuring, record_of
+from seqmem.measuring.record import MeasuredCurve, make_record
+from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
 from seqmem.submissions.hugging_face.joined import apart_and_joined
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
@@ -41,7 +40,7 @@ RULES = {
 def measure_hugging_face(
     model: HuggingFaceModel,
     task: Task,
-    how: Measuring,
+    how: MeasurementSettings,
     say: Callable[[str], object],
     *,
     label: str | None = None,
@@ -66,9 +65,7 @@ def measure_hugging_face(
         CellError: the model cannot be measured.
     """
     language, split = language_task(task), task.split("test")
-    measured = model
-    if how.dtype != "float32":
-        measured = copy.deepcopy(model).to(getattr(torch, how.dtype))
+    measured = how.cast(model)
     began = time.monotonic()
     with tqdm(unit="token", unit_scale=True, disable=None, leave=False) as bar:
         bar.set_description(f"measure {label or model.name} on {task.id}")
@@ -86,9 +83,9 @@ def measure_hugging_face(
     for k, reason in found.curve.failures.items():
         say(f"k = {k} is not measured: {reason}")
     full = found.curve.full is not None
-    return record_of(
-        Measured(
-            model,
+    return make_record(
+        model,
+        MeasuredCurve(
             found.curve,
             seconds=time.monotonic() - began,
             plain_pass=int(found.text.before[-1]),

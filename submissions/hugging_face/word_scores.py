@@ -18,7 +18,7 @@ from seqmem.errors import NotFiniteError
 from seqmem.measuring.reference import LONGEST_PASS, PIECE, Reference
 from seqmem.measuring.scoring import Sink
 from seqmem.measuring.window_scores import Features, Scorer
-from seqmem.measuring.windows import Shared
+from seqmem.measuring.windows import DistinctWindows
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
 from seqmem.submissions.hugging_face.passages import PassageReader, Scored, readout_room
 from seqmem.submissions.hugging_face.word_pieces import ranges
@@ -55,18 +55,18 @@ class WordScorer(Scorer):
         targets: Indices,
         k: int,
         reference: Features | None = None,
-        shared: Shared | None = None,
+        distinct: DistinctWindows | None = None,
     ) -> Sink:
         """Score targets from windows of k words; see Scorer. Features are not compared.
 
         Windows that are the same are read once for all targets with the same tokens but the last.
         """
         forms = self.text.targets[targets]
-        if shared is None:
+        if distinct is None:
             first = passage = np.arange(len(targets))
         else:
             heads = self.text.pieces.heads[forms]
-            both = shared.window * (int(heads.max(initial=0)) + 1) + heads
+            both = distinct.window * (int(heads.max(initial=0)) + 1) + heads
             _, first, passage = np.unique(both, return_index=True, return_inverse=True)
         order, last = np.argsort(passage, kind="stable"), targets[first]
         reader = self._read(
@@ -132,7 +132,7 @@ class WordScorer(Scorer):
 
     def _sink(self, places: Indices, losses: Values) -> Sink:
         sink = self.sink(len(losses), None)
-        sink.keep(places, torch.from_numpy(losses))
+        sink.store(places, torch.from_numpy(losses))
         return sink
 
     def _pieces(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seqmem.errors import InputError
-from seqmem.tasks.data.textfiles import read_lines
+from seqmem.tasks.data.text_files import read_lines
 
 __all__ = ["HubRows", "file_rows", "hub_rows"]
 

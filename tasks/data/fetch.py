@@ -19,7 +19,7 @@ from seqmem.errors import FetchError, InputError, unknown
 from seqmem.tasks import DATA, load_source
 from seqmem.tasks.data.dataset_rows import hub_rows
 from seqmem.tasks.data.sources import data_directory
-from seqmem.tasks.data.textfiles import find_file
+from seqmem.tasks.data.text_files import find_file
 from seqmem.tasks.data.wikitext_files import CorpusSource
 
 __all__ = ["FETCHABLE", "Remote", "fetch", "fetch_data"]

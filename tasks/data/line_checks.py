@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from seqmem.errors import InputError
 
-__all__ = ["Expected", "LineCheck"]
+__all__ = ["LineCheck", "LineFacts"]
 
 
 @dataclass(frozen=True)
-class Expected:
+class LineFacts:
     """What one split must hold.
 
     Attributes:
@@ -34,7 +34,7 @@ class Expected:
 class LineCheck:
     """Looks at lines one by one."""
 
-    def __init__(self, expected: Expected) -> None:
+    def __init__(self, expected: LineFacts) -> None:
         """Take what the lines must be together."""
         self.expected = expected
         self.lines = self.tokens = 0

@@ -20,7 +20,7 @@ from typing import Literal
 
 from seqmem.errors import InputError
 from seqmem.tasks.data.sources import Located, data_directory
-from seqmem.tasks.data.textfiles import COMPRESSED, read_lines
+from seqmem.tasks.data.text_files import COMPRESSED, read_lines
 
 __all__ = [
     "CHECKSUM_FILE",

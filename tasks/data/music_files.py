@@ -16,16 +16,16 @@ from seqmem.tasks.data.sources import Located, data_directory
 
 __all__ = [
     "POLYMUSIC",
-    "Expected",
     "PianoRollSet",
     "PianoRollSource",
+    "RollFacts",
     "check_rolls",
     "load_rolls",
 ]
 
 
 @dataclass(frozen=True)
-class Expected:
+class RollFacts:
     """What one split must hold.
 
     Attributes:
@@ -51,9 +51,9 @@ class PianoRollSet:
     """
 
     stem: str
-    train: Expected
-    valid: Expected
-    test: Expected
+    train: RollFacts
+    valid: RollFacts
+    test: RollFacts
 
     @property
     def file(self) -> str:
@@ -148,17 +148,17 @@ POLYMUSIC = PianoRollSource(
         {
             "jsb": PianoRollSet(
                 "JSB_Chorales",
-                train=Expected(
+                train=RollFacts(
                     229,
                     13_807,
                     "4b3f6b50b56a8d3dd3c95ebaf2e0fbb97484e7c80c94a09d56d4e60bc64340fb",
                 ),
-                valid=Expected(
+                valid=RollFacts(
                     76,
                     4_602,
                     "a80e3e6dc73c69691c89d4955738d7eed327e411b9395e350ad4b1bf998b204a",
                 ),
-                test=Expected(
+                test=RollFacts(
                     77,
                     4_725,
                     "8d12eb47d92b8157e4f797f4e772163c1a8e89298b1609784cc5f80a09270497",
@@ -166,17 +166,17 @@ POLYMUSIC = PianoRollSource(
             ),
             "nottingham": PianoRollSet(
                 "Nottingham",
-                train=Expected(
+                train=RollFacts(
                     694,
                     176_561,
                     "c252636f7599b9b1e016285b99b0050c11b643c215e9a98e4047dabc99ac9719",
                 ),
-                valid=Expected(
+                valid=RollFacts(
                     173,
                     45_513,
                     "995a589addcecba7f25c1e6360819da7bece0e4f55e581fa2d048e647c193d36",
                 ),
-                test=Expected(
+                test=RollFacts(
                     170,
                     44_463,
                     "b082bd8cc304e390003a79cd659e16d0bfa5f434e0afdebd77bd3117ac6132a4",
@@ -184,17 +184,17 @@ POLYMUSIC = PianoRollSource(
             ),
             "muse": PianoRollSet(
                 "MuseData",
-                train=Expected(
+                train=RollFacts(
                     524,
                     245_202,
                     "ab427768d8c7f944b1bb96d39989bb03b503d5ca4075d0fe4ad251420e1484ca",
                 ),
-                valid=Expected(
+                valid=RollFacts(
                     135,
                     82_755,
                     "264328896985645ca8f456910aaad9a5565a6a4ef555e91e0f9c2423a402e517",
                 ),
-                test=Expected(
+                test=RollFacts(
                     124,
                     64_339,
                     "4ae1581a6f20f721d8d1ae2d58e7f3dae42265ea98c965e1e72176cdbb83a216",
@@ -202,17 +202,17 @@ POLYMUSIC = PianoRollSource(
             ),
             "piano": PianoRollSet(
                 "Piano_midi",
-                train=Expected(
+                train=RollFacts(
                     87,
                     75_911,
                     "7de06d7cb19e06662f6ea50c975fb3fe252b69ebbee7ab51fc5d5d146778fd38",
                 ),
-                valid=Expected(
+                valid=RollFacts(
                     12,
                     8_540,
                     "abcbf42b6f9055ad4853c64da011111fd3ed018b5ce5f82a01b459373cd55ade",
                 ),
-                test=Expected(
+                test=RollFacts(
                     25,
                     19_036,
                     "f2009d060f50b7b903c2a82c090389c060d5861614aeb1e697bdc96aeeecfdef",
@@ -243,7 +243,7 @@ def check_rolls(path: Path, rolls: Rolls, expected: PianoRollSet) -> None:
     """
     again = "get the file again (`seqmem data` says where from)"
     for split in ("train", "valid", "test"):
-        right: Expected = getattr(expected, split)
+        right: RollFacts = getattr(expected, split)
         frames = sum(map(len, rolls[split]))
         for what, found, count in (
             ("pieces", len(rolls[split]), right.pieces),

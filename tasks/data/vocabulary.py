@@ -13,19 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from seqmem.errors import InputError
-from seqmem.tasks.data.textfiles import read_lines
+from seqmem.tasks.data.text_files import read_lines
 
 __all__ = [
     "UNKNOWN",
-    "Closed",
-    "Growing",
+    "ClosedIndex",
+    "GrowingIndex",
     "Ids",
-    "WithUnknown",
+    "IndexWithUnknown",
     "as_ids",
+    "build_vocabulary",
     "count_ids",
     "read_vocabulary",
     "renumber",
-    "settle",
 ]
 
 UNKNOWN = "<unk>"
@@ -34,7 +34,7 @@ CHUNK = 1 << 22  # ids worked on at a time, so that a pass over them needs no co
 Ids = npt.NDArray[np.int32]
 
 
-class Growing(dict[str, int]):
+class GrowingIndex(dict[str, int]):
     """word -> number; a new word gets the next one."""
 
     def __missing__(self, word: str) -> int:
@@ -42,7 +42,7 @@ class Growing(dict[str, int]):
         return number
 
 
-class WithUnknown(dict[str, int]):
+class IndexWithUnknown(dict[str, int]):
     """word -> id; any other word is ``<unk>``."""
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -53,7 +53,7 @@ class WithUnknown(dict[str, int]):
         return self._unknown
 
 
-class Closed(dict[str, int]):
+class ClosedIndex(dict[str, int]):
     """word -> id; any other word is a mistake of the file, told by `finish`.
 
     Until then it passes for the first word: what else is wrong with the file says more.
@@ -93,7 +93,7 @@ def count_ids(ids: Ids, size: int) -> npt.NDArray[np.int64]:
     return counts
 
 
-def settle(
+def build_vocabulary(
     words: Sequence[str],
     counts: npt.NDArray[np.int64],
     *,

@@ -20,20 +20,20 @@ import numpy.typing as npt
 from seqmem.errors import InputError
 from seqmem.tasks.data.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
 from seqmem.tasks.data.dataset_rows import file_rows, hub_rows
-from seqmem.tasks.data.line_checks import Expected, LineCheck
+from seqmem.tasks.data.line_checks import LineCheck, LineFacts
 from seqmem.tasks.data.sources import Located, data_directory
-from seqmem.tasks.data.textfiles import file_digest, find_file
+from seqmem.tasks.data.text_files import file_digest, find_file
 from seqmem.tasks.data.vocabulary import (
     UNKNOWN,
-    Closed,
-    Growing,
+    ClosedIndex,
+    GrowingIndex,
     Ids,
-    WithUnknown,
+    IndexWithUnknown,
     as_ids,
+    build_vocabulary,
     count_ids,
     read_vocabulary,
     renumber,
-    settle,
 )
 
 __all__ = [
@@ -71,7 +71,7 @@ class CorpusSource:
     title: str
     licence: str
     hub: tuple[str, str]
-    splits: Mapping[str, Expected]
+    splits: Mapping[str, LineFacts]
     vocabulary: int
     without_train: tuple[str, ...] = ()
 
@@ -136,18 +136,18 @@ WIKITEXT_2 = CorpusSource(
     splits=MappingProxyType(
         {
             # Copies with another order of the articles are in circulation.
-            "train": Expected(
+            "train": LineFacts(
                 36_718,
                 2_088_628,
                 "e55fe35231e6122445263f5d4d34693e9525b239918d2e42ed4bb43166dd3342",
                 ordered=False,
             ),
-            "valid": Expected(
+            "valid": LineFacts(
                 3_760,
                 217_646,
                 "4427e8fc24d5ceaaff4f1d9ee42f4e82172572b107d6a4e1f32d84fa7913c3ff",
             ),
-            "test": Expected(
+            "test": LineFacts(
                 4_358,
                 245_569,
                 "f68796e87c3250872a5a82da5027c4f75494ca617fbad67e36acce8a057ff3e8",
@@ -166,11 +166,11 @@ WIKITEXT_103 = CorpusSource(
         {
             # The published counts; together with the vocabulary's size they catch a cut-off or
             # mixed-up file. No hash of the text is known to the suite.
-            "train": Expected(1_801_350, 103_227_021, None),
-            "valid": Expected(
+            "train": LineFacts(1_801_350, 103_227_021, None),
+            "valid": LineFacts(
                 3_760, 217_646, "457c37cc16b260d7052de1cc82854038ea655c4b281277a6d57dfd353d208bbb"
             ),
-            "test": Expected(
+            "test": LineFacts(
                 4_358, 245_569, "d60a1c910b4ed1cd5fcba38f3aa51a8dada0b15b8787a2bf85d78eff346696c7"
             ),
         }
@@ -271,11 +271,11 @@ def _check_and_encode(
         return ids
 
     if words is None:
-        growing = Growing()
+        growing = GrowingIndex()
         ids = encode(first, growing)
         counts = count_ids(ids, len(growing))
         unknown = None if published else UNKNOWN
-        words, rank = settle(tuple(growing), counts, unknown=unknown)
+        words, rank = build_vocabulary(tuple(growing), counts, unknown=unknown)
         renumber(ids, rank)
     if published and len(words) != source.vocabulary:
         raise InputError(
@@ -285,16 +285,16 @@ def _check_and_encode(
     for split in lines:
         if f"ids.{split}" not in arrays:
             if not published:
-                encode(split, WithUnknown(words))
+                encode(split, IndexWithUnknown(words))
                 continue
-            closed = Closed(words)
+            closed = ClosedIndex(words)
             encode(split, closed)
             closed.finish(f"{where}, {split}")
     return {**arrays, "words": pack_words(words)}
 
 
 def _encode(
-    lines: Iterable[str], index: dict[str, int], expected: Expected, where: str
+    lines: Iterable[str], index: dict[str, int], expected: LineFacts, where: str
 ) -> tuple[Ids, npt.NDArray[np.int64]]:
     """Number the words of one split; find where its articles begin.
 

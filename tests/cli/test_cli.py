@@ -23,7 +23,6 @@ from seqmem.baselines.training.loop import seeded, train
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.errors import CellError
 from seqmem.leaderboard.store import read_records
-from seqmem.measuring import measurement
 from seqmem.measuring.curve import measure
 from seqmem.runs import run_cell
 from seqmem.tasks import DATA, SUITES, load_task
@@ -114,7 +113,7 @@ def test_how_it_was_measured_stands_in_the_record(seqmem_: Command, tmp_path: Pa
     task = ["--task", "hidden-markov/dwell=4", "--budget", "smoke"]
     ran = seqmem_("eval", "lstm", *task, "--precision", "20%", "--k", "2,8,4000,full")
     assert ran.status == 0, ran.err
-    assert "k = 4000: no sequence is longer; as full" in ran.err
+    assert "k = 4000 equals full context: no sequence is longer" in ran.err
     assert "plain passes)" in ran.err
     (path,) = record_files(tmp_path)
     record = json.loads(path.read_text())
@@ -448,12 +447,12 @@ def test_ctrl_c_goes_on_where_it_was(
             raise KeyboardInterrupt
         return measure(model, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(measurement, "measure", interrupted)
+    monkeypatch.setattr("seqmem.measuring.record.measure", interrupted)
     ran = seqmem_("eval", "lstm", "tcn", *QUICK)
     assert ran.status == 130
     assert "resumes from there" in ran.err.splitlines()[-1]
     assert len(record_files(tmp_path / "results")) == 1
-    monkeypatch.setattr(measurement, "measure", measure)
+    monkeypatch.setattr("seqmem.measuring.record.measure", measure)
     ran = seqmem_("eval", "lstm", "tcn", *QUICK)
     assert "already measured" in ran.err
     assert "trained" not in ran.err  # both were

@@ -292,7 +292,7 @@ class Wrong(nn.Module):
     [
         ("nan", "not finite"),
         ("infinity", "not finite"),
-        ("width", r"\(9,\) outputs .* asks for \(10,\)"),
+        ("width", r"\(9,\) outputs .* the task needs \(10,\)"),
         ("length", "must be the same"),
         ("last", "must be the same"),
     ],
@@ -497,7 +497,7 @@ def test_a_false_receptive_field_is_found_out(back: int, ahead: int, honest: boo
         curve = measure(Declares(back, ahead), task, middle, [1, 4, 8, "full"])
         assert curve.at(8).method == "receptive field"
     else:
-        with pytest.raises(CellError, match="looks ahead, or sees further back"):
+        with pytest.raises(CellError, match="looks ahead, or its receptive field"):
             measure(Declares(back, ahead), task, middle, [1, 4, 8, "full"])
 
 

@@ -72,7 +72,7 @@ def test_nothing_but_scored_positions_is_asked_for(kind: str, every_k: bool) -> 
 def test_features_elsewhere_are_an_error(wrong: str, contexts: list[Context]) -> None:
     task = HiddenMarkov(4)
     split = task.split("valid").prefix(50)
-    with pytest.raises(CellError, match=r"asked for features at \d+ positions"):
+    with pytest.raises(CellError, match=r"for features at \d+ positions, the model returned"):
         measure(Sparse(make("tcn"), wrong), task, split, contexts)
 
 

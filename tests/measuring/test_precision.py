@@ -41,5 +41,5 @@ def test_wrong_ones(text: str) -> None:
 
 
 def test_less_than_rounding_is_refused() -> None:
-    with pytest.raises(InputError, match=r"less than rounding leaves .*--exact"):
+    with pytest.raises(InputError, match=r"less than the rounding error .*--exact"):
         parse_precision("0.00000001%").half_width(AddingProblem(10))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqmem.measuring.windows import DistinctWindows, window_inputs
+from seqmem.measuring.windows import DistinctWindowFinder, window_inputs
 from seqmem.tasks.task import Split
 
 
@@ -21,7 +21,7 @@ def test_distinct_windows_are_those_that_differ(
     split = Split(
         torch.tensor(ids).int() * 1000, torch.tensor([0, len(ids)]), positions, positions, positions
     )
-    distinct = DistinctWindows(split)
+    distinct = DistinctWindowFinder(split)
     for k in sorted(contexts):
         chosen = np.flatnonzero(split.available.numpy() >= k)
         if len(chosen) == 0:
@@ -42,6 +42,6 @@ def test_vectors_count_as_different() -> None:
     split = Split(
         torch.zeros(5, 2), torch.tensor([0, 5]), torch.arange(5), torch.zeros(5), torch.arange(5)
     )
-    shared = DistinctWindows(split).find(np.arange(1, 5), 2)
+    shared = DistinctWindowFinder(split).find(np.arange(1, 5), 2)
     assert shared.first.tolist() == [1, 2, 3, 4]
     assert shared.window.tolist() == [0, 1, 2, 3]

@@ -21,7 +21,7 @@ from seqmem.baselines.spec import parse_model
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.errors import InputError
 from seqmem.leaderboard.store import read_records
-from seqmem.measuring.measurement import Measuring
+from seqmem.measuring.settings import MeasurementSettings
 from seqmem.runs import executor, local
 from seqmem.runs import processes as processes_module
 from seqmem.runs.cell import Cell, plan_cell
@@ -227,7 +227,7 @@ def test_a_killed_process_costs_a_try_of_its_cell(tmp_path: Path, times: int) ->
     task = load_task("adding-problem/T=5")
     recipe = replace(recipe_for(task.family, "smoke"), steps=200, validate_every=100)
     model = parse_model("lstm")
-    measuring = Measuring(contexts=(1,))
+    measuring = MeasurementSettings(contexts=(1,))
     cells = [
         plan_cell(model, task, tmp_path, k_train=4, seed=seed, recipe=recipe, measuring=measuring)
         for seed in range(4)

@@ -19,7 +19,7 @@ import torch
 from seqmem.baselines.spec import parse_model
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.leaderboard.remote_results import RemoteResults
-from seqmem.measuring.measurement import Measuring
+from seqmem.measuring.settings import MeasurementSettings
 from seqmem.runs import ray_cluster
 from seqmem.runs.cell import plan_cell
 from seqmem.runs.evaluate import run_cells
@@ -56,7 +56,7 @@ def plan_of(task_id: str, *models: str, seeds: int, steps: int = 6, hidden: int 
     task = load_task(task_id)
     usual = recipe_for(task.family, "smoke")
     recipe = replace(usual, steps=steps, validate_every=steps // 2, options={"hidden": hidden})
-    measuring = Measuring(contexts=(1,))
+    measuring = MeasurementSettings(contexts=(1,))
     cells = [
         plan_cell(
             parse_model(model),

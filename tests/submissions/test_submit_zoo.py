@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqmem.measuring.measurement import Measuring
+from seqmem.measuring.settings import MeasurementSettings
 from seqmem.submissions import submit as submission
 from seqmem.submissions.process.sandbox import sandbox_problem
 from seqmem.tasks.model import as_sequence_model
@@ -26,7 +26,7 @@ pytest.importorskip("onnxruntime", reason="needs seqmem[onnx]")
 
 from onnx import ModelProto, TensorProto
 
-from seqmem.tests.measuring.test_validity import CHEATS, MARKOV, changed
+from seqmem.tests.measuring.gate.test_model_checks import CHEATS, MARKOV, changed
 from seqmem.tests.onnx_models import constant, model, node, scores, subgraph, value
 
 TASK = "hidden-markov/dwell=20"  # that of the cheats
@@ -56,7 +56,7 @@ def refused_for(ran: Ran, check: str) -> None:
 TRUSTED = """
 import torch
 from torch import nn
-from seqmem.tests.measuring.test_validity import CHEATS, changed
+from seqmem.tests.measuring.gate.test_model_checks import CHEATS, changed
 from seqmem.tests import zoo
 
 def build():
@@ -105,7 +105,7 @@ def _calls_of_the_gate() -> int:
         counts(inputs, outputs)
         return outputs
 
-    how = Measuring()
+    how = MeasurementSettings()
     report = submission._examined(as_sequence_model(changed(change)), MARKOV, how)
     assert report.passed
     return counts.calls

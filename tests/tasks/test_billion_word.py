@@ -16,7 +16,7 @@ from seqmem.tasks import load_task
 from seqmem.tasks.billion_word import SLICES, BillionWord
 from seqmem.tasks.data import lm1b
 from seqmem.tasks.data.lm1b import CHECKSUM_FILE, LM1B, Shard, find_shards
-from seqmem.tasks.data.textfiles import read_lines
+from seqmem.tasks.data.text_files import read_lines
 from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import Split
 

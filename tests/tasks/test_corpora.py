@@ -12,12 +12,12 @@ import pytest
 
 from seqmem.baselines.spec import parse_model
 from seqmem.errors import InputError
-from seqmem.measuring.measurement import Measuring
+from seqmem.measuring.settings import MeasurementSettings
 from seqmem.runs.cell import plan_cell
 from seqmem.runs.run_cell import run_cell
 from seqmem.tasks import load_task
 from seqmem.tasks.data import wikitext_files as corpora
-from seqmem.tasks.data.line_checks import Expected, LineCheck
+from seqmem.tasks.data.line_checks import LineCheck, LineFacts
 from seqmem.tasks.data.wikitext_files import (
     WIKITEXT_2,
     WIKITEXT_103,
@@ -34,11 +34,11 @@ TEXTS = {
 }
 
 
-def expected(text: str, *, ordered: bool = True) -> Expected:
-    check = LineCheck(Expected(0, 0, "some", ordered))
+def expected(text: str, *, ordered: bool = True) -> LineFacts:
+    check = LineCheck(LineFacts(0, 0, "some", ordered))
     for line in text.splitlines():
         check.add(line.split())
-    return Expected(check.lines, check.tokens, check.sha256, ordered)
+    return LineFacts(check.lines, check.tokens, check.sha256, ordered)
 
 
 TINY = CorpusSource(
@@ -290,7 +290,7 @@ def test_only_what_needs_no_training_is_planned_on_it(data: Path, tmp_path: Path
     task = load_task("wikitext-103/vocabulary=valid")
     with pytest.raises(InputError, match="nothing can be trained on it"):
         plan_cell(parse_model("lstm"), task, tmp_path)
-    measuring = Measuring(contexts=(1, "full"))
+    measuring = MeasurementSettings(contexts=(1, "full"))
     cell = plan_cell(parse_model("marginal"), task, tmp_path, measuring=measuring)
     record = run_cell(cell, task, lambda line: None)
     assert record.curve[0].loss.mean == pytest.approx(task.chance(), rel=0.02)

@@ -15,7 +15,7 @@ from seqmem.tasks import DATA
 from seqmem.tasks.data import fetch as fetching
 from seqmem.tasks.data import wikitext_files as corpora
 from seqmem.tasks.data.fetch import FETCHABLE, Remote, fetch, fetch_data
-from seqmem.tasks.data.line_checks import Expected
+from seqmem.tasks.data.line_checks import LineFacts
 
 CONTENT = bytes(range(256)) * 4000  # a megabyte
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -167,7 +167,7 @@ def test_a_corpus_of_the_hub_becomes_files(
     source = replace(
         corpora.WIKITEXT_2,
         hub=(str(repository), "tiny-v1"),
-        splits={name: Expected(4, 9, None) for name in names.values()},
+        splits={name: LineFacts(4, 9, None) for name in names.values()},
         vocabulary=5,
     )
     monkeypatch.setattr(corpora, "WIKITEXT_2", source)

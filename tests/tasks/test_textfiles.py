@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seqmem.errors import InputError
-from seqmem.tasks.data.textfiles import expand, find_file, read_lines
+from seqmem.tasks.data.text_files import expand, find_file, read_lines
 
 
 def write(path: Path, content: bytes) -> Path:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from seqmem.errors import InputError
 from seqmem.tasks.data import vocabulary
 from seqmem.tasks.data.vocabulary import (
-    Growing,
+    GrowingIndex,
     as_ids,
+    build_vocabulary,
     count_ids,
     read_vocabulary,
     renumber,
-    settle,
 )
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "c", "d", "<unk>", "é"]), min_size=1, max_size=60)
@@ -30,19 +30,19 @@ def test_one_pass_gives_what_counting_first_would(
     kept["<unk>"] = kept.get("<unk>", 0) + sum(n for w, n in counts.items() if w not in kept)
     expected = sorted(kept, key=lambda word: (-kept[word], word))
 
-    growing = Growing()
+    growing = GrowingIndex()
     ids = as_ids(array("i", map(growing.__getitem__, text)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vocabulary, "CHUNK", chunk)
         seen = count_ids(ids, len(growing))
-        words, rank = settle(tuple(growing), seen, minimum=minimum, unknown="<unk>")
+        words, rank = build_vocabulary(tuple(growing), seen, minimum=minimum, unknown="<unk>")
         renumber(ids, rank)
     assert list(words) == expected
     assert [words[i] for i in ids] == [word if word in kept else "<unk>" for word in text]
 
 
 def test_without_unknown_every_word_is_kept() -> None:
-    words, rank = settle(("b", "a", "c"), np.array([1, 1, 5]))
+    words, rank = build_vocabulary(("b", "a", "c"), np.array([1, 1, 5]))
     assert words == ("c", "a", "b")
     assert rank.tolist() == [2, 1, 0]
 

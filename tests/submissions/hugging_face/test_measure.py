@@ -11,7 +11,7 @@ import torch
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.record import Record, from_json, to_json
 from seqmem.leaderboard.tables.board_table import board_text
-from seqmem.measuring.measurement import Measuring
+from seqmem.measuring.settings import MeasurementSettings
 from seqmem.submissions.hugging_face.measure import measure_hugging_face
 from seqmem.submissions.hugging_face.model import HuggingFaceModel, open_hugging_face
 from seqmem.tasks import load_task
@@ -35,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceModel:
 
 def measured(model: HuggingFaceModel, task: Task, **how: Any) -> tuple[Record, list[str]]:
     said: list[str] = []
-    usual = Measuring(contexts=(1, 3, 64, "full"))
+    usual = MeasurementSettings(contexts=(1, 3, 64, "full"))
     return measure_hugging_face(model, task, replace(usual, **how), said.append), said
 
 

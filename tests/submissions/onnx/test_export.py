@@ -21,7 +21,7 @@ from seqmem.baselines import BASELINES
 from seqmem.baselines.spec import Architecture, options_of
 from seqmem.baselines.training.loop import seeded
 from seqmem.errors import InputError
-from seqmem.measuring.gate.examine import examine
+from seqmem.measuring.gate.model_checks import check_validity
 from seqmem.measuring.gate.report import report_text
 from seqmem.submissions.onnx import export as onnx_export
 from seqmem.submissions.onnx.check import check_onnx
@@ -171,7 +171,7 @@ def test_exports_are_no_cheating(name: str, kind: str, stored: str) -> None:
     if stored != "float32":
         data = stored_as(data, onnx.TensorProto.DataType.Value(stored.upper()))
     field = made(name, kind).receptive_field
-    report = examine(
+    report = check_validity(
         as_sequence_model(Runs(data), OUTPUTS),
         task,
         task.split("test"),

@@ -16,8 +16,9 @@ import torch
 
 from seqmem.errors import CellError, ModelMemoryError, SubmissionError
 from seqmem.measuring.curve import measure
-from seqmem.measuring.measurement import Measuring, measure_record
 from seqmem.measuring.precision import Precision
+from seqmem.measuring.record import measure_record
+from seqmem.measuring.settings import MeasurementSettings
 from seqmem.submissions.process.child import Child
 from seqmem.submissions.process.launch import worker_command
 from seqmem.submissions.process.limits import Limits
@@ -34,7 +35,7 @@ IDS = Tokens(100)
 OUTPUTS = 5
 
 NAMED = {"name": "remote", "label": "remote"}
-LOOSE = Measuring(contexts=(1, 4, "full"), precision=Precision(0.05, relative=True))
+LOOSE = MeasurementSettings(contexts=(1, 4, "full"), precision=Precision(0.05, relative=True))
 
 Write = Callable[[str], str]
 
@@ -169,7 +170,7 @@ FAILS = {
     12: r"the model gave \(4,\) outputs for each input, the task asks for \(5,\)",
     13: "outputs are int64; floats are asked for",
     14: "outputs are bool; floats",
-    19: "the model gave tuple, and must give one tensor",
+    19: "the model returned tuple, and must return one tensor",
     20: "outputs are complex64; floats",
     21: "the model failed: ",
 }

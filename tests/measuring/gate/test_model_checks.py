@@ -14,7 +14,7 @@ from seqmem.baselines import BASELINES
 from seqmem.baselines.spec import ModelSpec, build_model, model_class
 from seqmem.baselines.tcn import TCN
 from seqmem.baselines.training.loop import ClosedForm, seeded
-from seqmem.measuring.gate.examine import examine
+from seqmem.measuring.gate.model_checks import check_validity
 from seqmem.measuring.gate.report import Report, report_text
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel, State, as_sequence_model
@@ -36,7 +36,7 @@ def examined(
 ) -> Report:
     model = as_sequence_model(module)
     contexts = contexts or (*task.contexts, "full")
-    return examine(
+    return check_validity(
         model, task, task.split("test"), contexts, declared=declared, seed=seed, device="cpu"
     )
 
@@ -139,7 +139,7 @@ def test_an_example_says_what_moved() -> None:
     report = examined(changed(zoo.peek(zoo.at_positions(lambda i: i == 63))))
     example = report.failed[0].example
     assert example is not None
-    assert "replacing inputs 64..127 moved output 63 by" in example
+    assert "replacing inputs 64..127 changed output 63 by" in example
     assert "at k = 64 in a run of 128" in example
 
 

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from seqmem.measuring.curve import measure
 from seqmem.measuring.gate.agreement import tolerance_for
-from seqmem.measuring.gate.curve_checks import CurvePoint, examine_curve, examine_lead, points_of
-from seqmem.measuring.gate.examine import examine
-from seqmem.measuring.gate.plan import plan
-from seqmem.measuring.gate.replaced_inputs import TwinMaker, cut_points
+from seqmem.measuring.gate.curve_checks import CurvePoint, check_lead, check_optimum, points_of
+from seqmem.measuring.gate.model_checks import check_validity
+from seqmem.measuring.gate.perturbed_inputs import Perturber, cut_points
+from seqmem.measuring.gate.plan import plan_lengths
 from seqmem.measuring.gate.report import CHECKS, Check, Report, report_text
 from seqmem.measuring.sampling import PILOT
 from seqmem.measuring.summary import summarise
@@ -55,22 +55,22 @@ def test_the_gate_costs_less_than_three_tenths_of_scoring(task_id: str) -> None:
     model = as_sequence_model(zoo.Changed(zoo.honest_for(task), count).eval())
     split = task.split("test")
     contexts: tuple[Context, ...] = (*task.contexts, "full")
-    assert examine(model, task, split, contexts, declared=None, seed=0, device="cpu").passed
+    assert check_validity(model, task, split, contexts, declared=None, seed=0, device="cpu").passed
     assert 0 < spent <= 0.3 * scoring_steps(split, contexts)
 
 
 def test_the_plan_cuts_where_shorter_windows_have_nothing() -> None:
     """Every position of a window of 64 is the last one before a cut in some window."""
     task = load_task("hidden-markov/dwell=20")
-    lengths = plan(task.split("test"), (*task.contexts, "full"), None, stateful=False)
+    lengths = plan_lengths(task.split("test"), (*task.contexts, "full"), None, stateful=False)
     assert [of.length for of in lengths] == [1, 2, 4, 8, 16, 32, 64, 128, 512]
-    assert sum(of.cuts for of in lengths) >= 230
+    assert sum(of.later_cuts for of in lengths) >= 230
     cut: set[int] = set()
     before = 0
     for of in lengths:
         if of.is_context:
             rng = np.random.default_rng(0)
-            cut |= {c for _, c in cut_points(rng, of.windows, of.length, before, of.cuts)}
+            cut |= {c for _, c in cut_points(rng, of.windows, of.length, before, of.later_cuts)}
         before = of.length
     assert cut == set(range(1, 64))
 
@@ -99,7 +99,7 @@ def test_cut_points_are_all_different_and_spread(
 def test_twins_differ_exactly_where_they_should(kind: str) -> None:
     task = TASKS[kind]
     split = task.split("test")
-    maker = TwinMaker(split, task.inputs, 3)
+    maker = Perturber(split, task.inputs, 3)
     windows = maker.windows(maker.targets(8, 40), 8)
 
     def same(one: Tensor, other: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ def test_twins_differ_exactly_where_they_should(kind: str) -> None:
 def test_runs_go_on_as_their_sequence_does(kind: str) -> None:
     task = TASKS[kind]
     split = task.split("test")
-    maker = TwinMaker(split, task.inputs, 3)
+    maker = Perturber(split, task.inputs, 3)
     targets = maker.targets(6, 30)
     assert (split.available[targets] >= 6).all()
     runs = maker.continued(targets, 6, 11)
@@ -153,7 +153,7 @@ def curve_of(model: torch.nn.Module, task: Task) -> tuple[CurvePoint, ...]:
 @pytest.mark.parametrize("dwell", [2, 5])
 def test_the_best_predictor_is_not_refused(dwell: int) -> None:
     task = load_task(f"hidden-markov/dwell={dwell}")
-    check = examine_curve(curve_of(MarkovOracle(task), task), task.loss.unit)  # type: ignore[arg-type]
+    check = check_optimum(curve_of(MarkovOracle(task), task), task.loss.unit)  # type: ignore[arg-type]
     assert check is not None
     assert check.passed, check.example
     assert check.compared == len(task.contexts) + 1
@@ -161,7 +161,7 @@ def test_the_best_predictor_is_not_refused(dwell: int) -> None:
 
 def test_the_best_predictor_of_sums_is_not_refused() -> None:
     task = load_task("adding-problem/T=20")
-    check = examine_curve(curve_of(AddingOracle(), task))
+    check = check_optimum(curve_of(AddingOracle(), task))
     assert check is not None
     assert check.passed, check.example
 
@@ -169,7 +169,7 @@ def test_the_best_predictor_of_sums_is_not_refused() -> None:
 def test_a_leak_is_refused() -> None:
     """A loss that no predictor reaches at k = 8."""
     points = [CurvePoint(k, 3.0, 0.01, 2.9) for k in (1, 2, 4)] + [CurvePoint(8, 2.5, 0.01, 2.8)]
-    check = examine_curve(points, "nats")
+    check = check_optimum(points, "nats")
     assert check is not None
     assert not check.passed
     assert check.deviation == pytest.approx(0.3)
@@ -182,7 +182,7 @@ def test_a_leak_is_refused() -> None:
 def test_only_what_chance_does_not_explain_is_refused(
     loss: float, half: float, optimum: float
 ) -> None:
-    check = examine_curve([CurvePoint("full", loss, half, optimum)])
+    check = check_optimum([CurvePoint("full", loss, half, optimum)])
     assert check is not None
     if loss >= optimum - half:
         assert check.passed
@@ -193,14 +193,14 @@ def test_only_what_chance_does_not_explain_is_refused(
 def test_a_loss_that_is_no_number_is_refused() -> None:
     points = [CurvePoint(1, 3.0, 0.1, 2.9), CurvePoint(2, math.nan, 0.1, 2.9)]
     for order in (points, points[::-1]):
-        check = examine_curve(order)
+        check = check_optimum(order)
         assert check is not None
         assert not check.passed
         assert check.deviation is None
 
 
 def test_without_an_optimum_there_is_no_check() -> None:
-    assert examine_curve([CurvePoint(1, 3.0, 0.1, None)]) is None
+    assert check_optimum([CurvePoint(1, 3.0, 0.1, None)]) is None
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_without_an_optimum_there_is_no_check() -> None:
 )  # fmt: skip
 def test_a_wide_lead_is_for_a_person(loss: float, half: float, flagged: bool) -> None:
     """The best on the board is 4 − with chance at 7, a tenth of the way is 0.3."""
-    check = examine_lead(loss, half, best=4.0, chance=7.0, unit="nats")
+    check = check_lead(loss, half, best=4.0, chance=7.0, unit="nats")
     assert check.passed
     assert (check.example is not None) == flagged
 

@@ -1,0 +1,228 @@
+"""Measuring a trained model on a task, and making a record of the curve."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tqdm import tqdm
+
+from seqmem.errors import CellError
+from seqmem.leaderboard.record import Record, TaskFacts
+from seqmem.measuring.curve import Curve, measure
+from seqmem.measuring.reference import full_scores, longest_pass
+from seqmem.measuring.settings import MeasurementSettings
+from seqmem.measuring.summary import summarise
+from seqmem.provenance import environment_facts, suite_facts
+from seqmem.tasks.model import SequenceModel, weights_sha256
+from seqmem.tasks.task import Task
+
+__all__ = ["MeasuredCurve", "make_record", "measure_record"]
+
+
+@dataclass(frozen=True)
+class MeasuredCurve:
+    """A curve, and how it was measured.
+
+    Attributes:
+        curve: the curve on the test split.
+        seconds: the time that measuring took.
+        plain_pass: the steps of one pass over the split.
+        window: what a window holds, as text.
+        full: what the full context is, as text.
+        reference: what the reference pass reads, as text.
+        extras: further scores by name.
+        rules: further rules of the measurement by name, as text.
+    """
+
+    curve: Curve
+    seconds: float
+    plain_pass: int
+    window: str
+    full: str
+    reference: str
+    extras: Mapping[str, float]
+    rules: Mapping[str, Any] = field(default_factory=dict)
+
+
+def measure_record(
+    model: SequenceModel,
+    facts: Mapping[str, Any],
+    training: Mapping[str, Any],
+    task: Task,
+    settings: MeasurementSettings,
+    report: Callable[[str], object],
+) -> Record:
+    """Measure a trained model's curve on the test split, and return a record of it.
+
+    Args:
+        model: the model; it is moved to the device and not changed otherwise.
+        facts: the model's name, label, options and source, as stored in a record.
+        training: how it was trained, as stored in a record.
+        task: the task.
+        settings: context lengths, precision, device.
+        report: called with a few lines at the end.
+
+    Raises:
+        CellError: the model cannot be measured.
+    """
+    split = task.split("test")
+    measured = settings.cast(model)
+    began = time.monotonic()
+    with tqdm(unit="step", unit_scale=True, disable=None, leave=False) as bar:
+        bar.set_description(f"measure {facts['label']} on {task.id}")
+        curve = measure(
+            measured,
+            task,
+            split,
+            settings.contexts_for(task),
+            precision=settings.half_width(task),
+            every_k=settings.every_k,
+            seed=settings.sample_seed,
+            device=settings.device,
+            progress=bar.update,
+        )
+        extras = _extras(model, measured, task, curve, settings.device)
+    found = MeasuredCurve(
+        curve,
+        seconds=time.monotonic() - began,
+        plain_pass=len(split.inputs),
+        window="the k most recent inputs since the start of the sequence",
+        full="state carried" if model.stateful else "whole sequences",
+        reference=_reference_name(model, curve),
+        extras=extras,
+    )
+    return make_record(model, found, facts, training, task, settings, report)
+
+
+def make_record(
+    model: SequenceModel,
+    measured: MeasuredCurve,
+    facts: Mapping[str, Any],
+    training: Mapping[str, Any],
+    task: Task,
+    settings: MeasurementSettings,
+    report: Callable[[str], object],
+) -> Record:
+    """Return a record of a measured curve.
+
+    The arguments are those of `measure_record`; the model's weights are in float32.
+
+    Raises:
+        CellError: no context length could be measured.
+    """
+    curve = measured.curve
+    contexts = tuple(k for k in settings.contexts_for(task) if k not in curve.failures)
+    half_width = settings.half_width(task)
+    passes = curve.steps / measured.plain_pass
+    report(
+        f"measured at {len(contexts)} contexts in {measured.seconds:.0f} s "
+        f"({passes:.2f} plain passes)"
+    )
+    for line in _notes(curve):
+        report(line)
+    summary = summarise(curve, task, model, contexts)
+    if not summary.points:
+        reasons = "; ".join(f"k={k}: {reason}" for k, reason in curve.failures.items())
+        raise CellError(f"nothing could be measured: {reasons}")
+    # All that was learned, counts of n-grams included; tied weights once.
+    learned = {w.data_ptr(): w.numel() for w in model.state_dict().values()}
+    return Record(
+        suite=suite_facts(),
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        task=_task_facts(task),
+        model={
+            "weights_sha256": weights_sha256(model),
+            "parameters": sum(learned.values()),
+            "receptive_field": {"declared": model.receptive_field, "measured": None},
+            "stateful": model.stateful,
+            **facts,
+        },
+        training=training,
+        measurement={
+            "method": "every target" if half_width is None else "reference pass and samples",
+            "precision": None if settings.precision is None else str(settings.precision),
+            "precision_in_loss": half_width,
+            "window": measured.window,
+            "full": measured.full,
+            "reference": measured.reference,
+            "targets": len(task.split("test")),
+            "sample_seed": settings.sample_seed,
+            "block": task.block_name,
+            "interval": "Student's t over groups of whole blocks, 95 %",
+            "half_width": "Student's t over sampled targets, finite population, 95 %",
+            "failed": {str(k): reason for k, reason in curve.failures.items()},
+            "model_steps": curve.steps,
+            "plain_passes": round(passes, 3),
+            "seconds": round(measured.seconds, 2),
+            **measured.rules,
+        },
+        group_counts=summary.group_counts,
+        gain=summary.gain,
+        curve=summary.points,
+        extras=measured.extras,
+        validity=None,
+        environment=environment_facts(settings.device, settings.dtype, tf32=False),
+        trust="self-reported",
+    )
+
+
+def _task_facts(task: Task) -> TaskFacts:
+    return TaskFacts(
+        id=task.id,
+        version=task.version,
+        data_hash=task.data_hash,
+        split="test",
+        loss=task.loss.name,
+        unit=task.loss.unit,
+        score=task.loss.score,
+        chance=task.chance(),
+        optimum=task.optimum("full"),
+    )
+
+
+_NOTES = {
+    "agrees with full": "equals full context up to rounding",
+    "receptive field": "equals full context: beyond the model's receptive field",
+    "no longer sequence": "equals full context: no sequence is longer",
+}
+
+
+def _notes(curve: Curve) -> list[str]:
+    """Return from which k on nothing had to be scored, and why, one line for each reason."""
+    lines = []
+    for method, reason in _NOTES.items():
+        contexts = [str(k) for k, found in curve.estimates.items() if found.method == method]
+        if contexts:
+            lines.append(f"k {'≥' if contexts[1:] else '='} {contexts[0]} {reason}")
+    return lines
+
+
+def _reference_name(model: SequenceModel, curve: Curve) -> str:
+    if model.stateful:
+        return "state carried"
+    if model.receptive_field is not None:
+        return "overlapping pieces, a receptive field before what they score"
+    return "whole sequences" if curve.full else "overlapping pieces"
+
+
+def _extras(
+    model: SequenceModel, measured: SequenceModel, task: Task, curve: Curve, device: str
+) -> dict[str, float]:
+    """Return further scores in use, and the difference that a shorter floating-point type makes."""
+    extras: dict[str, float] = {}
+    whole = task.dense_split("test")
+    if whole is not None and curve.full is not None:
+        scores = full_scores(measured, task, whole, device=device)
+        extras["loss over all positions, full context"] = float(scores.losses.mean())
+    if measured is not model:
+        # Of a stream too long for the model to read at once, the beginning is enough.
+        split = task.split("test")
+        split = split if curve.full is not None else split.prefix(longest_pass(model))
+        short, usual = (
+            float(full_scores(m.to(device).eval(), task, split, device=device).losses.mean())
+            for m in (measured, model)
+        )
+        extras["full-context loss minus that in float32"] = short - usual
+    return extras
