@@ -80,13 +80,13 @@ class Axes:
 
     def y(self, field: str = "score") -> Spec:
         """Return the channel of the score."""
-        scale = {"type": "log"} if self.log else {"type": "linear", "zero": False}
+        scale: Spec = {"type": "log"} if self.log else {"type": "linear", "zero": False}
         return {
             "field": field,
             "type": "quantitative",
             "title": self.title,
             "scale": scale | {"domain": [self.low, self.high], "nice": False},
-            "axis": {"tickCount": 6},
+            "axis": {} if self.log else {"tickCount": 6},
         }
 
     def side_by_side(self) -> list[Spec]:
@@ -95,14 +95,19 @@ class Axes:
         At the full context, models stand side by side, so that intervals can be distinguished.
         """
         side = f"pow({FULL}, {SIDE} * ((datum.order + 0.5) / (datum.last + 1) - 0.5))"
-        return [
-            {"joinaggregate": [{"op": "max", "field": "order", "as": "last"}]},
-            {"calculate": f"datum.k == 'full' ? {self.full} * {side} : datum.k", "as": "x"},
-        ]
+        last = {"joinaggregate": [{"op": "max", "field": "order", "as": "last"}]}
+        return [last, *self.centred(side)]
 
-    def centred(self) -> list[Spec]:
-        """Return transforms that give rows of `k` their places."""
-        return [{"calculate": f"datum.k == 'full' ? {self.full} : datum.k", "as": "x"}]
+    def centred(self, side: str = "1") -> list[Spec]:
+        """Return transforms that give rows of `k` their places.
+
+        Args:
+            side: a factor for the full context.
+        """
+        return [
+            {"calculate": "datum.k == 'full'", "as": "full"},
+            {"calculate": f"datum.full ? {self.full} * {side} : datum.k", "as": "x"},
+        ]
 
 
 def axes_of(board: Board, rows: Sequence[Row]) -> Axes:

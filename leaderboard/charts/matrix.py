@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from seqmem.leaderboard.aggregate import Board, Row
-from seqmem.leaderboard.charts.theme import PRINT, Spec, finished
+from seqmem.leaderboard.charts.theme import PRINT, Spec, finished, layer
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.rows import loss
 from seqmem.leaderboard.tables.formatting import unit
@@ -78,7 +78,6 @@ def _panel(board: Board, rows: list[Row], name: str, ends: tuple[float, float]) 
     y = {"title": "k_train"}
     colour = {"scale": {"range": list(COLOURS), "domain": list(ends)}, "legend": None}
     ink = {"condition": {"test": dark, "value": "white"}, "value": "black"}
-    frame = {"type": "rect", "filled": False, "stroke": PRINT.warn, "strokeWidth": 2.5}
     return {
         "data": {"values": list(cells.values())},
         "encoding": {
@@ -86,15 +85,9 @@ def _panel(board: Board, rows: list[Row], name: str, ends: tuple[float, float]) 
             "y": {"field": "k_train", "type": "nominal", "scale": {"domain": down}, **y},
         },
         "layer": [
-            {
-                "mark": "rect",
-                "encoding": {"color": {"field": "loss", "type": "quantitative", **colour}},
-            },
-            {"transform": [{"filter": "datum.same"}], "mark": frame},
-            {
-                "mark": {"type": "text", "fontSize": 11},
-                "encoding": {"text": {"field": "text"}, "color": ink},
-            },
+            layer("rect", {"color": {"field": "loss", "type": "quantitative", **colour}}),
+            layer("rect", where="datum.same", filled=False, stroke=PRINT.warn, strokeWidth=2.5),
+            layer("text", {"text": {"field": "text"}, "color": ink}, fontSize=11),
         ],
         "width": CELL * len(across),
         "height": max(CELL // 2 * len(down), CELL),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from seqmem.leaderboard.aggregate import Board, Row
-from seqmem.leaderboard.charts.theme import PRINT, SCREEN, Spec, Theme, finished
+from seqmem.leaderboard.charts.theme import PRINT, SCREEN, Spec, Theme, finished, layer
 from seqmem.leaderboard.rows import named_rows
 from seqmem.leaderboard.statistics.context_need import ContextNeed, tolerance
 from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
@@ -101,71 +101,63 @@ def _panel(
         theme: colours.
         order: of the models; None for theirs in the data, without a legend.
     """
+    ticks = [NONE, *(4**i for i in range(10) if 4**i <= largest)]
+    texts = f"datum.value == {NONE} ? 'none' : format(datum.value, '~d')"
     x = {
         "field": "x",
         "type": "quantitative",
         "title": "k",
         "scale": {"type": "log", "domain": [NONE / 1.35, largest * OPEN * 1.35], "nice": False},
-        "axis": {
-            "values": [NONE, *(4**i for i in range(10) if 4**i <= largest)],
-            "labelExpr": f"datum.value == {NONE} ? 'none' : format(datum.value, '~d')",
-            "labelOverlap": "greedy",
-        },
+        "axis": {"values": ticks, "labelExpr": texts, "labelOverlap": "greedy"},
     }
-    y: Spec = {
-        "field": "name",
-        "type": "nominal",
-        "title": None,
-        "axis": {"labelLimit": 130, "grid": True},
-    }
+    y: Spec = {"field": "name", "type": "nominal", "title": None}
+    y["axis"] = {"labelLimit": 130, "grid": True}
+    states = _states(theme, legend=order is not None)
     if order is None:
-        y |= {"sort": {"field": "order", "op": "min"}}
+        y["sort"] = {"field": "order", "op": "min"}
+        hints = {"name": "model", "text": "k*(1 %)"}
+        states["tooltip"] = [{"field": field, "title": title} for field, title in hints.items()]
     else:
-        y |= {"scale": {"domain": list(order)}}
+        y["scale"] = {"domain": list(order)}
     opened = f"max(datum.largest, 1) * {OPEN}"
-    at = f"{{reached: datum.k, beyond: {opened}, chance: {NONE}}}[datum.state]"
-    points = {
-        "mark": {"type": "point", "size": 54, "opacity": 1, "strokeWidth": 1.5},
-        "encoding": {"x": x, "y": y, **_looks(theme, legend=order is not None)},
+    places = {
+        "x": f"{{reached: datum.k, beyond: {opened}, chance: {NONE}}}[datum.state]",
+        "from": "isValid(datum.low) ? datum.low : datum.k",
+        "to": f"datum.state == 'reached' && isValid(datum.high) ? datum.high : {opened}",
+        "interval": "datum.state == 'reached' || datum.state == 'beyond' && isValid(datum.low)",
     }
-    if order is None:
-        points["encoding"] |= {
-            "tooltip": [{"field": "name", "title": "model"}, {"field": "text", "title": "k*(1 %)"}]
-        }
-    reached = "datum.state == 'reached'"
-    end = f"{reached} && isValid(datum.high) ? datum.high : {opened}"
-    interval = {
-        "transform": [
-            {"filter": f"{reached} || datum.state == 'beyond' && isValid(datum.low)"},
-            {"calculate": "isValid(datum.low) ? datum.low : datum.k", "as": "x"},
-            {"calculate": end, "as": "end"},
-        ],
-        "mark": {"type": "rule", "strokeWidth": 1.6, "color": theme.accent},
-        "encoding": {"x": x, "x2": {"field": "end"}, "y": y},
-    }
-    open_end = [
-        {"filter": f"{reached} && !isValid(datum.high)"},
+    interval = {"x": x | {"field": "from"}, "x2": {"field": "to"}}
+    look: Spec = {"size": 54, "opacity": 1, "strokeWidth": 1.5}
+    bar: Spec = {"strokeWidth": 1.6, "color": theme.accent}
+    end = layer("point", states, **look)
+    end["transform"] = [
+        {"filter": "datum.state == 'reached' && !isValid(datum.high)"},
         {"calculate": "'beyond'", "as": "state"},
         {"calculate": opened, "as": "x"},
     ]
-    line = {
-        "data": {"values": [{"x": enough.k}] if enough.state == "reached" else []},
-        "mark": {"type": "rule", "color": theme.quiet, "strokeDash": [4, 3]},
-        "encoding": {"x": x},
-    }
+    enough_line = [{"x": enough.k}] if enough.state == "reached" else []
     return {
-        "transform": [{"filter": "datum.state != 'unknown'"}],
+        "transform": [
+            {"filter": "datum.state != 'unknown'"},
+            *({"calculate": place, "as": name} for name, place in places.items()),
+        ],
+        "encoding": {"x": x},
         "layer": [
-            line,
-            interval,
-            points | {"transform": [{"calculate": at, "as": "x"}]},
-            points | {"transform": open_end},
+            layer("rule", rows=enough_line, color=theme.quiet, strokeDash=[4, 3]),
+            {
+                "encoding": {"y": y},
+                "layer": [
+                    layer("rule", interval, where="datum.interval", **bar),
+                    layer("point", states, **look),
+                    end,
+                ],
+            },
         ],
         "height": {"step": LINE},
     }
 
 
-def _looks(theme: Theme, legend: bool) -> Spec:
+def _states(theme: Theme, legend: bool) -> Spec:
     """Return channels that distinguish the states by shape and fill, not by colour alone."""
     key: Spec | None = None
     if legend:

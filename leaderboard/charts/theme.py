@@ -1,9 +1,10 @@
 """The colours, fonts and axis styles that all charts share, on paper and on a page."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["PRINT", "SCREEN", "Spec", "Theme", "finished"]
+__all__ = ["PRINT", "SCREEN", "Spec", "Theme", "finished", "layer"]
 
 Spec = dict[str, Any]  # a Vega-Lite specification, or a part of one
 
@@ -44,6 +45,28 @@ SCREEN = Theme(
     "var(--warn)",
     "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
 )
+
+
+def layer(
+    mark: str,
+    encoding: Spec | None = None,
+    *,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    where: str | None = None,
+    **look: Any,
+) -> Spec:
+    """Return one layer of a chart.
+
+    Args:
+        mark: its kind, by Vega-Lite's name.
+        encoding: channels besides those of the chart.
+        rows: its data; None for those of the chart.
+        where: a condition on rows, in Vega's language.
+        **look: properties of the mark; it is clipped to the frame by default.
+    """
+    made: Spec = {"mark": {"type": mark, "clip": True, **look}, "encoding": encoding or {}}
+    made |= {} if rows is None else {"data": {"values": list(rows)}}
+    return made | ({} if where is None else {"transform": [{"filter": where}]})
 
 
 def finished(chart: Spec, theme: Theme, description: str = "") -> Spec:
