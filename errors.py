@@ -1,4 +1,4 @@
-"""The ways in which a run ends early, each told to the user in one line."""
+"""The errors that end a run early; each is reported to the user in one line."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ __all__ = [
     "unknown",
 ]
 
-FEW = 6  # names that are all told where none is near
+FEW = 6  # names at most that are all listed where none is similar
 
 
 class InputError(ValueError):
@@ -25,7 +25,7 @@ class InputError(ValueError):
 
 
 class NotApplicableError(InputError):
-    """A model is not made for this kind of task; a suite passes over the two together."""
+    """A model is not made for this kind of task; a suite skips the pair."""
 
 
 class NotTrainableError(InputError):
@@ -33,18 +33,18 @@ class NotTrainableError(InputError):
 
 
 class SubmissionError(InputError):
-    """A model that was submitted cannot be taken: it does not load, or breaks a rule."""
+    """A submitted model cannot be accepted: it does not load, or breaks a rule."""
 
 
 class RefusedError(RuntimeError):
-    """A submitted model failed a check of its validity.
+    """A submitted model failed a validity check.
 
     Attributes:
         report: what was found, several lines.
     """
 
     def __init__(self, message: str, report: str) -> None:
-        """Take the refusal in one line, and all that was found."""
+        """Take the refusal in one line, and the whole report."""
         super().__init__(message)
         self.report = report
 
@@ -65,32 +65,32 @@ class DivergedError(CellError):
     """Training ended in a loss that is not finite or has exploded.
 
     Attributes:
-        reason: what was seen.
-        step: the optimiser step at which it was seen, from 1 on.
+        reason: what was observed.
+        step: the optimiser step at which it was observed, from 1 on.
         losses: mean losses of the latest steps, the last one last.
     """
 
     def __init__(self, reason: str, step: int, losses: Sequence[float]) -> None:
-        """Take what was seen, and where."""
+        """Take the reason, the step and the latest losses."""
         super().__init__(f"training diverged: {reason} at step {step:,}")
         self.reason, self.step, self.losses = reason, step, tuple(losses)
 
     def __reduce__(self) -> tuple[type["DivergedError"], tuple[str, int, tuple[float, ...]]]:
-        """Let it come from another process."""
+        """Return how it is pickled, for other processes."""
         return type(self), (self.reason, self.step, self.losses)
 
 
 class FetchError(OSError):
-    """A download failed, as writing to a disk fails; what was finished before is kept."""
+    """A download failed; what was finished before is kept."""
 
 
 def unknown(kind: str, given: str, known: Iterable[str], listing: str) -> InputError:
-    """Build the error for a name that is not known, with the nearest names that are.
+    """Return the error for an unknown name, with the most similar known names.
 
     Args:
-        kind: what the name stands for, as in "task".
+        kind: what the name denotes, as in "task".
         given: what the user wrote.
-        known: every name that would have been right.
+        known: every valid name.
         listing: the command that lists them all.
     """
     names = list(known)

@@ -13,7 +13,7 @@ __all__ = ["write_atomically", "write_bytes", "write_output"]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file, then put it in the place of `path`.
+    """Write a temporary file with `write`, then move it to `path`.
 
     Raises:
         OSError: it cannot be written; `path` is as it was.
@@ -24,7 +24,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(Path(name))
         os.replace(name, path)
-    except (SafetensorError, RuntimeError) as error:  # how the libraries tell of a full disk
+    except (SafetensorError, RuntimeError) as error:  # how the libraries report a full disk
         Path(name).unlink(missing_ok=True)
         raise OSError(f"{path} cannot be written: {error}") from None
     except BaseException:
@@ -33,7 +33,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Put a file with this content in the place of `path`.
+    """Write a file with this content, whole or not at all.
 
     Raises:
         OSError: it cannot be written; `path` is as it was.

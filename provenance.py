@@ -154,15 +154,15 @@ def _sha256(*parts: object) -> str:
 
 @cache
 def suite_facts() -> dict[str, Any]:
-    """Version of the suite, and the git commit where it is run from a checkout."""
+    """Return the version of the suite, and the git commit where it is run from a checkout."""
     commit, dirty = checkout_facts(Path(__file__).parent)
     return {"version": seqmem.__version__, "commit": commit, "dirty": dirty}
 
 
 def checkout_facts(root: Path) -> tuple[str | None, bool | None]:
-    """Give a checkout's git commit, and whether its tree differs from it; elsewhere None.
+    """Return a checkout's git commit, and whether its tree differs from it; else None.
 
-    Results that are being added change nothing of what makes them, and count as no difference.
+    New results do not count as a difference: they change nothing of the code.
     """
 
     def git(*arguments: str) -> str | None:
@@ -183,7 +183,7 @@ def checkout_facts(root: Path) -> tuple[str | None, bool | None]:
 def environment_facts(
     device: str, dtype: str = "float32", tf32: bool | None = None
 ) -> dict[str, Any]:
-    """Tell of the packages, the machine, and how this process uses it.
+    """Return the packages, the machine, and how this process uses it.
 
     Args:
         device: where models ran.
@@ -209,7 +209,7 @@ def environment_facts(
 
 @cache
 def _processor() -> str:
-    """Name the processor, as well as the system tells it."""
+    """Return the name of the processor, as far as the system reports it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

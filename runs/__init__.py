@@ -1,1 +1,1 @@
-"""Many cells: in this process, in several of this machine, or on a Ray cluster."""
+"""Many cells: a request is planned, and its cells run in processes here or on a Ray cluster."""

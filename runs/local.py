@@ -26,7 +26,7 @@ __all__ = ["LocalProcesses", "ThisProcess", "sent"]
 
 LOST = (
     "its process was killed, as happens when memory runs out: fewer --jobs use less; the same "
-    "command goes on from here"
+    "command resumes from here"
 )
 
 

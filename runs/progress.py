@@ -1,4 +1,4 @@
-"""How far a run is: bars in a terminal, a line after each cell anywhere else."""
+"""Progress of a run: bars in a terminal, otherwise one line after each cell."""
 
 import sys
 import threading
@@ -13,16 +13,16 @@ from seqmem.runs.outcome import Outcome
 
 __all__ = ["Progress"]
 
-# A cell that takes less was on disk already: it says nothing of how long the others will take.
+# A cell that takes less was on disk already: the time left is estimated from the others.
 WORK = 1.0  # seconds
-TICK = 1.0  # seconds between two looks at what the workers do
+TICK = 1.0  # seconds between two queries of what the workers run
 
 
 class Progress:
-    """Tells how far a run is.
+    """Shows the progress of a run.
 
     In a terminal: a bar of all cells, and below it a line for each worker with the cell that it
-    runs. Elsewhere: one line after each cell.
+    runs. Otherwise: one line after each cell.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Progress:
         say: Callable[[str], object],
         running: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """Take how many cells there are, where lines go, and what tells which worker runs what."""
+        """Take the number of cells, where lines go, and what returns each worker's cell."""
         self._cells, self._say, self._running = cells, say, running
         self._done = self._failed = self._worked = 0
         self._began = time.monotonic()
@@ -54,7 +54,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         self._over.set()
         if self._ticker.is_alive():
             self._ticker.join()
@@ -63,12 +63,12 @@ class Progress:
         self._bar.close()
 
     def say(self, line: str) -> None:
-        """Pass a line on, above whatever bars there are."""
+        """Print a line above the bars."""
         with tqdm.external_write_mode(file=sys.stderr):
             self._say(line)
 
     def done(self, outcome: Outcome) -> None:
-        """Count a cell, and tell where the run stands."""
+        """Count a cell, and show the progress."""
         self._done += 1
         self._failed += outcome.record is None or bool(outcome.failures)
         if outcome.seconds >= WORK:
@@ -82,7 +82,7 @@ class Progress:
             self._say(self.line(time.monotonic()))
 
     def line(self, now: float) -> str:
-        """Tell where the run stands at a time of the monotonic clock."""
+        """Return the progress in words at a time of the monotonic clock."""
         text = f"{self._done} of {self._cells} cells done"
         if running := len(self._running()):
             text += f", {running} running"
@@ -98,7 +98,7 @@ class Progress:
             self._show()
 
     def _show(self) -> None:
-        """Write what each worker runs, and how many do, where there are bars."""
+        """Write what each worker runs, and how many are running, where there are bars."""
         if self._bar.disable:
             return
         running = sorted(self._running().items())
@@ -115,7 +115,7 @@ class Progress:
 
 
 def _duration(seconds: float) -> str:
-    """Write a time as a person would: 40 s, 12 min, 3.5 h."""
+    """Return a duration in words: 40 s, 12 min, 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
