@@ -1,1 +1,1 @@
-"""Programs that write the generated pages, from the committed records alone."""
+"""Programs that write the generated documents from the committed records."""

@@ -1,7 +1,7 @@
-"""Write docs/board.html, the page of the board, from the committed records of one budget alone.
+"""Write docs/board.html, the page of the board, from the committed records of one budget.
 
 python docs/board.py            write it
-python docs/board.py --check    say whether it is as it would be written
+python docs/board.py --check    check that it is up to date
 """
 
 import re
@@ -15,11 +15,11 @@ from seqmem.leaderboard.published import read_published
 from seqmem.leaderboard.store import COMMITTED, read_records
 
 PAGE = Path(__file__).parent / "board.html"
-BUDGET = "small"  # what is trained for seconds tries the program out, and would mislead readers
+BUDGET = "small"  # smaller budgets only test the program; their scores would mislead readers
 
 
 def written() -> str:
-    """The page as it would be written; published numbers only of tasks that were measured."""
+    """Return the page, with published numbers only of tasks that were measured."""
     records, problems = read_records([COMMITTED])
     if problems:
         raise SystemExit("\n".join(problems))
@@ -30,7 +30,7 @@ def written() -> str:
 
 
 def own(text: str) -> str:
-    """Leave out the drawing library and what vouches for it: they change with what is installed."""
+    """Return a page without the drawing library and its hash, which depend on the installation."""
     text = re.sub(r"<script>.*?</script>", "", text, count=1, flags=re.DOTALL)
     return re.sub(r"script-src [^;]*;", "", text, count=1)
 

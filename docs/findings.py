@@ -1,7 +1,7 @@
 """Write docs/findings.md, and its charts in docs/findings/, from the committed records alone.
 
 python docs/findings.py            write them
-python docs/findings.py --check    say whether text and charts are as they would be written
+python docs/findings.py --check    check that text and charts are up to date
 """
 
 import json
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqmem.baselines import BASELINES
+from seqmem.docs.limitations import limitations
 from seqmem.docs.sentences import MOST, kinds, most_gained, needs, stable, trained_at, uses
-from seqmem.docs.unsettled import unsettled
 from seqmem.leaderboard.aggregate import Board, Row, boards, solved
 from seqmem.leaderboard.failure import Failure, read_failures
 from seqmem.leaderboard.record import Record
@@ -22,7 +22,7 @@ from seqmem.leaderboard.statistics.context_need import optimum_need, tolerance
 from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
 from seqmem.leaderboard.store import COMMITTED, read_records
 from seqmem.leaderboard.tables.formatting import need, number, row_need, state_floats, unit
-from seqmem.leaderboard.tables.stable_table import PROMISE, measured_pairs
+from seqmem.leaderboard.tables.stable_table import GUARANTEE, measured_pairs
 from seqmem.leaderboard.tables.wording import count, listed, shown
 from seqmem.leaderboard.tables.writing import table as write_table
 from seqmem.tasks import SUITES
@@ -33,44 +33,47 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parent / "findings.md"
 CHARTS = PAGE.with_suffix("")
 BUDGET = "small"
-OLDEST = 2  # schema; before, one small sample of targets served every k
+OLDEST = 2  # schema; records of schema 1 have one small sample of targets for every k
 
 INTRODUCTION = """# Findings
 
-Everything below is computed from the committed records of the `{budget}` budget ({records} on
-{tasks}) by `make findings`, and changes with them. Nothing is said of what was not measured.
-
-How to read it. A score is the median over seeds, with half the 95 % interval over data of the same
-kind, and in tables, where there are several seeds, the range of theirs in brackets. A context need
-is that of the seed with the median full-context score; where seeds differ, the least and the most
-of any follow in brackets. *Solved* counts the seeds whose full-context score is within 1 % of the
-optimum. The
+`make findings` computes everything below from the committed records of the `{budget}` budget
+({records} on {tasks}). Nothing is said about what was not measured. The
 [README](../README.md#what-each-number-means) explains loss, chance, optimum, k, k_train and the
-context need k\\*(1 %). A model is what its recipe at this budget makes of it: more training
-may change every number. Where no other k_train is named, the recipe's is meant. The *best* is the
-best of the models here, chosen on the test set that it is scored on, at k inputs or fewer; in what
-is said of a task alone, whatever it was trained with. Differences are paired: over seeds where both
-models have several (Student's t over the differences of seeds, on this test set), and then they are
-means; else over groups of dependent targets of one seed, and then how training varies is not in
-them. *Better* and *worse* mean that the 95 % interval of the
-difference excludes zero; *the same within 1 %* that it lies within ±1 % (of perplexity; else of
-the way from chance to the optimum, or to 0), whatever its sign; *not told apart* is the rest. Where
-neither of two is proved better than chance in most of its seeds, paired target by target, that is
-said instead. No correction is made for the number of comparisons. Differences of perplexities are
-relative, in per cent; others are in the task's unit, and negative where the first is better."""
+context need k\\*(1 %). The results hold for these trained models, not for whole architectures: with
+more training every number may change.
+
+- **Scores** are medians over seeds, with half the 95 % interval over data of the same kind. In
+  tables, the range of several seeds follows in brackets.
+- **Context needs** are those of the seed with the median full-context score. If seeds differ, the
+  smallest and largest context need follow in brackets.
+- **Solved** is the number of seeds whose full-context score is within 1 % of the optimum.
+- **k_train** is the recipe's if none is given.
+- **Best** is the best model here with k inputs or fewer, chosen on the test set that it is scored
+  on; in statements about a task alone, over all k_train.
+- **Differences** are paired. If both models have several seeds, they are means over these seeds
+  (Student's t over the differences of seeds, on this test set). Otherwise they are over groups of
+  dependent targets of one seed, and do not include the variation between trainings. Differences of
+  perplexities are relative, in per cent; others are in the task's unit. They are negative if the
+  first model is better.
+- **Verdicts**: *better* and *worse*: the 95 % interval of the difference excludes zero. *The same
+  within 1 %*: the whole interval lies within ±1 % (of perplexity; else of chance minus optimum, or
+  of chance), whatever its sign. *Tied*: neither of these. *Neither significantly better than
+  chance*: for both models, most seeds are not, paired target by target. There is no correction for
+  the number of comparisons."""
 
 
 def chosen(records: Sequence[Record]) -> list[Board]:
-    """One board for each task: of several versions, data or recipes, the latest record's."""
+    """Return one board for each task: of several versions, data or recipes the latest."""
     newest: dict[str, Board] = {}
-    made = boards(record for record in records if record.training["budget"] == BUDGET)
-    for board in sorted(made, key=lambda b: max(record.created for record in b.records)):
+    found = boards(record for record in records if record.training["budget"] == BUDGET)
+    for board in sorted(found, key=lambda b: max(record.created for record in b.records)):
         newest[board.task_id] = latest(board)
     return [newest[task_id] for task_id in sorted(newest)]
 
 
 def committed() -> tuple[list[Record], list[Failure]]:
-    """The committed records of a schema that is not too old, and trainings that diverged."""
+    """Return the committed records of schemas from OLDEST on, and trainings that diverged."""
     paths = [
         path
         for path in sorted(COMMITTED.rglob("*.json"))
@@ -84,7 +87,7 @@ def committed() -> tuple[list[Record], list[Failure]]:
 
 
 def page(found: Sequence[Board], failures: Sequence[Failure]) -> str:
-    """The whole text."""
+    """Return the whole text."""
     number_of_records = sum(len(row.records) for board in found for row in board.rows)
     parts = [
         INTRODUCTION.format(
@@ -93,25 +96,25 @@ def page(found: Sequence[Board], failures: Sequence[Failure]) -> str:
             tasks=count(len(found), "task"),
         ),
         "## How much context each task needs",
-        f"What {100 * MOST:.0f} % of the best model's gain over chance takes (counted in loss), "
-        "and its best score to within 1 %. Brackets: what the interval allows.",
+        f"The smallest k for {100 * MOST:.0f} % of the best model's gain over chance (in loss), "
+        "and for its best score to within 1 %; 95 % intervals in parentheses.",
         need_table(found),
         "## How much context each model uses",
         f"![Context need of each model on each task, listed in the table below]"
         f"({CHARTS.name}/need.svg)",
         use_table(found),
-        "## Where stable and unstable models differ",
+        "## Stable and unconstrained models",
         *stable_part(found),
         "## Feed-forward and recurrent models at equal k",
         *by_task(found, kinds, "No task has records of both."),
-        "## Trained at k, and cut to k at inference",
+        "## Trained at k, and truncated to k at inference",
         *by_task(found, trained_at, "No model has records of several k_train."),
         *[
             f"![k_train against k: {label} on {board.task_id}]({CHARTS.name}/{name})"
             for board, label, name in matrices(found)
         ],
-        "## What this budget cannot settle",
-        bullets(unsettled(found, failures, SUITES["core"].tasks, list(BASELINES))),
+        "## Limitations of these results",
+        bullets(limitations(found, failures, SUITES["core"].tasks, list(BASELINES))),
         "## Task by task",
     ]
     for board in found:
@@ -142,7 +145,7 @@ def need_table(found: Sequence[Board]) -> str:
 
 
 def use_table(found: Sequence[Board]) -> str:
-    """k*(1 %) of each model, a row, on each task, a column."""
+    """Return a table of k*(1 %): a row for each model, a column for each task."""
     needed = {
         (name, board.task_id): row_need(row)
         for board in found
@@ -161,33 +164,35 @@ def use_table(found: Sequence[Board]) -> str:
 
 
 def in_order(name: str) -> tuple[int, str]:
-    """Baselines as `seqmem models` lists them."""
+    """Return a sort key: baselines in the order of `seqmem models`."""
     listing = list(BASELINES)
     known = re.split("[:,]", name)[0]
     return (listing.index(known) if known in listing else len(listing), name)
 
 
 def stable_part(found: Sequence[Board]) -> list[str]:
-    """A table of every stable model beside the unconstrained one, and how often which is better."""
+    """Return a table of stable and unconstrained models, and how often which is better."""
     rows = measured_pairs(found)
     if not rows:
-        return ["No stable model has records beside the unconstrained one."]
+        return ["No stable model has records together with the unconstrained one."]
     known = [name for name in rows[0] if name != "budget" and {row[name] for row in rows} != {"–"}]
-    says = []
-    for word in dict.fromkeys(row["the stable one is"] for row in rows):
+    verdicts = []
+    for word in dict.fromkeys(row["the stable model is"] for row in rows):
         which = [
-            f"{row['model']} on {row['task']}" for row in rows if row["the stable one is"] == word
+            f"{row['model']} on {row['task']}" for row in rows if row["the stable model is"] == word
         ]
-        says.append(f"{word} in {len(which)} ({listed(which)})")
+        verdicts.append(f"{word} in {len(which)} ({listed(which)})")
     return [
-        f"Of {count(len(rows), 'pair')}, the stable model is {'; '.join(says)}. *Free* is the same "
-        f"model, unconstrained; the difference is the stable one's score less its. {PROMISE}",
+        f"Of {count(len(rows), 'pair')}, the stable model is {'; '.join(verdicts)}. The difference "
+        f"is the stable model's score minus that of the same model unconstrained. {GUARANTEE}",
         table([{name: row[name] for name in known} for row in rows]),
     ]
 
 
-def by_task(found: Sequence[Board], say: Callable[[Board], list[str]], otherwise: str) -> list[str]:
-    lines = [f"{board.task_id}: {' '.join(said)}" for board in found if (said := say(board))]
+def by_task(
+    found: Sequence[Board], part: Callable[[Board], list[str]], otherwise: str
+) -> list[str]:
+    lines = [f"{board.task_id}: {' '.join(some)}" for board in found if (some := part(board))]
     return [bullets(lines) if lines else otherwise]
 
 
@@ -200,14 +205,15 @@ def task_part(board: Board) -> list[str]:
             "seeds": len(row.records),
             **({} if (some := solved(row)) is None else {"solved": some}),
             "parameters": f"{row.records[0].model['parameters']:,}",
-            "state, floats": "–" if (kept := state_floats(row)) is None else f"{kept:,}",
+            "state, floats": "–" if (size := state_floats(row)) is None else f"{size:,}",
             **best(row),
             "full": shown(row.scores["full"], spread=True) if "full" in row.scores else "–",
             "k*(1 %)": row_need(row),
         }
         for name, row in named_rows(board).items()
     ]
-    sentences = [say for part in (needs, uses, stable, kinds, trained_at) for say in part(board)]
+    parts = (needs, uses, stable, kinds, trained_at)
+    sentences = [sentence for part in parts for sentence in part(board)]
     return [
         f"### {board.task_id}",
         f"{unit(facts).capitalize()}; chance {number(board.chance)}.",
@@ -218,13 +224,13 @@ def task_part(board: Board) -> list[str]:
 
 
 def best(row: Row) -> dict[str, str]:
-    """The best score at any k, and the smallest k that has it."""
+    """Return the best score at any k, and the smallest k that has it."""
     k = min(row.scores, key=lambda k: row.scores[k].value)
     return {"best score": shown(row.scores[k], spread=True), "at k": str(k)}
 
 
 def matrices(found: Sequence[Board]) -> list[tuple[Board, str, str]]:
-    """Models with at least three k_train on a task: board, label, name of the chart."""
+    """Return models with at least three k_train on a task: board, label, name of the chart."""
     some = []
     for board in found:
         for label in sorted({row.label for row in board.rows}):
@@ -246,7 +252,7 @@ def safe(text: str) -> str:
 def table(rows: Sequence[dict[str, object]]) -> str:
     if not rows:
         return "Nothing measured."
-    left = {"task", "model", "the stable one is"}
+    left = {"task", "model", "the stable model is"}
     return write_table(rows, "markdown", left).rstrip("\n")
 
 
@@ -255,7 +261,7 @@ def bullets(lines: Sequence[str]) -> str:
 
 
 def charts(found: Sequence[Board]) -> dict[str, "Spec"]:
-    """Every chart, by the name of its file."""
+    """Return every chart by the name of its file."""
     from seqmem.leaderboard.charts import curve_chart, matrix_chart, need_chart
 
     drawn = {chart_name(board): curve_chart([board], BASELINES) for board in found}
@@ -264,20 +270,20 @@ def charts(found: Sequence[Board]) -> dict[str, "Spec"]:
 
 
 def stale(found: Sequence[Board], failures: Sequence[Failure]) -> list[str]:
-    """The files that would be written otherwise, or taken away.
+    """Return the names of files that are out of date or should not exist.
 
-    A chart counts as what it draws: fonts, and with them the drawing, differ between machines.
+    Charts are compared by what they draw: fonts, and with them the files, differ between machines.
     """
     from seqmem.leaderboard.charts.picture import fingerprint
 
     texts = {PAGE: page(found, failures)}
     texts |= {CHARTS / name: fingerprint(chart) for name, chart in charts(found).items()}
-    gone = set(CHARTS.glob("*.svg")) - set(texts)
-    return sorted(path.name for path in gone | {p for p in texts if current(p) != texts[p]})
+    extra = set(CHARTS.glob("*.svg")) - set(texts)
+    return sorted(path.name for path in extra | {p for p in texts if current(p) != texts[p]})
 
 
 def current(path: Path) -> str | None:
-    """What a file says now: a page its text, a chart its fingerprint."""
+    """Return what a file contains now: a page's text, a chart's fingerprint."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     if path.suffix != ".svg":
         return text
@@ -286,7 +292,7 @@ def current(path: Path) -> str | None:
 
 
 def write(found: Sequence[Board], failures: Sequence[Failure]) -> None:
-    """Write the page and every chart, and take away those of no record."""
+    """Write the page and every chart, and delete charts that no record has."""
     from seqmem.leaderboard.charts.picture import picture
 
     PAGE.write_text(page(found, failures), encoding="utf-8")

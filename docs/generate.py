@@ -1,7 +1,7 @@
 """Write the generated parts of README.md: between <!-- generated: NAME --> and <!-- end -->.
 
 python docs/generate.py            write them
-python docs/generate.py --check    say whether they are as they would be written
+python docs/generate.py --check    check that they are up to date
 """
 
 import re
@@ -29,7 +29,7 @@ def models() -> str:
 
 
 def board(budget: str, published: Sequence[Published] = ()) -> str:
-    """The committed records of one training budget, a table for each task."""
+    """Return the committed records of one training budget, a table for each task."""
     records, problems = read_records([COMMITTED])
     if problems:
         raise SystemExit("\n".join(problems))
@@ -40,7 +40,7 @@ def board(budget: str, published: Sequence[Published] = ()) -> str:
 
 
 def generated(text: str) -> str:
-    """Fill every generated part of a text."""
+    """Return a text with every generated part replaced."""
     blocks: dict[str, Callable[[], str]] = {
         "tasks": tasks,
         "models": models,

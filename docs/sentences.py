@@ -1,4 +1,4 @@
-"""Sentences about one board, each by a rule from its numbers; what is not measured is not said.
+"""Sentences about one board, each computed from its numbers; nothing is said of missing ones.
 
 A score is the median over seeds. The best of several models is chosen on the test set that it is
 scored on. Differences are paired (`statistics.differences`); the verdict on their interval is one
@@ -8,31 +8,39 @@ of `wording.VERDICTS`.
 from collections import defaultdict
 from collections.abc import Sequence
 
-from seqmem.leaderboard.aggregate import Board, Row, Score, better_than_chance
+from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.rows import StablePair, kind, name_of, named_rows, stable_pairs, usual_rows
+from seqmem.leaderboard.rows import kind, name_of, named_rows, stable_pairs, usual_rows
 from seqmem.leaderboard.statistics.context_need import ContextNeed, optimum_need, tolerance
 from seqmem.leaderboard.statistics.differences import Difference, difference
 from seqmem.leaderboard.statistics.envelope import Best, envelope, envelope_need
 from seqmem.leaderboard.tables.formatting import need, number, row_need
 from seqmem.leaderboard.tables.wording import (
-    NEITHER,
     VERDICTS,
-    contexts,
     count,
-    gap,
+    difference_text,
     listed,
     shown,
     verdict,
 )
 
-__all__ = ["MOST", "kinds", "most_gained", "needs", "pair_verdict", "stable", "trained_at", "uses"]
+__all__ = ["MOST", "contexts", "kinds", "most_gained", "needs", "stable", "trained_at", "uses"]
 
-MOST = 0.9  # of what context gives
+MOST = 0.9  # of the gain over chance
+
+Place = tuple[Row, Context]  # a row at a k
+
+
+def contexts(ks: Sequence[Context]) -> str:
+    """Return context lengths as text: "k = 1, 2 and full"."""
+    finite = [str(k) for k in ks if k != "full"]
+    if not finite:
+        return "the full context"
+    return f"k = {listed([*finite, *(['full'] if 'full' in ks else [])])}"
 
 
 def needs(board: Board) -> list[str]:
-    """Say how much context the task needs, as far as these models tell."""
+    """Return sentences on how much context the task needs, as far as these models show."""
     bests = envelope(board)
     if not bests or bests[-1].k != "full":
         return ["No model was scored with the full context."]
@@ -55,32 +63,32 @@ def needs(board: Board) -> list[str]:
 
 
 def most_gained(board: Board, bests: Sequence[Best]) -> float:
-    """Give the excess over an envelope's last loss at which MOST of its gain over chance is had."""
+    """Return the excess over an envelope's last loss that leaves MOST of its gain over chance."""
     return max((1 - MOST) * (board.records[0].task.chance - bests[-1].loss), 0.0)
 
 
 def _enough(board: Board, bests: Sequence[Best]) -> list[str]:
     most = envelope_need(bests, most_gained(board, bests))
     close = envelope_need(bests, tolerance(board.records[0]))
-    counted = " (counted in loss)" if board.records[0].task.score == "perplexity" else ""
+    measure = " (in loss)" if board.records[0].task.score == "perplexity" else ""
     sentences = [
-        f"{_suffices(most)} {100 * MOST:.0f} % of the gain over chance{counted}; "
+        f"{_suffices(most)} {100 * MOST:.0f} % of the gain over chance{measure}; "
         f"{_suffices(close)} the best score to within 1 %."
     ]
     ks: list[Context] = sorted({k for k in (most.k, close.k) if k is not None})
-    return [*sentences, *_company(board, bests, [*ks, "full"])]
+    return [*sentences, *_close_models(board, bests, [*ks, "full"])]
 
 
 def _suffices(value: ContextNeed) -> str:
     if value.state == "reached":
-        return f"k = {need(value)} gives"
+        return f"k = {need(value)} reaches"
     if value.state == "beyond":
-        return f"no k measured, up to {value.largest}, gives"
-    return "it is not known which k gives"
+        return f"no measured k, up to {value.largest}, reaches"
+    return "it is not known which k reaches"
 
 
-def _company(board: Board, bests: Sequence[Best], ks: Sequence[Context]) -> list[str]:
-    """Say how many models come within 1 % of the best with at most k inputs."""
+def _close_models(board: Board, bests: Sequence[Best], ks: Sequence[Context]) -> list[str]:
+    """Return how many models come within 1 % of the best with at most k inputs."""
     rows = named_rows(board)
     if len(rows) == 1:
         return []
@@ -94,29 +102,29 @@ def _company(board: Board, bests: Sequence[Best], ks: Sequence[Context]) -> list
                 close.append(name)
         some = f" ({listed(close)})" if close else ""
         parts.append(f"{len(close)} at {contexts([k])}{some}")
-    counted = count(len(rows), "model")
-    return [f"Of {counted}, within 1 % of the best with at most k inputs: {'; '.join(parts)}."]
+    models = count(len(rows), "model")
+    return [f"Of {models}, within 1 % of the best with at most k inputs: {'; '.join(parts)}."]
 
 
 def _optimum(board: Board) -> list[str]:
-    """Say what any predictor could do, where that is known."""
+    """Return what any predictor could reach, if that is known."""
     k = optimum_need(board.records[0], board.optimum, MOST)
     if k is None:
         return []
     facts, best = board.records[0].task, min((b.loss for b in envelope(board)), default=None)
     sentences = [
-        f"The best possible predictor has {100 * MOST:.0f} % of its gain over chance with k = {k}, "
-        "of the k measured."
+        f"The optimal predictor has {100 * MOST:.0f} % of its gain over chance with k = {k}, of "
+        "the measured k."
     ]
     whole = facts.chance - board.optimum["full"]
     if best is not None and whole > 0:
         share = 100 * max((facts.chance - best) / whole, 0.0)
-        sentences.append(f"The models reach {share:.3g} % of what it gains at full.")
+        sentences.append(f"The models reach {share:.3g} % of its gain at full.")
     return sentences
 
 
 def uses(board: Board) -> list[str]:
-    """Say how much context each model uses, models of one context need together."""
+    """Return how much context each model uses; models with the same context need together."""
     groups: dict[tuple[float, str], list[str]] = defaultdict(list)
     for name, row in named_rows(board).items():
         order = {"reached": float(row.need.k or 0), "beyond": 1e9, "chance": 2e9, "unknown": 3e9}
@@ -127,45 +135,42 @@ def uses(board: Board) -> list[str]:
 
 
 def stable(board: Board) -> list[str]:
-    """Set each stable model beside the unconstrained one: full-context score and context need."""
+    """Return a sentence on each stable model and the same model unconstrained."""
     found = []
     for pair in stable_pairs(usual_rows(board)):
-        gone = difference(pair.stable, pair.unconstrained, "full")
-        if gone is None:
-            continue
-        says = pair_verdict(board, pair, gone)
-        cells = pair.stable.scores["full"], pair.unconstrained.scores["full"]
-        found.append(
-            f"{pair.stable.label} and {pair.unconstrained.label}: at full "
-            f"{_side_by_side(board, *cells, gone, says)}; context need "
-            f"{row_need(pair.stable)} against {row_need(pair.unconstrained)}."
-        )
+        sides: list[Place] = [(pair.stable, "full"), (pair.unconstrained, "full")]
+        paired = difference(pair.stable, pair.unconstrained, "full")
+        if paired is not None:
+            found.append(
+                f"{pair.stable.label} and {pair.unconstrained.label}: at full "
+                f"{_compared(board, paired, *sides)}; context need "
+                f"{row_need(pair.stable)} against {row_need(pair.unconstrained)}."
+            )
     return found
 
 
-def pair_verdict(board: Board, pair: StablePair, gone: Difference) -> str:
-    """Say what a difference says of a pair, unless neither has learned anything: then that."""
-    return _verdict_on(board, gone, (pair.stable, "full"), (pair.unconstrained, "full"))
-
-
-def _side_by_side(board: Board, one: Score, two: Score, gone: Difference, says: str) -> str:
-    """Write two scores, their difference, what is said of it, and what its interval is over."""
+def _compared(board: Board, paired: Difference, *sides: Place) -> str:
+    """Return two scores, their difference, the verdict, and what its interval is over."""
+    one, two = (row.scores[k] for row, k in sides)
     scores = shown(one), shown(two)
-    # Scores are medians; of few seeds a single one may turn the mean round.
-    turned = scores[0] != scores[1] and gone.seeds > 1 and gone.mean * (one.value - two.value) < 0
+    # Scores are medians; with few seeds one of them may change the sign of the mean.
+    opposite = (
+        scores[0] != scores[1] and paired.seeds > 1 and paired.mean * (one.value - two.value) < 0
+    )
     return (
-        f"{' against '.join(scores)}, {gap(gone, board.records[0].task)}, {says} "
-        f"({_basis(gone)}{', the other way round than the medians' if turned else ''})"
+        f"{' against '.join(scores)}, {difference_text(paired, board.records[0].task)}, "
+        f"{verdict(board, paired, *sides)} "
+        f"({_basis(paired)}{', opposite in sign to that of the medians' if opposite else ''})"
     )
 
 
-def _basis(gone: Difference) -> str:
-    """Name what a difference and its interval are over."""
-    return f"mean of {gone.seeds} seeds" if gone.seeds > 1 else "one seed, over targets"
+def _basis(paired: Difference) -> str:
+    """Return what a difference and its interval are over."""
+    return f"mean of {paired.seeds} seeds" if paired.seeds > 1 else "one seed, over targets"
 
 
 def kinds(board: Board) -> list[str]:
-    """Compare the best recurrent with the best feed-forward model at equal k, trained as usual."""
+    """Return how the best recurrent and feed-forward models compare at equal k."""
     recurrent, forward = (
         {b.k: b for b in envelope(board, [r for r in usual_rows(board) if kind(r) == wanted])}
         for wanted in ("recurrent", "feed-forward")
@@ -175,37 +180,29 @@ def kinds(board: Board) -> list[str]:
         return []
     verdicts: dict[str, list[Context]] = defaultdict(list)
     for k in both:
-        one, two = recurrent[k], forward[k]
-        gone = difference(one.row, two.row, one.at, two.at)
-        if gone is not None:
-            says = _verdict_on(board, gone, (one.row, one.at), (two.row, two.at))
-            verdicts[says].append(k)
+        one, two = ((best.row, best.at) for best in (recurrent[k], forward[k]))
+        paired = difference(one[0], two[0], one[1], two[1])
+        if paired is not None:
+            verdicts[verdict(board, paired, one, two)].append(k)
     sentences = [
-        "With at most k inputs, the best recurrent model is, set beside the best feed-forward "
-        f"one: {_by_verdict(verdicts)}."
+        "With at most k inputs, the best recurrent model compared with the best feed-forward "
+        f"model is: {_by_verdict(verdicts)}."
     ]
-    if gone is not None:  # of the last k, the longest
-        scores = _side_by_side(board, one.row.scores[one.at], two.row.scores[two.at], gone, says)
-        names = f"{name_of(board, one.row)} and {name_of(board, two.row)}"
+    if paired is not None:  # of the last k, the longest
+        names = f"{name_of(board, one[0])} and {name_of(board, two[0])}"
+        scores = _compared(board, paired, one, two)
         sentences.append(f"With {contexts([both[-1]])}: {names}, {scores}.")
     return sentences
 
 
-def _verdict_on(board: Board, gone: Difference, *sides: tuple[Row, Context]) -> str:
-    """Say what a difference says, unless neither side is better than chance: then that."""
-    if not any(better_than_chance(row, k) for row, k in sides):
-        return NEITHER
-    return verdict(gone, tolerance(board.records[0]))
-
-
 def _by_verdict(verdicts: dict[str, list[Context]]) -> str:
     return "; ".join(
-        f"{word} at {contexts(verdicts[word])}" for word in (*VERDICTS, NEITHER) if word in verdicts
+        f"{word} at {contexts(verdicts[word])}" for word in VERDICTS if word in verdicts
     )
 
 
 def trained_at(board: Board) -> list[str]:
-    """Compare models trained with k_train = k with the usual one cut to k inputs at inference."""
+    """Return how models trained with k_train = k compare with the usual one truncated to k."""
     usual = {(row.label, row.budget): row for row in usual_rows(board)}
     groups: dict[tuple[str, str, str | None], dict[int, tuple[Row, Difference]]] = defaultdict(dict)
     for row in board.rows:
@@ -213,57 +210,57 @@ def trained_at(board: Board) -> list[str]:
         k = row.k_train
         if k == "full" or row is cut or (k == cut.k_train and row.state == cut.state):
             continue
-        gone = difference(row, cut, k) if k in row.scores and k in cut.scores else None
-        if gone is not None:
-            groups[row.label, row.budget, row.state][k] = row, gone
+        paired = difference(row, cut, k) if k in row.scores and k in cut.scores else None
+        if paired is not None:
+            groups[row.label, row.budget, row.state][k] = row, paired
     return [
-        _trained_at(board, usual[label, budget], dict(sorted(gaps.items())))
-        for (label, budget, _), gaps in groups.items()
+        _trained_at(board, usual[label, budget], dict(sorted(at_k.items())))
+        for (label, budget, _), at_k in groups.items()
     ]
 
 
-def _trained_at(board: Board, cut: Row, gaps: dict[int, tuple[Row, Difference]]) -> str:
-    """Say how one model fares that was trained at several k, and what else sets it apart."""
+def _trained_at(board: Board, cut: Row, at_k: dict[int, tuple[Row, Difference]]) -> str:
+    """Return how one model fares that was trained at several k, and what else is different."""
     verdicts: dict[str, list[Context]] = defaultdict(list)
-    for k, (row, gone) in gaps.items():
-        verdicts[_verdict_on(board, gone, (row, k), (cut, k))].append(k)
-    most = max(gaps, key=lambda k: abs(gaps[k][1].mean))
-    rows = [row for row, _ in gaps.values()]
+    for k, (row, paired) in at_k.items():
+        verdicts[verdict(board, paired, (row, k), (cut, k))].append(k)
+    most = max(at_k, key=lambda k: abs(at_k[k][1].mean))
+    rows = [row for row, _ in at_k.values()]
     state = f" (state {rows[0].state})" if rows[0].state else ""
-    notes = [*_fields(gaps), *_fewer_targets(rows, cut)]
+    notes = [*_fields(at_k), *_fewer_targets(rows, cut)]
     return (
-        f"{cut.label}{state}, trained at k instead of cut to k: {_by_verdict(verdicts)}; the "
+        f"{cut.label}{state}, trained at k instead of truncated to k: {_by_verdict(verdicts)}; the "
         f"largest difference, at {contexts([most])}, is "
-        f"{gap(gaps[most][1], board.records[0].task)} ({_basis(gaps[most][1])})."
+        f"{difference_text(at_k[most][1], board.records[0].task)} ({_basis(at_k[most][1])})."
         + "".join(f" {note}." for note in notes)
     )
 
 
-def _fields(gaps: dict[int, tuple[Row, Difference]]) -> list[str]:
-    """Say how much of k models see that cannot see as much."""
-    seen = {
+def _fields(at_k: dict[int, tuple[Row, Difference]]) -> list[str]:
+    """Return the receptive fields of models that are shorter than k."""
+    fields = {
         k: (row.records[0].model.get("receptive_field") or {}).get("declared")
-        for k, (row, _) in gaps.items()
+        for k, (row, _) in at_k.items()
     }
-    less = {k: field for k, field in seen.items() if field is not None and field < k}
+    less = {k: field for k, field in fields.items() if field is not None and field < k}
     if not less:
         return []
-    fields = listed(str(field) for field in less.values())
-    return [f"Trained at {contexts(list(less))}, its layers make a receptive field of {fields}"]
+    some = listed(str(field) for field in less.values())
+    return [f"Trained at {contexts(list(less))}, its layers have a receptive field of {some}"]
 
 
 def _fewer_targets(rows: Sequence[Row], cut: Row) -> list[str]:
-    """Say how many targets were learned from, beside the usual training, where that differs."""
+    """Return the share of the usual training's targets, if that is different."""
     usual = _targets(cut)
     known = [targets for row in rows if (targets := _targets(row))]
     if not usual or all(targets == usual for targets in known):
         return []
     shares = dict.fromkeys(f"{100 * targets / usual:.3g}" for targets in (min(known), max(known)))
-    return [f"It learned from {' to '.join(shares)} % as many targets as the one that is cut"]
+    return [f"It was trained on {' to '.join(shares)} % as many targets as the truncated one"]
 
 
 def _targets(row: Row) -> float | None:
-    """Give the mean over seeds; None where one does not say."""
+    """Return the number of training targets, a mean over seeds; None if unknown of one."""
     results = [record.training.get("result") or {} for record in row.records]
     known = [result["targets"] for result in results if "targets" in result]
     return sum(known) / len(known) if len(known) == len(results) else None

@@ -1,4 +1,4 @@
-"""A whole suite in one table: each model's scores between chance, 0, and the best possible, 1."""
+"""Normalised scores of a whole suite: 0 is chance, 1 the best possible or known."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ __all__ = ["Entry", "NormalizedScore", "Overview", "Scale", "overview"]
 
 @dataclass(frozen=True)
 class Scale:
-    """What 0 and 1 stand for on a task, in the loss's unit.
+    """The losses that are normalised to 0 and 1 on a task.
 
     Attributes:
-        chance: the loss that counts 0.
-        one: the loss that counts 1.
-        best: the row that reaches it; None where it is the optimum.
+        chance: the loss whose score is 0.
+        one: the loss whose score is 1.
+        best: the row that reaches it; None if it is the optimum.
         at: the k at which that row does.
     """
 
@@ -32,11 +32,11 @@ class Scale:
 
 @dataclass(frozen=True)
 class NormalizedScore:
-    """A full-context loss on a scale: 0 is chance, 1 the best; below 0 is worse than chance.
+    """A full-context loss on a `Scale`: 0 is chance, 1 the best; below 0 is worse than chance.
 
     Attributes:
         value: of the median over seeds.
-        half: half the 95 % interval of the seed nearest to it; None where that is not known.
+        half: half the 95 % interval of the seed nearest to it; None if unknown.
         need: the context need.
     """
 
@@ -47,13 +47,13 @@ class NormalizedScore:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model at one budget, trained as its recipe says.
+    """A model at one budget, trained by its recipe.
 
     Attributes:
         label: the model.
         budget: the training budget.
-        scores: by task; one that is missing is missing.
-        mean: over all tasks that are compared; None unless it has every one of them.
+        scores: by task; only of tasks with a score.
+        mean: over all tasks that are compared; None unless it has a score on each of them.
     """
 
     label: str
@@ -70,24 +70,24 @@ class Overview:
         suite: the tasks of the suite, in its order.
         scales: of the tasks that are compared, in the same order.
         absent: tasks without a score at full.
-        hopeless: tasks on which no model is better than chance and no optimum is known.
-        boards: the board taken of each task that is compared: the one measured last.
+        unscaled: tasks on which no model is better than chance and the optimum is unknown.
+        boards: the board of each task that is compared: the one measured last.
         entries: those with a mean first, best first; then those with most tasks.
     """
 
     suite: tuple[str, ...]
     scales: Mapping[str, Scale]
     absent: tuple[str, ...]
-    hopeless: tuple[str, ...]
+    unscaled: tuple[str, ...]
     boards: Mapping[str, Board]
     entries: tuple[Entry, ...]
 
 
 def overview(boards: Sequence[Board], suite: Sequence[str]) -> Overview:
-    """Set the models of a suite side by side.
+    """Return the normalised scores of all models on a suite.
 
-    A mean over tasks compares models only where it is over the same ones. It is given for the
-    models that have every task compared; nothing stands in for a missing score.
+    A mean over tasks is comparable between models only if it is over the same tasks: models
+    without a score on one of them have no mean.
 
     Args:
         boards: of any tasks; of several of one task, the one with the latest record counts.
@@ -99,25 +99,25 @@ def overview(boards: Sequence[Board], suite: Sequence[str]) -> Overview:
         if board.task_id in suite and any("full" in row.scores for row in board.rows)
     }
     found = {task: _scale(newest[task]) for task in suite if task in newest}
-    sticks = {task: stick for task, stick in found.items() if stick is not None}
+    scales = {task: scale for task, scale in found.items() if scale is not None}
     scores: dict[tuple[str, str], dict[str, NormalizedScore]] = {}
-    for task, stick in sticks.items():
+    for task, scale in scales.items():
         for row in usual_rows(newest[task]):
             if "full" in row.scores:
-                scores.setdefault((row.label, row.budget), {})[task] = _score(row, stick)
+                scores.setdefault((row.label, row.budget), {})[task] = _score(row, scale)
     entries = [
         Entry(
-            *key, some, mean(s.value for s in some.values()) if len(some) == len(sticks) else None
+            *key, some, mean(s.value for s in some.values()) if len(some) == len(scales) else None
         )
         for key, some in scores.items()
     ]
     entries.sort(key=_order)
     return Overview(
         suite=tuple(suite),
-        scales=sticks,
+        scales=scales,
         absent=tuple(task for task in suite if task not in newest),
-        hopeless=tuple(task for task, stick in found.items() if stick is None),
-        boards={task: newest[task] for task in sticks},
+        unscaled=tuple(task for task, scale in found.items() if scale is None),
+        boards={task: newest[task] for task in scales},
         entries=tuple(entries),
     )
 
@@ -137,10 +137,10 @@ def _scale(board: Board) -> Scale | None:
     return Scale(facts.chance, best.loss, best.row, best.at)
 
 
-def _score(row: Row, stick: Scale) -> NormalizedScore:
+def _score(row: Row, scale: Scale) -> NormalizedScore:
     points = [point for record in row.records if (point := record.point("full")) is not None]
     middle = median(point.loss.mean for point in points)
     interval = min(points, key=lambda point: abs(point.loss.mean - middle)).loss.interval
-    scale = stick.chance - stick.one
-    half = None if interval is None else (interval[1] - interval[0]) / 2 / scale
-    return NormalizedScore((stick.chance - middle) / scale, half, row.need)
+    width = scale.chance - scale.one
+    half = None if interval is None else (interval[1] - interval[0]) / 2 / width
+    return NormalizedScore((scale.chance - middle) / width, half, row.need)

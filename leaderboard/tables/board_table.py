@@ -22,22 +22,22 @@ from seqmem.leaderboard.tables.writing import heading, paragraph, table
 __all__ = ["board_text"]
 
 RANKS = (
-    "Rank: the places at full that the paired differences leave open, with 95 % confidence for "
-    "each table as a whole (Holm's correction for all pairs). Between models with one seed "
-    "it does not count how training varies."
+    "Rank: possible ranks at full, with 95 % confidence for each table as a whole (paired "
+    "differences, Holm's correction for all pairs). Between models with one seed it does not "
+    "include the variation between trainings."
 )
 
-# What every row of a table has in common is said once above it.
-_SHARED = ("k_train", "budget", "seeds", "solved", "trust", "passes", "known to")
+# A value that all rows of a table have in common is written once above it.
+_SHARED = ("k_train", "budget", "seeds", "solved", "trust", "passes", "sampling error")
 
 
 def board_text(boards: Sequence[Board], form: Format, published: Sequence[Published] = ()) -> str:
-    """Write boards in one of `FORMATS`; csv and json have one row for each model, k and seed.
+    """Return boards in one of `FORMATS`; csv and json have a row for each model, k and seed.
 
     Args:
         boards: what was measured.
         form: one of `FORMATS`.
-        published: what papers print. It follows its task's board, in the order given and never
+        published: published numbers. They follow their task's board, in the order given and never
             ranked; tasks without a board come last.
     """
     if form in ("csv", "json"):
@@ -57,7 +57,7 @@ def board_text(boards: Sequence[Board], form: Format, published: Sequence[Publis
 
 
 def _published(task_id: str, published: Sequence[Published], form: Format) -> list[str]:
-    """Give a small table for each unit, which heads the column of scores."""
+    """Return a table for each unit, the heading of the column of scores."""
     here = [entry for entry in published if entry.task == task_id]
     parts = []
     for kind in dict.fromkeys(entry.unit for entry in here):
@@ -94,8 +94,8 @@ def _section(
     title = f"{board.task_id}: {unit(facts)}"
     if ambiguous:
         title += (
-            f" (version {facts.version}, data {facts.data_hash[:8]}; scores of other versions or "
-            "data do not compare)"
+            f" (version {facts.version}, data {facts.data_hash[:8]}; not comparable with other "
+            "versions or data)"
         )
     shared = {
         name: columns[name][0]
@@ -114,13 +114,13 @@ def _section(
     shown = {name: [*bounds[name][first], *cells, bounds[name][1]] for name, cells in left.items()}
     parts = [heading(title, form)]
     if shared:
-        said = ", ".join(f"{name} {value}" for name, value in shared.items())
-        parts.append(paragraph(f"{'All rows' if len(board.rows) > 1 else 'Row'}: {said}.", form))
+        text = ", ".join(f"{name} {value}" for name, value in shared.items())
+        parts.append(paragraph(f"{'All rows' if len(board.rows) > 1 else 'Row'}: {text}.", form))
     return [*parts, table(shown, form, left=("model", "trust"))]
 
 
 def _columns(board: Board) -> dict[str, list[str]]:
-    """Give every column's cells, a row for each model."""
+    """Return the columns, with a cell for each model."""
     rows = board.rows
     columns = {
         "model": [row.label for row in rows],
@@ -133,7 +133,7 @@ def _columns(board: Board) -> dict[str, list[str]]:
         "parameters": [f"{row.records[0].model['parameters']:,}" for row in rows],
         "state, floats": [_state(row) for row in rows],
         "passes": [_passes(row) for row in rows],
-        "known to": [_known_to(row) for row in rows],
+        "sampling error": [_sampling_error(row) for row in rows],
     }
     if sum(cell != "–" for cell in columns["rank"]) < 2:
         del columns["rank"]
@@ -148,26 +148,26 @@ def _columns(board: Board) -> dict[str, list[str]]:
 
 
 def _solved(row: Row) -> str:
-    """How many of the seeds solve the task."""
+    """Return how many of the seeds solve the task."""
     count = solved(row)
     return "–" if count is None else f"{count} of {len(row.records)}"
 
 
 def _state(row: Row) -> str:
-    """What the model keeps after the largest k measured, in floats."""
-    kept = state_floats(row)
-    return "–" if kept is None else f"{kept:,}"
+    """Return the size of the model's state after the largest k measured, in floats."""
+    size = state_floats(row)
+    return "–" if size is None else f"{size:,}"
 
 
 def _passes(row: Row) -> str:
-    """What measuring cost, in passes over the split; the dearest seed."""
+    """Return the cost of measuring the most expensive seed, in passes over the split."""
     passes = [record.measurement.get("plain_passes") for record in row.records]
     known = [value for value in passes if value is not None]
     return f"{max(known):.3g}" if known else "–"
 
 
-def _known_to(row: Row) -> str:
-    """How well every mean is known for the split as it is: what sampling left open, at most."""
+def _sampling_error(row: Row) -> str:
+    """Return the largest half-width over k of the 95 % interval of the mean over this split."""
     points = [(record, point) for record in row.records for point in record.curve]
     widest = max((point.half_width for _, point in points), default=0.0)
     if widest == 0:
@@ -177,10 +177,10 @@ def _known_to(row: Row) -> str:
     return f"±{widest:.2g}"
 
 
-def _cell(cell: Score) -> str:
-    text = number(cell.value)
-    if cell.half is not None:
-        text += f" ±{half_width(cell.half, cell.value)}"
-    if cell.seeds > 1:
-        text += f" [{number(cell.smallest)}, {number(cell.largest)}]"
+def _cell(score: Score) -> str:
+    text = number(score.value)
+    if score.half is not None:
+        text += f" ±{half_width(score.half, score.value)}"
+    if score.seeds > 1:
+        text += f" [{number(score.smallest)}, {number(score.largest)}]"
     return text

@@ -1,4 +1,4 @@
-"""How numbers, context needs and models are written, in tables and in sentences."""
+"""Text of numbers, units, context needs and states, for tables and sentences."""
 
 import math
 from collections import Counter
@@ -24,36 +24,36 @@ __all__ = [
 
 
 def unit(facts: TaskFacts) -> str:
-    """Name a task's score and its unit."""
+    """Return the name of a task's score and its unit."""
     if facts.score == "perplexity":
         return f"perplexity {facts.unit.removeprefix('nats ')}"
     return f"{facts.loss}, {facts.unit}"
 
 
 def number(value: float) -> str:
-    """Four decimals for losses, one for large perplexities."""
+    """Return a score as text: four decimals for losses, one for large perplexities."""
     if not math.isfinite(value):
         return "∞"
     return f"{value:.4f}" if abs(value) < 20 else f"{value:.1f}"
 
 
 def half_width(half: float, value: float) -> str:
-    """As many decimals as the value has; a half-width that rounds to zero shows as a bound."""
+    """Return a half-width with the decimals of its value; one that rounds to zero as a bound."""
     digits = 4 if abs(value) < 20 else 1
     least = 10.0**-digits
     return f"{half:.{digits}f}" if half >= least / 2 else f"<{least:.{digits}f}"
 
 
 def rounded(values: Sequence[float], half: float | None, sign: str = "") -> list[str]:
-    """Write numbers to the second digit of a half-width, or to four digits where that is unknown.
+    """Return numbers to the second digit of a half-width, or to four digits if that is unknown.
 
     Args:
         values: the numbers, all to the same decimals.
-        half: half the width of their interval; None or 0 where there is none.
-        sign: "+" to write it before positive ones as well.
+        half: half the width of their interval; None or 0 if there is none.
+        sign: "+" to write it before positive numbers as well.
     """
     largest = max(map(abs, values), default=0.0)
-    # No more than five digits, however sure: nothing is measured better.
+    # At most five digits, however small the interval: nothing is measured more precisely.
     size, digits = (max(half, largest / 1000), 1) if half else (largest, 3)
     decimals = digits - math.floor(math.log10(size)) if 0 < size < math.inf else 3
     decimals = min(max(decimals, 0), 9)
@@ -63,7 +63,7 @@ def rounded(values: Sequence[float], half: float | None, sign: str = "") -> list
 
 
 def need(value: ContextNeed) -> str:
-    """Write a context need with its interval; "≥" where no k measured ends it."""
+    """Return a context need with its interval; "≥" if no measured k bounds it from above."""
     if value.state == "chance":
         return "never better than chance"
     if value.state == "unknown":
@@ -78,7 +78,7 @@ def need(value: ContextNeed) -> str:
 
 
 def row_need(row: Row) -> str:
-    """Write a row's context need; where its seeds differ, the least and the most of any follow."""
+    """Return a row's context need; if its seeds differ, the smallest and largest follow."""
     place = {"reached": 0, "beyond": 1, "chance": 2}
     known = [each for each in row.needs if each.state in place]
     known.sort(key=lambda each: (place[each.state], each.k or each.largest or 0))
@@ -95,14 +95,14 @@ def k_train(row: Row) -> str:
 
 
 def trust(row: Row) -> str:
-    """Name what stands behind every seed."""
+    """Return who measured the seeds of a row, as in "rescored"."""
     return ", ".join(sorted({record.trust for record in row.records}))
 
 
 def state_floats(row: Row) -> int | None:
-    """Give what the model keeps after the largest k measured, in floats; None where unknown."""
-    kept = [p.state_floats for p in row.records[0].curve if p.state_floats is not None]
-    return kept[-1] if kept else None
+    """Return the size of the model's state after the largest k measured; None if unknown."""
+    sizes = [p.state_floats for p in row.records[0].curve if p.state_floats is not None]
+    return sizes[-1] if sizes else None
 
 
 def names(rows: Sequence[Row]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A suite's overview as text: what its numbers mean, the scores, and the context needs."""
+"""A suite as text: what its numbers mean, the normalised scores, and the context needs."""
 
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.statistics.suite_scores import Entry, NormalizedScore, Overview
@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 def suite_text(name: str, found: Overview, form: Format) -> str:
-    """Write an overview in one of `FORMATS`; csv and json have one row for each model and task.
+    """Return a suite in one of `FORMATS`; csv and json have a row for each model and task.
 
     Args:
         name: of the suite.
@@ -37,7 +37,7 @@ def suite_text(name: str, found: Overview, form: Format) -> str:
     if form in ("csv", "json"):
         return table(_flat(name, found), form)
     parts = [heading(f"suite {name}: scores, 0 is chance, 1 the best possible or known", form)]
-    parts += [paragraph(said, form) for said in _rules(found)]
+    parts += [paragraph(text, form) for text in _explanations(found)]
     if found.entries:
         entries, tasks = found.entries, list(found.scales)
         who = {"model": [e.label for e in entries], "budget": [e.budget for e in entries]}
@@ -54,43 +54,43 @@ def suite_text(name: str, found: Overview, form: Format) -> str:
     return "\n".join(parts)
 
 
-def _rules(found: Overview) -> list[str]:
-    """Say how the numbers come about, and what is left out."""
+def _explanations(found: Overview) -> list[str]:
+    """Return how the numbers are computed, and what is left out."""
     compared = list(found.scales)
     if not compared:
-        return ["No task of it has a score at full that can be compared."]
-    rules = [
-        "Losses with the full context (of perplexities, the logarithm), the median over seeds, of "
-        "each model as its recipe trains it: (chance − loss) / (chance − best). Below 0 is worse "
-        "than chance; ± is half the 95 % interval of the loss alone.",
+        return ["No task of this suite has a score at full that can be compared."]
+    texts = [
+        "Scores are (chance − loss) / (chance − best), of the loss with the full context (of "
+        "perplexity, its logarithm), the median over seeds, of each model trained by its recipe. "
+        "Below 0 is worse than chance; ± is half the 95 % interval of the loss alone.",
     ]
-    own = {task: stick for task, stick in found.scales.items() if stick.best is not None}
+    own = {task: scale for task, scale in found.scales.items() if scale.best is not None}
     optimal = [task for task in compared if task not in own]
     if optimal:
-        rules.append(f"1 is the optimum on {listed(optimal)}.")
+        texts.append(f"1 is the optimum on {listed(optimal)}.")
     if own:
         best = [
-            f"{task} {number(stick.best.scores[stick.at].value)} ({stick.best.label})"
-            for task, stick in own.items()
-            if stick.best is not None
+            f"{task} {number(scale.best.scores[scale.at].value)} ({scale.best.label})"
+            for task, scale in own.items()
+            if scale.best is not None
         ]
-        rules.append(
-            "Where no optimum is known, 1 is the best score here at any k, of any set-up: "
+        texts.append(
+            "Where the optimum is unknown, 1 is the best score here at any k and training setting: "
             f"{listed(best)}."
         )
     whole = sum(entry.mean is not None for entry in found.entries)
-    rules.append(
+    texts.append(
         f"The mean is over {count(len(compared), 'task')}, and only of models that have them all: "
-        f"{whole} of {len(found.entries)}. Nothing stands in for a missing score."
+        f"{whole} of {len(found.entries)}. Missing scores are not imputed."
     )
     if found.absent:
-        rules.append(f"Without a score, and in no mean: {listed(found.absent)}.")
-    if found.hopeless:
-        rules.append(
-            "In no mean, as no model is better than chance and no optimum is known: "
-            f"{listed(found.hopeless)}."
+        texts.append(f"Without a score, and not in the mean: {listed(found.absent)}.")
+    if found.unscaled:
+        texts.append(
+            "Not in the mean, as no model is better than chance and the optimum is unknown: "
+            f"{listed(found.unscaled)}."
         )
-    return rules
+    return texts
 
 
 def _shown(score: NormalizedScore | None) -> str:

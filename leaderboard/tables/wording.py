@@ -1,81 +1,53 @@
-"""Pieces of sentences about scores, differences and context lengths."""
+"""Parts of sentences about scores and differences."""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from seqmem.leaderboard.aggregate import Score
+from seqmem.leaderboard.aggregate import Board, Row, Score, better_than_chance
 from seqmem.leaderboard.record import Context, TaskFacts
+from seqmem.leaderboard.statistics.context_need import tolerance
 from seqmem.leaderboard.statistics.differences import Difference
 from seqmem.leaderboard.tables.formatting import rounded
 
-__all__ = [
-    "NEITHER",
-    "VERDICTS",
-    "contexts",
-    "count",
-    "gap",
-    "grouped",
-    "listed",
-    "shown",
-    "verdict",
-]
+__all__ = ["TIED", "VERDICTS", "count", "difference_text", "listed", "shown", "verdict"]
 
-# What an interval of a difference says of the first of two losses; see `verdict`.
-VERDICTS = ("better", "worse", "the same within 1 %", "not told apart")
-NEITHER = "neither shown to be better than chance"  # which no difference between two of them tells
+# What the interval of a loss minus another shows of the first; see `verdict`.
+TIED = "tied"
+NEITHER = "neither significantly better than chance"
+VERDICTS = ("better", "worse", "the same within 1 %", TIED, NEITHER)
 
 
 def listed(items: Iterable[str]) -> str:
-    """Write a list with an "and" before its last."""
+    """Return a list with an "and" before its last item."""
     *most, last = items
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def contexts(ks: Sequence[Context]) -> str:
-    """Write context lengths: "k = 1, 2 and full"."""
-    finite = [str(k) for k in ks if k != "full"]
-    if not finite:
-        return "the full context"
-    return f"k = {listed([*finite, *(['full'] if 'full' in ks else [])])}"
-
-
 def count(number: int, word: str) -> str:
-    """Write a number and what it counts."""
+    """Return a number and what it counts."""
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def grouped(pairs: Iterable[tuple[str, str]]) -> str:
-    """Write pairs of a place and a name: "lstm and gru on music/jsb; rnn on a and b"."""
-    names: dict[str, list[str]] = defaultdict(list)
-    for place, name in pairs:
-        names[place].append(name)
-    places: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for place, some in names.items():
-        places[tuple(some)].append(place)
-    return "; ".join(f"{listed(some)} on {listed(where)}" for some, where in places.items())
-
-
-def shown(cell: Score, spread: bool = False) -> str:
-    """Write a score, to the second digit of its interval's half-width.
+def shown(score: Score, spread: bool = False) -> str:
+    """Return a score as text, to the second digit of its interval's half-width.
 
     Args:
-        cell: the score.
-        spread: whether the smallest and largest of any seed follow, where there are several.
+        score: of a row at one k.
+        spread: whether the smallest and largest of any seed follow if there are several.
     """
-    if not math.isfinite(cell.value):
+    if not math.isfinite(score.value):
         return "∞"
-    values = [cell.value, cell.smallest, cell.largest]
-    if cell.half is None or cell.half == 0 or not math.isfinite(cell.half):
+    values = [score.value, score.smallest, score.largest]
+    if score.half is None or score.half == 0 or not math.isfinite(score.half):
         text, low, high = rounded(values, None)
     else:
-        value, low, high, half = rounded([*values, cell.half], cell.half)
+        value, low, high, half = rounded([*values, score.half], score.half)
         text = f"{value} ±{half}"
-    return f"{text} [{low}, {high}]" if spread and cell.seeds > 1 else text
+    return f"{text} [{low}, {high}]" if spread and score.seeds > 1 else text
 
 
-def gap(difference: Difference, facts: TaskFacts) -> str:
-    """Write a difference with its interval: of perplexity in per cent, else in the loss's unit."""
+def difference_text(difference: Difference, facts: TaskFacts) -> str:
+    """Return a difference with its interval: of perplexity in per cent, else in the loss's unit."""
     relative = facts.score == "perplexity"
     numbers = [difference.mean, difference.low, difference.high]
     values = [
@@ -88,13 +60,17 @@ def gap(difference: Difference, facts: TaskFacts) -> str:
     return f"{mean}{unit} ({low} to {high})"
 
 
-def verdict(difference: Difference, allowed: float) -> str:
-    """Say what the interval of a loss minus another allows to say: one of VERDICTS.
+def verdict(board: Board, difference: Difference, *sides: tuple[Row, Context]) -> str:
+    """Return what a difference shows: one of `VERDICTS`.
 
     Args:
-        difference: below zero where the first is better.
-        allowed: what counts as no difference, in the loss's unit.
+        board: of the rows.
+        difference: of their losses; below zero if the first is better.
+        sides: the rows and the k at which they are compared; if they are given and neither is
+            better than chance, the verdict is that.
     """
-    if difference.within(allowed):
+    if sides and not any(better_than_chance(row, k) for row, k in sides):
+        return NEITHER
+    if difference.within(tolerance(board.records[0])):
         return "the same within 1 %"
-    return {-1: "better", 1: "worse", 0: "not told apart"}[difference.sign]
+    return {-1: "better", 1: "worse", 0: TIED}[difference.sign]

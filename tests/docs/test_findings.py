@@ -1,4 +1,4 @@
-"""docs/findings.md says what the committed records say."""
+"""docs/findings.md contains what the committed records contain."""
 
 import importlib.util
 import re
@@ -89,7 +89,7 @@ def test_the_page_of_a_known_board(findings: ModuleType) -> None:
         for record in records
     ]
     text = findings.page(findings.chosen(records), [])
-    assert "(6 records on\n1 task)" in text
+    assert "(6 records on 1 task)" in text
     assert "Of 1 pair, the stable model is worse in 1 (lstm on toy/T=3)." in text
     assert "| toy/T=3 | 0.100 ±0.010 | lstm | 1.0000 | 4 | 4 |" in re.sub(" +", " ", text)
     assert "the same within 1 % at k = 1, 4 and full" in text
@@ -109,9 +109,9 @@ def test_the_page_of_a_known_board(findings: ModuleType) -> None:
 
 def test_a_page_without_records_says_so(findings: ModuleType) -> None:
     text = findings.page([], [])
-    assert "(0 records on\n0 tasks)" in text
+    assert "(0 records on 0 tasks)" in text
     assert "Nothing measured." in text
-    assert "No stable model has records beside the unconstrained one." in text
+    assert "No stable model has records together with the unconstrained one." in text
     assert "- Of 9 tasks, 9 without any record" in text
 
 

@@ -1,4 +1,4 @@
-"""Sentences made of comparisons whose answers are known."""
+"""Sentences about comparisons whose results are known."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def test_a_stable_model_that_differs_and_one_that_does_not() -> None:
     (alike,) = sentences.stable(pair({4: 0.101, "full": 0.101}, {4: 0.1, "full": 0.1}))
     assert "the same within 1 % (one seed, over targets); context need 4 against 4." in alike
     (none,) = sentences.stable(pair({4: 1.0, "full": 1.0}, {4: 1.0, "full": 1.0}))
-    assert "neither shown to be better than chance" in none
+    assert "neither significantly better than chance" in none
 
 
 def test_seeds_decide_where_there_are_several() -> None:
@@ -31,7 +31,7 @@ def test_seeds_decide_where_there_are_several() -> None:
         for seed, loss in enumerate(losses)
     ]
     (said,) = sentences.stable(board_of(*records))
-    assert "not told apart (mean of 3 seeds)" in said
+    assert "tied (mean of 3 seeds)" in said
     one, *rest = records
     lucky = replace(one, curve=make_trained({"full": 0.9}).curve)  # medians 0.5 and 0.3
     (said,) = sentences.stable(board_of(lucky, *rest))
@@ -39,7 +39,7 @@ def test_seeds_decide_where_there_are_several() -> None:
     rare = replace(rest[-1], curve=make_trained({"full": 9.0}, label="rnn-stable").curve)
     (said,) = sentences.stable(board_of(lucky, *rest[:-1], rare))
     assert "0.400 ±0.010 against 0.500 ±0.010" in said
-    assert "not told apart (mean of 3 seeds, the other way round than the medians)" in said
+    assert "tied (mean of 3 seeds, opposite in sign to that of the medians)" in said
 
 
 def test_recurrent_and_feed_forward_models_at_equal_k() -> None:
@@ -58,7 +58,7 @@ def test_kinds_are_compared_where_one_has_learned_something_and_trained_as_usual
     )
     (verdicts, full) = sentences.kinds(board)
     assert verdicts.endswith(
-        "better at k = 8 and full; neither shown to be better than chance at k = 1."
+        "better at k = 8 and full; neither significantly better than chance at k = 1."
     )
     assert full.startswith("With the full context: lstm and tcn, 0.400 ±0.010 against 0.500")
     (best, at_one, *_) = sentences.needs(board)
@@ -74,9 +74,9 @@ def test_trained_at_k_and_cut_to_k() -> None:
         records.append(make_trained(own, usual_k=8, k_train=k, state="reset"))
     (said,) = sentences.trained_at(board_of(*records))
     assert said == (
-        "lstm (state reset), trained at k instead of cut to k: better at k = 1; worse at k = 4; "
-        "the same within 1 % at k = 2; the largest difference, at k = 1, is −0.2000 (−0.2000 to "
-        "−0.2000) (one seed, over targets)."
+        "lstm (state reset), trained at k instead of truncated to k: better at k = 1; worse at "
+        "k = 4; the same within 1 % at k = 2; the largest difference, at k = 1, is −0.2000 "
+        "(−0.2000 to −0.2000) (one seed, over targets)."
     )
 
 
@@ -99,8 +99,8 @@ def test_what_else_sets_models_apart_that_were_trained_at_k() -> None:
         )
     (said,) = sentences.trained_at(board_of(*records))
     assert said.endswith(
-        "(one seed, over targets). Trained at k = 2 and 4, its layers make a receptive field of 1 "
-        "and 3. It learned from 10 to 50 % as many targets as the one that is cut."
+        "(one seed, over targets). Trained at k = 2 and 4, its layers have a receptive field of 1 "
+        "and 3. It was trained on 10 to 50 % as many targets as the truncated one."
     )
     (alike,) = sentences.trained_at(board_of(records[-1], replace(records[0], training={
         **records[0].training, "result": records[-1].training["result"],
@@ -112,7 +112,7 @@ def test_what_was_trained_at_k_is_not_called_better_below_chance() -> None:
     cut = make_trained({1: 1.5, 4: 0.5, "full": 0.5}, usual_k=4, k_train=4)
     own = make_trained({1: 1.2, "full": 1.2}, usual_k=4, k_train=1)
     (said,) = sentences.trained_at(board_of(cut, own))
-    assert "cut to k: neither shown to be better than chance at k = 1;" in said
+    assert "truncated to k: neither significantly better than chance at k = 1;" in said
 
 
 def test_a_best_model_of_another_set_up_is_named_by_it() -> None:

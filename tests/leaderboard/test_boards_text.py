@@ -60,13 +60,14 @@ def test_what_rows_share_stands_above_and_what_differs_within() -> None:
     alike = [make_trained({1: 0.5, "full": x}, label=m) for m, x in (("a", 0.1), ("b", 0.2))]
     text = board_text(boards(alike), "table")
     assert (
-        "All rows: k_train full, budget small, seeds 1, solved 0 of 1, trust self-reported, known"
+        "All rows: k_train full, budget small, seeds 1, solved 0 of 1, trust self-reported, "
+        "sampling error exact"
     ) in text
     header = next(line for line in text.splitlines() if line.startswith("model"))
     assert re.split("  +", header) == [
         "model", "rank", "parameters", "state, floats", "k=1", "full", "k*(1 %)",
     ]  # fmt: skip
-    assert text.startswith("Rank: the places at full")
+    assert text.startswith("Rank: possible ranks at full")
     other = [alike[0], replace(alike[1], trust="rescored")]
     text = board_text(boards(other), "table")
     assert re.search(r"^a +1 +self-reported", text, re.MULTILINE)
@@ -77,7 +78,7 @@ def test_what_rows_share_stands_above_and_what_differs_within() -> None:
 def test_versions_are_told_apart_and_said_not_to_compare() -> None:
     text = board_text(boards([make_record({1: 0.5}), make_record({1: 0.4}, version=2)]), "table")
     for version in (1, 2):
-        assert f"(version {version}, data 00000000; scores of other versions or data do" in text
+        assert f"(version {version}, data 00000000; not comparable with other" in text
 
 
 # LaTeX.
@@ -153,7 +154,7 @@ def test_a_suite_is_scored_between_chance_and_the_best() -> None:
         "b": {"s/1": pytest.approx(-0.2)},
         "c": {"s/2": pytest.approx(math.log(2) / math.log(10))},
     }
-    assert (found.absent, found.hopeless) == (("s/3", "s/5"), ("s/4",))
+    assert (found.absent, found.unscaled) == (("s/3", "s/5"), ("s/4",))
     assert [(entry.label, entry.mean) for entry in found.entries] == [
         ("a", pytest.approx(0.75)),
         ("b", None),  # nothing is averaged around what is missing
@@ -165,10 +166,10 @@ def test_a_suite_says_what_its_numbers_mean() -> None:
     found = overview(boards(suite()), ("s/1", "s/2", "s/3", "s/4", "s/5"))
     text = suite_text("s", found, "markdown")
     assert "1 is the optimum on s/1." in text
-    assert "1 is the best score here at any k, of any set-up: s/2 10.0000 (a)." in text
+    assert "1 is the best score here at any k and training setting: s/2 10.0000 (a)." in text
     assert "The mean is over 2 tasks, and only of models that have them all: 1 of 3." in text
-    assert "Without a score, and in no mean: s/3 and s/5." in text
-    assert "no optimum is known: s/4." in text
+    assert "Without a score, and not in the mean: s/3 and s/5." in text
+    assert "the optimum is unknown: s/4." in text
     lines = [re.sub(" +", " ", line) for line in text.splitlines()]
     assert "| a | small | 0.750 | 2 of 5 | 0.500 ±0.010 | 1.0000 ±0.0043 |" in lines
     assert "| b | small | – | 1 of 5 | −0.200 ±0.010 | – |" in lines
@@ -177,7 +178,7 @@ def test_a_suite_says_what_its_numbers_mean() -> None:
     assert len(rows) == len(list(csv.DictReader(io.StringIO(suite_text("s", found, "csv"))))) == 4
     assert rows[0]["one_is"] == "optimum"
     empty = suite_text("s", overview([], ("s/1",)), "table")
-    assert "No task of it has a score" in empty
+    assert "No task of this suite has a score" in empty
 
 
 def test_of_several_versions_the_latest_counts_in_a_suite() -> None:
@@ -190,16 +191,16 @@ def test_of_several_versions_the_latest_counts_in_a_suite() -> None:
 # Stable pairs.
 
 
-def test_stable_models_stand_beside_free_ones() -> None:
+def test_stable_models_are_listed_with_unconstrained_ones() -> None:
     stable = make_trained({4: 0.3, "full": 0.2}, label="lstm-stable")
     certified = {**stable.model, "certificate": {"rate": 0.95, "promised_k": 120}}
     records = [replace(stable, model=certified), make_trained({4: 0.1, "full": 0.1})]
     (row,) = measured_pairs(boards(records))
-    assert (row["λ, stable"], row["λ, free"], row["promised k"]) == ("0.95", "–", "120")
-    assert (row["k*(1 %), stable"], row["k*(1 %), free"]) == ("> 4", "4")
-    assert row["the stable one is"] == "worse"
+    assert (row["λ, stable"], row["λ, unconstrained"], row["guaranteed k"]) == ("0.95", "–", "120")
+    assert (row["k*(1 %), stable"], row["k*(1 %), unconstrained"]) == ("> 4", "4")
+    assert row["the stable model is"] == "worse"
     text = stable_text(boards(records), "table", read_published())
-    assert "λ, free" not in text
+    assert "λ, unconstrained" not in text
     for number in ("146.7", "143.5", "92.3", "95.1", "0.95"):
         assert number in text
     assert text.index("0.95") < text.index("not ranked") < text.index("146.7")

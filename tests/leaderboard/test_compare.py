@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from seqmem.docs import sentences
+from seqmem.docs import limitations, sentences
 from seqmem.leaderboard.rows import kind, named_rows, stable_pairs, usual_rows
 from seqmem.leaderboard.statistics.context_need import optimum_need
 from seqmem.leaderboard.statistics.differences import difference
 from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
 from seqmem.leaderboard.statistics.intervals import block_mean
 from seqmem.leaderboard.tables.formatting import rounded
-from seqmem.leaderboard.tables.wording import contexts, gap, grouped, listed, verdict
+from seqmem.leaderboard.tables.wording import difference_text, listed, verdict
 from seqmem.tests.records import FAST, SLOW, Losses, board_of, make_record, make_trained
 
 # Rows.
@@ -146,7 +146,7 @@ def test_seeds_that_only_one_has_do_not_count() -> None:
         ([(0.50, 0.40), (0.51, 0.41)], "worse"),
         ([(0.40, 0.50), (0.41, 0.51)], "better"),
         ([(0.405, 0.40), (0.4051, 0.4)], "the same within 1 %"),  # though above zero
-        ([(0.50, 0.40), (0.40, 0.50)], "not told apart"),
+        ([(0.50, 0.40), (0.40, 0.50)], "tied"),
     ],
 )
 def test_verdicts(losses: list[tuple[float, float]], says: str) -> None:
@@ -155,10 +155,11 @@ def test_verdicts(losses: list[tuple[float, float]], says: str) -> None:
         for seed, both in enumerate(losses)
         for label, loss in zip(("a", "b"), both, strict=True)
     ]
-    rows = {row.label: row for row in board_of(*records).rows}
+    board = board_of(*records)
+    rows = {row.label: row for row in board.rows}
     gone = difference(rows["a"], rows["b"], "full")
     assert gone is not None
-    assert verdict(gone, 0.01) == says
+    assert verdict(board, gone) == says
 
 
 # Envelopes.
@@ -193,7 +194,7 @@ def test_a_known_envelope_has_known_needs() -> None:
     said = " ".join(sentences.needs(board))
     assert "The best score is 0.100 ±0.010 (lstm at k = 8); chance is 1.0000." in said
     assert "With k = 1, no model is better than 0.600 ±0.010 (tcn)." in said
-    assert "k = 8 gives 90 % of the gain over chance; k = 8 gives the best score to" in said
+    assert "k = 8 reaches 90 % of the gain over chance; k = 8 reaches the best score to" in said
     assert "Of 2 models, within 1 % of the best with at most k inputs: 1 at k = 8 (lstm)" in said
 
 
@@ -230,7 +231,7 @@ def test_the_optimum_needs_what_it_needs() -> None:
     assert optimum_need(record, optimum, 0.5) == 2
     assert optimum_need(record, {}, 0.9) is None
     assert optimum_need(record, {1: 0.9, "full": 0.0}, 0.9) is None
-    assert "The models reach 10 % of what it gains at full." in sentences.needs(
+    assert "The models reach 10 % of its gain at full." in sentences.needs(
         board_of(make_record({1: 0.9, 4: 0.9, "full": 0.9}, chance=1.0, half=0.001))
     )
 
@@ -249,7 +250,7 @@ def test_perplexities_differ_by_shares() -> None:
     gone = difference(rows["a"], rows["b"], "full")
     assert gone is not None
     half = stats.t.ppf(0.975, 1) * 0.01
-    assert gap(gone, facts) == (
+    assert difference_text(gone, facts) == (
         f"+{100 * math.expm1(0.11):.0f} % (−{-100 * math.expm1(0.11 - half):.0f} to "
         f"+{100 * math.expm1(0.11 + half):.0f})"
     )
@@ -277,7 +278,7 @@ def test_numbers_are_rounded_by_their_interval(
 def test_lists() -> None:
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"
-    assert contexts([1, 2, "full"]) == "k = 1, 2 and full"
-    assert contexts(["full"]) == "the full context"
+    assert sentences.contexts([1, 2, "full"]) == "k = 1, 2 and full"
+    assert sentences.contexts(["full"]) == "the full context"
     places = [("x", "a"), ("x", "b"), ("y", "c"), ("z", "a"), ("z", "b")]
-    assert grouped(places) == "a and b on x and z; c on y"
+    assert limitations.grouped(places) == "a and b on x and z; c on y"

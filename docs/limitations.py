@@ -1,6 +1,7 @@
-"""What a set of boards leaves open, each by a rule from its numbers."""
+"""What a set of boards cannot show, each sentence computed from its numbers."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 from seqmem.leaderboard.aggregate import Board, Row
@@ -8,24 +9,24 @@ from seqmem.leaderboard.failure import Failure
 from seqmem.leaderboard.rows import kind, named_rows
 from seqmem.leaderboard.statistics.context_need import tolerance
 from seqmem.leaderboard.statistics.differences import difference
-from seqmem.leaderboard.tables.wording import count, grouped, listed, verdict
+from seqmem.leaderboard.tables.wording import TIED, count, listed, verdict
 
-__all__ = ["unsettled"]
+__all__ = ["limitations"]
 
 Places = list[tuple[Board, str, Row]]  # every model on every task, with its name there
 
 
-def unsettled(
+def limitations(
     boards: Sequence[Board],
     failures: Sequence[Failure] = (),
     tasks: Sequence[str] = (),
     models: Sequence[str] = (),
 ) -> list[str]:
-    """Say what cannot be known from these boards, a sentence for each reason.
+    """Return what cannot be known from these boards, a sentence for each reason.
 
     Args:
         boards: one for each task.
-        failures: trainings that diverged, on these tasks and of this budget.
+        failures: trainings that diverged, on these tasks and with this budget.
         tasks: ids that are expected.
         models: names that are expected.
     """
@@ -41,39 +42,50 @@ def unsettled(
         *_spread(trained),
         *_improving(trained),
         *_no_gain(trained),
-        *_alike(boards),
-        *_needs_apart(trained),
-        *_needs_open(places),
+        *_tied(boards),
+        *_needs_by_seed(trained),
+        *_uncertain_needs(places),
     ]
 
 
+def grouped(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return pairs of a task and a name as text: "lstm and gru on music/jsb; rnn on a and b"."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for task, name in pairs:
+        names[task].append(name)
+    tasks: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for task, some in names.items():
+        tasks[tuple(some)].append(task)
+    return "; ".join(f"{listed(some)} on {listed(where)}" for some, where in tasks.items())
+
+
 def _absent(word: str, expected: Sequence[str], have: Sequence[str]) -> list[str]:
-    gone = [name for name in expected if name not in have]
-    if not gone:
+    absent = [name for name in expected if name not in have]
+    if not absent:
         return []
-    return [f"Of {count(len(expected), word)}, {len(gone)} without any record: {listed(gone)}."]
+    return [f"Of {count(len(expected), word)}, {len(absent)} without any record: {listed(absent)}."]
 
 
 def _missing(boards: Sequence[Board], places: Places) -> list[str]:
     models = list(dict.fromkeys(row.label for _, _, row in sorted(places, key=lambda p: p[1])))
     have = {(board.task_id, row.label) for board, _, row in places}
-    gaps = [
+    missing = [
         (board.task_id, label)
         for board in boards
         for label in models
         if (board.task_id, label) not in have
     ]
     whole = count(len(boards) * len(models), "pair")
-    if not gaps:
+    if not missing:
         return [f"Of {whole} of a model and a task, none is without a record."] if models else []
     return [
-        f"Of {whole} of a model and a task, {len(gaps)} have no record, be it that the model is "
-        f"not made for the task, diverged or was not run: {grouped(gaps)}."
+        f"Of {whole} of a model and a task, {len(missing)} have no record, because the model does "
+        f"not fit the task, diverged or was not run: {grouped(missing)}."
     ]
 
 
 def _diverged(failures: Sequence[Failure]) -> list[str]:
-    """Name trainings that diverged, the seeds of each model and task together."""
+    """Return which trainings diverged, the seeds of each model and task together."""
     if not failures:
         return []
     seeds: dict[tuple[str, str], list[str]] = {}
@@ -100,8 +112,8 @@ def _one_seed(trained: Places) -> list[str]:
         return []
     which = "all of them" if len(alone) == len(trained) else grouped(alone)
     return [
-        f"Of {count(len(trained), 'trained model')}, {len(alone)} with one seed only, so that how "
-        f"much training varies is not known: {which}."
+        f"Of {count(len(trained), 'trained model')}, {len(alone)} have one seed only, so that the "
+        f"variation between trainings is unknown: {which}."
     ]
 
 
@@ -115,7 +127,7 @@ def _spread(trained: Places) -> list[str]:
     if not wide:
         return []
     return [
-        f"Of {count(len(several), 'model')} with several seeds, {len(wide)} with seeds more than "
+        f"Of {count(len(several), 'model')} with several seeds, {len(wide)} have seeds more than "
         f"1 % apart at full: {grouped(wide)}."
     ]
 
@@ -136,9 +148,9 @@ def _improving(trained: Places) -> list[str]:
         return []
     which = "all of them" if len(still) == len(known) else grouped(still)
     return [
-        f"Of {count(len(known), 'trained model')}, {len(still)} ended in at least one seed with "
-        "the budget while their validation loss was at its lowest, so that more steps might change "
-        f"their scores: {which}."
+        f"Of {count(len(known), 'trained model')}, {len(still)} had in at least one seed their "
+        "lowest validation loss at the end of the budget, so that more steps might change their "
+        f"scores: {which}."
     ]
 
 
@@ -151,34 +163,27 @@ def _no_gain(trained: Places) -> list[str]:
     if not none:
         return []
     return [
-        "Not better than chance in the median seed, so that nothing is known of the context they "
-        f"would use if trained further: {grouped(none)}."
+        "Not better than chance in the median seed, so that the context that they would use after "
+        f"more training is unknown: {grouped(none)}."
     ]
 
 
-def _alike(boards: Sequence[Board]) -> list[str]:
-    """Count the pairs of models that differences at full neither order nor show to be alike."""
+def _tied(boards: Sequence[Board]) -> list[str]:
+    """Return how many pairs of models are tied at full."""
     parts = []
     for board in boards:
         rows = [row for row in named_rows(board).values() if "full" in row.scores]
         pairs = list(combinations(rows, 2))
-        open_pairs = 0
+        tied = 0
         for one, two in pairs:
-            gone = difference(one, two, "full")
-            open_pairs += gone is None or verdict(gone, tolerance(board.records[0])) == (
-                "not told apart"
-            )
-        if open_pairs:
-            parts.append(f"{open_pairs} of {len(pairs)} on {board.task_id}")
-    if not parts:
-        return []
-    return [
-        "Pairs of models that intervals at full neither order nor show to be the same within 1 %: "
-        f"{'; '.join(parts)}."
-    ]
+            paired = difference(one, two, "full")
+            tied += paired is None or verdict(board, paired) == TIED
+        if tied:
+            parts.append(f"{tied} of {len(pairs)} on {board.task_id}")
+    return [f"Pairs of models that are tied at full: {'; '.join(parts)}."] if parts else []
 
 
-def _needs_apart(trained: Places) -> list[str]:
+def _needs_by_seed(trained: Places) -> list[str]:
     several = [place for place in trained if len(place[2].records) > 1]
     apart = [
         (board.task_id, name)
@@ -188,16 +193,16 @@ def _needs_apart(trained: Places) -> list[str]:
     if not apart:
         return []
     return [
-        f"Of {count(len(several), 'model')} with several seeds, {len(apart)} whose context need "
-        f"is another from seed to seed: {grouped(apart)}."
+        f"Of {count(len(several), 'model')} with several seeds, {len(apart)} have context needs "
+        f"that differ between seeds: {grouped(apart)}."
     ]
 
 
-def _needs_open(places: Places) -> list[str]:
+def _uncertain_needs(places: Places) -> list[str]:
     sentences = []
     beyond = [(board.task_id, name) for board, name, row in places if row.need.state == "beyond"]
     if beyond:
-        sentences.append(f"Context needs beyond the largest k measured: {grouped(beyond)}.")
+        sentences.append(f"Context needs beyond the largest measured k: {grouped(beyond)}.")
     reached = [place for place in places if place[2].need.state == "reached"]
     wide = [
         (board.task_id, name)
@@ -206,7 +211,7 @@ def _needs_open(places: Places) -> list[str]:
     ]
     if wide:
         sentences.append(
-            f"Of {count(len(reached), 'context need')} found, {len(wide)} with an interval over "
+            f"Of {count(len(reached), 'context need')} found, {len(wide)} have an interval over "
             f"more than one measured k: {grouped(wide)}."
         )
     return sentences
