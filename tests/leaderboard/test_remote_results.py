@@ -1,4 +1,4 @@
-"""Results behind a URL: whole files, never overwritten, and work that goes on elsewhere."""
+"""Results at a URL: whole files, never overwritten, and work that goes on elsewhere."""
 
 import os
 from collections.abc import Callable
@@ -89,7 +89,7 @@ def test_a_training_goes_on_on_another_machine(
     elsewhere("other")
     ran = seqmem_(*sweep)
     assert ran.status == 0
-    assert ran.err.count("goes on behind step") == 1
+    assert ran.err.count("resumes after step") == 1
     (path,) = record_files(tmp_path / "shared/records")
     assert [without_times(path)] == [
         without_times(path) for path in record_files(tmp_path / "here/records")

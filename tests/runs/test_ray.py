@@ -172,7 +172,7 @@ def kill_workers(executor: RayCluster, cell: str, times: int) -> None:
 def test_what_is_tried_again_goes_on_from_its_checkpoint(
     nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
 ) -> None:
-    """In a folder that all see, or behind a URL, where nothing else is shared."""
+    """In a folder that all see, or at a URL, where nothing else is shared."""
     planned = plan_of("adding-problem/T=5", "lstm", seeds=1, steps=300)
     run_cells(stored_in(tmp_path / "alone", planned), ThisProcess(), print)
     shared, remote = tmp_path / "results", None
