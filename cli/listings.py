@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from seqmem.baselines import BASELINES
-from seqmem.baselines.spec import ModelSpec, build_model, options_of
+from seqmem.baselines.spec import ModelSpec, build_model, options_of, ranges_of
 from seqmem.baselines.training.loop import ClosedForm
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.errors import InputError
@@ -86,6 +86,7 @@ def model_rows() -> list[Row]:
                 "model": name,
                 "is": baseline.summary,
                 "options": ",".join(f"{key}={value}" for key, value in options),
+                "ranges": "; ".join(f"{key} {each}" for key, each in ranges_of(name).items()),
                 "sizes on": EXAMPLE,
                 "parameters": _parameters(model),
                 "receptive field": model.receptive_field,
