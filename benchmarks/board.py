@@ -1,7 +1,7 @@
 """How long a board of many records takes: importing, reading, sorting into boards, and writing.
 
-Records are made of the committed ones, under other names and seeds and with losses moved, in a
-temporary folder. Each step runs in a fresh process.
+Records are copies of the committed ones with other names, seeds and losses, in a temporary folder.
+Each step runs in a new process.
 
     python benchmarks/board.py [--records 10000] [--seeds 10]
 """
@@ -42,8 +42,8 @@ for kind in (0, 1):
 """
 
 
-def moved(record: Record, model: int, seed: int, generator: random.Random) -> Record:
-    """Give a record of another model: every loss a share larger, groups with noise of their own."""
+def changed(record: Record, model: int, seed: int, generator: random.Random) -> Record:
+    """Return a record of another model: all losses are larger, and groups have their own noise."""
     share = 1 + model / 100 + generator.gauss(0, 0.002)
     noise = [generator.gauss(0, 0.01) for _ in record.group_counts]
 
@@ -61,7 +61,7 @@ def moved(record: Record, model: int, seed: int, generator: random.Random) -> Re
 
 
 def write(folder: Path, wanted: int, seeds: int) -> int:
-    """Write as many records, of models on the tasks of the small budget; give their size in MiB."""
+    """Write records of models on the tasks of the small budget; return their size in MiB."""
     records, _ = read_records([COMMITTED])
     newest = {
         r.task.id: r
@@ -72,7 +72,7 @@ def write(folder: Path, wanted: int, seeds: int) -> int:
     for number in range(wanted):
         cell, seed = divmod(number, seeds)
         model, task = divmod(cell, len(newest))
-        record = moved(list(newest.values())[task], model, seed, generator)
+        record = changed(list(newest.values())[task], model, seed, generator)
         place = record_directory(folder, record.task.id)
         place.mkdir(parents=True, exist_ok=True)
         text = to_json(record)
@@ -102,7 +102,7 @@ def main() -> None:
     print(f"{records} records, {size} MiB, {rows} rows on {boards} boards, {length} characters")
     steps = ("import", "read", "sort into boards", "write")
     for name, wall, busy in zip(steps, best[:4], best[4:], strict=True):
-        print(f"{name:18} {wall:.2f} s, {busy:.2f} s of them computing")
+        print(f"{name:18} {wall:.2f} s, {busy:.2f} s of CPU time")
     print(f"{'boards and table':18} {best[2] + best[3]:.2f} s")
 
 

@@ -1,7 +1,7 @@
-"""What the cells of the full board cost in training, from the time of a few of their steps.
+"""The cost of training the cells of the full board, extrapolated from a few steps.
 
-CPU time of one thread, which other programs beside it change little. Validations, the measurement
-and patience, which ends many trainings early, are left out.
+It is measured as CPU time of one thread, on which other programs have little effect. It excludes
+validations and measuring, and ignores patience, which ends many trainings early.
 """
 
 import argparse
@@ -22,37 +22,37 @@ from seqmem.tasks import SUITES, data_problem, load_task
 from seqmem.tasks.task import Task
 
 ENOUGH = 3.0  # CPU seconds of steps
-FEWEST = 3  # steps, behind one that warms up
+FEWEST = 3  # steps, after a warm-up step
 
 
 class EnoughError(Exception):
-    """Ends a training that has shown what its steps take."""
+    """Ends a training after enough timed steps."""
 
 
 def seconds_a_step(name: str, task: Task) -> tuple[float, int, int]:
-    """Give CPU seconds of one step, of how many that is the mean, and the full budget's steps."""
+    """Return the mean CPU seconds of a step, the number of timed steps, and the full budget's."""
     full = recipe_for(task.family, "full")
     recipe = replace(full, validate_every=full.steps)
     with seeded(0):
         model, _ = build_model(parse_model(name), task, full.k_train, full.options)
     times: list[float] = []
 
-    def look(step: int, _: float) -> None:
+    def record(step: int, _: float) -> None:
         times.append(time.process_time())
         if step > FEWEST and times[-1] - times[0] > ENOUGH:
             raise EnoughError
 
     with suppress(EnoughError):
-        train(model, task, recipe, k_train=full.k_train, seed=0, progress=look)
+        train(model, task, recipe, k_train=full.k_train, seed=0, progress=record)
     return (times[-1] - times[0]) / (len(times) - 1), len(times) - 1, full.steps
 
 
 def hours(models: Sequence[str], task_ids: Sequence[str]) -> pd.DataFrame:
-    """Give hours of one core: tasks down, models across; NaN for what cannot be trained so."""
+    """Return hours of one core by task and model; NaN for cells that cannot be trained."""
     found: dict[str, dict[str, float]] = {}
     for task_id in task_ids:
         if data_problem(task_id):
-            say(f"{task_id}: no data here")
+            say(f"{task_id}: no data found")
             continue
         task = load_task(task_id)
         for name in models:
@@ -71,7 +71,7 @@ def main() -> None:
     trained = [name for name in BASELINES if not hasattr(model_class(name), "fit")]  # ClosedForm
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=trained)
-    parser.add_argument("--task", action="append", help="repeatable; else the full suite")
+    parser.add_argument("--task", action="append", help="repeatable; default: the full suite")
     given = parser.parse_args()
     torch.set_num_threads(1)
     say(machine())

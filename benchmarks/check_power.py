@@ -1,9 +1,9 @@
-"""Does a check see what it is for? Faults are planted one at a time; each must turn a cell red.
+"""Does a check detect faults? Faults are injected one at a time; each must turn a cell red.
 
-Expectations are those that are committed; what they lack is found out first. For each fault the
-table says where it shows most: the cell and the k whose difference is the most margins.
+Expectations are the committed ones; missing ones are created first. For each fault the table shows
+the cell and the k with the largest difference, in margins.
 
-python benchmarks/check_power.py [EXPECTATIONS]     minutes; exit status 1 where a fault is not seen
+python benchmarks/check_power.py [EXPECTATIONS]     minutes; status 1 if a fault is not detected
 """
 
 import sys
@@ -20,7 +20,7 @@ from seqmem.tests.faults import FAULTS
 
 
 def verdicts(cells: Sequence[tuple[str, str]], folder: Path) -> list[Verdict]:
-    """Check some cells."""
+    """Return the verdicts on some cells."""
     found: list[Verdict] = []
     for model, task in cells:
         request = CheckRequest(folder, models=(model,), tasks=(task,))
@@ -29,7 +29,7 @@ def verdicts(cells: Sequence[tuple[str, str]], folder: Path) -> list[Verdict]:
 
 
 def margins(verdict: Verdict) -> str:
-    """Say how many margins the largest difference is, and where."""
+    """Return where the largest difference is, and its size in margins."""
     if verdict.worst is None:
         return f"{verdict.model} on {verdict.task}: {verdict.reason[:60]}"
     return f"{verdict.model} on {verdict.task}, k = {verdict.worst.k}: {verdict.worst.size:.1f}"
@@ -42,7 +42,7 @@ def main() -> None:
     for model, task in cells:
         if (task, model) not in known:
             list(renew(CheckRequest(folder, (model,), (task,), seeds=(0, 1, 2, 3, 4)), say))
-    unseen = []
+    missed = []
     clean = verdicts(cells, folder)
     if any(verdict.state != "green" for verdict in clean):
         sys.exit("without a fault: " + "; ".join(v.model for v in clean if v.state != "green"))
@@ -52,15 +52,15 @@ def main() -> None:
             found = verdicts(fault.cells, folder)
         red = [verdict for verdict in found if verdict.state == "red"]
         if not red:
-            unseen.append(name)
+            missed.append(name)
         rows.append(
             [name, f"{len(red)} of {len(found)} red", *(f"{v.state}: {margins(v)}" for v in found)]
         )
         say(f"{name}: {len(red)} of {len(found)} red")
     say(tabulate(rows, headers=["fault", "", "where, in margins"], tablefmt="pipe"))
     say(machine())
-    if unseen:
-        sys.exit(f"not seen: {', '.join(unseen)}")
+    if missed:
+        sys.exit(f"not detected: {', '.join(missed)}")
 
 
 if __name__ == "__main__":

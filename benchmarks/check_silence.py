@@ -1,8 +1,8 @@
-"""Does a check keep quiet? Nothing is wrong in any repetition; at most 1 % may be red.
+"""How often does a check raise a false alarm? No repetition has a fault; at most 1 % may be red.
 
-One repetition checks one cell in one of four ways, in turn: with seeds that the expectation has not
-seen; with its own seeds and two threads; with its own seeds and other batch sizes in measuring; and
-with its own seeds as on an older processor, for which torch and its libraries have other kernels.
+One repetition checks one cell in one of four ways, in turn: with new seeds; with the usual seeds
+and two threads; with the usual seeds and other batch sizes in measuring; and with the usual seeds
+and the kernels that torch and its libraries use on an older processor.
 
 python benchmarks/check_silence.py [REPETITIONS] [EXPECTATIONS]     200 take some ten minutes
 """
@@ -28,7 +28,7 @@ from seqmem.measuring import reference, scoring
 from seqmem.tasks import FAMILIES, family_of
 
 MOST = 0.01
-# How torch, oneDNN and MKL are told, at the start of a process, to do without newer instructions.
+# Environment variables that disable newer instructions in torch, oneDNN and MKL.
 OLDER = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "DNNL_MAX_CPU_ISA": "AVX2",
@@ -39,7 +39,7 @@ WAYS = ("fresh seeds", "two threads", "batch sizes", "older processor")
 
 @contextmanager
 def batch_sizes(steps: int, streams: int) -> Iterator[None]:
-    """Measure in passes of other sizes."""
+    """Measure with other batch sizes."""
     with ExitStack() as stack:
         changes: list[AbstractContextManager[object]] = [
             patch.dict(scoring.STEPS, {"cpu": steps}),
@@ -51,25 +51,25 @@ def batch_sizes(steps: int, streams: int) -> Iterator[None]:
 
 
 def repetition(way: str, number: int, model: str, task: str, folder: Path) -> tuple[str, str]:
-    """Check one cell in which nothing is wrong: the verdict, and a word on it."""
+    """Return the verdict on one cell without a fault, and a sentence on it."""
 
-    def here(seeds: tuple[int, ...], threads: int = 1) -> tuple[str, str]:
+    def checked(seeds: tuple[int, ...], threads: int = 1) -> tuple[str, str]:
         request = CheckRequest(folder, (model,), (task,), seeds=seeds, threads=threads)
         (found,) = check(request, lambda line: None).verdicts
         return found.state, sentence(found)
 
     if way == "fresh seeds":
-        return here((1000 + 2 * number, 1001 + 2 * number))
+        return checked((1000 + 2 * number, 1001 + 2 * number))
     if way == "two threads":
-        return here(CHECKED, threads=2)
+        return checked(CHECKED, threads=2)
     if way == "batch sizes":
         with batch_sizes(1 << 9 + number % 5, 3 + number % 7):
-            return here(CHECKED)
+            return checked(CHECKED)
     return older_processor(model, task, folder)
 
 
 def older_processor(model: str, task: str, folder: Path) -> tuple[str, str]:
-    """Check in a process that computes without the newest instructions."""
+    """Return the same from a process without the newest instructions."""
     command = [sys.executable, "-m", "seqmem.submit", "check", model, "--task", task]
     command += ["--expectations", str(folder), "--format", "json"]
     ran = subprocess.run(
@@ -87,21 +87,21 @@ def main() -> None:
     known, _ = read_expectations(folder)
     cells = sorted(key for key in known if FAMILIES[family_of(key[0])].data is None)
     if not cells:
-        sys.exit(f"{folder} holds no expectations: `seqmem check --update` makes some")
+        sys.exit(f"{folder} holds no expectations: create some with `seqmem check --update`")
     counts: Counter[tuple[str, str]] = Counter()
     for number in range(repetitions):
         round_, place = divmod(number, len(cells))
         task, model = cells[place]
         way = WAYS[(round_ + place) % len(WAYS)]
-        state, told = repetition(way, number, model, task, folder)
+        state, text = repetition(way, number, model, task, folder)
         counts[way, state] += 1
         if state == "red":
-            say(f"red: {way}: {told}")
+            say(f"red: {way}: {text}")
         if (number + 1) % 20 == 0:
             say(f"{number + 1} of {repetitions}")
     states = ("green", "cannot tell", "red")
     rows = [[way, *(counts[way, state] for state in states)] for way in WAYS]
-    say(tabulate(rows, headers=["what is other", *states], tablefmt="pipe"))
+    say(tabulate(rows, headers=["what differs", *states], tablefmt="pipe"))
     red = sum(count for (_, state), count in counts.items() if state == "red")
     bounds = wilson(red / repetitions, repetitions)
     say(f"{red} of {repetitions} red; 95 % interval {bounds.low:.2%} to {bounds.high:.2%}")

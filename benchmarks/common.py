@@ -1,4 +1,4 @@
-"""What the benchmarks share: trained language models, timing, and where they ran."""
+"""Helpers of the benchmarks: trained language models, timing, and the machine's name."""
 
 import os
 import platform
@@ -22,15 +22,16 @@ RESULTS = Path(os.environ.get("SEQMEM_BENCHMARK_RESULTS", "results"))
 
 
 def trained(name: str, task_id: str = "wikitext-2") -> tuple[SequenceModel, Task]:
-    """Train a baseline, or take its weights from RESULTS where an earlier run left them.
+    """Return a trained baseline and its task; weights of an earlier run in RESULTS are reused.
 
-    An LSTM is trained as the small budget says; models without state see up to 128 inputs.
+    An LSTM is trained with the recipe of the small budget; models without state see up to 128
+    inputs.
     """
     task = load_task(task_id)
     model = parse_model(name)
     recipe, k_train = recipe_for(task.family, "small"), None
     if not model_class(name).stateful:
-        # One that sees 128 inputs learns from 2,560 targets a step, not from 700.
+        # With 128 inputs in sight a step has 2,560 targets instead of 700.
         recipe, k_train = replace(recipe, steps=200, validate_every=100), 128
     cell = plan_cell(model, task, RESULTS, k_train=k_train, recipe=recipe)
     fitted, _ = trained_model(cell, task, say)
@@ -38,7 +39,7 @@ def trained(name: str, task_id: str = "wikitext-2") -> tuple[SequenceModel, Task
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Give seconds, and what the work gives."""
+    """Return the seconds that a function takes, and its result."""
     began = time.monotonic()
     result = work()
     return time.monotonic() - began, result
@@ -49,7 +50,7 @@ def say(line: str) -> None:
 
 
 def machine() -> str:
-    """Name the machine, for a table's caption."""
+    """Return the processor, threads and torch version, for a table's caption."""
     cpu = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines() if os.name == "posix" else ():
         if line.startswith("model name"):

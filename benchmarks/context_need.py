@@ -1,24 +1,25 @@
-"""How often the interval of a context need holds the true one, on simulated curves.
+"""How often the interval of a context need contains the true one, on simulated curves.
 
-A curve gives the true excess loss over the full context at each measured k; the true context need
-is the smallest of them within the tolerance. Each draw scores groups of dependent targets, skewed
-as losses are, whose excess varies more where it is larger, and the record's own code makes
-intervals and context need of it. Errors at neighbouring k are nearly the same (targets in common),
-related, or independent (samples of their own).
+A curve is the true excess loss over the full context at each measured k; the true context need is
+the smallest k with an excess within the tolerance. Each draw scores groups of dependent targets,
+skewed as losses are, whose excess varies more where it is larger. Intervals and context need are
+computed from them by the code that computes those of records. Errors at neighbouring k are nearly
+equal (the same targets), correlated, or independent (separate samples).
 
-Why the share is above 95 %, and must be. The interval is two bounds, each wrong in 2.5 % of draws
-where it is in play: the lower where the excess at the true need is just within the tolerance, the
-upper where that at the k before is just above it. A context need is one of the k measured. From one
-of these to the next the excess usually falls by far more than the noise: then at most one bound is
-in play (97.5 %), mostly none (100 %), and where the interval is a single k, nothing narrower is
-left. Where every k is measured and the curve is flat, both are in play, and 95 % is about what is
-left. Elsewhere the one way down to it is to narrow the pointwise intervals whatever the curve, and
-flat curves pay for that: the last column does so, with 90 %. Where errors at neighbouring k have
-little in common, the upper bound, which asks that every larger k be proved, is wrong less often
-still; a curve's targets are the same at every k, and so mostly are its errors.
+Why the coverage exceeds 95 %: the interval consists of two bounds, each wrong in 2.5 % of draws
+where it can be wrong at all: the lower bound if the excess at the true need is just within the
+tolerance, the upper bound if the excess at the k before is just above it. A context need is one of
+the measured k, and from one k to the next the excess usually falls by much more than the noise.
+Then at most one bound can be wrong (97.5 %), mostly none (100 %), and an interval of a single k
+cannot be narrower. Where every k is measured and the curve is flat, both bounds can be wrong, and
+the coverage is about 95 %. Elsewhere the coverage could only be lowered to 95 % by narrower
+pointwise intervals for all curves, at the expense of flat ones; the last column shows this for 90 %
+intervals. Where errors at neighbouring k are hardly correlated, the upper bound is wrong even less
+often, because it requires a proof at every larger k; but all k of a curve have the same targets, so
+that most of their errors are the same.
 
-"On the edge" puts the tolerance where the interval is weakest: the excess at the true need is just
-within it, and that before just above.
+"On the edge" is the worst case for the tolerance: the excess at the true need is just within it,
+and that at the k before is just above it.
 
     python benchmarks/context_need.py [--draws 1000]
 """
@@ -40,23 +41,23 @@ from seqmem.leaderboard.statistics.intervals import block_mean
 Floats = npt.NDArray[np.float64]
 Curve = Callable[[Floats, float], Floats]
 
-LEVEL = 0.95  # of the intervals of `tasks.intervals`
-ALLOWED = 0.01  # of a chance of 1 and an optimum of 0
+LEVEL = 0.95  # of all intervals in seqmem
+ALLOWED = 0.01  # 1 % of the way from an optimum of 0 to a chance of 1
 POWERS = tuple(2**i for i in range(9))
 EVERY = tuple(range(1, 65))
 
 
 @dataclass(frozen=True)
-class World:
-    """What is drawn.
+class SimulatedCurve:
+    """The distribution of a simulated curve.
 
     Attributes:
         curve: the true excess at each k, given a scale.
-        scales: the range that each draw's scale is taken from, evenly in its logarithm.
+        scales: the range of the random scale, uniform in its logarithm.
         grid: the k measured.
         groups: of dependent targets.
-        share: how much of a group's deviation at one k it has at the next, too.
-        noise: standard deviation of a group's excess, as a multiple of it, and apart from it.
+        share: correlation of a group's deviations at neighbouring k.
+        noise: standard deviation of a group's excess: relative, and absolute.
         gain: chance minus the full-context loss.
     """
 
@@ -71,11 +72,11 @@ class World:
     def draw(
         self, generator: np.random.Generator, level: float = LEVEL
     ) -> tuple[ContextNeed, int | None]:
-        """Draw the context need found and the true one; None for one beyond the grid.
+        """Return the estimated and the true context need of a random draw; None: beyond the grid.
 
         Args:
             generator: of random numbers.
-            level: of the intervals of differences; the suite's is `LEVEL`.
+            level: of the intervals of differences; seqmem uses `LEVEL`.
         """
         low, high = np.log(self.scales)
         ks = np.array(self.grid, dtype=float)
@@ -138,13 +139,13 @@ def _mean(sums: Floats, counts: npt.NDArray[np.int64], level: float) -> MeanOf:
 
 @dataclass(frozen=True)
 class Shares:
-    """The shares of draws in which something is so.
+    """Shares of draws.
 
     Attributes:
-        held: the interval holds the true context need.
-        above: it lies above it.
-        below: it lies below it.
-        single: it is a single k.
+        held: the interval contains the true context need.
+        above: the interval is above it.
+        below: the interval is below it.
+        single: the interval is a single k.
     """
 
     held: float
@@ -154,7 +155,7 @@ class Shares:
 
 
 def holds(found: ContextNeed, true: int | None) -> bool:
-    """Tell whether what was found allows the true context need."""
+    """Return whether an estimate contains the true context need."""
     if found.state not in ("reached", "beyond"):
         return False
     if true is None:
@@ -162,7 +163,7 @@ def holds(found: ContextNeed, true: int | None) -> bool:
     return found.low is not None and found.low <= true and (found.high or true) >= true
 
 
-# Curves: an excess of 0.3 or so at k = 1, and less with more.
+# Curves: an excess of about 0.3 at k = 1 that falls with k.
 def geometric(ks: Floats, scale: float) -> Floats:
     return np.asarray(0.3 * np.exp(-ks / scale))
 
@@ -180,51 +181,51 @@ def cliff(ks: Floats, scale: float) -> Floats:
 
 
 def dip(ks: Floats, scale: float) -> Floats:
-    """Better than full for a while, then as good: inputs long past mislead it."""
+    """Better than full at some k, then as good: distant inputs mislead the model."""
     return np.asarray(0.3 * np.exp(-ks / scale) - 0.02 * np.exp(-np.square(np.log(ks / scale) - 2)))
 
 
 def edge(ks: Floats, scale: float) -> Floats:
-    """Within the tolerance from k = 16 on by nothing, and above it before by next to nothing."""
+    """Equal to the tolerance from k = 16 on, and barely above it just before."""
     return np.asarray(np.where(ks < 16, ALLOWED + 1e-9, ALLOWED) + np.where(ks < 8, 0.2, 0.0))
 
 
 def tail(ks: Floats, scale: float) -> Floats:
-    """Fall fast to just above the tolerance, and go below it slowly."""
+    """Fall fast to just above the tolerance, then slowly below it."""
     return np.asarray(0.3 * np.exp(-ks / 2) + 0.012 * np.exp(-ks / scale))
 
 
 NEEDS = {
-    "geometric": World(geometric, (0.3, 50.0)),
-    "power law": World(power, (0.2, 20.0)),
-    "ramp": World(ramp, (2.0, 200.0)),
-    "cliff": World(cliff, (1.0, 200.0)),
-    "dip": World(dip, (0.5, 20.0)),
-    "geometric, 15 groups": World(geometric, (0.3, 50.0), groups=15),
-    "beyond the grid": World(power, (40.0, 200.0)),
-    "at the first k": World(lambda ks, _: np.full_like(ks, ALLOWED)),
-    "at the last k": World(lambda ks, _: np.where(ks < ks[-1], ALLOWED + 1e-9, ALLOWED)),
-    "on the edge": World(edge),
-    "on the edge, independent": World(edge, share=0.0),
-    "every k: geometric": World(geometric, (1.0, 12.0), EVERY, share=0.99),
-    "every k: ramp": World(ramp, (4.0, 60.0), EVERY, share=0.99),
-    "every k: slow tail": World(tail, (20.0, 200.0), EVERY, share=0.99),
-    "every k: slow tail, related": World(tail, (20.0, 200.0), EVERY, share=0.9),
-    "every k: slow tail, independent": World(tail, (20.0, 200.0), EVERY, share=0.0),
+    "geometric": SimulatedCurve(geometric, (0.3, 50.0)),
+    "power law": SimulatedCurve(power, (0.2, 20.0)),
+    "ramp": SimulatedCurve(ramp, (2.0, 200.0)),
+    "cliff": SimulatedCurve(cliff, (1.0, 200.0)),
+    "dip": SimulatedCurve(dip, (0.5, 20.0)),
+    "geometric, 15 groups": SimulatedCurve(geometric, (0.3, 50.0), groups=15),
+    "beyond the grid": SimulatedCurve(power, (40.0, 200.0)),
+    "at the first k": SimulatedCurve(lambda ks, _: np.full_like(ks, ALLOWED)),
+    "at the last k": SimulatedCurve(lambda ks, _: np.where(ks < ks[-1], ALLOWED + 1e-9, ALLOWED)),
+    "on the edge": SimulatedCurve(edge),
+    "on the edge, independent": SimulatedCurve(edge, share=0.0),
+    "every k: geometric": SimulatedCurve(geometric, (1.0, 12.0), EVERY, share=0.99),
+    "every k: ramp": SimulatedCurve(ramp, (4.0, 60.0), EVERY, share=0.99),
+    "every k: slow tail": SimulatedCurve(tail, (20.0, 200.0), EVERY, share=0.99),
+    "every k: slow tail, related": SimulatedCurve(tail, (20.0, 200.0), EVERY, share=0.9),
+    "every k: slow tail, independent": SimulatedCurve(tail, (20.0, 200.0), EVERY, share=0.0),
 }
 CHANCE = {
-    "no gain": World(geometric, (1.0, 10.0), gain=0.0),
-    "worse than chance": World(geometric, (1.0, 10.0), gain=-0.1),
-    "a gain of 5 standard errors": World(geometric, (1.0, 10.0), gain=0.33),
+    "no gain": SimulatedCurve(geometric, (1.0, 10.0), gain=0.0),
+    "worse than chance": SimulatedCurve(geometric, (1.0, 10.0), gain=-0.1),
+    "a gain of 5 standard errors": SimulatedCurve(geometric, (1.0, 10.0), gain=0.33),
 }
 
 
-def shares(world: World, draws: int, seed: int = 0, level: float = LEVEL) -> Shares:
-    """Count what comes out of a world's draws."""
+def shares(simulated: SimulatedCurve, draws: int, seed: int = 0, level: float = LEVEL) -> Shares:
+    """Return the shares over random draws."""
     generator = np.random.default_rng(seed)
     held = above = below = single = 0
     for _ in range(draws):
-        found, true = world.draw(generator, level)
+        found, true = simulated.draw(generator, level)
         held += holds(found, true)
         above += true is not None and (found.low is None or found.low > true)
         below += found.high is not None and (true is None or found.high < true)
@@ -232,15 +233,15 @@ def shares(world: World, draws: int, seed: int = 0, level: float = LEVEL) -> Sha
     return Shares(held / draws, above / draws, below / draws, single / draws)
 
 
-def covered(world: World, draws: int, seed: int = 0) -> float:
-    """Give the share of draws in which the interval holds the true context need."""
-    return shares(world, draws, seed).held
+def covered(simulated: SimulatedCurve, draws: int, seed: int = 0) -> float:
+    """Return the share of draws whose interval contains the true context need."""
+    return shares(simulated, draws, seed).held
 
 
-def called_chance(world: World, draws: int, seed: int = 0) -> float:
-    """Give the share of draws that are called never better than chance."""
+def called_chance(simulated: SimulatedCurve, draws: int, seed: int = 0) -> float:
+    """Return the share of draws that are reported as never better than chance."""
     generator = np.random.default_rng(seed)
-    return sum(world.draw(generator)[0].state == "chance" for _ in range(draws)) / draws
+    return sum(simulated.draw(generator)[0].state == "chance" for _ in range(draws)) / draws
 
 
 def main() -> None:
@@ -248,17 +249,17 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1000)
     draws = parser.parse_args().draws
     rows = []
-    for name, world in NEEDS.items():
-        usual, narrow = shares(world, draws), shares(world, draws, level=0.9).held
+    for name, simulated in NEEDS.items():
+        usual, narrow = shares(simulated, draws), shares(simulated, draws, level=0.9).held
         found = (usual.held, usual.above, usual.below, usual.single, narrow)
         rows.append([name, *(f"{100 * share:.1f} %" for share in found)])
     headers = [
-        f"curve, {draws} draws", "interval holds the need", "is above it", "is below it",
-        "is a single k", "holds it, of 90 % bounds",
+        f"curve, {draws} draws", "interval contains the need", "is above it", "is below it",
+        "is a single k", "contains it, with 90 % bounds",
     ]  # fmt: skip
     print(tabulate(rows, headers, tablefmt="pipe") + "\n")
     rows = [[name, f"{100 * called_chance(w, draws):.1f} %"] for name, w in CHANCE.items()]
-    print(tabulate(rows, ["curve", "called never better than chance"], tablefmt="pipe"))
+    print(tabulate(rows, ["curve", "reported as never better than chance"], tablefmt="pipe"))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Time and peak memory of loading a corpus as large as WikiText-103, the first and second time.
 
-A made-up corpus of 103,227,021 tokens (Zipf's law, 267,735 of them distinct) is written into a
-temporary folder of about 700 MB, and loaded twice, each time in a process of its own: the first
-reads, checks and numbers the words, the second maps what the first one left in the cache.
+A synthetic corpus of 103,227,021 tokens (Zipf's law, 267,735 of them distinct) is written to a
+temporary folder of about 700 MB, and loaded twice, each time in a new process: the first reads,
+checks and numbers the words, the second maps the cached ids.
 
     python benchmarks/corpus_loading.py [--scale 0.01] [--folder DIR]
 """
@@ -29,7 +29,7 @@ LIMIT_MIB = 2048
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0, help="share of the 103 M tokens")
-    parser.add_argument("--folder", help="where the temporary folder goes")
+    parser.add_argument("--folder", help="the parent of the temporary folder")
     parser.add_argument("--load", metavar="SOURCE", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.load:
@@ -37,7 +37,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         began = time.monotonic()
-        counts = write_corpus(Path(folder) / "data" / "made-up", arguments.scale)
+        counts = write_corpus(Path(folder) / "data" / "synthetic", arguments.scale)
         print(f"written: {counts['train'][1]:,} tokens, {time.monotonic() - began:.0f} s")
         environment = {
             **os.environ,
@@ -52,16 +52,16 @@ def main() -> None:
             seen = json.loads(done.stdout)
             print(
                 f"{time_of} time: {seen['seconds']:.2f} s, peak {seen['peak']:,.0f} MiB (limit "
-                f"{LIMIT_MIB:,}; {seen['before']:,.0f} before, libraries imported)"
+                f"{LIMIT_MIB:,}; {seen['before']:,.0f} after the imports)"
             )
             if seen["peak"] > LIMIT_MIB:
                 sys.exit("too much memory")
 
 
 def load(counts: dict[str, list[int]]) -> dict[str, float]:
-    """Load the corpus and say what it took: seconds, MiB."""
+    """Return the seconds and MiB that loading the corpus takes."""
     source = CorpusSource(
-        name="made-up",
+        name="synthetic",
         title="",
         licence="",
         hub=("", ""),
@@ -77,13 +77,13 @@ def load(counts: dict[str, list[int]]) -> dict[str, float]:
 
 
 def peak() -> float:
-    """Give the largest resident size so far, in MiB."""
+    """Return the largest resident size so far, in MiB."""
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def write_corpus(folder: Path, scale: float) -> dict[str, list[int]]:
-    """Write train, valid and test; give lines and tokens of each."""
+    """Write train, valid and test; return lines and tokens of each."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     size = WIKITEXT_103.vocabulary - 1  # and <eos>

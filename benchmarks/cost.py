@@ -1,9 +1,9 @@
-"""What a whole curve costs, relative to one plain pass over the same test set.
+"""The cost of a whole curve, relative to one plain pass over the same test set.
 
 On WikiText-2's test split, every k = 1, 2, 4 … 1024 and full, to ±0.5 %, for an LSTM, a Transformer
 and a TCN. The plain pass scores every target once, with the full context, as perplexities are
-usually measured; both run one after the other in this process, twice. The exact window-by-window
-curve is timed on a random part of the targets, at every k, and scaled up.
+usually measured; both run alternately in this process, twice. The exact window-by-window curve is
+timed on a random sample of the targets, at every k, and scaled up.
 
     python benchmarks/cost.py [--models lstm transformer tcn] [--part 200]
 """
@@ -77,7 +77,7 @@ def main() -> None:
 
 @torch.inference_mode()
 def window_by_window(model: SequenceModel, task: Task, split: Split, part: int) -> float:
-    """Seconds that scoring every window of every k on its own would take, from a part of them."""
+    """Return the seconds of scoring every window of every k, extrapolated from a sample."""
     rng = np.random.default_rng(0)
     total = 0.0
     for k in (k for k in CONTEXTS if k != "full"):

@@ -1,9 +1,9 @@
-"""How often the interval of an estimated curve holds the exact curve.
+"""How often the intervals of an estimated curve contain the exact curve.
 
 A trained LSTM and a trained Transformer are measured exactly on the first targets of WikiText-2's
-test split. Then the estimator runs a thousand times and more with other seeds, on the losses found:
-the same code that measures, with a table in place of the model. Printed for each k: the share of
-95 % intervals that hold the exact mean, the bias in half-widths, and the windows scored on average.
+test split. Then the estimator runs a thousand times with other seeds on these losses: the same code
+as in measuring, with a table instead of the model. For each k the script prints the share of 95 %
+intervals that contain the exact mean, the bias in half-widths, and the mean number of windows.
 
     python benchmarks/coverage.py [--repeats 1000] [--targets 30000] [--precision 0.5 2]
 """
@@ -46,13 +46,20 @@ def main() -> None:
                 exact, task, split, contexts, half_width, arguments.repeats, model.stateful
             )
             say(f"\n{name}, ±{percent:g} %, {arguments.repeats} repetitions, {machine()}\n")
-            headers = ["k", "sampled", "coverage", "bias / half-width", "windows", "widest / asked"]
+            headers = [
+                "k",
+                "sampled",
+                "coverage",
+                "bias / half-width",
+                "windows",
+                "widest / wanted",
+            ]
             say(tabulate(rows, headers=headers, tablefmt="pipe", floatfmt=".3g") + "\n")
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What a collector of scores gives, looked up."""
+    """Scores from a table, with the interface of a collector of scores."""
 
     found: Scores
 
@@ -62,17 +69,17 @@ class _Found:
 
 @dataclass(frozen=True)
 class TableScorer(Scorer):
-    """Looks losses up."""
+    """A scorer that reads losses from a table."""
 
     table: dict[int, np.ndarray]
 
     def windows(self, targets, k, reference=None, distinct=None):  # type: ignore[no-untyped-def]
-        """Give losses of targets at k."""
+        """Return the losses of targets at k."""
         return _Found(Scores(self.table[k][targets], None))
 
 
 def with_table(base: type[WindowScores]) -> type[WindowScores]:
-    """Make a way of sampling that looks losses up."""
+    """Return a subclass of a sampling method that reads losses from a table."""
 
     class Table(base):  # type: ignore[misc, valid-type]
         def score(self, wanted, reference=None):  # type: ignore[no-untyped-def]
@@ -91,7 +98,7 @@ def coverage(
     repeats: int,
     grows: bool,
 ) -> list[list[object]]:
-    """Run the estimator again and again; one row for each k that it sampled."""
+    """Run the estimator repeatedly; return one row for each k."""
     table = {k: exact.at(k).losses for k in contexts}
     assert exact.full is not None
     reference = Reference(Scores(exact.full.losses, None), True, {}, 0)
@@ -122,7 +129,7 @@ def coverage(
 
 @dataclass(frozen=True)
 class _Carried:
-    """Stands in for a model, of which only this is asked."""
+    """The model's only attribute that the estimator needs."""
 
     stateful: bool
 

@@ -1,8 +1,7 @@
-"""What taking denormal numbers as zero spares: steps of WaveNet on Nottingham, early and late.
+"""The speed-up of flushing denormal numbers: steps of WaveNet on Nottingham, early and late.
 
-One model is trained as the small budget says. After no step, and after many, it takes some steps
-more, again and again on the same batches, in turns: with denormal numbers taken as zero, and with
-them computed as any others.
+One model is trained with the recipe of the small budget. After no step, and after many, it repeats
+steps on the same batches, alternately with and without flushing of denormal numbers to zero.
 
     python benchmarks/denormals.py [--after 0 800]
 """
@@ -27,14 +26,14 @@ from seqmem.tasks import load_task
 
 TASK, CONTEXT = "music/nottingham", 128
 RECIPE = recipe_for("music", "small")
-AGAIN, TURNS = 10, 4  # batches of a turn; turns of each way
+REPEATED, TURNS = 10, 4  # batches of a turn; turns of each mode
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--after", type=int, nargs="+", default=[0, 800])
     stops = sorted(parser.parse_args().after)
-    torch.set_num_threads(1)  # others, once started, keep what they have been started with
+    torch.set_num_threads(1)  # other threads would keep the mode that they start with
     task = load_task(TASK)
     with seeded(0):
         model, _ = build_model(parse_model("wavenet"), task, CONTEXT, RECIPE.options)
@@ -51,22 +50,22 @@ def main() -> None:
             with denormals_flushed():
                 learn(learner, list(islice(stream, stop - taken)))
             taken = stop
-            rows.append([stop, *compared(learner, list(islice(stream, AGAIN)))])
-    headers = ["after steps", "as zero: step, ms", "computed: step, ms", "times", "least", "most"]
+            rows.append([stop, *compared(learner, list(islice(stream, REPEATED)))])
+    headers = ["after steps", "flushed: step, ms", "computed: step, ms", "ratio", "least", "most"]
     formats = ("d", ",.0f", ",.0f", ".2f", ".2f", ".2f")
     say(f"\nwavenet on {TASK}, {machine()}\n")
     say(tabulate(rows, headers=headers, tablefmt="pipe", floatfmt=formats))
 
 
 def compared(learner: Learner, part: Sequence[Batch]) -> list[float]:
-    """Give a step's milliseconds both ways, and how many times longer it takes: median, range."""
+    """Return a step's milliseconds in both modes, and their ratio: median, smallest, largest."""
 
-    def milliseconds(way: AbstractContextManager[None]) -> float:
-        with way:
+    def milliseconds(mode: AbstractContextManager[None]) -> float:
+        with mode:
             seconds, _ = timed(lambda: learn(learner, part))
         return 1000 * seconds / len(part)
 
-    learn(learner, part)  # not timed: memory is asked for
+    learn(learner, part)  # not timed: allocates memory
     turns = [(milliseconds(denormals_flushed()), milliseconds(nullcontext())) for _ in range(TURNS)]
     ratios = [computed / zero for zero, computed in turns]
     medians = [statistics.median(each) for each in zip(*turns, strict=True)]

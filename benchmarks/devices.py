@@ -1,8 +1,8 @@
-"""What several processes on CPUs are worth to one model (`--devices`).
+"""The speed-up of training one model with several processes on CPUs (`--devices`).
 
-Seconds a step of one training, with one device and with several in turn, so that both meet the
-same machine: the median over steps, behind those that warm up. Each process has one thread. Run it
-on a machine that does nothing else.
+Seconds per step of one training, alternately with one device and with several, so that both run
+under the same conditions: the median over steps after the warm-up. Each process has one thread. Run
+it on an idle machine.
 """
 
 import argparse
@@ -27,14 +27,14 @@ WARM = 5  # steps that are not counted
 
 
 def seconds_a_step(model: str, task: Task, budget: str, devices: int, steps: int) -> float:
-    """Time a training from its second step on, without its validation."""
+    """Return the median seconds of a step after the warm-up, without validation."""
     usual = recipe_for(task.family, budget)
     recipe = replace(usual, steps=WARM + steps, validate_every=WARM + steps, validation_targets=64)
     make = partial(build_model, parse_model(model), task, recipe.k_train, recipe.options)
     with seeded(0):
         built, _ = make()
     ends: list[float] = []
-    torch.set_num_threads(devices)  # which they share
+    torch.set_num_threads(devices)  # which the processes share
     run = train if devices == 1 else partial(train_data_parallel, devices, make)
     run(
         built,
@@ -66,7 +66,7 @@ def main() -> None:
             for devices in (1, given.devices)
         )
         ratios.append(one / several)
-        say(f"{given.model} on {given.task}: one {one:.3f} s a step, several {several:.3f} s")
+        say(f"{given.model} on {given.task}: one {one:.3f} s/step, several {several:.3f} s/step")
     say(f"--devices {given.devices} is {median(ratios):.2f} times as fast as one")
 
 

@@ -1,8 +1,8 @@
 """Exact curves against the plain loop: cut windows with `unfold`, forward, log_softmax.
 
 Both score the same targets of WikiText-2's test split at k = 1, 2, 4 … 128, one after the other, in
-processes of their own, so that each one's peak memory is its own. The plain loop is what one writes
-first: batches of 64 windows through the model's forward, the last position's log_softmax.
+separate processes, so that peak memory is measured separately. The plain loop is the obvious
+implementation: batches of 64 windows through the model's forward, the last position's log_softmax.
 
     python benchmarks/exact_mode.py [--models lstm transformer tcn] [--targets 1500]
 """
@@ -74,10 +74,10 @@ def main() -> None:
 
 
 def run(name: str, way: str, targets: int) -> dict[str, object]:
-    """Measure one way: seconds, memory beyond what the model and the data took, means."""
+    """Return seconds, memory beyond that of model and data, and means of one method."""
     model, task = trained(name)
     split = task.split("test").prefix(targets)
-    plain_loop(model, task, split.prefix(64), [1])  # libraries set up
+    plain_loop(model, task, split.prefix(64), [1])  # initialises libraries
     before = peak()
     if way == "plain":
         seconds, means = timed(lambda: plain_loop(model, task, split, CONTEXTS))
@@ -89,7 +89,7 @@ def run(name: str, way: str, targets: int) -> dict[str, object]:
 
 @torch.inference_mode()
 def plain_loop(model: SequenceModel, task: Task, split: Split, contexts: list[int]) -> list[float]:
-    """Score every target at every k, the shorter windows at the start as they are."""
+    """Return the mean loss of all targets at every k, with shorter windows at the start."""
     means = []
     for k in contexts:
         losses = []
@@ -106,7 +106,7 @@ def plain_loop(model: SequenceModel, task: Task, split: Split, contexts: list[in
 
 
 def peak() -> float:
-    """Give the largest resident size so far, in MiB."""
+    """Return the largest resident size so far, in MiB."""
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 

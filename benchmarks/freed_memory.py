@@ -1,6 +1,6 @@
-"""What keeping freed memory spares: training steps with it and without, each in its own process.
+"""The speed-up of reusing freed memory: training steps with and without it.
 
-What a process once keeps it cannot be told to give back: so the two ways take turns in new ones.
+The setting cannot be undone within a process, so that the two modes alternate in new processes.
 
     python benchmarks/freed_memory.py [--turns 5]
 """
@@ -34,14 +34,14 @@ CELLS = (
     ("lru", "adding-problem/T=200"),
     ("transformer", "adding-problem/T=200"),
 )
-STEPS = 20  # timed in a process, after a fourth as many that are not
+STEPS = 20  # timed steps of a process, after a quarter as many for warm-up
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=5, help="processes of each way")
-    parser.add_argument("--cell", type=int, help="a process of one way: which cell")
-    parser.add_argument("--keep", action="store_true", help="and whether it keeps freed memory")
+    parser.add_argument("--turns", type=int, default=5, help="processes of each mode")
+    parser.add_argument("--cell", type=int, help="internal: run this cell in this process")
+    parser.add_argument("--keep", action="store_true", help="internal: reuse freed memory")
     arguments = parser.parse_args()
     if arguments.cell is not None:
         say(" ".join(map(str, measured(*CELLS[arguments.cell], keep=arguments.keep))))
@@ -50,34 +50,34 @@ def main() -> None:
         [model, task_id, *compared(cell, arguments.turns)]
         for cell, (model, task_id) in enumerate(CELLS)
     ]
-    headers = ["model", "task", "kept: step, ms", "given back: step, ms", "times", "least", "most"]
-    headers += ["page faults a step, kept", "given back"]
+    headers = ["model", "task", "reused: step, ms", "returned: step, ms", "ratio", "least", "most"]
+    headers += ["page faults a step, reused", "returned"]
     formats = ("", "", ".1f", ".1f", ".2f", ".2f", ".2f", ",.0f", ",.0f")
     say(f"\n{machine()}\n")
     say(tabulate(rows, headers=headers, tablefmt="pipe", floatfmt=formats))
 
 
 def compared(cell: int, turns: int) -> list[float]:
-    """Give a step's milliseconds both ways, how many times as long it takes, and page faults."""
+    """Return a step's milliseconds in both modes, their ratio, and page faults."""
 
-    def measured_apart(*way: str) -> tuple[float, float]:
-        command = [sys.executable, __file__, "--cell", str(cell), *way]
+    def in_new_process(*mode: str) -> tuple[float, float]:
+        command = [sys.executable, __file__, "--cell", str(cell), *mode]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         milliseconds, faults = map(float, done.stdout.split())
         return milliseconds, faults
 
-    pairs = [(measured_apart("--keep"), measured_apart()) for _ in range(turns)]
-    ratios = [given[0] / kept[0] for kept, given in pairs]
-    kept, given = (
-        [statistics.median(each) for each in zip(*way, strict=True)]
-        for way in zip(*pairs, strict=True)
+    pairs = [(in_new_process("--keep"), in_new_process()) for _ in range(turns)]
+    ratios = [returned[0] / reused[0] for reused, returned in pairs]
+    reused, returned = (
+        [statistics.median(each) for each in zip(*mode, strict=True)]
+        for mode in zip(*pairs, strict=True)
     )
     times = [statistics.median(ratios), min(ratios), max(ratios)]
-    return [kept[0], given[0], *times, kept[1], given[1]]
+    return [reused[0], returned[0], *times, reused[1], returned[1]]
 
 
 def measured(name: str, task_id: str, *, keep: bool) -> tuple[float, float]:
-    """Give a step's milliseconds of processor time and its page faults, in this process."""
+    """Return the CPU milliseconds and the page faults of a step in this process."""
     torch.set_num_threads(1)
     if keep:
         keep_freed_memory()
@@ -95,7 +95,7 @@ def measured(name: str, task_id: str, *, keep: bool) -> tuple[float, float]:
 
 
 def whole_sequences(task: Task, size: int) -> Iterator[Batch]:
-    """Give batches, epoch after epoch."""
+    """Yield batches, epoch after epoch."""
     order = torch.Generator().manual_seed(0)
     for epoch in count():
         yield from batches(task.train(0, epoch), size, None, 0, order)

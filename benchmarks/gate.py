@@ -1,10 +1,11 @@
-"""What the validity gate costs, relative to scoring the curve that it stands before.
+"""The cost of the validity gate, relative to the curve that is measured after it.
 
 Trained models, and the curve that `seqmem eval` measures: the task's own k and full, to ±0.5 % of
 the way from chance to the optimum, or of the perplexity. The gate and the curve run one after the
-other in this process, a few times; models without state stand in as submitted ones do, with all
-outputs at once, too. With --seeds N, also the share of N seeds with which a model is refused that
-reads the next input at one position in fifty, chosen by its content or by its number.
+other in this process, a few times. Each model is measured a second time without state and hidden
+features, as submitted models are. With --seeds N, the script also prints the share of N seeds for
+which the gate refuses a model that reads the next input at one position in fifty, chosen by its
+content or by its number.
 
     python benchmarks/gate.py [--tasks hidden-markov/dwell=20 wikitext-2] [--models lstm tcn]
 """
@@ -27,7 +28,7 @@ from seqmem.tasks.task import Context, Task
 
 
 class FullOnly(nn.Module):
-    """A model as others see it: inputs to outputs, no state, no hidden features."""
+    """A model as submitted ones are: inputs to outputs, without state and hidden features."""
 
     def __init__(self, model: SequenceModel) -> None:
         super().__init__()
@@ -39,8 +40,8 @@ class FullOnly(nn.Module):
         return outputs
 
 
-class Peeking(FullOnly):
-    """The same, with the score of the next input raised at some positions."""
+class PeekingOnly(FullOnly):
+    """The same model, with a higher score of the next input at some positions."""
 
     def __init__(self, model: SequenceModel, where: Callable[[Tensor], Tensor]) -> None:
         super().__init__(model)
@@ -55,13 +56,13 @@ class Peeking(FullOnly):
 
 
 def by_content(inputs: Tensor) -> Tensor:
-    """Name one position in fifty by its last two inputs: (B, L) bool."""
+    """Return one position in fifty, by its last two inputs: (B, L) bool."""
     before = F.pad(inputs[:, :-1], (1, 0))
     return (inputs.long() * 31 + before.long() * 17) % 50 == 7
 
 
 def by_number(inputs: Tensor) -> Tensor:
-    """Name one position in fifty by its number: (B, L) bool."""
+    """Return one position in fifty, by its number: (B, L) bool."""
     return (torch.arange(inputs.shape[1]) % 50 == 49).expand(inputs.shape)
 
 
@@ -70,7 +71,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=["hidden-markov/dwell=20"])
     parser.add_argument("--models", nargs="+", default=["lstm", "tcn"])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=0, help="of which rare peeking is looked for")
+    parser.add_argument("--seeds", type=int, default=0, help="seeds of the test for rare peeking")
     arguments = parser.parse_args()
     rows = []
     for task_id in arguments.tasks:
@@ -85,7 +86,7 @@ def main() -> None:
             if arguments.seeds:
                 for kind in (by_content, by_number):
                     seen = peeking_seen(model, task, kind, arguments.seeds)
-                    say(f"{name}: peeking at one in fifty {kind.__name__}: {seen:.1%} seen")
+                    say(f"{name}: peeking at one in fifty {kind.__name__}: {seen:.1%} refused")
     headers = [
         "task",
         "model",
@@ -100,7 +101,7 @@ def main() -> None:
 
 
 def cost(model: SequenceModel, task: Task, repeats: int) -> list[object]:
-    """Time the curve and the gate in turn; give the least of each, and the gate's findings."""
+    """Return the least times of curve and gate, run alternately, and the gate's findings."""
     split = task.split("test")
     contexts: list[Context] = [*task.contexts, "full"]
     precision = USUAL.half_width(task)
@@ -136,10 +137,10 @@ def cost(model: SequenceModel, task: Task, repeats: int) -> list[object]:
 def peeking_seen(
     model: SequenceModel, task: Task, where: Callable[[Tensor], Tensor], seeds: int
 ) -> float:
-    """Give the share of seeds with which a model that peeks is refused for it."""
+    """Return the share of seeds for which a model that peeks is refused."""
     split = task.split("test")
     contexts: list[Context] = [*task.contexts, "full"]
-    cheat = as_sequence_model(Peeking(model, where).eval())
+    cheat = as_sequence_model(PeekingOnly(model, where).eval())
     seen = 0
     for seed in range(seeds):
         report = check_validity(

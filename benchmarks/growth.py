@@ -1,7 +1,8 @@
 """How the cost of a curve grows with the longest context and with the number of targets.
 
-A character LSTM, trained on a novel, is measured to ±0.5 % on stretches of it; cost in model steps,
-relative to one plain pass, and in seconds, relative to a plain pass in the same run. Draws both.
+A character LSTM, trained on a novel, is measured to ±0.5 % on parts of it. The script prints and
+plots the cost in model steps, relative to one plain pass, and in seconds, relative to a plain pass
+in the same run.
 
     python benchmarks/growth.py [--output docs/growth.svg]
 """
@@ -36,11 +37,11 @@ def main() -> None:
     if not data:
         raise InputError("set SEQMEM_DATA to the folder that holds the corpora")
     model, task = trained("lstm", f"text:{data}/{NOVEL}?unit=char")
-    # Stretches of the training text: the test split is shorter than the longest of them.
+    # Parts of the training text, because the test split is too short for the longest one.
     stream = task.train(0, 0)
     rows = []
     for targets in arguments.targets:
-        split = stretch(stream, targets)
+        split = beginning(stream, targets)
         for longest in LONGEST if targets == max(arguments.targets) else (1024,):
             contexts: list[Context] = [*(2**i for i in range(longest.bit_length())), "full"]
             plain, _ = timed(lambda: full_scores(model, task, split))  # noqa: B023
@@ -62,11 +63,11 @@ def main() -> None:
     say(f"\n{machine()}\n\n{table.to_markdown(index=False)}")
     chart = draw(table, max(arguments.targets))
     arguments.output.write_bytes(picture(chart, "svg"))
-    say(f"drawn: {arguments.output}")
+    say(f"written: {arguments.output}")
 
 
-def stretch(stream: Split, targets: int) -> Split:
-    """Give the beginning of a stream, as a split of its own."""
+def beginning(stream: Split, targets: int) -> Split:
+    """Return the beginning of a stream as a split."""
     part = stream.prefix(targets)
     blocks = torch.arange(targets) // 1000
     return Split(part.inputs, part.starts, part.positions, part.targets, blocks)

@@ -1,4 +1,4 @@
-"""How large a page of the board is, and how long it takes to make one, from made-up records.
+"""Size of the board's page, and the time to write it, from simulated records.
 
     python benchmarks/page.py [--models 50] [--tasks 15] [--records 10000] [--output FILE]
 
@@ -22,7 +22,7 @@ from seqmem.leaderboard.store import read_records
 CONTEXTS: tuple[Context, ...] = (*(2**i for i in range(10)), "full")
 GROUPS = 100
 MODELS = {name: model.summary for name, model in BASELINES.items()}
-# What is asked, its chance in the loss's unit, and how many inputs it takes to halve what is left.
+# Id, chance in the unit of the loss, and the number of inputs that halves the remaining excess.
 TASKS = (
     *((f"adding-problem/T={t}", 1 / 6, t) for t in (20, 50, 100, 200, 400)),
     *((f"hidden-markov/dwell={d}", 2.7, d) for d in (5, 10, 20, 50, 100)),
@@ -63,12 +63,12 @@ def main() -> None:
 
 
 def simulated(models: int, tasks: int, seed: int = 0) -> list[Record]:
-    """Make up a record for each model on each task; the shape of the curves is that of real ones.
+    """Return a simulated record of each model on each task, with curves shaped like real ones.
 
     Args:
-        models: how many; the first ones bear the names of baselines.
-        tasks: how many, at most those of TASKS.
-        seed: of training, and of what is drawn.
+        models: number of models; the first ones have the names of baselines.
+        tasks: number of tasks, at most those of TASKS.
+        seed: of training, and of the simulation.
     """
     names = [*BASELINES, *(f"simulated-{i:02}" for i in range(len(BASELINES), models))][:models]
     rng = np.random.default_rng(seed)

@@ -1,8 +1,8 @@
-"""Two published training loops, written anew: what the suite's training is timed against.
+"""Reimplementations of two published training loops, as the reference of seqmem's training time.
 
-What they compute and in which order is theirs; they are kept as plain as they are published. Words:
-the word language model among PyTorch's examples (github.com/pytorch/examples). Copy memory: the
-experiment of Bai, Kolter & Koltun 2018 (github.com/locuslab/TCN).
+They perform the published computations in the published order. Words: the word language model among
+PyTorch's examples (github.com/pytorch/examples). Copy memory: the experiment of Bai, Kolter &
+Koltun 2018 (github.com/locuslab/TCN).
 """
 
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ __all__ = ["PlainCopyLoop", "PlainLSTM", "PlainTCN", "PlainWordLoop"]
 class PlainLSTM(SequenceModel):
     """Embedding, LSTM, decoder over all words, time before batch.
 
-    `hidden` and `readout` are not used in training: they let the suite score what was trained.
+    `hidden` and `readout` are not used in training: seqmem measures the trained model with them.
     """
 
     stateful = True
 
     def __init__(self, words: int, size: int, layers: int, dropout: float) -> None:
-        """Take the sizes; embeddings are as large as the state."""
+        """Create a model; embeddings have the size of the state."""
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.encoder = nn.Embedding(words, size)
@@ -34,17 +34,17 @@ class PlainLSTM(SequenceModel):
         self.decoder = nn.Linear(size, words)
 
     def read(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """(L, B) ids -> (L, B, size), and the state behind them."""
+        """(L, B) ids -> (L, B, size), and the state after them."""
         features, state = self.layers(self.dropout(self.encoder(inputs)), state)
         return self.dropout(features), state
 
     def log_probabilities(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """(L, B) ids -> (L · B, words), and the state behind them."""
+        """(L, B) ids -> (L · B, words), and the state after them."""
         features, state = self.read(inputs, state)
         return F.log_softmax(self.decoder(features).flatten(0, 1), dim=1), state
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """(B, L) ids -> (B, L, size), and the state behind them."""
+        """(B, L) ids -> (B, L, size), and the state after them."""
         features, state = self.read(inputs.t(), state)
         return features.transpose(0, 1), state
 
@@ -68,7 +68,7 @@ class PlainWordLoop:
         learning_rate: float,
         clip: float,
     ) -> None:
-        """Lay the stream out and set the state to zeros.
+        """Arrange the stream in lanes and set the state to zeros.
 
         Args:
             model: on its device.
@@ -92,7 +92,7 @@ class PlainWordLoop:
         self._criterion = nn.NLLLoss()
 
     def run(self, steps: int) -> list[float]:
-        """Take some steps; give their losses."""
+        """Take some steps; return their losses."""
         self._model.train()
         return [self._step() for _ in range(steps)]
 
@@ -112,15 +112,15 @@ class PlainWordLoop:
 
 
 class PlainTCN(nn.Module):
-    """One float channel in, residual blocks of dilated convolutions, a linear map at the end."""
+    """Residual blocks of dilated convolutions on one float channel, and a linear readout."""
 
     def __init__(self, outputs: int, channels: int, kernel: int, levels: int) -> None:
-        """Take the sizes."""
+        """Create a model."""
         super().__init__()
         entering = [1] + [channels] * (levels - 1)
         self.blocks = nn.Sequential(
             *(
-                _Block(width, channels, kernel, 2**level, dropout=0.0)
+                _PaddedBlock(width, channels, kernel, 2**level, dropout=0.0)
                 for level, width in enumerate(entering)
             )
         )
@@ -133,8 +133,8 @@ class PlainTCN(nn.Module):
         return outputs
 
 
-class _Block(nn.Module):
-    """Two weight-normalised convolutions, padded at both ends and cut at the later one."""
+class _PaddedBlock(nn.Module):
+    """Two weight-normalised convolutions, padded at both ends and cut at the end."""
 
     def __init__(
         self, width: int, channels: int, kernel: int, dilation: int, dropout: float
@@ -157,7 +157,7 @@ class _Block(nn.Module):
 
 
 class _Cut(nn.Module):
-    """Leaves out the last steps, which padding at the later end has made."""
+    """Removes the last steps, which come from the padding at the end."""
 
     def __init__(self, steps: int) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class _Cut(nn.Module):
 
 
 class PlainCopyLoop:
-    """Cross-entropy at all positions, accuracy counted, RMSprop; what it clips is not there yet."""
+    """Cross-entropy at all positions, accuracy, RMSprop; clipping before the backward pass."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class PlainCopyLoop:
         learning_rate: float,
         clip: float,
     ) -> None:
-        """Take the model, on its device, and what it learns.
+        """Create a loop.
 
         Args:
             model: on its device.
@@ -193,7 +193,7 @@ class PlainCopyLoop:
         self.correct = 0
 
     def run(self, steps: int) -> list[float]:
-        """Take some steps; give their losses."""
+        """Take some steps; return their losses."""
         self._model.train()
         return [self._step() for _ in range(steps)]
 

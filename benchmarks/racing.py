@@ -1,6 +1,7 @@
-"""Training loops side by side: each takes a few steps, then it is the next one's turn.
+"""Training loops that run alternately, a few steps at a time.
 
-Other work on the machine then slows all alike, and times of neighbouring turns can be compared.
+Other load on the machine then affects all loops equally, and times of neighbouring turns can be
+compared.
 """
 
 import multiprocessing
@@ -21,30 +22,30 @@ from seqmem.baselines.training.recipes import Recipe
 from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import Task
 
-__all__ = ["Elsewhere", "Loop", "Raced", "SuiteLoop", "race"]
+__all__ = ["InProcess", "Loop", "Raced", "SuiteLoop", "race"]
 
 
 class Loop(Protocol):
-    """One way of training, wherever it has got to."""
+    """A training loop with its current state."""
 
     def run(self, steps: int) -> list[float]:
-        """Take some steps; give their losses."""
+        """Take some steps; return their losses."""
 
 
 class SuiteLoop:
-    """The suite's steps, batches made as its training loop makes them."""
+    """seqmem's training steps on given batches."""
 
     def __init__(
         self, model: SequenceModel, task: Task, recipe: Recipe, cut: Iterator[Batch], device: str
     ) -> None:
-        """Take a model, on its device, and what it learns, from the beginning."""
+        """Create a loop for a model, on its device, that starts with the first batch."""
         self._model, self._cut = model, cut
         self._learner = Learner(model, task.loss, recipe, device)
         self._state: State = None
         self._taken = 0
 
     def run(self, steps: int) -> list[float]:
-        """Take some steps; give their losses, looked at together."""
+        """Take some steps; return their losses, which are read together at the end."""
         self._model.train()
         losses: list[Tensor] = []
         for batch in islice(self._cut, steps):
@@ -57,29 +58,29 @@ class SuiteLoop:
         return found
 
 
-class Elsewhere:
-    """A loop in a process of its own, which has none of what the suite sets up in its own.
+class InProcess:
+    """A loop in a separate process without the settings of seqmem's training processes.
 
-    The process ends when this is no longer used.
+    The process ends when this object is deleted.
     """
 
     def __init__(self, make: Callable[[], Loop], seed: int, device: str) -> None:
-        """Take what makes the loop there, which is pickled, its dropout's seed, and its device."""
+        """Start the process with a picklable function that builds the loop, a seed and a device."""
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         context.Process(target=_serve, args=(theirs, make, seed, device), daemon=True).start()
         theirs.close()
-        self._pipe.recv()  # it is ready
+        self._pipe.recv()  # wait until it is ready
 
     def run(self, steps: int) -> list[float]:
-        """Take some steps; give their losses."""
+        """Take some steps; return their losses."""
         self._pipe.send(steps)
         losses: list[float] = self._pipe.recv()
         return losses
 
 
 def _serve(pipe: Connection, make: Callable[[], Loop], seed: int, device: str) -> None:
-    """Take steps when asked, until nobody can ask any more."""
+    """Take steps on request until the other end closes the pipe."""
     loop = make()
     with seeded(seed):
         pipe.send(None)
@@ -93,11 +94,11 @@ def _serve(pipe: Connection, make: Callable[[], Loop], seed: int, device: str) -
 
 @dataclass(frozen=True)
 class Raced:
-    """What the ways did side by side.
+    """The results of loops that ran alternately.
 
     Attributes:
-        losses: of each way, step by step.
-        seconds: of each way, one step's in each of its turns but the first.
+        losses: of each loop, step by step.
+        seconds: of each loop, per step in each of its turns except the first.
     """
 
     losses: dict[str, list[float]]
@@ -105,12 +106,12 @@ class Raced:
 
 
 def race(loops: dict[str, Loop], steps: int, turn: int, seed: int, device: str) -> Raced:
-    """Train all side by side, in turns; each round begins with the next of them.
+    """Run all loops alternately; each round begins with the next of them.
 
     Args:
-        loops: name -> where its training begins.
-        steps: of each; a rest that fills no turn is left out.
-        turn: steps that one takes before it is the next one's turn.
+        loops: name -> loop.
+        steps: of each loop; a remainder that fills no turn is skipped.
+        turn: steps of one loop before the next one runs.
         seed: of dropout.
         device: where they run.
     """
@@ -129,13 +130,13 @@ def race(loops: dict[str, Loop], steps: int, turn: int, seed: int, device: str) 
 
 
 def _finished(loop: Loop, steps: int, device: str) -> list[float]:
-    """Take some steps; come back when the last has changed the weights."""
+    """Take some steps; return their losses once the device has finished."""
     found = loop.run(steps)
     _wait(device)
     return found
 
 
 def _wait(device: str) -> None:
-    """Wait for a GPU to finish what it was given."""
+    """Wait until a GPU has finished."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,8 +1,8 @@
-"""What several workers are worth, and what handing out a cell costs.
+"""The speed-up of several workers, and the overhead of a cell.
 
-Two workers against one, on cells of a few seconds, in processes of this machine and on a Ray that
-is started here; then 1,000 cells that do nothing. Workers are started before the clock is: that
-takes seconds, once. Run it on a machine that does nothing else.
+Two workers against one, on cells of a few seconds, in processes of this machine and on a local Ray
+cluster; then 1,000 empty cells. Starting the workers, which takes seconds once, is not timed. Run
+it on an idle machine.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def cells_of(model: str, number: int, steps: int) -> Plan:
 
 
 def seconds(executor: Executor, planned: Plan) -> float:
-    """Time cells that are not on disk yet."""
+    """Return the seconds that unmeasured cells take."""
     with tempfile.TemporaryDirectory() as folder:
         cells = tuple(replace(cell, results=Path(folder)) for cell in planned.cells)
         there = Plan(cells, planned.tasks)
@@ -64,7 +64,7 @@ def nothing_there(number: int, *others: Any) -> tuple[Outcome, Files]:
 
 
 def scaling(ray: str | None, cells: int, steps: int, rounds: int) -> None:
-    """Time two workers and one in turn, so that both meet the same machine."""
+    """Time two workers and one alternately, so that both run under the same conditions."""
     work = cells_of("lstm", cells, steps)
     name = "--jobs" if ray is None else "--ray --jobs"
     times: dict[int, list[float]] = {1: [], 2: []}
@@ -86,16 +86,16 @@ def _one() -> Executor:
 
 
 def overhead(cells: int) -> None:
-    """Time cells that do nothing."""
+    """Time empty cells."""
     work = cells_of("marginal", cells, 2)
     processes = LocalProcesses(2, 1, 0, nothing_here)
     seconds(processes, cells_of("marginal", 4, 2))
-    say(f"--jobs 2: {1000 * seconds(processes, work) / cells:.1f} ms a cell that does nothing")
+    say(f"--jobs 2: {1000 * seconds(processes, work) / cells:.1f} ms per empty cell")
     with executor_of(Workers(ray="local"), say):
         on_ray = RayCluster(Workers(ray="local", retries=0), say, nothing_there)
         seconds(on_ray, cells_of("marginal", 4, 2))
         took = seconds(on_ray, work)
-    say(f"--ray: {1000 * took / cells:.1f} ms a cell that does nothing")
+    say(f"--ray: {1000 * took / cells:.1f} ms per empty cell")
 
 
 def main() -> None:

@@ -1,11 +1,12 @@
-"""Training against two published loops: seconds of a step, and the loss that the steps lead to.
+"""Training compared with two published loops: seconds of a step, and the training loss.
 
 Words: two LSTM layers of 200 on WikiText-2, batch 20, 35 words a step, as in PyTorch's example of a
 word language model. Copy memory: a TCN of 8 levels on T = 1000, batch 32, as published with the
-TCN. Each against the suite's training in float32 and in bfloat16. For every seed all are trained
-side by side and take turns, a few steps each, so that other work on the machine slows all alike; a
-ratio is of neighbouring turns. The first turns are not timed. The published loops run in processes
-of their own, as they would without the suite; with --together in the suite's, and as it is set up.
+TCN. Each is compared with seqmem's training in float32 and in bfloat16. For every seed all loops
+run alternately, a few steps at a time, so that other load on the machine affects all equally;
+ratios are those of neighbouring turns. The first turns are not timed. The published loops run in
+separate processes, as they would without seqmem; with --together they run in seqmem's process with
+its settings.
 
     python benchmarks/training.py [--only words copy] [--seeds 0 1 2] [--together] [--quick]
 """
@@ -22,7 +23,7 @@ from typing import Literal
 import torch
 from common import machine, say, timed
 from plain_loops import PlainCopyLoop, PlainLSTM, PlainTCN, PlainWordLoop
-from racing import Elsewhere, Loop, Raced, SuiteLoop, race
+from racing import InProcess, Loop, Raced, SuiteLoop, race
 from tabulate import tabulate
 
 from seqmem.baselines.spec import build_model, parse_model
@@ -37,20 +38,20 @@ from seqmem.tasks.task import Task
 PLAIN, AGAIN = "plain loop", "plain loop, again"
 DType = Literal["float32", "bfloat16"]
 DTYPES: tuple[DType, ...] = ("float32", "bfloat16")
-WAYS = (PLAIN, *DTYPES)
+LOOPS = (PLAIN, *DTYPES)
 SEGMENT = 35  # words that a lane reads in one step
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is run.
+    """The amount of work.
 
     Attributes:
-        before: steps on WikiText-2 that lead to the weights which all ways start from.
+        before: steps on WikiText-2 that produce the initial weights of all loops.
         words: steps on WikiText-2.
         copies: steps on copy memory.
-        turn: steps that one way takes before it is the next one's turn.
-        last: steps, the last ones, whose loss is averaged.
+        turn: steps of one loop before the next one runs.
+        last: number of last steps whose loss is averaged.
         together: whether the published loops run in this process.
     """
 
@@ -73,7 +74,7 @@ WORDS = Recipe(
     schedule="constant",
     clip=0.25,
 )
-# The published loop has RMSprop at the same rate, which the suite does not offer.
+# The published loop uses RMSprop at the same rate, which seqmem does not have.
 COPIES = Recipe(
     steps=Size.copies, batch=32, k_train="full", learning_rate=5e-4, schedule="constant"
 )
@@ -84,7 +85,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=("words", "copy"), default=("words", "copy"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--quick", action="store_true", help="a few steps, to see that it works")
+    parser.add_argument("--quick", action="store_true", help="a few steps, to test the script")
     parser.add_argument("--together", action="store_true", help="all loops in one process")
     arguments = parser.parse_args()
     size = replace(QUICK if arguments.quick else Size(), together=arguments.together)
@@ -103,9 +104,9 @@ def main() -> None:
 def words(seeds: list[int], size: Size, device: str) -> list[str]:
     """Train on WikiText-2 from the same weights on the same batches.
 
-    From the first weights the loss would stay at that of the words' frequencies, to leave it by
-    chance: so the ways start from weights that have left it. A second plain loop from the same
-    weights shows how far apart other draws of dropout alone bring two trainings.
+    From random weights the loss stays at that of word frequencies for a random number of steps, so
+    that all loops start from weights that are better than that. A second plain loop from the same
+    weights shows the effect of other dropout masks alone.
     """
     task = load_task("wikitext-2")
     raced, scores = [], []
@@ -127,19 +128,19 @@ def words(seeds: list[int], size: Size, device: str) -> list[str]:
 
 
 def published(make: Callable[[], Loop], seed: int, device: str, size: Size) -> Loop:
-    """Begin a published loop where it is to run."""
-    return make() if size.together else Elsewhere(make, seed, device)
+    """Return a published loop in its process."""
+    return make() if size.together else InProcess(make, seed, device)
 
 
 def word_loop(model: SequenceModel, task: Task, dtype: DType, seed: int, device: str) -> SuiteLoop:
-    """Begin the suite's training on the training text, from its beginning."""
+    """Return seqmem's loop on the training text, from its beginning."""
     order = torch.Generator().manual_seed(seed)
     cut = batches(task.train(seed, 0), WORDS.batch, SEGMENT, 0, order)
     return SuiteLoop(model, task, replace(WORDS, dtype=dtype), cut, device)
 
 
 def plain_word_loop(start: SequenceModel, seed: int, device: str) -> PlainWordLoop:
-    """Begin the plain training on the same text from the same weights."""
+    """Return the plain loop on the same text from the same weights."""
     task = load_task("wikitext-2")
     split = task.train(seed, 0)
     plain = PlainLSTM(task.outputs, size=200, layers=2, dropout=0.2).to(device)
@@ -149,7 +150,7 @@ def plain_word_loop(start: SequenceModel, seed: int, device: str) -> PlainWordLo
         torch.cat([split.inputs, split.targets[-1:].to(split.inputs.dtype)]),
         batch=WORDS.batch,
         segment=SEGMENT,
-        # The suite cuts lanes so that the last segment is whole; the first one is shorter.
+        # seqmem cuts lanes so that only the first segment may be shorter.
         first=len(split.inputs) // WORDS.batch % SEGMENT or SEGMENT,
         learning_rate=WORDS.learning_rate,
         clip=WORDS.clip,
@@ -157,12 +158,12 @@ def plain_word_loop(start: SequenceModel, seed: int, device: str) -> PlainWordLo
 
 
 def last_losses(raced: Raced, size: Size) -> dict[str, float]:
-    """Give the mean training loss of each way's last steps."""
+    """Return the mean training loss of each loop's last steps."""
     return {name: statistics.fmean(found[-size.last :]) for name, found in raced.losses.items()}
 
 
 def copies(seeds: list[int], size: Size, device: str) -> list[str]:
-    """Train on copy memory, each way on the same sequences in its own form of input."""
+    """Train on copy memory, all loops on the same sequences in their own input format."""
     task = load_task("copy-memory/T=1000")
     raced, scores = [], []
     for seed in seeds:
@@ -181,7 +182,7 @@ def copies(seeds: list[int], size: Size, device: str) -> list[str]:
 
 
 def plain_copy_loop(steps: int, seed: int, device: str) -> PlainCopyLoop:
-    """Begin the plain training on the same sequences, all made before."""
+    """Return the plain loop on the same sequences, all generated before."""
     task = load_task("copy-memory/T=1000")
     with seeded(seed):
         plain = PlainTCN(task.outputs, channels=10, kernel=8, levels=8).to(device)
@@ -196,7 +197,7 @@ def plain_copy_loop(steps: int, seed: int, device: str) -> PlainCopyLoop:
 
 
 def suite_model(name: str, task: Task, seed: int) -> SequenceModel:
-    """Make a baseline as the suite does before it trains it."""
+    """Return a baseline as before its training."""
     with seeded(seed):
         model, _ = build_model(parse_model(name), task, "full", {})
     if (initial := task.initial_outputs()) is not None:
@@ -205,14 +206,14 @@ def suite_model(name: str, task: Task, seed: int) -> SequenceModel:
 
 
 def copy_weights(ours: SequenceModel, plain: PlainLSTM) -> None:
-    """Give the plain model the weights of the suite's LSTM."""
+    """Copy the weights of seqmem's LSTM to the plain model."""
     theirs = {"enter.embedding": "encoder", "layers": "layers", "leave": "decoder"}
     for own, other in theirs.items():
         plain.get_submodule(other).load_state_dict(ours.get_submodule(own).state_dict())
 
 
 def whole_batches(task: Task, seed: int) -> Iterator[Batch]:
-    """Give batches, epoch after epoch, without an epoch's last one where it is not whole."""
+    """Yield batches, epoch after epoch, without incomplete ones at the end of an epoch."""
     for epoch in count():
         order = torch.Generator().manual_seed((seed << 20) + epoch)
         for batch in batches(task.train(seed, epoch), COPIES.batch, None, 0, order):
@@ -221,8 +222,8 @@ def whole_batches(task: Task, seed: int) -> Iterator[Batch]:
 
 
 def times(raced: list[Raced], per_step: int, what: str) -> str:
-    """Lay out seconds, and how many times faster than the plain loop each way was."""
-    seconds = {name: [s for one in raced for s in one.seconds[name]] for name in WAYS}
+    """Return a table of seconds and of speed-ups over the plain loop."""
+    seconds = {name: [s for one in raced for s in one.seconds[name]] for name in LOOPS}
     rows = []
     for name, own in seconds.items():
         median = statistics.median(own)
@@ -233,23 +234,23 @@ def times(raced: list[Raced], per_step: int, what: str) -> str:
                 statistics.median(ratios), min(ratios), max(ratios), len(own),
             ]
         )  # fmt: skip
-    headers = ["way", "step, ms", f"{what} / s", "times faster", "least", "most", "turns"]
+    headers = ["loop", "step, ms", f"{what} / s", "times faster", "least", "most", "turns"]
     formats = ("", ",.1f", ",.0f", ".2f", ".2f", ".2f", "d")
     return tabulate(rows, headers=headers, tablefmt="pipe", floatfmt=formats)
 
 
 def losses(scores: list[dict[str, float]], seeds: list[int]) -> str:
-    """Lay out losses by seed, and how far each is from the plain loop's of the same seed."""
+    """Return a table of losses by seed and their differences to the plain loop."""
     rows = []
     for name in scores[0]:
         own = [score[name] for score in scores]
-        apart = [score[name] - score[PLAIN] for score in scores]
+        differences = [score[name] - score[PLAIN] for score in scores]
         spread = statistics.stdev(own) if len(own) > 1 else None
-        by_seed = "" if name == PLAIN else " ".join(f"{value:+.4f}" for value in apart)
-        mean = None if name == PLAIN else statistics.fmean(apart)
+        by_seed = "" if name == PLAIN else " ".join(f"{value:+.4f}" for value in differences)
+        mean = None if name == PLAIN else statistics.fmean(differences)
         rows.append([name, statistics.fmean(own), *own, mean, by_seed, spread])
     headers = [
-        "way", "loss, nats", *(f"seed {seed}" for seed in seeds), "less plain", "by seed",
+        "loop", "loss, nats", *(f"seed {seed}" for seed in seeds), "less plain", "by seed",
         "s.d. over seeds",
     ]  # fmt: skip
     signed = [headers.index("by seed")]
