@@ -33,6 +33,9 @@ regression: $(STAMP)  ## whether every baseline still learns what it did; a few 
 lint: $(STAMP)  ## style, spelling, and the layers of architecture: a room imports only those below it
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	mkdir -p build
+	$(BIN)/python -c 'from seqmem.leaderboard.page.document import script; print(script())' > build/page.js
+	$(BIN)/oxlint --no-ignore --format unix build/page.js
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/codespell
 

@@ -1,9 +1,9 @@
-// What happens when: charts and tables are made when they come into sight, and anew on a choice.
+// Events: charts and tables are drawn when they come into view, and again when a choice changes.
 
 const measured = tasks.filter((task) => task.rows.length);
 const sectionOf = (task) => byId(`task-${task.index}`);
-const near = new Set(); // elements that are in sight or close to it
-const stale = new Map(); // what to make for an element once it comes into sight
+const near = new Set(); // elements in view or close to it
+const stale = new Map(); // the function that draws an element once it comes into view
 
 const watcher = new IntersectionObserver(
   (seen) => {
@@ -17,14 +17,14 @@ const watcher = new IntersectionObserver(
 );
 
 function refresh(target) {
-  const make = stale.get(target);
+  const render = stale.get(target);
   stale.delete(target);
-  if (make) make();
+  if (render) render();
 }
 
-/** Make something now if it is in sight, else when it comes there. */
-function later(target, make) {
-  stale.set(target, make);
+/** Draw an element now if it is in view, else when it comes into view. */
+function whenVisible(target, render) {
+  stale.set(target, render);
   watcher.observe(target);
   if (near.has(target)) refresh(target);
 }
@@ -48,21 +48,16 @@ function showTask(task) {
     more.append(element("button", { type: "button", onclick: show }, text));
   }
   section.querySelector(".matrices").replaceChildren(...makeMatrices(task));
-  for (const line of [...table.tBodies[0].rows]) {
-    if (line.dataset.row === undefined) continue;
-    line.addEventListener("mouseenter", () => focusOn(task, Number(line.dataset.row)));
-    line.addEventListener("mouseleave", () => focusOn(task, -1));
-  }
   drawCurves(task, rows).then(() => {
-    for (const line of section.querySelectorAll(".legend [data-row]")) {
+    for (const line of section.querySelectorAll("tr[data-row], li[data-row]")) {
       line.addEventListener("mouseenter", () => focusOn(task, Number(line.dataset.row)));
       line.addEventListener("mouseleave", () => focusOn(task, -1));
     }
   });
 }
 
-/** Say of each task which model is best at the k that the reader compares at. */
-function answer() {
+/** Show for each task the best model at the chosen k. */
+function showBest() {
   const few = chosen.at === "full" ? "all inputs" : `k = ${count(chosen.at, "input")}`;
   for (const place of document.querySelectorAll("[data-at-k]")) place.textContent = few;
   for (const place of document.querySelectorAll("[data-leaders]")) {
@@ -73,28 +68,28 @@ function answer() {
   }
 }
 
-/** Make everything anew that the reader's choice changes. */
+/** Redraw everything that depends on the reader's choices. */
 function showAll() {
   const shown = measured.filter((task) => !chosen.tasks.has(task.index));
   for (const task of tasks) {
     const off = chosen.tasks.has(task.index);
     const section = sectionOf(task);
     section.hidden = off;
-    if (task.rows.length && !off) later(section, () => showTask(task));
+    if (task.rows.length && !off) whenVisible(section, () => showTask(task));
   }
   for (const figure of document.querySelectorAll("figure.need")) {
     const task = tasks[figure.dataset.task];
     figure.hidden = chosen.tasks.has(task.index);
-    if (!figure.hidden) later(figure, () => drawNeed(task));
+    if (!figure.hidden) whenVisible(figure, () => drawNeed(task));
   }
-  later(byId("need-table"), () => byId("need-table").replaceChildren(needTable(shown)));
+  whenVisible(byId("need-table"), () => byId("need-table").replaceChildren(needTable(shown)));
 }
 
 /** Fill one of the two lists of checkboxes. */
 function chooser(id, names, off) {
   const box = byId(id);
   const fields = box.querySelector("fieldset");
-  const tell = () => {
+  const summarize = () => {
     const text = off.size ? `${names.length - off.size} of ${names.length}` : `all ${names.length}`;
     box.querySelector("summary span").textContent = text;
   };
@@ -103,7 +98,7 @@ function chooser(id, names, off) {
     tick.addEventListener("change", () => {
       if (tick.checked) off.delete(key);
       else off.add(key);
-      tell();
+      summarize();
       showAll();
     });
     return { key, tick, label: element("label", {}, tick, " ", name) };
@@ -114,7 +109,7 @@ function chooser(id, names, off) {
       if (on) off.delete(key);
       else off.add(key);
     }
-    tell();
+    summarize();
     showAll();
   };
   fields.append(
@@ -126,7 +121,7 @@ function chooser(id, names, off) {
     ),
     ...boxes.map(({ label }) => label),
   );
-  tell();
+  summarize();
 }
 
 function theme() {
@@ -156,7 +151,7 @@ function controls() {
     waiting = setTimeout(() => {
       showAll();
       const left = measured.reduce((sum, task) => sum + shownRows(task).length, 0);
-      say(`${count(left, "row")} left`);
+      announce(`${count(left, "row")} shown`);
     }, 120);
   });
   byId("budget")?.addEventListener("change", (event) => {
@@ -165,9 +160,9 @@ function controls() {
   });
   byId("at").addEventListener("change", (event) => {
     chosen.at = event.target.value === "full" ? "full" : Number(event.target.value);
-    answer();
+    showBest();
     showAll();
-    say(`Compared at ${contextName(chosen.at)}`);
+    announce(`Compared at ${contextName(chosen.at)}`);
   });
   for (const id of ["every", "intervals"]) {
     byId(id).addEventListener("change", (event) => {
@@ -196,12 +191,12 @@ function controls() {
 if (measured.length) {
   theme();
   controls();
-  answer(); // a browser may keep what was chosen before the page was opened again
+  showBest(); // a browser may restore choices when the page is opened again
   showAll();
 }
 byId("provenance").addEventListener("click", (event) => {
-  if (event.target === event.currentTarget) event.currentTarget.close(); // beside it
+  if (event.target === event.currentTarget) event.currentTarget.close(); // a click outside it
 });
 window.addEventListener("beforeprint", () => {
-  for (const target of [...stale.keys()]) refresh(target);
+  for (const target of stale.keys()) refresh(target);
 });

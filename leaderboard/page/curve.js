@@ -11,7 +11,7 @@ const OPTIONS = {
   logLevel: 1, // errors only: a chart without rows has no extent, which is a warning
 };
 
-/** Draw a chart with some data sets, or draw them anew where the chart is there. */
+/** Draw a chart with its data sets; update them where the chart is already drawn. */
 async function draw(place, specification, datasets) {
   const fresh = !views.has(place);
   if (fresh) {
@@ -59,12 +59,12 @@ async function drawCurves(task, rows) {
   figure.dataset.drawn = drawn.length;
 }
 
-/** Let one row's line stand out; −1: all of them. */
+/** Highlight one row's line; −1: none. */
 async function focusOn(task, row) {
   const view = await views.get(sectionOf(task).querySelector("figure.curves .plot"));
   if (view) view.signal("focus", row).runAsync();
-  for (const line of sectionOf(task).querySelectorAll("[data-row]")) {
-    if (line.matches("tr, li")) line.classList.toggle("focus", Number(line.dataset.row) === row);
+  for (const line of sectionOf(task).querySelectorAll("tr[data-row], li[data-row]")) {
+    line.classList.toggle("focus", Number(line.dataset.row) === row);
   }
 }
 

@@ -1,9 +1,9 @@
-// Where a number comes from: what its records say.
+// The source of a number: its records.
 
 const contextName = (k) => (k === "full" ? "full context" : `k = ${k}`);
 const facts = (number) => page.shared[number];
 
-/** Write any fact in one line. */
+/** Any value as one line of text. */
 function plain(value) {
   if (value === null || value === undefined) return "–";
   if (Array.isArray(value)) return value.map(plain).join(", ");
@@ -31,7 +31,7 @@ const group = (title, pairs, open = false) =>
 
 const entries = (mapping) => Object.entries(mapping ?? {});
 
-/** Read a record's point: an object with the names of `page.point`. */
+/** A record's point: an object with the names of `page.point`. */
 function pointOf(record, at) {
   const values = record.points[at];
   if (!values) return null;
@@ -45,7 +45,7 @@ const METHODS = {
   sample: "a sample of targets, the rest estimated from the full context's losses",
 };
 
-/** Show where the score of a row at a context comes from. */
+/** Show the source of a row's score at one context length. */
 function openProvenance(task, row, at) {
   const box = byId("provenance");
   const cell = row.cells[at];
@@ -59,23 +59,23 @@ function openProvenance(task, row, at) {
     element("h2", { id: "provenance-title" }, `${row.name}, ${contextName(k)}`),
     element("p", { class: "where" }, `${task.title}: ${task.unit}`),
     element("p", { class: "big" }, withHalf(cell[0], cell[1]), element("small", {}, seeds)),
-    element("p", { class: "where" }, compared(task, cell, at)),
-    ...row.records.map((record) => account(task, row, record, at)),
+    element("p", { class: "where" }, comparisons(task, cell, at)),
+    ...row.records.map((record) => recordSection(task, row, record, at)),
   );
   box.showModal();
   box.scrollTop = 0;
 }
 
-function compared(task, cell, at) {
+function comparisons(task, cell, at) {
   const best = task.envelope[at];
   const optimum = task.optimum[at];
   const parts = [`chance ${decimal(task.chance)}`];
   if (optimum !== null) parts.push(`optimum ${decimal(optimum)}`);
-  if (best) parts.push(`best with at most as many inputs ${decimal(best[0])}`);
+  if (best) parts.push(`best of all with at most this k ${decimal(best[0])}`);
   return parts.join(" · ");
 }
 
-function account(task, row, record, at) {
+function recordSection(task, row, record, at) {
   const point = pointOf(record, at);
   const suite = facts(record.suite);
   const model = facts(record.model);
@@ -88,7 +88,7 @@ function account(task, row, record, at) {
         ["95 % interval", interval && `${plain(interval[0])} to ${plain(interval[1])}`],
         ["targets scored", point.n],
         ["method", METHODS[point.method] ?? point.method],
-        ["left open by sampling", point.half_width === 0 ? "nothing" : `±${plain(point.half_width)}`],
+        ["sampling error", point.half_width === 0 ? "none" : `±${plain(point.half_width)}`],
         ["excess over full", point.excess],
         ["accuracy", point.accuracy],
         ["model steps", point.steps],

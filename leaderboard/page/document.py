@@ -12,7 +12,7 @@ from seqmem.leaderboard.charts.picture import javascript
 from seqmem.leaderboard.page.reading import introduction, reading
 from seqmem.leaderboard.page.sections import contents, glance, needs, section
 
-__all__ = ["document"]
+__all__ = ["document", "script"]
 
 HERE = Path(__file__).parent
 SCRIPTS = ("dom", "state", "dialog", "table", "matrix", "curve", "need", "board")
@@ -29,7 +29,7 @@ def document(data: Mapping[str, Any]) -> str:
     """
     tasks = data["tasks"]
     drawn = any(task["rows"] for task in tasks)
-    scripts = [_script()]
+    scripts = [script()]
     if drawn:
         scripts.insert(0, javascript())
     style = (HERE / "page.css").read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ data within it. Scripts are switched off here.</p></noscript>
 </footer>
 <dialog id="provenance" aria-labelledby="provenance-title">
 <h2 id="provenance-title">Where a number comes from</h2></dialog>
-<p id="said" class="unseen" role="status"></p>
+<p id="announcement" class="unseen" role="status"></p>
 <script type="application/json" id="data">{_json(data)}</script>
 {tags}
 </body>
@@ -77,7 +77,7 @@ data within it. Scripts are switched off here.</p></noscript>
 """
 
 
-def _script() -> str:
+def script() -> str:
     """Join the page's own scripts into one that leaves no global names."""
     parts = [(HERE / f"{part}.js").read_text(encoding="utf-8") for part in SCRIPTS]
     return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"

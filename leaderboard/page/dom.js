@@ -1,8 +1,8 @@
-// Elements and numbers. Text becomes text: nothing here reads HTML.
+// Elements and formatted numbers. No text is read as HTML.
 
 const byId = (id) => document.getElementById(id);
 
-/** Make an element: element("td", {class: "n"}, "text", child, …); null children are left out. */
+/** An HTML element: element("td", {class: "n"}, "text", child, …); null children are left out. */
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -14,7 +14,7 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** Make an SVG element. */
+/** An SVG element. */
 function drawing(tag, attributes, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
@@ -22,11 +22,12 @@ function drawing(tag, attributes, ...children) {
   return made;
 }
 
-/** A table's caption, which stays in sight where the table is scrolled. */
+/** A table's caption, which stays visible when the table is scrolled. */
 const captioned = (...texts) => element("caption", {}, element("span", {}, ...texts));
 
-function say(text) {
-  byId("said").textContent = text;
+/** Announce a text to screen readers. */
+function announce(text) {
+  byId("announcement").textContent = text;
 }
 
 const count = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
@@ -37,7 +38,7 @@ function decimal(value) {
   return value.toFixed(Math.abs(value) < 20 ? 4 : 1).replace("-", "−");
 }
 
-/** As many decimals as the value has; what rounds to zero shows as a bound. */
+/** Half an interval's width with the decimals of its value; what rounds to zero is a bound. */
 function halfWidth(half, value) {
   const digits = Math.abs(value) < 20 ? 4 : 1;
   const least = 10 ** -digits;

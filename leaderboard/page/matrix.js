@@ -1,13 +1,13 @@
-// One model trained with each k_train and scored at each k: a table whose colours say the loss.
+// One model trained with each k_train and scored at each k: a table coloured by the loss.
 
-/** A colour between two ends, 0 to 1, and the ink that can be read on it. */
+/** The style of a cell: the colour at a place between 0 and 1, and a text colour to read on it. */
 function tint(at) {
   const { colours, dark } = page.heat;
   const place = Math.min(Math.max(at, 0), 1) * (colours.length - 1);
   const low = Math.min(Math.floor(place), colours.length - 2);
-  const share = (100 * (place - low)).toFixed(2);
-  const ink = place / (colours.length - 1) < dark ? "#fff" : "#000";
-  return `background:color-mix(in srgb, ${colours[low + 1]} ${share}%, ${colours[low]});color:${ink}`;
+  const mixed = `${colours[low + 1]} ${(100 * (place - low)).toFixed(2)}%, ${colours[low]}`;
+  const text = place / (colours.length - 1) < dark ? "#fff" : "#000";
+  return `background:color-mix(in srgb, ${mixed});color:${text}`;
 }
 
 /** Three or four digits: more do not fit. */
@@ -17,7 +17,7 @@ function brief(value) {
   return text.replace("-", "−");
 }
 
-/** Rows of one model and budget, for each state, where it was trained with several k_train. */
+/** The rows of each model and budget that was trained with several k_train. */
 function matrixGroups(task) {
   const groups = new Map();
   for (const row of task.rows) {
@@ -36,7 +36,7 @@ function makeMatrices(task) {
     { class: "heat" },
     element("summary", {}, `Trained at k: k_train × k for ${count(groups.length, "model")}`),
   );
-  // Made when it is opened: with many models there are many.
+  // Built when it is opened: with many models there are many.
   made.addEventListener("toggle", () => {
     if (made.open && made.children.length === 1) {
       made.append(element("div", { class: "heats" }, ...groups.flatMap((rows) => heats(task, rows))));
@@ -46,9 +46,9 @@ function makeMatrices(task) {
   return [made];
 }
 
-/** One table for each way in which state was trained, with the same colours. */
+/** One table for each way of training the state, all with the same colours. */
 function heats(task, rows) {
-  const states = [...new Set(rows.map((row) => row.state))].sort();
+  const states = [...new Set(rows.map((row) => row.state))].toSorted();
   return states.map((state) => heat(task, rows.filter((row) => row.state === state), rows));
 }
 
@@ -56,18 +56,7 @@ function heatRow(task, row, place) {
   const cells = row.cells.map((cell, at) => {
     if (!cell) return element("td", { class: "n none" }, "–");
     const where = `${row.label} trained with ${row.trainedAt}, ${contextName(task.contexts[at])}`;
-    const button = element(
-      "button",
-      {
-        type: "button",
-        tabindex: -1,
-        class: "number",
-        "data-column": at,
-        "aria-label": `${where}: ${decimal(cell[0])}; where it comes from`,
-        onclick: () => openProvenance(task, row, at),
-      },
-      brief(cell[0]),
-    );
+    const button = numberButton(task, row, at, `${where}: ${decimal(cell[0])}`, brief(cell[0]));
     const style = cell[0] === null ? "" : tint(place(cell[0]));
     const same = task.contexts[at] === row.kTrain;
     return element("td", { class: same ? "n same" : "n", style }, button);
@@ -75,7 +64,7 @@ function heatRow(task, row, place) {
   return element("tr", {}, element("th", { scope: "row", class: "n" }, String(row.kTrain)), ...cells);
 }
 
-/** Colour the losses of rows that differ in k_train alone; `all` give the ends of the colours. */
+/** A table of rows that differ in k_train alone; the losses of `all` set the ends of the colours. */
 function heat(task, rows, all) {
   const scale = task.score === "perplexity" ? Math.log : (v) => v;
   const values = all.flatMap((row) => row.cells.filter((cell) => cell && cell[0] !== null));
@@ -84,7 +73,7 @@ function heat(task, rows, all) {
   const high = Math.max(...ends, low + 1e-12);
   const name = `${rows[0].label}, ${rows[0].budget} budget, ${page.heat.states[rows[0].state]}`;
   const heads = task.contexts.map((k) => element("th", { scope: "col", class: "n" }, String(k)));
-  const lines = [...rows].sort((a, b) => asNumber(a.kTrain) - asNumber(b.kTrain));
+  const lines = rows.toSorted((a, b) => asNumber(a.kTrain) - asNumber(b.kTrain));
   const table = element(
     "table",
     { class: "heat" },
@@ -92,7 +81,6 @@ function heat(task, rows, all) {
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "k_train \\ k"), ...heads)),
     element("tbody", {}, ...lines.map((row) => heatRow(task, row, (v) => (scale(v) - low) / (high - low)))),
   );
-  table.querySelector("button.number")?.setAttribute("tabindex", "0");
-  table.addEventListener("keydown", (event) => moveAmongNumbers(table, event));
-  return element("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": name }, table);
+  const box = { class: "scroll", role: "region", tabindex: 0, "aria-label": name };
+  return element("div", box, withArrowKeys(table));
 }

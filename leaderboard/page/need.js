@@ -1,13 +1,13 @@
-// How much context each model uses on each task: a table, and a small chart for each task.
+// The context need of each model on each task: a table, and a small chart for each task.
 
-/** The rows of a task whose need is shown, in one order for all tasks. */
+/** The rows of a task that are shown, in the same order for all tasks. */
 function needRows(task, most) {
   const place = (row) => page.series.indexOf(row.series);
   const rows = shownRows(task).slice(0, most).map((row) => [place(row), row]);
-  return rows.sort(([a], [b]) => a - b).map(([, row]) => row);
+  return rows.toSorted(([a], [b]) => a - b).map(([, row]) => row);
 }
 
-/** Let a long name break after its slash. */
+/** A name as children of an element: it may break after a slash. */
 const breakable = (name) =>
   name.split(/(?<=\/)/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
 
@@ -25,7 +25,7 @@ function needTable(shown) {
     element("th", { scope: "col", class: "n" }, element("a", { href: `#task-${task.index}` }, ...breakable(task.title))),
   );
   const order = (name) => page.series.indexOf(name);
-  const listed = [...names].sort(([a], [b]) => order(a) - order(b));
+  const listed = [...names].toSorted(([a], [b]) => order(a) - order(b));
   const rows = listed.map(([name, found]) => {
     const some = [...found.values()][0];
     const cells = shown.map((task) => {
@@ -39,7 +39,7 @@ function needTable(shown) {
   return element(
     "table",
     {},
-    captioned("k*(1\u00a0%), in inputs. “none”: never better than chance; “>”: no k measured is enough."),
+    captioned("k*(1\u00a0%), in inputs. “none”: never better than chance; “>”: larger than every k measured."),
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "model"), ...heads)),
     element("tbody", {}, ...rows),
     element("tfoot", {}, element("tr", {}, element("th", { scope: "row" }, "best of all"), ...enough)),

@@ -1,9 +1,9 @@
-// The data of the page, and what of it is shown.
+// The data of the page, and which part of it is shown.
 
 const page = JSON.parse(byId("data").textContent);
 const tasks = page.tasks;
 
-/** What the reader has chosen; `models` and `tasks` hold what is switched off. */
+/** The reader's choices; `models` and `tasks` hold those that are hidden. */
 const chosen = {
   at: page.at,
   find: "",
@@ -26,7 +26,7 @@ tasks.forEach((task, i) => {
   task.most = { drawn: 12, listed: 60 };
 });
 
-/** The rows of a task that the reader's choice leaves, in the order of its table. */
+/** The rows of a task that match the reader's choices, in the order of its table. */
 function shownRows(task) {
   const words = chosen.find.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = task.rows.filter(
@@ -39,7 +39,7 @@ function shownRows(task) {
   return sorted(rows, task.sort);
 }
 
-/** Sort rows; what is missing stays last whichever way. The board's own order breaks ties. */
+/** Sorted rows; missing values come last in both directions. The board's order breaks ties. */
 function sorted(rows, { key, down }) {
   if (key === "best") return rows;
   const keyed = rows.map((row) => [sortKey(row, key), row]);

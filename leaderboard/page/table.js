@@ -1,4 +1,4 @@
-// The table of a task: sortable, and every number leads to where it comes from.
+// The table of a task: sortable; every number opens its source.
 
 const AFTER = [
   ["budget", "budget"],
@@ -7,28 +7,28 @@ const AFTER = [
   ["floats", "state, floats"],
   ["trust", "trust"],
 ];
-const TEXTS = ["budget", "trust"]; // of these columns, those that are no numbers
+const TEXTS = ["budget", "trust"]; // those of these columns that hold text
 
-/** Which of the columns behind the scores tell rows of this task apart. */
+/** The columns after the scores that distinguish rows of this task. */
 function columnsOf(task) {
   const several = (read) => new Set(task.rows.map(read)).size > 1;
-  const says = {
+  const useful = {
     budget: several((row) => row.budget),
     seeds: task.rows.some((row) => row.records.length > 1),
     parameters: true,
     floats: task.rows.some((row) => row.floats !== null),
     trust: several((row) => row.trust),
   };
-  return AFTER.filter(([key]) => says[key]);
+  return AFTER.filter(([key]) => useful[key]);
 }
 
-/** What all rows of a task have in common, said once: the columns that are left out. */
-function shared(task, columns) {
+/** A note of the values that all rows share, whose columns are left out. */
+function sharedNote(task, columns) {
   const [row] = task.rows;
   const shown = new Set(columns.map(([key]) => key));
   const common = { budget: row.budget, seeds: "1", trust: row.trust };
-  const said = Object.entries(common).filter(([key]) => !shown.has(key));
-  return said.length ? `All: ${said.map((pair) => pair.join(" ")).join(", ")}. ` : "";
+  const left = Object.entries(common).filter(([key]) => !shown.has(key));
+  return left.length ? `All: ${left.map((pair) => pair.join(" ")).join(", ")}. ` : "";
 }
 
 function headCell(task, key, title, numeric, here = false) {
@@ -56,16 +56,16 @@ function sortBy(task, key) {
   task.sort = { key, down: own === key && !task.sort.down };
   showTask(task);
   sectionOf(task).querySelector(`[data-sort="${key}"]`).focus();
-  say(`${task.title}: sorted ${task.sort.down ? "downwards" : "upwards"}`);
+  announce(`${task.title}: sorted in ${task.sort.down ? "descending" : "ascending"} order`);
 }
 
-/** How much of the way from chance to the best a score has gone, 0 to 1. */
-function share(task, value) {
+/** The share of the way from chance, 0, to the best score, 1. */
+function shareOf(task, value) {
   const least = Math.min(...task.envelope.filter(Boolean).map((best) => best[0] ?? Infinity));
   if (value === null || !(least < task.chance)) return 0;
   const scale = task.score === "perplexity" ? Math.log : (v) => v;
-  const gone = (scale(task.chance) - scale(value)) / (scale(task.chance) - scale(least));
-  return Math.min(Math.max(gone, 0), 1);
+  const share = (scale(task.chance) - scale(value)) / (scale(task.chance) - scale(least));
+  return Math.min(Math.max(share, 0), 1);
 }
 
 function numberCell(task, row, at, least) {
@@ -74,23 +74,13 @@ function numberCell(task, row, at, least) {
   if (!cell) return element("td", { class: `n none${here}` }, "–");
   const [value, half] = cell;
   const name = `${row.name}, ${contextName(task.contexts[at])}: ${withHalf(value, half)}`;
-  const button = element(
-    "button",
-    {
-      type: "button",
-      tabindex: -1,
-      class: value === least ? "number least" : "number",
-      "aria-label": `${name}; where it comes from`,
-      "data-row": row.index,
-      "data-at": at,
-      "data-column": at,
-    },
-    decimal(value),
-  );
+  const button = numberButton(task, row, at, name, decimal(value), {
+    class: value === least ? "number least" : "number",
+  });
   if (chosen.intervals && half !== null && value !== null) {
     button.append(element("small", {}, `±${halfWidth(half, value)}`));
   }
-  return element("td", { class: `n${here}`, style: `--share:${share(task, value).toFixed(3)}` }, button);
+  return element("td", { class: `n${here}`, style: `--share:${shareOf(task, value).toFixed(3)}` }, button);
 }
 
 function bodyRow(task, row, columns, leasts) {
@@ -112,13 +102,13 @@ function bodyRow(task, row, columns, leasts) {
   return element("tr", { "data-row": row.index }, head, rank, trained, ...numbers, need, ...after);
 }
 
-/** The places that a row may have at full: "1" or "2–4". */
+/** The possible ranks of a row at full context: "1" or "2–4". */
 function rankText(rank) {
   if (!rank) return "–";
   return rank[0] === rank[1] ? String(rank[0]) : `${rank[0]}–${rank[1]}`;
 }
 
-/** What belongs to no model: the best of all, the optimum, chance. */
+/** The rows that belong to no model: the best of all, the optimum, chance. */
 function references(task, columns) {
   const line = (name, cells, last = "") =>
     element(
@@ -133,22 +123,10 @@ function references(task, columns) {
     element("td", { class: "n" }, value === null || value === undefined ? "–" : decimal(value));
   const best = task.envelope.map((found, column) => {
     if (!found) return text(null);
-    const row = task.rows[found[1]];
-    const name = `best of all, ${decimal(found[0])}: ${row.name}, ${contextName(task.contexts[found[2]])}`;
-    const button = element(
-      "button",
-      {
-        type: "button",
-        tabindex: -1,
-        class: "number",
-        title: name,
-        "aria-label": `${name}; where it comes from`,
-        "data-row": found[1],
-        "data-at": found[2],
-        "data-column": column,
-      },
-      decimal(found[0]),
-    );
+    const [value, index, at] = found;
+    const row = task.rows[index];
+    const title = `best of all, ${decimal(value)}: ${row.name}, ${contextName(task.contexts[at])}`;
+    const button = numberButton(task, row, at, title, decimal(value), { title, "data-column": column });
     return element("td", { class: "n" }, button);
   });
   const lines = [line("best of all, at most k inputs", best, needText(task.need))];
@@ -159,7 +137,7 @@ function references(task, columns) {
   return element("tfoot", {}, ...lines);
 }
 
-/** Make the table of a task anew. */
+/** The table of a task. */
 function makeTable(task, rows) {
   const columns = columnsOf(task);
   const listed = rows.slice(0, task.most.listed);
@@ -190,24 +168,39 @@ function makeTable(task, rows) {
     {},
     captioned(
       `${count(rows.length, "row")} of ${task.rows.length.toLocaleString("en")}. `,
-      shared(task, columns),
-      element("span", { class: "hint" }, "Each number opens where it comes from; arrow keys move."),
+      sharedNote(task, columns),
+      element("span", { class: "hint" }, "Select a number to see its source; arrow keys move."),
     ),
     element("thead", {}, over, element("tr", {}, ...heads)),
     body,
     references(task, columns),
   );
+  return withArrowKeys(table);
+}
+
+/** A number that opens its source. */
+const numberButton = (task, row, at, name, text, attributes = {}) =>
+  element(
+    "button",
+    {
+      type: "button",
+      tabindex: -1,
+      class: "number",
+      "aria-label": `${name}; open its source`,
+      "data-column": at,
+      onclick: () => openProvenance(task, row, at),
+      ...attributes,
+    },
+    text,
+  );
+
+/** Make a table one tab stop, within which arrow keys move among the numbers. */
+function withArrowKeys(table) {
   table.querySelector("button.number")?.setAttribute("tabindex", "0");
-  table.addEventListener("click", (event) => {
-    const button = event.target.closest("button.number");
-    if (!button) return;
-    openProvenance(task, task.rows[button.dataset.row], Number(button.dataset.at));
-  });
   table.addEventListener("keydown", (event) => moveAmongNumbers(table, event));
   return table;
 }
 
-/** Arrow keys move among the numbers of a table, which is one stop of the tab key. */
 function moveAmongNumbers(table, event) {
   const from = event.target.closest("button.number");
   if (!from || !event.key.startsWith("Arrow")) return;
