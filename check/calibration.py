@@ -1,9 +1,9 @@
-"""A fixed piece of arithmetic, timed: the unit in which a check tells time.
+"""The unit of time of a check: the processor time of a fixed piece of arithmetic.
 
-Seconds say more about a machine than about the code. A loop of what models are made of (products
-of matrices, elementwise functions, small tensors) takes longer on a slower machine as they do, so
-that their ratio stays about the same. It is processor time, of which others that run beside take
-none.
+Seconds describe a machine more than the code. A loop of the operations that models consist of
+(matrix products, elementwise functions, small tensors) is slower on a slower machine by about the
+same factor as a model, so that their ratio hardly changes. Processor time leaves out what other
+processes use.
 """
 
 import time
@@ -19,7 +19,7 @@ REPEATS = 5
 
 @torch.inference_mode()
 def unit_seconds() -> float:
-    """Give the processor time that the loop takes, the best of a few: a few milliseconds."""
+    """Return the processor time of the loop, a few milliseconds: the shortest of REPEATS."""
     weight = torch.linspace(-1, 1, SIZE * SIZE).reshape(SIZE, SIZE) / SIZE
     start = torch.linspace(-1, 1, SIZE * SIZE).reshape(SIZE, SIZE)
     best = float("inf")
@@ -28,6 +28,6 @@ def unit_seconds() -> float:
         state = start
         for _ in range(ROUNDS):
             state = torch.tanh(state @ weight + start) * torch.sigmoid(state)
-        float(state.sum())  # a reader, so that nothing may be left out
+        float(state.sum())  # uses the result, so that nothing may be optimised away
         best = min(best, time.process_time() - began)
     return best

@@ -1,12 +1,10 @@
 """One cell of a check: a model trained for a few steps with each of several seeds, and measured.
 
-Unlike a cell of `seqmem eval` nothing is kept on disk. Few targets are scored, all of them at
-every k: what is compared is the loss on just these.
+Unlike a cell of `seqmem eval`, nothing is stored on disk. Few targets are scored, all of them at
+every k: the compared quantity is the loss on exactly these targets.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -27,43 +25,37 @@ from seqmem.errors import CellError
 from seqmem.leaderboard.record import Context
 from seqmem.measuring.curve import measure
 from seqmem.provenance import environment_facts, suite_facts
+from seqmem.runs.processes import torch_threads
 from seqmem.submissions.drop_in import build_drop_in
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Split, Task
 
-__all__ = [
-    "CheckCell",
-    "check_contexts",
-    "check_split",
-    "expected_of",
-    "run_check_cell",
-    "setting_of",
-]
+__all__ = ["CheckCell", "expected_of", "run_check_cell"]
 
 TARGETS = 4096  # scored, at most
-READOUT = 1 << 24  # numbers that scoring all of them at one k may give: bounds a large vocabulary
-SPREAD = 32  # inputs of a stream for each target that is scored
+READOUT = 1 << 24  # outputs of all targets at one k, at most: bounds memory of a large vocabulary
+SPREAD = 32  # inputs of a stream for each scored target
 GROUPS = 16  # of neighbouring targets
-LONGEST = 40  # context scored, besides full: past the cliff of copy-memory/T=5-25
+LONGEST = 40  # context scored, besides full: longer than any delay of copy-memory/T=5-25
 
 
 @dataclass(frozen=True)
 class CheckCell:
-    """What is trained and measured.
+    """A model on a task, to be trained and measured: plain data that processes can be sent.
 
     Attributes:
         model: the baseline and its options.
-        task: the task.
-        recipe: how it is trained.
+        task_id: the task; whoever runs the cell loads it.
+        recipe: how the model is trained.
         seeds: one training each.
-        drop_in: Python code that stands in for the baseline or its layer; None for the baseline.
-        jitter: how much each weight is changed before training, of its size.
-        threads: for arithmetic. They change sums in the last digit, and one is as fast for models
-            as small as these.
+        drop_in: Python code that replaces the baseline or its layer; None for the baseline.
+        jitter: the relative size of a random perturbation of each weight before training.
+        threads: of torch and numpy. Their number changes sums in the last digit; one is as fast
+            for models as small as these.
     """
 
     model: ModelSpec
-    task: Task
+    task_id: str
     recipe: Recipe
     seeds: tuple[int, ...]
     drop_in: str | None = None
@@ -71,20 +63,79 @@ class CheckCell:
     threads: int = 1
 
     @property
+    def key(self) -> tuple[str, str]:
+        """The key of the expectation that the cell is compared with."""
+        return self.task_id, str(self.model)
+
+    @property
     def label(self) -> str:
-        """What is checked, as the user names it."""
+        """The model, as the user names it."""
         return self.drop_in or str(self.model)
 
+    def __str__(self) -> str:
+        """Return the cell's name for messages."""
+        return f"{self.label} on {self.task_id}"
 
-def check_contexts(task: Task) -> tuple[Context, ...]:
-    """Give the context lengths at which a task is checked."""
-    return (*(k for k in task.contexts if k <= LONGEST), "full")
+
+def run_check_cell(cell: CheckCell, task: Task) -> Curves:
+    """Train and measure every seed of a cell, and return the curves.
+
+    Args:
+        cell: the cell.
+        task: its task.
+
+    Raises:
+        InputError: the options do not make a model, or data are missing or altered.
+        CellError: training diverged, or the model cannot be measured.
+    """
+    split = _check_split(task)
+    contexts: tuple[Context, ...] = (*(k for k in task.contexts if k <= LONGEST), "full")
+    groups = np.arange(len(split)) * min(GROUPS, len(split)) // len(split)  # (targets,)
+    with torch_threads(cell.threads):
+        runs, same_starts = zip(
+            *(_run(cell, task, seed, split, contexts, groups) for seed in cell.seeds), strict=True
+        )
+    setting = Setting(
+        task=task.id,
+        version=task.version,
+        data_hash=task.data_hash,
+        training_hash=_training_hash(task),
+        contexts=contexts,
+        group_counts=tuple(np.bincount(groups).tolist()),
+        recipe=asdict(cell.recipe),
+    )
+    return Curves(cell.label, setting, task.loss.unit, task.chance(), runs, all(same_starts))
 
 
-def check_split(task: Task) -> Split:
-    """Give the targets of the test split on which a task is checked: the first ones.
+def expected_of(cell: CheckCell, task: Task) -> Expectation:
+    """Train and measure a cell, and once more with perturbed weights; return the expectation.
 
-    Of a stream, whose neighbouring targets tell much the same, one in SPREAD.
+    Args:
+        cell: with at least two seeds.
+        task: its task.
+
+    Raises:
+        InputError: the options do not make a model, or data are missing or altered.
+        CellError: training diverged, or the model cannot be measured.
+    """
+    curves = run_check_cell(cell, task)
+    rounding = np.zeros_like(curves.losses())
+    if curves.runs[0].training is not None:  # a model in closed form has no initial weights
+        perturbed = run_check_cell(replace(cell, jitter=JITTER), task)
+        rounding = perturbed.losses() - curves.losses()
+    return Expectation(
+        curves,
+        tuple(tuple(map(_digits, each)) for each in rounding),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        suite_facts(),
+        environment_facts("cpu"),
+    )
+
+
+def _check_split(task: Task) -> Split:
+    """Return the targets of a check: the first ones of the test split.
+
+    Of a stream, where neighbouring targets are similar, one in SPREAD.
     """
     split = task.split("test")
     most = max(min(TARGETS, READOUT // task.outputs), GROUPS)
@@ -94,105 +145,51 @@ def check_split(task: Task) -> Split:
     return beginning.subset(torch.arange(SPREAD - 1, len(beginning), SPREAD))
 
 
-def setting_of(task: Task, recipe: Recipe) -> Setting:
-    """Tell what a cell's curves must share with what they are compared with."""
-    targets = len(check_split(task))
-    return Setting(
-        task=task.id,
-        version=task.version,
-        data_hash=task.data_hash,
-        training_hash=_training_hash(task),
-        contexts=check_contexts(task),
-        group_counts=tuple(np.bincount(_groups(targets)).tolist()),
-        recipe=asdict(recipe),
-    )
-
-
-def run_check_cell(cell: CheckCell) -> Curves:
-    """Train and measure every seed of a cell.
-
-    Args:
-        cell: what is asked for.
-
-    Raises:
-        InputError: the options do not make a model, or data are missing or altered.
-        CellError: training diverged, or the model cannot be measured.
-    """
-    with _threads(cell.threads):
-        runs, same_starts = zip(*(_run(cell, seed) for seed in cell.seeds), strict=True)
-    return Curves(
-        cell.label,
-        setting_of(cell.task, cell.recipe),
-        cell.task.loss.unit,
-        cell.task.chance(),
-        runs,
-        all(same_starts),
-    )
-
-
-def expected_of(cell: CheckCell) -> Expectation:
-    """Train and measure a cell twice, to rounding, and make it what is expected.
-
-    Args:
-        cell: with at least two seeds.
-
-    Raises:
-        InputError: the options do not make a model, or data are missing or altered.
-        CellError: training diverged, or the model cannot be measured.
-    """
-    curves = run_check_cell(cell)
-    moved = np.zeros_like(curves.losses())
-    if curves.runs[0].training is not None:  # what is not trained by steps starts from nothing
-        moved = run_check_cell(replace(cell, jitter=JITTER)).losses() - curves.losses()
-    return Expectation(
-        curves,
-        tuple(tuple(map(_digits, each)) for each in moved),
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        suite_facts(),
-        environment_facts("cpu"),
-    )
-
-
-def _run(cell: CheckCell, seed: int) -> tuple[Run, bool]:
-    task, recipe = cell.task, cell.recipe
+def _run(
+    cell: CheckCell,
+    task: Task,
+    seed: int,
+    split: Split,
+    contexts: tuple[Context, ...],
+    groups: np.ndarray,
+) -> tuple[Run, bool]:
+    """Train with one seed and measure; also return whether it starts as the baseline does."""
+    recipe, same_start = cell.recipe, True
     with seeded(seed):
         if cell.drop_in is None:
             model, _ = build_model(cell.model, task, recipe.k_train, recipe.options)
-            same_start = True
         else:
             model, same_start = build_drop_in(cell.drop_in, cell.model, task, recipe)
-        _shake(model, cell.jitter)
+        _perturb(model, cell.jitter)
     before = unit_seconds()
     step = _train(model, task, recipe, seed)
-    split, contexts = check_split(task), check_contexts(task)
     began = time.process_time()
     curve = measure(model, task, split, contexts)
-    spent = time.process_time() - began
+    seconds = time.process_time() - began
     unit = min(before, unit_seconds())
     if curve.failures:
         raise CellError("; ".join(f"k={k}: {why}" for k, why in curve.failures.items()))
-    groups = _groups(len(split))
     sums = [np.bincount(groups, curve.at(k).losses) for k in contexts]
     run = Run(
         seed=seed,
         group_sums=tuple(tuple(float(f"{total:.9g}") for total in each) for each in sums),
         model_steps=curve.steps,
         training=None if step is None else _digits(step / unit),
-        measuring=_digits(1e6 * spent / max(curve.steps, 1) / unit),
+        measuring=_digits(1e6 * seconds / max(curve.steps, 1) / unit),
     )
     return run, same_start
 
 
 @torch.no_grad()
-def _shake(model: SequenceModel, jitter: float) -> None:
-    """Change each weight by a share of its size."""
+def _perturb(model: SequenceModel, jitter: float) -> None:
+    """Change each weight at random, relative to its size."""
     if jitter:
         for parameter in model.parameters():
             parameter.mul_(1 + jitter * torch.randn_like(parameter))
 
 
 def _train(model: SequenceModel, task: Task, recipe: Recipe, seed: int) -> float | None:
-    """Train a model; give the median processor time of a step, None without steps."""
+    """Train a model; return the median processor time of a step, None for a closed form."""
     if isinstance(model, ClosedForm):
         model.fit(task, seed)
         return None
@@ -210,11 +207,6 @@ def _train(model: SequenceModel, task: Task, recipe: Recipe, seed: int) -> float
     return median(after - before for before, after in pairwise(times))
 
 
-def _groups(targets: int) -> np.ndarray:
-    """Give each target's group: (n,) ascending from 0."""
-    return np.arange(targets) * min(GROUPS, targets) // targets
-
-
 def _digits(value: float) -> float:
     return float(f"{value:.4g}")
 
@@ -222,14 +214,3 @@ def _digits(value: float) -> float:
 @cache
 def _training_hash(task: Task) -> str:
     return task.training_hash(0)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Compute with so many threads."""
-    usual = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)

@@ -1,7 +1,7 @@
 """Curves of one model on one task, trained with several seeds: what is checked, and against what.
 
-The targets are few and fixed, every one is scored at every k, and for each k only the total loss
-of each group of neighbouring targets is kept.
+The targets are few and fixed. Every one is scored at every k, and for each k only the total loss of
+each group of neighbouring targets is stored.
 """
 
 from collections.abc import Mapping
@@ -43,14 +43,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Run:
-    """One training, measured.
+    """One training with one seed, measured.
 
     Attributes:
         seed: of weights, training data, order and dropout.
         group_sums: for each k, the total loss of each group of targets, in the loss's unit.
-        model_steps: model steps that measuring took.
+        model_steps: number of model steps in measuring.
         training: median time of one optimiser step, in units of the calibration loop; None for a
-            model that is not trained by steps.
+            model in closed form.
         measuring: time of one model step in measuring, in millionths of the calibration loop.
     """
 
@@ -66,13 +66,13 @@ class Curves:
     """One model on one task, trained with several seeds.
 
     Attributes:
-        model: the baseline, or what stands in for one.
-        setting: on what, and how.
+        model: the baseline, or the user's code that replaces it.
+        setting: the task and how the model was trained and measured.
         unit: of the loss.
-        chance: the loss of the best predictor that remembers nothing.
+        chance: the loss of the best predictor without memory.
         runs: one for each seed.
-        same_start: whether a training with some seed starts from the weights, and draws the
-            random numbers, that the baseline does with this seed.
+        same_start: whether training starts from the same weights as the baseline with the same
+            seed, and draws the same random numbers.
     """
 
     model: str
@@ -88,16 +88,16 @@ class Curves:
         return tuple(run.seed for run in self.runs)
 
     def sums(self) -> Values:
-        """Total losses of the groups: (seeds, k, groups)."""
+        """Return the total losses of the groups: (seeds, k, groups)."""
         return np.array([run.group_sums for run in self.runs], dtype=np.float64)
 
     def losses(self) -> Values:
-        """Mean losses: (seeds, k)."""
+        """Return the mean losses: (seeds, k)."""
         losses: Values = self.sums().sum(2) / sum(self.setting.group_counts)
         return losses
 
     def only(self, seeds: tuple[int, ...]) -> "Curves":
-        """Keep the runs of some seeds, in the order asked for."""
+        """Return the curves of some seeds, in the given order."""
         by_seed = {run.seed: run for run in self.runs}
         runs = tuple(by_seed[seed] for seed in seeds)
         return replace(self, runs=runs)

@@ -1,7 +1,7 @@
-"""Expectations on disk: one small file for each baseline on each task, and each renewal.
+"""Expectations on disk: one small file for each baseline on each task, and for each renewal.
 
-A renewal is a new file beside the older ones (``lstm.json``, ``lstm.2.json``, …); the one with the
-highest number counts.
+A renewal is a new file beside the older ones (``lstm.json``, ``lstm.2.json``, …); the highest
+number is the valid one.
 """
 
 import json
@@ -31,11 +31,11 @@ __all__ = [
 Values = npt.NDArray[np.float64]
 
 EXPECTATIONS = Path(__file__).parent / "expectations"
-FORM = 1  # the version of this form
+FORM = 1  # the version of the file format
 
 
 class ExpectationError(ValueError):
-    """A file is not an expectation that this version can read; the message says why."""
+    """A file is not an expectation that this version can read; the message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Expectation:
 
     Attributes:
         curves: what it learned with each of several seeds.
-        rounding: for each seed and k, how far the loss moves where training starts from weights
+        rounding: for each seed and k, the change of the loss where training starts from weights
             that differ in their last digits.
-        created: when, ISO 8601, UTC.
+        created: time, ISO 8601, UTC.
         suite: version, git commit and whether the tree was changed.
         environment: packages, machine, threads.
     """
@@ -58,25 +58,25 @@ class Expectation:
     environment: Mapping[str, Any]
 
     def margins(self, seeds: int, *, same: bool) -> Values:
-        """Give the margin at each k, (k,), for a mean over so many seeds.
+        """Return the margin at each k, (k,), of a mean over several seeds.
 
         Args:
             seeds: how many.
-            same: whether they are the expectation's own, and training starts as it did here.
+            same: whether they are seeds of the expectation, and training starts from its weights.
         """
         if same:
             return same_margin(self.curves, np.array(self.rounding), seeds)
         return fresh_margin(self.curves, seeds)
 
     def rounding_half_widths(self, seeds: int) -> Values:
-        """Give half the 95 % interval at each k, (k,), for a mean over so many of its seeds."""
+        """Return half the 95 % interval at each k, (k,), of a mean over several of its seeds."""
         return same_half_width(np.array(self.rounding), seeds)
 
 
 def expectation_to_json(expectation: Expectation) -> str:
-    """Write an expectation as JSON, a line for each field and each run.
+    """Return an expectation as JSON, a line for each field and each run.
 
-    Means, spread and half-widths stand there for the reader; they follow from the runs.
+    Means, standard deviations and half-widths are for human readers; they follow from the runs.
     """
     curves = expectation.curves
     fields = {
@@ -93,7 +93,7 @@ def expectation_to_json(expectation: Expectation) -> str:
         "spread": _short(spread(curves)),
         "margin, two of the same seeds": _short(expectation.margins(2, same=True)),
         "margin, two fresh seeds": _short(expectation.margins(2, same=False)),
-        "rounding": [_short(moved) for moved in expectation.rounding],
+        "rounding": [_short(changes) for changes in expectation.rounding],
     }
     lines = [f'"{key}": {json.dumps(value, allow_nan=False)}' for key, value in fields.items()]
     runs = ",\n".join(json.dumps(asdict(run), allow_nan=False) for run in curves.runs)
@@ -101,10 +101,10 @@ def expectation_to_json(expectation: Expectation) -> str:
 
 
 def expectation_from_json(text: str) -> Expectation:
-    """Read an expectation.
+    """Return the expectation that a JSON text holds.
 
     Raises:
-        ExpectationError: the text is not one, or of a later version.
+        ExpectationError: the text is not an expectation, or of a later version.
     """
     try:
         data = json.loads(text)
@@ -125,16 +125,16 @@ def expectation_from_json(text: str) -> Expectation:
         )
         expectation = Expectation(
             curves,
-            tuple(tuple(map(float, moved)) for moved in data["rounding"]),
+            tuple(tuple(map(float, changes)) for changes in data["rounding"]),
             data["created"],
             data["suite"],
             data["environment"],
         )
         shape = (len(runs), len(curves.setting.contexts), len(curves.setting.group_counts))
         if len(runs) < 2 or curves.sums().shape != shape:
-            raise ValueError("runs, contexts and groups do not fit each other")
+            raise ValueError("the numbers of runs, contexts and groups do not match")
         if np.array(expectation.rounding).shape != shape[:2]:
-            raise ValueError("rounding does not fit the runs and contexts")
+            raise ValueError("rounding does not match the runs and contexts")
     except ExpectationError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -145,7 +145,7 @@ def expectation_from_json(text: str) -> Expectation:
 def read_expectations(
     folder: Path,
 ) -> tuple[dict[tuple[str, str], Expectation], list[str]]:
-    """Read the latest expectation of every model on every task.
+    """Return the latest expectation of every model on every task.
 
     Returns:
         (task id, model) -> expectation; and one line for each file that cannot be read.
@@ -163,19 +163,19 @@ def read_expectations(
 
 
 def write_expectation(expectation: Expectation, folder: Path) -> Path:
-    """Add an expectation to a folder of them; nothing that is there is changed.
+    """Write an expectation to a new file of a folder, and return its path.
 
     Raises:
-        OSError: it cannot be written; nothing is left behind.
+        OSError: it cannot be written; no partial file is left.
     """
     curves = expectation.curves
     stem = re.sub(r"[^A-Za-z0-9=_-]", "_", curves.model)
-    place = record_directory(folder, curves.setting.task)
-    return write_once(expectation_to_json(expectation), place, stem)
+    directory = record_directory(folder, curves.setting.task)
+    return write_once(expectation_to_json(expectation), directory, stem)
 
 
 def _number(path: Path) -> int:
-    """Give the number of a renewal: 1 for ``lstm.json``, 2 for ``lstm.2.json``."""
+    """Return the number of a renewal: 1 for ``lstm.json``, 2 for ``lstm.2.json``."""
     _, _, number = path.stem.rpartition(".")
     return int(number) if "." in path.stem and number.isdigit() else 1
 

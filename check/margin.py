@@ -1,22 +1,23 @@
-"""Margins of a check: how far apart two healthy trainings of one cell may be.
+"""Margins of a check: the largest difference between two trainings of one cell without a fault.
 
-**Fresh seeds.** Nothing but the seed differs between the S trainings behind an expectation, so
-their spread s at a k says how far chance alone moves the loss there. The mean of n trainings with
-other seeds and the mean of these differ by more than
+**Fresh seeds.** The S trainings of an expectation differ in nothing but the seed, so the standard
+deviation s of their losses at a k is the effect of the seed alone. The mean loss of n trainings
+with other seeds differs from their mean by more than
 
     t(S − 1) · s · √(1/n + 1/S)
 
-in one case of 1 / LEVEL, where t is Student's quantile.
+with probability LEVEL, where t is the two-sided quantile of Student's distribution.
 
-**The same seeds** start from the same weights and read the same data: but for rounding, they are
-the same training, scored on the same targets, and nothing is sampled. Training makes rounding grow.
-How far is found by training each seed once more from weights changed by JITTER of their size, which
-is more than other kernels, processors and thread counts do: with r the root mean square of the
-differences that this makes, the mean over n seeds moves by more than t(S) · r · √(1/n) in one case
-of 1 / LEVEL. Here a fault shows that the spread of the seeds would hide.
+**The same seeds** start from the same weights and read the same data. Except for rounding they are
+the same training, scored on the same targets, and nothing is sampled. Training amplifies rounding.
+To measure how much, each seed is trained once more from weights perturbed by JITTER of their size,
+which is more than other kernels, processors and numbers of threads change. With r the root mean
+square of the resulting differences, the mean loss over n seeds changes by more than
+t(S) · r · √(1/n) with probability LEVEL. This margin reveals faults that are smaller than the
+differences between seeds.
 
-Either margin is at least FLOOR of the task's chance; that of the same seeds is at most that of
-fresh ones.
+Both margins are at least FLOOR of the task's chance loss. The margin of the same seeds is at most
+that of fresh seeds.
 """
 
 import math
@@ -39,37 +40,37 @@ __all__ = [
     "spread",
 ]
 
-LEVEL = 1e-3  # chance of a healthy training outside the margin at one k, both sides together
-FLOOR = 1e-5  # of chance: less is no change, however quiet the seeds
-CAP = 0.05  # of chance: within a wider margin nothing is called green
-JITTER = 1e-6  # of a weight's size
+LEVEL = 1e-3  # two-sided probability that a training without a fault exceeds the margin at one k
+FLOOR = 1e-5  # of chance: a smaller difference is no change, however alike the seeds are
+CAP = 0.05  # of chance: a larger difference is never green, however wide the margin
+JITTER = 1e-6  # relative to each weight
 
 Values = npt.NDArray[np.float64]
 
 
 def spread(curves: Curves) -> Values:
-    """Give the standard deviation over seeds at each k: (k,), in the loss's unit.
+    """Return the standard deviation over seeds at each k: (k,), in the loss's unit.
 
     Raises:
         ValueError: there are fewer than two seeds.
     """
     if len(curves.runs) < 2:
-        raise ValueError(f"{len(curves.runs)} seeds have no spread")
+        raise ValueError(f"{len(curves.runs)} seeds have no standard deviation")
     deviations: Values = curves.losses().std(0, ddof=1)
     return deviations
 
 
 def half_widths(curves: Curves) -> Values:
-    """Give half the 95 % interval, over seeds, of the mean loss at each k: (k,)."""
+    """Return half the 95 % confidence interval, over seeds, of the mean loss at each k: (k,)."""
     seeds = len(curves.runs)
     return _t(seeds - 1, 0.05) * spread(curves) / math.sqrt(seeds)
 
 
 def fresh_margin(curves: Curves, new: int) -> Values:
-    """Give the margin at each k, (k,), of trainings with other seeds.
+    """Return the margin at each k, (k,), of trainings with other seeds.
 
     Args:
-        curves: what is expected.
+        curves: of the expectation.
         new: how many seeds are checked.
     """
     seeds = len(curves.runs)
@@ -78,35 +79,35 @@ def fresh_margin(curves: Curves, new: int) -> Values:
 
 
 def same_margin(curves: Curves, rounding: Values, new: int) -> Values:
-    """Give the margin at each k, (k,), of trainings with seeds that the expectation has.
+    """Return the margin at each k, (k,), of trainings with seeds of the expectation.
 
     Args:
-        curves: what is expected.
-        rounding: (seeds, k) how far the jitter moved each loss.
+        curves: of the expectation.
+        rounding: (seeds, k) how much the perturbation changed each loss.
         new: how many seeds are checked.
     """
-    bound = _t(len(rounding), LEVEL) * _moved(rounding) / math.sqrt(new)
+    bound = _t(len(rounding), LEVEL) * _root_mean_square(rounding) / math.sqrt(new)
     least = np.maximum(bound, FLOOR * curves.chance)
     margin: Values = np.minimum(least, fresh_margin(curves, new))
     return margin
 
 
 def same_half_width(rounding: Values, new: int) -> Values:
-    """Give half the 95 % interval at each k, (k,), that rounding leaves to a mean over seeds.
+    """Return half the 95 % interval at each k, (k,), of a mean over seeds, due to rounding.
 
     Args:
-        rounding: (seeds, k) how far the jitter moved each loss.
+        rounding: (seeds, k) how much the perturbation changed each loss.
         new: how many of the same seeds are checked.
     """
-    return _t(len(rounding), 0.05) * _moved(rounding) / math.sqrt(new)
+    return _t(len(rounding), 0.05) * _root_mean_square(rounding) / math.sqrt(new)
 
 
-def _moved(rounding: Values) -> Values:
-    """Give the root mean square over seeds: (k,)."""
-    moved: Values = np.sqrt(np.square(rounding).mean(0))
-    return moved
+def _root_mean_square(rounding: Values) -> Values:
+    """Return the root mean square over seeds: (k,)."""
+    change: Values = np.sqrt(np.square(rounding).mean(0))
+    return change
 
 
 def _t(freedom: int, outside: float) -> float:
-    """Give Student's quantile with so much outside, on both sides together."""
+    """Return the two-sided quantile of Student's distribution."""
     return float(stdtrit(freedom, 1 - outside / 2))

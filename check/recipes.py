@@ -1,9 +1,9 @@
-"""How baselines are trained when they are checked: far shorter than any budget.
+"""The recipes of a check: far shorter than any budget.
 
-What is asked is not how well a model learns but whether it still learns in the same way: after a
-few dozen steps a fault shows in the loss at some k, and the seeds have not yet drifted apart. Each
-recipe is the smoke budget's, cut short; together they go through both optimisers, clipping that
-binds, dropout and tied weights.
+The question is not how well a model learns but whether it still learns in the same way. After a few
+dozen steps a fault changes the loss at some k, while seeds have not yet diverged. Each recipe is
+the smoke budget's with fewer steps. Together they cover both optimisers, active gradient clipping,
+dropout and tied weights.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from seqmem.baselines.training.recipes import Recipe, recipe_for
 
 __all__ = ["check_recipe"]
 
-STEPS = 40  # of a family that is not named below
+STEPS = 40  # for a family not listed below
 
 _CHANGES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        # Plain gradient descent, and gradients that are nearly always clipped.
+        # Plain gradient descent; nearly every gradient is clipped.
         "copy-memory": {
             "steps": 40,
             "batch": 32,
@@ -41,7 +41,7 @@ _CHANGES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 
 def check_recipe(family: str) -> Recipe:
-    """Give the recipe under which a task family's baselines are checked."""
+    """Return the recipe with which baselines are trained on a task family."""
     usual = recipe_for(family, "smoke")
     changes = dict(_CHANGES.get(family, {}))
     steps = min(int(changes.pop("steps", STEPS)), usual.steps)

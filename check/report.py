@@ -1,23 +1,23 @@
-"""All verdicts of one check: whether it passed, and the table and JSON that say so."""
+"""All verdicts of one check: whether it passed, and the table and JSON of it."""
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-
-from tabulate import tabulate
+from typing import get_args
 
 from seqmem.check.expectation import Expectation
-from seqmem.check.judge import Speed, State, Verdict
+from seqmem.check.judge import Comparison, Speed, State, Verdict
 from seqmem.check.margin import CAP, FLOOR, LEVEL
-from seqmem.leaderboard.tables.formatting import escape, rounded
+from seqmem.leaderboard import Format
+from seqmem.leaderboard.tables.formatting import rounded
+from seqmem.leaderboard.tables.writing import table
 
-__all__ = ["Report", "renewal_table", "report_json", "report_table", "sentence", "speed_text"]
+__all__ = ["CheckReport", "renewal_table", "report_json", "report_table", "sentence", "speed_text"]
 
 
 @dataclass(frozen=True)
-class Report:
-    """One check.
+class CheckReport:
+    """The result of one check.
 
     Attributes:
         verdicts: one for each cell.
@@ -32,7 +32,7 @@ class Report:
     suite: dict[str, object]
 
     def problems(self) -> list[str]:
-        """Give one line for each reason why the check fails; none where it passed."""
+        """Return one line for each reason why the check fails; none where it passed."""
         lines = [sentence(verdict) for verdict in self.verdicts if verdict.bad]
         if self.speed_counts:
             lines += [
@@ -40,13 +40,11 @@ class Report:
                 for verdict in self.verdicts
                 if verdict.speed is not None and verdict.speed.slow
             ]
-        if not any(verdict.state == "green" for verdict in self.verdicts) and not lines:
-            unclear = any(verdict.state == "cannot tell" for verdict in self.verdicts)
-            lines.append(
-                "no cell is green: the seeds are too noisy to tell anything"
-                if unclear
-                else "nothing was compared: no task has its data here"
-            )
+        states = {verdict.state for verdict in self.verdicts}
+        if not lines and "green" not in states:
+            undecided = "no cell is green: the seeds differ too much to decide"
+            nothing = "nothing was compared: no task has its data on this machine"
+            lines.append(undecided if "cannot tell" in states else nothing)
         return lines
 
     @property
@@ -55,81 +53,71 @@ class Report:
         return not self.problems()
 
     def count(self) -> str:
-        """Count the verdicts, as in "3 green, 1 red"."""
+        """Return the number of verdicts of each kind, as in "3 green, 1 red"."""
         counts = Counter(verdict.state for verdict in self.verdicts)
-        order: tuple[State, ...] = (
-            "green",
-            "cannot tell",
-            "red",
-            "not comparable",
-            "missing",
-            "skipped",
+        return (
+            ", ".join(f"{counts[state]} {state}" for state in get_args(State) if counts[state])
+            or "no cells"
         )
-        return ", ".join(f"{counts[state]} {state}" for state in order if counts[state]) or "0"
 
 
 def sentence(verdict: Verdict) -> str:
-    """Say in one line what a verdict is and why."""
+    """Return a verdict and its reason in one line."""
     name = f"{verdict.model} on {verdict.task}: {verdict.state}"
     worst = verdict.worst
     if worst is None:
         return f"{name}: {verdict.reason}"
     half = (worst.high - worst.low) / 2
-    values = (worst.difference, worst.low, worst.high)
-    moved, low, high = rounded(values, max(half, worst.margin / 100), "+")
-    (margin,) = rounded([worst.margin], worst.margin)
     expected, found = rounded(
         [worst.expected, worst.found], min(abs(worst.difference), half) or None
     )
-    where = "full" if worst.k == "full" else f"k = {worst.k}"
+    k = "full" if worst.k == "full" else f"k = {worst.k}"
     return (
-        f"{name}: at {where} the loss is {found}, expected {expected}; difference {moved} "
-        f"[{low}, {high}] {verdict.unit}, margin ±{margin}{_hint(verdict)}"
+        f"{name}: at {k} the loss is {found}, expected {expected}; difference "
+        f"{_difference(worst)} {verdict.unit}, margin {_margin(worst.margin)}{_hint(verdict)}"
     )
 
 
 def _hint(verdict: Verdict) -> str:
-    """Say of a red cell whether other seeds would move as much."""
+    """Return whether fresh seeds would explain a red cell's difference."""
     if verdict.state != "red" or not verdict.paired:
         return ""
     if any(abs(at.difference) > at.other_seeds for at in verdict.points):
         return "; more than any seed explains"
-    return "; other seeds move as much: if random numbers are drawn anew on purpose, renew it"
+    return (
+        "; other seeds change the loss as much: if random numbers are drawn differently on "
+        "purpose, renew the expectation"
+    )
 
 
-def report_table(report: Report, style: str) -> str:
-    """Write a check as a table, a row for each cell, and below it every k of cells that are red.
+def report_table(report: CheckReport, form: Format) -> str:
+    """Return a check as a table, a row for each cell, then every k of cells that are not green.
 
     Args:
         report: the check.
-        style: "simple" or "pipe", as tabulate names them.
+        form: "table" or "markdown".
     """
+    numbers = dict.fromkeys(("expected", "found", "difference", "margin", "time"), "")
     rows = []
     for verdict in report.verdicts:
-        worst = verdict.worst
-        cells = [verdict.task, escape(verdict.model), verdict.state]
-        if worst is None:
-            rows.append([*cells, "", "", "", "", "", "", escape(verdict.reason)])
+        row = {"task": verdict.task, "model": verdict.model, "verdict": verdict.state}
+        if (worst := verdict.worst) is None:
+            rows.append({**row, "worst k": "", **numbers, "": verdict.reason})
             continue
-        note = "same to rounding" if verdict.same else ""
-        rows.append([*cells, str(worst.k), *_numbers(verdict, str(worst.k)), _time(verdict), note])
-    header = ["task", "model", "verdict", "worst k", "expected", "found", "difference", "margin"]
-    parts = [_table(rows, [*header, "time", ""], style)]
+        time = {"time": speed_text(verdict.speed)}
+        note = {"": "same to rounding" if verdict.same else ""}
+        rows.append({**row, "worst k": str(worst.k), **_numbers(worst), **time, **note})
+    parts = [table(rows, form)]
     for verdict in report.verdicts:
         if verdict.state in ("red", "cannot tell") and verdict.points:
-            parts.append(f"{verdict.model} on {verdict.task}, {verdict.unit}:")
-            names = [str(at.k) for at in verdict.points]
-            points = [
-                [name, at.state, *_numbers(verdict, name)]
-                for name, at in zip(names, verdict.points, strict=True)
-            ]
-            parts.append(_table(points, ["k", "verdict", *header[4:]], style))
-    parts.append(f"{report.count()}.")
-    return "\n\n".join(parts) + "\n"
+            parts.append(f"{verdict.model} on {verdict.task}, {verdict.unit}:\n")
+            points = [{"k": at.k, "verdict": at.state, **_numbers(at)} for at in verdict.points]
+            parts.append(table(points, form))
+    return "\n".join([*parts, f"{report.count()}.\n"])
 
 
-def report_json(report: Report) -> str:
-    """Write a check as JSON: every k of every cell, the rule, and where it ran."""
+def report_json(report: CheckReport) -> str:
+    """Return a check as JSON: every k of every cell, the rule, and the environment."""
     content = {
         "passed": report.passed,
         "problems": report.problems(),
@@ -137,7 +125,7 @@ def report_json(report: Report) -> str:
             "level": LEVEL,
             "floor, of chance": FLOOR,
             "cap, of chance": CAP,
-            "interval, same seeds": "Student's t over what rounding moves, 95 %",
+            "interval, same seeds": "Student's t over the effect of rounding, 95 %",
             "interval, fresh seeds": "Student's t over groups of targets, paired, 95 %",
         },
         "cells": [asdict(verdict) for verdict in report.verdicts],
@@ -149,35 +137,38 @@ def report_json(report: Report) -> str:
 
 
 def renewal_table(old: Expectation | None, new: Expectation) -> str:
-    """Write the old and the new expectation of one cell: a row for each k."""
+    """Return the old and the new expectation of one cell as a table, a row for each k."""
     curves = new.curves
-    title = f"{curves.model} on {curves.setting.task}, {curves.unit}, seeds {len(curves.runs)}"
-    before = {}
-    if old is not None:
-        means = old.curves.losses().mean(0)
-        before = dict(
-            zip(
-                old.curves.setting.contexts,
-                zip(means, old.margins(2, same=True), strict=True),
-                strict=True,
-            )
-        )
+    before = {} if old is None else _losses(old)
     rows = []
-    for k, mean, margin in zip(
-        curves.setting.contexts, curves.losses().mean(0), new.margins(2, same=True), strict=True
-    ):
-        loss, width = rounded([float(mean)], margin / 10)[0], rounded([margin], margin)[0]
-        was, had = "–", "–"
+    for k, (loss, margin) in _losses(new).items():
+        old_loss, old_margin = "–", "–"
         if k in before:
-            was = rounded([float(before[k][0])], margin / 10)[0]
-            had = "±" + rounded([before[k][1]], before[k][1])[0]
-        rows.append([str(k), was, had, loss, f"±{width}"])
-    header = ["k", "old loss", "old margin", "new loss", "new margin"]
-    return f"{title}\n\n{_table(rows, header, 'simple')}\n"
+            (old_loss,) = rounded([before[k][0]], margin / 10)
+            old_margin = _margin(before[k][1])
+        (new_loss,) = rounded([loss], margin / 10)
+        rows.append(
+            {
+                "k": k,
+                "old loss": old_loss,
+                "old margin": old_margin,
+                "new loss": new_loss,
+                "new margin": _margin(margin),
+            }
+        )
+    title = f"{curves.model} on {curves.setting.task}, {curves.unit}, seeds {len(curves.runs)}"
+    return f"{title}\n\n{table(rows, 'table')}"
+
+
+def _losses(expectation: Expectation) -> dict[object, tuple[float, float]]:
+    """Return the mean loss and the margin of two of the same seeds at each k."""
+    curves = expectation.curves
+    losses, margins = curves.losses().mean(0).tolist(), expectation.margins(2, same=True).tolist()
+    return dict(zip(curves.setting.contexts, zip(losses, margins, strict=True), strict=True))
 
 
 def speed_text(speed: Speed | None) -> str:
-    """Say how much time and work now take, over what is expected."""
+    """Return time and work relative to the expectation."""
     if speed is None:
         return ""
     training = "" if speed.training is None else f"training ×{speed.training:.2f}, "
@@ -185,19 +176,22 @@ def speed_text(speed: Speed | None) -> str:
     return f"{training}measuring ×{speed.measuring:.2f}{steps}"
 
 
-def _time(verdict: Verdict) -> str:
-    return speed_text(verdict.speed)
-
-
-def _numbers(verdict: Verdict, k: str) -> list[str]:
-    """Write expected, found, difference with its interval, and margin at one k."""
-    at = next(at for at in verdict.points if str(at.k) == k)
-    half = (at.high - at.low) / 2
-    moved, low, high = rounded((at.difference, at.low, at.high), max(half, at.margin / 100), "+")
+def _numbers(at: Comparison) -> dict[str, str]:
+    """Return the cells of one k: expected, found, difference with its interval, and margin."""
     expected, found = rounded([at.expected, at.found], at.margin / 10)
-    (margin,) = rounded([at.margin], at.margin)
-    return [expected, found, f"{moved} [{low}, {high}]", f"±{margin}"]
+    return {
+        "expected": expected,
+        "found": found,
+        "difference": _difference(at),
+        "margin": _margin(at.margin),
+    }
 
 
-def _table(rows: Sequence[Sequence[str]], header: Sequence[str], style: str) -> str:
-    return tabulate(rows, headers=header, tablefmt=style, disable_numparse=True)
+def _difference(at: Comparison) -> str:
+    half = (at.high - at.low) / 2
+    value, low, high = rounded((at.difference, at.low, at.high), max(half, at.margin / 100), "+")
+    return f"{value} [{low}, {high}]"
+
+
+def _margin(margin: float) -> str:
+    return f"±{rounded([margin], margin)[0]}"

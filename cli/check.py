@@ -10,7 +10,7 @@ from seqmem.cli.exits import fail, log
 from seqmem.cli.options import data_dir_option, format_option, suite_option, task_option
 
 if TYPE_CHECKING:
-    from seqmem.check.report import Report
+    from seqmem.check.report import CheckReport
     from seqmem.check.run import CheckRequest
 
 __all__ = ["check"]
@@ -101,7 +101,7 @@ def check(
     for path in outputs:
         if path.suffix not in ENDINGS:
             known = ", ".join(ENDINGS)
-            raise InputError(f"--output {path}: the ending says what is written: {known}")
+            raise InputError(f"--output {path}: the ending chooses the format: {known}")
     request = CheckRequest(
         expectations=expectations or EXPECTATIONS,
         models=models if against is None else (against,),
@@ -116,9 +116,9 @@ def check(
         _renew(request)
         return
     report = run_check(request, log)
-    click.echo(_written(report, form), nl=False)
+    click.echo(_text(report, form), nl=False)
     for path in outputs:
-        write_output(path, _written(report, ENDINGS[path.suffix]).encode())
+        write_output(path, _text(report, ENDINGS[path.suffix]).encode())
     problems = report.problems()
     if problems:
         for problem in problems:
@@ -126,8 +126,8 @@ def check(
         raise fail(f"the check fails: {report.count()}", 1)
 
 
-def _written(report: "Report", form: Form) -> str:
-    """Write a report in one of the forms."""
+def _text(report: "CheckReport", form: Form) -> str:
+    """Return a report in one of the formats."""
     from seqmem.check.ci import annotations, junit
     from seqmem.check.report import report_json, report_table
 
@@ -135,27 +135,27 @@ def _written(report: "Report", form: Form) -> str:
         return report_json(report)
     if form == "junit":
         return junit(report)
-    table = report_table(report, "pipe" if form == "markdown" else "simple")
+    table = report_table(report, "markdown" if form == "markdown" else "table")
     return table + ("\n" + annotations(report) if form == "github" else "")
 
 
 def _renew(request: "CheckRequest") -> None:
-    """Renew expectations, each shown as it is written."""
+    """Renew expectations, and print each as it is written."""
     from seqmem.check.report import renewal_table
     from seqmem.check.run import renew
 
-    failures, done = 0, 0
+    failures, cells = 0, 0
     for renewal in renew(request, log):
-        done += 1
-        name = f"{renewal.model} on {renewal.task}"
-        if renewal.new is None:
+        cells += 1
+        if isinstance(renewal.new, str):
             failures += 1
-            log(f"{name}: {renewal.reason}")
+            log(f"{renewal.cell}: {renewal.new}")
         elif renewal.path is None:
-            log(f"{name}: as before")
+            log(f"{renewal.cell}: as before")
         else:
-            log(f"{name}: {renewal.path}")
+            log(f"{renewal.cell}: {renewal.path}")
             click.echo(renewal_table(renewal.old, renewal.new))
-    if failures or not done:
-        what = f"{failures} could not be renewed (see above)" if failures else "nothing was renewed"
-        raise fail(what, 1)
+    if failures:
+        raise fail(f"{failures} could not be renewed (see above)", 1)
+    if not cells:
+        raise fail("nothing was renewed", 1)

@@ -7,19 +7,18 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from seqmem.runs.cell import Cell
 from seqmem.runs.outcome import Outcome, attempt
 from seqmem.runs.plan import Plan
-from seqmem.runs.processes import in_processes, threads_each
+from seqmem.runs.processes import in_processes, threads_each, torch_threads
 from seqmem.runs.worker import ProcessSetup, loaded, run_in_worker
 
 __all__ = ["LocalProcesses", "ThisProcess", "sent"]
@@ -47,7 +46,7 @@ class ThisProcess:
 
     def run(self, planned: Plan, say: Callable[[int, str], object]) -> Iterator[Outcome]:
         """Run cells and yield the outcome of each; `say` gets each cell's lines at once."""
-        with _threads(self._threads):
+        with torch_threads(self._threads):
             for number, cell in enumerate(planned.cells, 1):
                 task = planned.tasks[cell.task_id]
                 yield attempt(number, cell, task, partial(say, number))
@@ -166,18 +165,3 @@ def _in_process(item: tuple[int, Cell], setup: ProcessSetup, notes: Path) -> Out
         )
     note.unlink()
     return outcome
-
-
-@contextmanager
-def _threads(number: int | None) -> Iterator[None]:
-    """Let torch and numpy use this many threads; None: leave them as they are."""
-    if number is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        with threadpool_limits(number, user_api="blas"):
-            yield
-    finally:
-        torch.set_num_threads(before)

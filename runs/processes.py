@@ -1,4 +1,4 @@
-"""A pool of processes on this machine: the one place that uses joblib."""
+"""Cores, threads and a pool of processes of this machine: the one place that uses joblib."""
 
 import signal
 import threading
@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
+from threadpoolctl import threadpool_limits
 
-__all__ = ["cores", "in_processes", "threads_each"]
+__all__ = ["cores", "in_processes", "threads_each", "torch_threads"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,6 +32,21 @@ def threads_each(processes: int) -> int:
     Never more than torch would use in this one, so that OMP_NUM_THREADS bounds each.
     """
     return max(1, min(torch.get_num_threads(), cores() // processes))
+
+
+@contextmanager
+def torch_threads(number: int | None) -> Iterator[None]:
+    """Let torch and numpy use this many threads; None: leave them as they are."""
+    if number is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        with threadpool_limits(number, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def in_processes(work: Callable[[T], R], items: Sequence[T], processes: int) -> Iterator[R]:

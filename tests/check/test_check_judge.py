@@ -18,10 +18,11 @@ from seqmem.check.expectation import (
     read_expectations,
     write_expectation,
 )
-from seqmem.check.judge import Verdict, failed, judge, skipped
+from seqmem.check.judge import Verdict, judge
 from seqmem.check.margin import LEVEL, fresh_margin
-from seqmem.check.report import Report, report_json, report_table, sentence
+from seqmem.check.report import CheckReport, report_json, report_table, sentence
 
+SKIPPED = Verdict("wikitext-2", "all", "skipped", "no data")
 SETTING = Setting("delay/lag=3", 1, "test", "train", (1, "full"), (50,) * 16, {"steps": 4})
 
 
@@ -31,7 +32,7 @@ def curves(
     noise: float = 0.01,
     shift: float = 0.0,
 ) -> Curves:
-    """Losses about 2 and 1, moved as a whole by the seed."""
+    """Losses near 2 and 1, shifted as a whole by the seed."""
     means = np.array([2.0, 1.0]) + shift + noise * rng.standard_normal((len(seeds), 2))
     runs = tuple(
         Run(seed, tuple((50 * mean,) * 16 for mean in each), 1000, 0.5, 2.0)
@@ -41,12 +42,12 @@ def curves(
 
 
 def expectation(rng: np.random.Generator, rounding: float = 1e-5) -> Expectation:
-    moved = (rounding * rng.standard_normal((5, 2))).round(9)
-    return Expectation(curves(rng), tuple(map(tuple, moved.tolist())), "2026-01-01", {}, {})
+    changes = (rounding * rng.standard_normal((5, 2))).round(9)
+    return Expectation(curves(rng), tuple(map(tuple, changes.tolist())), "2026-01-01", {}, {})
 
 
-def moved(found: Curves, by: float, k: int = 0) -> Curves:
-    """Every loss at one k larger by so much."""
+def shifted(found: Curves, by: float, k: int = 0) -> Curves:
+    """Return curves with every loss at one k larger by this much."""
     runs = []
     for run in found.runs:
         sums = [list(each) for each in run.group_sums]
@@ -55,8 +56,8 @@ def moved(found: Curves, by: float, k: int = 0) -> Curves:
     return replace(found, runs=tuple(runs))
 
 
-def report(*verdicts: Verdict, speed: bool = False) -> Report:
-    return Report(verdicts, speed, {}, {})
+def report(*verdicts: Verdict, speed: bool = False) -> CheckReport:
+    return CheckReport(verdicts, speed, {}, {})
 
 
 def test_the_same_training_is_green_and_a_small_change_of_it_is_not() -> None:
@@ -64,21 +65,21 @@ def test_the_same_training_is_green_and_a_small_change_of_it_is_not() -> None:
     same = expected.curves.only((0, 1))
     assert judge(expected, same).state == "green"
     assert judge(expected, same).same
-    for by in (0.002, -0.002):  # a fifth of what another seed moves
-        verdict = judge(expected, moved(same, by, k=1))
+    for by in (0.002, -0.002):  # a fifth of what another seed changes
+        verdict = judge(expected, shifted(same, by, k=1))
         assert verdict.state == "red"
         assert verdict.worst is not None
         assert verdict.worst.k == "full"
         assert verdict.worst.difference == pytest.approx(by, rel=1e-6)
-        assert "other seeds move as much" in sentence(verdict)
-    assert "more than any seed explains" in sentence(judge(expected, moved(same, 1.0)))
+        assert "other seeds change the loss as much" in sentence(verdict)
+    assert "more than any seed explains" in sentence(judge(expected, shifted(same, 1.0)))
 
 
-def test_near_the_margin_nobody_can_tell() -> None:
+def test_near_the_margin_a_cell_is_undecided() -> None:
     expected = expectation(np.random.default_rng(0), rounding=1e-3)
     same = expected.curves.only((0, 1))
     margin = float(expected.margins(2, same=True)[0])
-    states = [judge(expected, moved(same, by * margin)).state for by in (0.3, 1.0, 3.0)]
+    states = [judge(expected, shifted(same, by * margin)).state for by in (0.3, 1.0, 3.0)]
     assert states == ["green", "cannot tell", "red"]
 
 
@@ -90,15 +91,15 @@ def test_a_margin_wider_than_what_can_be_learned_makes_nothing_green() -> None:
 
 
 def test_fresh_seeds_are_seldom_red_and_a_large_shift_is() -> None:
-    """The margin holds what it says: expectations and trainings drawn anew each time."""
+    """The margin has its stated level: expectations and trainings are drawn anew each time."""
     rng = np.random.default_rng(5)
-    red = shifted = 0
+    red = shifted_red = 0
     for _ in range(1000):
         expected = expectation(rng)
         red += judge(expected, curves(rng, seeds=(7, 8))).state == "red"
-        shifted += judge(expected, curves(rng, seeds=(7, 8), shift=0.5)).state == "red"
-    assert red <= 1000 * 2 * LEVEL * 4  # two k; four times what is expected is a one in 500 case
-    assert shifted > 990
+        shifted_red += judge(expected, curves(rng, seeds=(7, 8), shift=0.5)).state == "red"
+    assert red <= 1000 * 2 * LEVEL * 4  # two k; four times the expected number is a one in 500 case
+    assert shifted_red > 990
 
 
 def test_more_seeds_narrow_the_margin() -> None:
@@ -130,12 +131,12 @@ def test_what_changed_is_not_compared(change: dict[str, object], word: str) -> N
 
 def test_nothing_compared_is_no_success() -> None:
     assert not report().passed
-    assert not report(skipped("wikitext-2", "all", "not here")).passed
+    assert not report(SKIPPED).passed
     rng = np.random.default_rng(0)
     expected = expectation(rng)
     green = judge(expected, expected.curves.only((0, 1)))
-    assert report(green, skipped("wikitext-2", "all", "not here")).passed
-    assert not report(green, failed("delay/lag=3", "tcn", "training diverged")).passed
+    assert report(green, SKIPPED).passed
+    assert not report(green, Verdict("delay/lag=3", "tcn", "red", "training diverged")).passed
 
 
 def test_slow_fails_only_when_asked() -> None:
@@ -147,7 +148,7 @@ def test_slow_fails_only_when_asked() -> None:
     assert verdict.speed.training == pytest.approx(2.2)
     assert report(verdict).passed
     assert not report(verdict, speed=True).passed
-    assert "×2.20" in report_table(report(verdict), "simple")
+    assert "×2.20" in report_table(report(verdict), "table")
     more = replace(same, runs=tuple(replace(run, model_steps=1200) for run in same.runs))
     assert not report(judge(expected, more), speed=True).passed
 
@@ -170,21 +171,21 @@ def test_expectations_are_read_as_they_were_written_and_the_latest_counts(tmp_pa
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"form": 99}', '{"form": 1, "setting": {}, "runs": []}']
 )
-def test_other_files_are_told_apart(text: str, tmp_path: Path) -> None:
+def test_other_files_are_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(ExpectationError):
         expectation_from_json(text)
     (tmp_path / "x.json").write_text(text)
     assert len(read_expectations(tmp_path)[1]) == 1
 
 
-def test_machines_can_read_it() -> None:
+def test_json_junit_and_annotations() -> None:
     expected = expectation(np.random.default_rng(0))
     same = expected.curves.only((0, 1))
     one = report(
         judge(expected, same),
-        judge(expected, replace(moved(same, 0.5), model="gru")),
-        failed("delay/lag=3", "tcn", "100 % wrong\nand more"),
-        skipped("wikitext-2", "all", "not here"),
+        judge(expected, replace(shifted(same, 0.5), model="gru")),
+        Verdict("delay/lag=3", "tcn", "red", "100 % wrong\nand more"),
+        SKIPPED,
     )
     root = ElementTree.fromstring(junit(one))
     suites = {suite.get("name"): suite for suite in root}
@@ -197,7 +198,7 @@ def test_machines_can_read_it() -> None:
     data = json.loads(report_json(one))
     assert not data["passed"]
     assert [cell["state"] for cell in data["cells"]] == ["green", "red", "red", "skipped"]
-    assert "2 red" in report_table(one, "pipe")
-    # Nothing but skipped cases is a failure for whoever reads only the file.
-    empty = ElementTree.fromstring(junit(report(skipped("a", "all", "no data"))))
+    assert "2 red" in report_table(one, "markdown")
+    # Nothing but skipped cases is an error in the file too.
+    empty = ElementTree.fromstring(junit(report(SKIPPED)))
     assert empty.find(".//error") is not None
