@@ -1,4 +1,4 @@
-"""Records of measurements, and what is made of them. Nothing here imports torch."""
+"""Records of measurements, and the tables, charts and page computed from them; without torch."""
 
 from typing import Literal
 

@@ -1,7 +1,7 @@
-"""What is kept of a cell whose training failed: not a record, as nothing was measured.
+"""Failures: files about cells whose training diverged. They are no records: nothing was measured.
 
-A failure is found again by the hash of all that shaped the training, so that the same training is
-not tried twice in vain.
+The file name contains the hash of everything that determines the training, so that the same
+training is not repeated.
 """
 
 import json
@@ -15,7 +15,7 @@ from seqmem.leaderboard.store import FAILURES, record_directory, write_once
 
 __all__ = ["Failure", "find_failure", "read_failures", "write_failure"]
 
-FORM = 1  # the version of this form
+SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Failure:
 
     Attributes:
         created: when, ISO 8601, UTC.
-        reason: what was seen.
-        step: the optimiser step at which it was seen, from 1 on.
-        losses: mean training losses of the latest steps, the last one last, in the loss's unit; in
-            JSON, "nan" and "inf" where they are not finite.
+        reason: what was observed.
+        step: the optimiser step at which it was observed, from 1 on.
+        losses: mean training losses of the latest steps, in order and in the loss's unit; in JSON,
+            "nan" and "inf" if they are not finite.
         cell: model, task and its version, k_train, state, seed, budget.
         recipe: how it was trained.
-        suite: version, git commit and whether the tree was changed.
+        suite: version, git commit and whether files were changed since.
         environment: packages, device, threads, peak memory.
     """
 
@@ -45,21 +45,21 @@ class Failure:
 
 
 def write_failure(failure: Failure, results: Path, stem: str) -> Path:
-    """Write a failure below ``results/failures``; none is ever overwritten.
+    """Write a failure below ``results/failures`` without overwriting another; return its path.
 
     Raises:
-        OSError: it cannot be written; nothing is left behind.
+        OSError: it cannot be written; no file is left.
     """
     losses = [loss if math.isfinite(loss) else str(loss) for loss in failure.losses]
-    content = {"failure": FORM, **asdict(failure), "losses": losses}
+    content = {"failure": SCHEMA, **asdict(failure), "losses": losses}
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
     return write_once(text, _folder(results, failure.cell["task"]), stem)
 
 
 def find_failure(results: Path, task_id: str, stem: str) -> tuple[Failure, Path] | None:
-    """Give the latest failure written under a stem and its file; None where there is none.
+    """Return the latest failure written under a stem and its path; None if there is none.
 
-    One that cannot be read is none: its training is tried again.
+    Files that cannot be read are skipped: the training is tried again.
     """
     folder = _folder(results, task_id)
     paths = [*folder.glob(f"{stem}.json"), *folder.glob(f"{stem}.*.json")]
@@ -67,7 +67,7 @@ def find_failure(results: Path, task_id: str, stem: str) -> tuple[Failure, Path]
 
 
 def read_failures(results: Path) -> list[Failure]:
-    """Read every failure below ``results/failures``, by path; what cannot be read is none."""
+    """Return every failure below ``results/failures``, by path; skip files that cannot be read."""
     return [failure for failure, _ in _read(sorted((results / FAILURES).rglob("*.json")))]
 
 

@@ -1,7 +1,7 @@
-"""Published numbers: what papers print, shown beside measured scores and never ranked with them.
+"""Published numbers: scores printed in papers, shown below measured scores and never ranked.
 
-They are no `Record`: a paper gives one score, not a curve with its intervals, recipe and hashes,
-and nothing is made up to fill the gap. `published.toml` holds them, with the rules they follow.
+They are no `Record`: a paper prints one score, not a curve with intervals, recipe and hashes, and
+nothing is invented to fill the gap. `published.toml` contains them, and the rules for entries.
 """
 
 import math
@@ -26,13 +26,13 @@ TRUST = "published"
 
 @dataclass(frozen=True)
 class Unit:
-    """What a published score can be.
+    """A unit of published scores.
 
     Attributes:
-        families: the families of tasks that it can stand beside.
-        score: "loss" or "perplexity" where it is the suite's own score of these tasks; None where
-            it is another quantity, which must not share a column with theirs.
-        differs: how it then differs; empty where it does not.
+        families: the families of tasks whose scores may have it.
+        score: "loss" or "perplexity" if it is the suite's own score of these tasks; None if it is
+            another quantity, which must not share a column with theirs.
+        differs: the difference between the quantities; empty if there is none.
     """
 
     families: tuple[str, ...]
@@ -60,13 +60,13 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
     }
 )
 
-# What a number can be multiplied by in print.
+# Suffixes of printed numbers of parameters.
 _SIZES = {"K": 1_000, "M": 1_000_000}
 
 
 @dataclass(frozen=True)
 class Citation:
-    """Where a number was read.
+    """The source of a published number.
 
     Attributes:
         work: who published it.
@@ -79,7 +79,7 @@ class Citation:
     where: str
 
     def __str__(self) -> str:
-        """Give it in one line, as a table shows it."""
+        """Return it in one line, as in a table."""
         return f"{self.work} {self.year}, {self.where}"
 
 
@@ -88,15 +88,15 @@ class Published:
     """One published score.
 
     Attributes:
-        task: the id of the task that it can be put beside.
-        model: the model, as its source names it.
+        task: the id of the task.
+        model: the model, as in its source.
         printed: the score, digit for digit as printed.
-        unit: what the score is, one of UNITS.
-        context: the context length it was scored with; None where that is not known.
-        at_most: a bound on that, where no more is known; else None.
-        parameters: how many, as printed; None where it was not said.
-        source: where it was read.
-        note: what to know when comparing; empty where there is nothing.
+        unit: the unit of the score, one of UNITS.
+        context: the context length it was scored with; None if unknown.
+        at_most: an upper bound on an unknown context length; else None.
+        parameters: how many, as printed; None if not printed.
+        source: its source.
+        note: what to consider in a comparison; may be empty.
     """
 
     task: str
@@ -111,19 +111,19 @@ class Published:
 
     @property
     def score(self) -> float:
-        """The number that was printed."""
+        """The printed number."""
         return float(self.printed)
 
     @property
     def parameter_count(self) -> int | None:
-        """Read the parameters, as exactly as they were printed; None where they were not."""
+        """The number of parameters, as exact as printed; None if not printed."""
         if self.parameters is None:
             return None
         return round(float(self.parameters[:-1]) * _SIZES[self.parameters[-1]])
 
 
 def read_published(path: Path = PUBLISHED) -> tuple[Published, ...]:
-    """Read and check published numbers, in the order of the file.
+    """Return published numbers in the order of the file, and check them.
 
     Raises:
         RecordError: the file is not TOML, or an entry breaks a rule; the message names the entry.
@@ -141,7 +141,7 @@ def read_published(path: Path = PUBLISHED) -> tuple[Published, ...]:
             if key in found:
                 raise RecordError(
                     f"published {entry.task}, {entry.model}: given twice for {entry.source}; "
-                    "keep one, or name the models apart"
+                    "remove one, or give the models different names"
                 )
             found[key] = entry
     return tuple(found.values())
@@ -152,7 +152,7 @@ def _source(key: str, facts: Mapping[str, Any]) -> Citation:
         source = Citation(**facts)
     except TypeError:
         raise RecordError(
-            f"published source '{key}' gives {', '.join(facts)}; it takes work, year and where"
+            f"published source '{key}' has fields {', '.join(facts)}; it takes work, year and where"
         ) from None
     if not (source.work and source.where and type(source.year) is int):
         raise RecordError(
@@ -172,20 +172,19 @@ def _entry(
         raise RecordError(f"{name}: {unknown('task', task, listed_tasks(), 'seqmem tasks')}")
     if unit not in UNITS or family_of(task) not in UNITS[unit].families:
         fitting = [key for key, value in UNITS.items() if family_of(task) in value.families]
-        raise RecordError(f"{name}: unit '{unit}' is none of this task's: {'; '.join(fitting)}")
+        raise RecordError(f"{name}: unit '{unit}' is not a unit of this task: {'; '.join(fitting)}")
     if group.get("source") not in sources:
         raise RecordError(
-            f"{name}: source '{group.get('source')}' is not described; every number has one, "
-            "under [sources]"
+            f"{name}: source '{group.get('source')}' is not described; add it under [sources]"
         )
     if not facts.get("model"):
-        raise RecordError(f"{name}: it names no model; give the name in the source")
+        raise RecordError(f"{name}: model is missing; use the name in the source")
     context, at_most = facts.get("context"), facts.get("at_most")
     for k in (context, at_most):
         if k is not None and (k != "full" or k is at_most) and not (type(k) is int and k > 0):
-            raise RecordError(f"{name}: {k!r} is not a context length: from 1 on, or context full")
+            raise RecordError(f"{name}: {k!r} is not a context length: from 1 on, or full")
     if context is not None and at_most is not None:
-        raise RecordError(f"{name}: context and at_most are both given; give what is known")
+        raise RecordError(f"{name}: context and at_most are both given; remove one")
     parameters = facts.get("parameters")
     if parameters is not None and not re.fullmatch(r"[0-9.]+[KM]", str(parameters)):
         raise RecordError(f"{name}: parameters {parameters!r} are not text like 70K or 33M")
@@ -203,7 +202,7 @@ def _entry(
 
 
 def _printed(name: str, score: object) -> str:
-    """Hold a score to what it must be: text, so that no digit is lost, of a positive number."""
+    """Return a score after checking that it is text, so that no digit is lost, and positive."""
     try:
         value = float(score) if isinstance(score, str) else math.nan
     except ValueError:

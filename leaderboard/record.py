@@ -1,7 +1,7 @@
 """The record: one measured cell (model, task, k_train, seed) as plain data.
 
-A record holds what was measured and how; whatever can be derived from it is derived when it is
-read. Files are versioned by `SCHEMA`; every later version reads the older ones.
+A record contains what was measured and how; everything that can be derived from it is derived when
+it is read. Files are versioned by `SCHEMA`; every later version reads the older ones.
 """
 
 import json
@@ -33,12 +33,12 @@ Context = int | Literal["full"]
 
 
 class RecordError(ValueError):
-    """A file is not a record that this version can read; the message says why."""
+    """A file is not a record that this version can read; the message contains the reason."""
 
 
 @dataclass(frozen=True)
 class MeanOf:
-    """A mean in the loss's unit, with its standard error and 95 % interval where known."""
+    """A mean in the loss's unit, with its standard error and 95 % interval if known."""
 
     mean: float
     standard_error: float | None
@@ -51,20 +51,20 @@ class Point:
 
     Attributes:
         k: the context length.
-        n: targets whose loss at k is known; the rest is estimated.
-        method: how: "all" targets, a "sample", or nothing scored because the loss is that of a
-            larger context ("agrees with full", "receptive field", "no longer sequence").
-        loss: the mean loss over all targets of the split; its interval is that over data of the
-            same kind, dependent targets counted as such.
-        half_width: half the 95 % interval of the mean over just these targets: what sampling left
-            open; 0 where all are known.
+        n: targets whose loss at k is known; the others are estimated.
+        method: "all" targets, a "sample", or none because the loss is that of a larger context
+            ("agrees with full", "receptive field", "no longer sequence").
+        loss: the mean loss over all targets of the split; its interval is over data of the same
+            kind, and takes dependent targets into account.
+        half_width: half the 95 % interval of the mean over exactly these targets, the sampling
+            error; 0 if all are known.
         excess: loss at k minus loss at full, paired target by target; None without full.
-        optimum: the smallest loss any predictor can reach at k; None where unknown.
-        accuracy: share of correct targets and its interval; None for losses without that.
-        state_floats: floats the model keeps after k inputs; None where unknown or at full.
-        steps: model steps spent on windows of this length; None where that is not known.
+        optimum: the smallest loss any predictor can reach at k; None if unknown.
+        accuracy: share of correct targets and its interval; None for losses without one.
+        state_floats: floats of the model's state after k inputs; None if unknown or at full.
+        steps: model steps for windows of this length; None if unknown.
         group_sums: total loss in each group of dependent targets, in the order of the record's
-            `group_counts`: what paired comparisons are derived from.
+            `group_counts`; paired comparisons are computed from them.
     """
 
     k: Context
@@ -82,7 +82,7 @@ class Point:
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What the task was.
+    """The facts about a task that a record contains.
 
     Attributes:
         id: its id.
@@ -91,9 +91,9 @@ class TaskFacts:
         split: the name of the scored split.
         loss: the loss's name.
         unit: its unit.
-        score: "loss" or "perplexity": what a table shows.
-        chance: the loss of the best predictor that remembers nothing.
-        optimum: the smallest loss any predictor can reach; None where unknown.
+        score: "loss" or "perplexity": the quantity in tables.
+        chance: the loss of the best predictor without memory.
+        optimum: the smallest loss any predictor can reach; None if unknown.
     """
 
     id: str
@@ -112,24 +112,23 @@ class Record:
     """One measured cell.
 
     Attributes:
-        suite: version, git commit and whether the tree was changed.
+        suite: version, git commit and whether files were changed since.
         created: when, ISO 8601, UTC.
-        task: what was asked.
+        task: facts about the task.
         model: name, options, source hash, weights hash, parameters, receptive field.
-        training: k_train, state ("carried" or "reset" for models with state, which older records
-            do not say and were carried), seed, budget, recipe, data hash, what training did,
-            seconds.
+        training: k_train, state ("carried" or "reset" for models with state; older records without
+            it were carried), seed, budget, recipe, data hash, result of training, seconds.
         measurement: method, precision, window rule, targets, sampling seed, seconds, steps, and
-            why a context length could not be measured.
+            reasons why context lengths could not be measured.
         group_counts: targets in each group of dependent targets.
         gain: chance minus the full-context loss, paired target by target; None without full.
         curve: points, k ascending, full last.
         extras: further scores by name.
-        validity: results of the validity gate; None where it was not run.
+        validity: results of the validity gate; None if it was not run.
         environment: packages, device, dtype, threads, peak memory.
         trust: "self-reported", "rescored" or "published".
         supersedes: None; some files of schema 3 may name a record that they correct. Not used.
-        schema: the version of this form.
+        schema: the version of the schema.
     """
 
     suite: Mapping[str, Any]
@@ -149,7 +148,7 @@ class Record:
     schema: int = SCHEMA
 
     def point(self, k: Context) -> Point | None:
-        """Give the curve at one context length; None where it was not measured."""
+        """Return the curve at one context length; None if it was not measured."""
         for point in self.curve:  # a generator would take twice as long
             if point.k == k:
                 return point
@@ -157,17 +156,17 @@ class Record:
 
 
 def to_json(record: Record) -> str:
-    """Write a record as JSON, a line for each field; the same text for the same record."""
+    """Return a record as JSON, a line for each field; equal records have equal texts."""
     fields = sorted(asdict(record).items())
     lines = [f'"{k}": {json.dumps(v, sort_keys=True, allow_nan=False)}' for k, v in fields]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def from_json(text: str | bytes) -> Record:
-    """Read a record.
+    """Return the record of a file.
 
     Args:
-        text: of its file; bytes are UTF-8.
+        text: of the file; bytes are UTF-8.
 
     Raises:
         RecordError: the text is not JSON, not a record, or of a later version.
@@ -198,7 +197,7 @@ def from_json(text: str | bytes) -> Record:
 
 
 def _check(record: Record) -> None:
-    """Hold a record to what its readers rely on."""
+    """Raise ValueError if a record breaks an assumption of its readers."""
     for value, kind in (
         (record.created, str),
         (record.task.id, str),
@@ -216,7 +215,7 @@ def _check(record: Record) -> None:
         (record.supersedes, (str, NoneType)),
     ):
         if not isinstance(value, kind):
-            raise ValueError(f"{value!r} is not of the right kind")
+            raise ValueError(f"{value!r} has the wrong type")
     for point in record.curve:
         if (sums := len(point.group_sums)) != len(record.group_counts):
             raise ValueError(f"{sums} group_sums at k = {point.k} of {len(record.group_counts)}")

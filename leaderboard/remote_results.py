@@ -1,8 +1,8 @@
-"""Results behind a URL: in an object store, or wherever else fsspec reaches.
+"""Results at a URL: in an object store, or any other file system of fsspec.
 
-Work is done in a local mirror of the few files that a cell needs. They come from the URL before,
-and what is new goes back while the cell runs and at its end: so another machine goes on from the
-last checkpoint of one that died. Records are never overwritten.
+A cell works in a local mirror of the few files that it needs. They are pulled before, and new files
+are pushed while the cell runs and at its end: another machine can resume from the last checkpoint
+of one that failed. Records are never overwritten.
 """
 
 import glob
@@ -26,60 +26,60 @@ from seqmem.tasks.data.sources import cache_directory
 
 __all__ = ["RemoteResults"]
 
-EVERY = 10.0  # seconds between looks for new checkpoints
-AT_ONCE = 16  # files that are brought
-PAUSES = (1.0, 5.0)  # seconds before what failed is tried again
+EVERY = 10.0  # seconds between pushes
+THREADS = 16  # for pulling
+PAUSES = (1.0, 5.0)  # seconds before each retry
 
 T = TypeVar("T")
-Stamp = tuple[int, int]  # by which a file that was replaced is told
+Stamp = tuple[int, int]  # time and size; another one means that the file was replaced
 
 
 @dataclass(frozen=True)
 class RemoteResults:
-    """A folder of results behind a URL, as in s3://bucket/results."""
+    """A folder of results at a URL, as in s3://bucket/results."""
 
     url: str
 
     def __str__(self) -> str:
-        """Give the URL, without a password."""
+        """Return the URL without credentials."""
         return re.sub(r"//[^/@]*@", "//", self.url)
 
     @property
     def mirror(self) -> Path:
-        """The local folder for what is needed of it."""
+        """The local folder for the files that are needed."""
         name = hashlib.sha256(str(self).encode()).hexdigest()[:16]
         return cache_directory() / "results" / name
 
     def check(self) -> None:
-        """See that it can be written to.
+        """Raise an error if the URL cannot be written to.
 
         Raises:
-            InputError: it cannot.
+            InputError: it cannot be written to.
         """
-        with self._told_to_user("written to"):
+        with self._input_errors("written to"):
             files, root = self._open()
             first = root[: root.find("/", 1)] if root.find("/", 1) > 0 else root
-            if not files.exists(first):  # a bucket is not made from a slip of the pen
+            if not files.exists(first):  # a typo must not create a bucket
                 raise FileNotFoundError(f"there is no {first}")
             mark = f"{root}/.seqmem-{uuid.uuid4().hex}"
             _replace(files, mark, b"")
             files.rm_file(mark)
 
     def fetch_records(self) -> list[Path]:
-        """Bring every record that is not here yet, and give all that are there.
+        """Return the local paths of all records at the URL, after pulling the new ones.
 
         Raises:
             InputError: the URL cannot be read.
         """
-        with self._told_to_user("read"):
-            there = self.pull(self.mirror, ["**/*.json"])
-        return sorted(path for path in there if FAILURES not in path.parts)
+        with self._input_errors("read"):
+            paths = self.pull(self.mirror, ["**/*.json"])
+        return sorted(path for path in paths if FAILURES not in path.parts)
 
     def pull(self, folder: Path, patterns: Sequence[str]) -> set[Path]:
-        """Bring the files that match: a checkpoint where it is newer than that here, others once.
+        """Download matching files: checkpoints that are newer than the local ones, others once.
 
         Returns:
-            where in the folder the files are, or would be, that are behind the URL.
+            the local paths of all files at the URL that match.
         """
         files, root = self._open()
         files.invalidate_cache()
@@ -87,24 +87,24 @@ class RemoteResults:
         there = {path: folder / path.removeprefix(f"{root}/") for path in paths}
         wanted = [path for path, here in there.items() if _is_wanted(files, path, here)]
 
-        def bring(path: str) -> None:
+        def download(path: str) -> None:
             here = there[path]
             try:
                 content: bytes = files.cat_file(path)
-            except FileNotFoundError:  # the checkpoint of a cell that another machine has finished
+            except FileNotFoundError:  # a checkpoint, which another machine no longer needs
                 return
             if here.suffix == ".json":
                 write_unless_taken(content.decode(), here.parent, here.stem)
             else:
                 write_bytes(here, content)
 
-        with ThreadPoolExecutor(AT_ONCE) as several:
-            for _ in several.map(bring, wanted):
+        with ThreadPoolExecutor(THREADS) as pool:
+            for _ in pool.map(download, wanted):
                 pass
         return {*there.values()}
 
     def push(self, folder: Path, patterns: Sequence[str], sent: dict[Path, Stamp]) -> None:
-        """Send the files that match and were not sent as they are now; take down which."""
+        """Upload matching files that were not sent in their current state; add them to `sent`."""
         files, root = self._open()
         for here in _matching(folder, patterns):
             with suppress(FileNotFoundError):  # a checkpoint, no longer needed
@@ -119,42 +119,42 @@ class RemoteResults:
                 sent[here] = stamp
 
     @contextmanager
-    def followed(self, folder: Path, patterns: Sequence[str]) -> Iterator[None]:
-        """Keep files that match as they are behind the URL: brought now, sent as they change.
+    def synchronised(self, folder: Path, patterns: Sequence[str]) -> Iterator[None]:
+        """Pull the files that match now, push them when they change, and again at the end.
 
         Raises:
-            OSError: it cannot be read now, or written to at the end.
+            OSError: the URL cannot be read now, or written to at the end.
         """
-        there = self._tried(lambda: self.pull(folder, patterns), folder)
-        sent = {path: _stamp(path) for path in there if path.exists()}
+        pulled = self._retried(lambda: self.pull(folder, patterns), folder)
+        sent = {path: _stamp(path) for path in pulled if path.exists()}
         ended = threading.Event()
 
-        def follow() -> None:
+        def push_changes() -> None:
             while not ended.wait(EVERY):
-                with suppress(Exception):  # the next time may do, and the end will tell
+                with suppress(Exception):  # a later push may succeed; the last one raises
                     self.push(folder, patterns, sent)
 
         def finish() -> None:
             self.push(folder, patterns, sent)
             files, root = self._open()
-            done = [path for path in {*there, *sent} if _may_change(path) and not path.exists()]
+            done = [path for path in {*pulled, *sent} if _may_change(path) and not path.exists()]
             for path in done:
                 with suppress(FileNotFoundError):
                     files.rm_file(f"{root}/{path.relative_to(folder).as_posix()}")
 
-        follower = threading.Thread(target=follow, daemon=True)
-        follower.start()
+        pusher = threading.Thread(target=push_changes, daemon=True)
+        pusher.start()
         try:
             yield
         except BaseException:
             ended.set()
-            follower.join()
-            with suppress(Exception):  # what ended the cell is to be told, not this
+            pusher.join()
+            with suppress(Exception):  # the error of the cell must be raised, not this one
                 finish()
             raise
         ended.set()
-        follower.join()
-        self._tried(finish, folder)
+        pusher.join()
+        self._retried(finish, folder)
 
     def _open(self) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
@@ -162,11 +162,11 @@ class RemoteResults:
         files, root = url_to_fs(self.url)
         return files, str(root).rstrip("/")
 
-    def _tried(self, action: Callable[[], T], folder: Path) -> T:
-        """Do something, again if it fails.
+    def _retried(self, action: Callable[[], T], folder: Path) -> T:
+        """Return the result of an action, retried if it fails.
 
         Raises:
-            OSError: it failed each time.
+            OSError: every try failed.
         """
         for pause in PAUSES:
             with suppress(Exception):
@@ -178,15 +178,15 @@ class RemoteResults:
             raise OSError(f"{self} ({type(error).__name__}: {error}; see {folder})") from None
 
     @contextmanager
-    def _told_to_user(self, what: str) -> Iterator[None]:
+    def _input_errors(self, what: str) -> Iterator[None]:
         try:
             yield
         except ImportError as error:
             raise InputError(f"{self}: needs another package: {error}") from None
-        except Exception as error:  # each file system has errors of its own
+        except Exception as error:  # every file system has its own errors
             raise InputError(
-                f"{self}: cannot be {what} ({type(error).__name__}: {error}); see that the place "
-                "exists and that its credentials are set"
+                f"{self}: cannot be {what} ({type(error).__name__}: {error}); check that it "
+                "exists and that credentials are set"
             ) from None
 
 
@@ -195,7 +195,7 @@ def _is_local(files: Any) -> bool:
 
 
 def _replace(files: Any, path: str, content: bytes) -> None:
-    """Put a file in the place of one, or of none; in an object store, and here, whole."""
+    """Write or replace a file; atomically if local or in an object store."""
     if _is_local(files):
         write_bytes(Path(path), content)
         return
@@ -204,7 +204,7 @@ def _replace(files: Any, path: str, content: bytes) -> None:
 
 
 def _add(files: Any, stem: str, content: bytes) -> None:
-    """Write ``stem.json``, or ``stem.2.json`` and so on where others are; never the same twice."""
+    """Write ``stem.json``, or ``stem.2.json`` and so on if others exist; never the same twice."""
     first, _, given = stem.rpartition(".")
     start = int(given) if given.isdigit() and first else 1
     base = first if start > 1 else stem
@@ -231,12 +231,12 @@ def _is_wanted(files: Any, path: str, here: Path) -> bool:
 
 
 def _may_change(path: Path) -> bool:
-    """Tell a checkpoint, which is replaced and goes when the training is done, from the rest."""
+    """Return whether a file is a checkpoint, which is replaced, and deleted after training."""
     return path.suffix == ".pt"
 
 
 def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
-    """Give files but those that are being written."""
+    """Return matching files except those being written."""
     found = [path for pattern in patterns for path in folder.glob(pattern)]
     return [path for path in found if path.is_file() and path.suffix != ".tmp"]
 

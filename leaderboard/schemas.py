@@ -1,4 +1,4 @@
-"""Older forms of a record, brought to the present one."""
+"""Conversion of records of older schemas."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ __all__ = ["upgrade"]
 
 
 def upgrade(data: dict[str, Any]) -> dict[str, Any]:
-    """Give a record of an older schema in the present form.
+    """Return a record of an older schema in the current schema.
 
     Raises:
         KeyError, TypeError, ValueError: it is not a record of its schema.
@@ -18,9 +18,9 @@ def upgrade(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_2(data: dict[str, Any]) -> dict[str, Any]:
-    """From schema 2, of 2026: no record said which one it corrects, as none did.
+    """Convert from schema 2, of 2026, which has no field `supersedes`.
 
-    Recipes did not say at first what is trained in shorter floats, as nothing was.
+    Its first recipes have no dtype: all training was in float32.
     """
     training = data["training"]
     if training.get("recipe") is not None:
@@ -29,16 +29,16 @@ def _from_2(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_1(data: dict[str, Any]) -> dict[str, Any]:
-    """From schema 1, of 2026: one fixed sample of targets for all finite k.
+    """Convert from schema 1, of 2026, which has one fixed sample of targets for all finite k.
 
-    Sums over a sample become estimates of the sums over all targets, the way the mean was
-    estimated: the full context's sum, and the excess over it once for each target it stands for.
+    Sums over a sample become estimates of the sums over all targets, in the way the mean was
+    estimated: the sum at full, plus the excess over it scaled to the number of all targets.
     """
     counts = data["group_counts"]
     total, sampled = sum(counts["full"]), sum(counts["windows"])
     full = next((point for point in data["curve"] if point["k"] == "full"), None)
     if sampled < total and full is None:
-        counts = {"full": counts["windows"]}  # nothing is known but the sample
+        counts = {"full": counts["windows"]}  # only the sample is known
     curve = []
     for point in data["curve"]:
         excess_sums = point.pop("excess_sums")

@@ -1,4 +1,4 @@
-"""Which records a command shows: from places on disk, of the tasks that were asked for."""
+"""Selection of the records that a command shows, by place and task."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ OWN = Path("results") / "records"
 
 @dataclass(frozen=True)
 class Selection:
-    """What was found.
+    """Selected records.
 
     Attributes:
-        records: of the tasks asked for.
-        published: what papers print of them.
+        records: of the requested tasks.
+        published: published numbers of these tasks.
         any_records: whether there are records of any task.
     """
 
@@ -38,17 +38,17 @@ def select(
     published: bool = False,
     listing: str = "seqmem leaderboard",
 ) -> Selection:
-    """Read records and keep those of some tasks.
+    """Return the records of some tasks.
 
     Args:
         places: files, folders or URLs; none: the committed ones, and ./results.
         task_ids: the tasks; none: all that were measured.
         say: called with one line for each file that is no record.
-        published: whether published numbers are looked for, also of tasks not measured.
+        published: whether published numbers are read, also of tasks without records.
         listing: the command that lists the tasks.
 
     Raises:
-        InputError: a place does not exist or cannot be reached, or a task has no records.
+        InputError: a place does not exist or cannot be read, or a task has no records.
     """
     here: list[Path] = []
     for place in places:
@@ -61,21 +61,21 @@ def select(
     usual = [place for place in (COMMITTED, OWN) if place.is_dir()]
     records, problems = read_records(here or usual)
     for problem in problems:
-        say(f"passed over {problem}")
+        say(f"skipped {problem}")
     printed = read_published() if published else ()
     measured = {record.task.id for record in records}
     known = measured | {entry.task for entry in printed}
     if task_ids and not known:
         raise InputError(
             f"no records of {task_ids[0]}, nor of other tasks: `seqmem eval lstm --suite smoke` "
-            "makes some; --records names where they are"
+            "makes some; --records DIR selects other folders"
         )
     for task_id in task_ids:
         if task_id not in known:
             raise unknown("task among the records", task_id, sorted(known), listing)
-    asked = set(task_ids) or measured
+    requested = set(task_ids) or measured
     return Selection(
-        tuple(record for record in records if record.task.id in asked),
-        tuple(entry for entry in printed if entry.task in asked),
+        tuple(record for record in records if record.task.id in requested),
+        tuple(entry for entry in printed if entry.task in requested),
         bool(records),
     )

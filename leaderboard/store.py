@@ -1,4 +1,4 @@
-"""Records on disk: one file each, whole or not there, never overwritten."""
+"""Records on disk: one file each, written atomically and never overwritten."""
 
 import gc
 import os
@@ -23,28 +23,28 @@ __all__ = [
 ]
 
 COMMITTED = Path(__file__).parent / "records"
-FAILURES = "failures"  # the folder, beside that of records, of cells that could not be trained
+FAILURES = "failures"  # the folder of failed cells, next to that of records
 
 
 def record_directory(root: Path, task_id: str) -> Path:
-    """Give the folder of a task's records below `root`."""
+    """Return the folder of a task's records below `root`."""
     return root / re.sub(r"[^A-Za-z0-9.=_-]", "_", task_id)
 
 
 def write_record(record: Record, directory: Path, stem: str) -> Path:
-    """Write a record as ``stem.json``, or ``stem.2.json`` and so on where that is taken.
+    """Write a record as ``stem.json``, or ``stem.2.json`` and so on if that exists.
 
     Raises:
-        OSError: it cannot be written; nothing is left behind.
+        OSError: it cannot be written; no file is left.
     """
     return write_once(to_json(record), directory, stem)
 
 
 def write_once(text: str, directory: Path, stem: str) -> Path:
-    """Write a text as ``stem.json``, or ``stem.2.json`` and so on where that is taken.
+    """Write a text as ``stem.json``, or ``stem.2.json`` and so on if that exists.
 
     Raises:
-        OSError: it cannot be written; nothing is left behind.
+        OSError: it cannot be written; no file is left.
     """
     with _written(text, directory) as name:
         number = 1
@@ -56,12 +56,12 @@ def write_once(text: str, directory: Path, stem: str) -> Path:
 
 
 def write_unless_taken(text: str, directory: Path, stem: str) -> Path | None:
-    """Write a text as ``stem.json``, whole or not at all; None where there is such a file.
+    """Write a text as ``stem.json`` atomically; return its path, or None if the file exists.
 
     Of several processes that try at once, one succeeds.
 
     Raises:
-        OSError: it cannot be written; nothing is left behind.
+        OSError: it cannot be written; no file is left.
     """
     path = directory / f"{stem}.json"
     with _written(text, directory) as name:
@@ -70,7 +70,7 @@ def write_unless_taken(text: str, directory: Path, stem: str) -> Path | None:
 
 @contextmanager
 def _written(text: str, directory: Path) -> Iterator[str]:
-    """Write a text to a temporary file, whose name goes afterwards."""
+    """Write a text to a temporary file, and delete that at the end."""
     directory.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=directory, suffix=".tmp")
     try:
@@ -85,7 +85,7 @@ def _written(text: str, directory: Path) -> Iterator[str]:
 
 
 def _linked(name: str, path: Path) -> bool:
-    """Give a file a second name; unlike a rename, this fails where the name is taken."""
+    """Return whether a hard link could be made: unlike a rename, it never replaces a file."""
     try:
         os.link(name, path)
     except FileExistsError:
@@ -94,13 +94,13 @@ def _linked(name: str, path: Path) -> bool:
 
 
 def find_record(directory: Path, stem: str) -> Record | None:
-    """Give the latest record written under a stem; None where there is none."""
+    """Return the latest record written under a stem; None if there is none."""
     records, _ = read_records([*directory.glob(f"{stem}.json"), *directory.glob(f"{stem}.*.json")])
     return max(records, key=lambda record: record.created, default=None)
 
 
 def read_records(places: Iterable[Path]) -> tuple[list[Record], list[str]]:
-    """Read every record in the given files, and in all .json files below the given folders.
+    """Return every record in the given files, and in all .json files below the given folders.
 
     Folders of failures below a given folder are skipped.
 
@@ -126,7 +126,7 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Keep the collector from walking again and again over all that was read: half of the time."""
+    """Disable the garbage collector: walking over all that was read takes half of the time."""
     was = gc.isenabled()
     gc.disable()
     try:

@@ -119,7 +119,7 @@ class Cell:
         measured = self.known_record() is not None  # then its weights are of no use here
         patterns = () if measured else self._training_patterns()
         # The record last: where it is, all is.
-        with self.remote.followed(self.results, [*patterns, record.as_posix()]):
+        with self.remote.synchronised(self.results, [*patterns, record.as_posix()]):
             yield
 
     def _training_patterns(self) -> tuple[str, str]:

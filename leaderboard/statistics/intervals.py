@@ -1,10 +1,10 @@
 """Intervals for means of dependent losses, and for rates.
 
-Targets of one block (an article, a sequence) are dependent, blocks are not. A mean over targets is
-a ratio of block totals, and its standard error comes from the spread of the blocks around it
-(Cochran 1977, Sampling Techniques, section 6.3); the interval takes Student's t for the number of
-blocks. Differences between two losses on the same targets are averaged the same way, as
-differences, so that what the losses share drops out.
+Targets of one block (an article, a sequence) are dependent, blocks are independent. A mean over
+targets is a ratio of block totals; its standard error is computed from the deviations of the blocks
+from it (Cochran 1977, Sampling Techniques, section 6.3), its interval with Student's t for the
+number of blocks. Differences of two losses on the same targets are averaged in the same way, so
+that the variation that both share cancels.
 """
 
 import math
@@ -31,7 +31,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean with its standard error and interval; both None where one block says nothing."""
+    """A mean with its standard error and interval; both None if there is only one block."""
 
     value: float
     standard_error: float | None
@@ -39,7 +39,7 @@ class Mean:
 
 
 def group_blocks(blocks: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
-    """Number the blocks 0, 1, …, joining neighbours until at most `most` groups are left.
+    """Return groups of blocks, numbered 0, 1, …: neighbours joined to at most `most` groups.
 
     Args:
         blocks: (n,) ascending block of each target.
@@ -54,14 +54,14 @@ def group_blocks(blocks: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int
 
 
 def block_mean(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Mean:
-    """Average over targets, given each block's total loss and number of targets: (G,), (G,)."""
+    """Return the mean over targets, from each block's total loss and targets: (G,), (G,)."""
     return sum_of_means((sums, counts))
 
 
 def sum_of_means(*parts: tuple[npt.NDArray[Any], npt.NDArray[Any]]) -> Mean:
-    """Add up means over the same blocks, such as one over all targets and one over a sample.
+    """Return the sum of means over the same blocks, as over all targets and over a sample.
 
-    What the means of one block have in common counts as such: they are not taken for independent.
+    The covariance of the means within a block is taken into account.
 
     Args:
         parts: for each mean, every block's total and number of targets: (G,), (G,).
@@ -81,7 +81,7 @@ def sum_of_means(*parts: tuple[npt.NDArray[Any], npt.NDArray[Any]]) -> Mean:
 
 
 def wilson(rate: float, trials: float) -> Interval:
-    """Give Wilson's score interval (1927) of a rate; never of width 0, also for rates 0 and 1."""
+    """Return Wilson's score interval (1927) of a rate; its width is never 0."""
     centre = rate + _Z**2 / (2 * trials)
     half = _Z * math.sqrt(rate * (1 - rate) / trials + _Z**2 / (4 * trials**2))
     scale = 1 + _Z**2 / trials

@@ -1,10 +1,11 @@
-"""Places on a board, with ties: models are ranked apart only where a paired difference says so.
+"""Possible ranks on a board, with ties: two models have different ranks only if they differ.
 
-A board of n models has n (n − 1) / 2 pairs, and one in twenty of those that do not differ would
-seem to. Holm's correction (1979) holds the chance of any wrong claim on a board to 5 %, whatever
-the pairs have in common; Tukey's would need errors alike for all models, and theirs are not. A
-place is then bounded from below by the models proved better, and from above by those proved worse:
-with 95 % confidence every model's own place lies within its bounds, all at once.
+A board of n models has n (n − 1) / 2 pairs, and of the pairs without a difference one in twenty
+would seem to have one. Holm's correction (1979) bounds the probability of any false claim on a
+board by 5 %, whatever the dependence between pairs; Tukey's assumes equal errors of all models,
+which they do not have. A rank is then bounded from below by the number of models significantly
+better, and from above by that of models significantly worse: with 95 % confidence the ranks of all
+models lie within their bounds simultaneously.
 """
 
 from collections.abc import Sequence
@@ -19,28 +20,28 @@ from seqmem.leaderboard.statistics.differences import differences
 
 __all__ = ["LEVEL", "Rank", "holm", "places", "ranks"]
 
-LEVEL = 0.05  # the chance of any wrong claim on a board
+LEVEL = 0.05  # the probability of any false claim on a board
 
 
 @dataclass(frozen=True)
 class Rank:
-    """The places that a model may have.
+    """The possible ranks of a model.
 
     Attributes:
-        best: 1 + how many models are proved better.
-        worst: how many models there are, less those proved worse.
+        best: 1 + the number of models significantly better.
+        worst: the number of models minus the number significantly worse.
     """
 
     best: int
     worst: int
 
     def __str__(self) -> str:
-        """Write it as a table shows it: "1" or "2–4"."""
+        """Return it as in a table: "1" or "2–4"."""
         return str(self.best) if self.best == self.worst else f"{self.best}–{self.worst}"
 
 
 def ranks(rows: Sequence[Row], k: Context = "full") -> tuple[Rank | None, ...]:
-    """Rank rows by their losses at one context length.
+    """Return the possible ranks of rows by their losses at one context length.
 
     Args:
         rows: of one board.
@@ -58,22 +59,22 @@ def ranks(rows: Sequence[Row], k: Context = "full") -> tuple[Rank | None, ...]:
 
 
 def _better(rows: Sequence[Row], k: Context) -> npt.NDArray[np.bool_]:
-    """Tell which rows are proved better than which columns (n, n)."""
-    gone = differences(rows, k)
+    """Return which rows are significantly better than which columns (n, n)."""
+    pairwise = differences(rows, k)
     upper = np.triu_indices(len(rows), 1)
     apart = np.zeros((len(rows), len(rows)), dtype=bool)
-    apart[upper] = holm(gone.p[upper])
-    # A table shows medians over all seeds; what pairs say must not contradict it.
+    apart[upper] = holm(pairwise.p[upper])
+    # Ranks must not contradict the medians over all seeds that a table shows.
     shown = np.array([row.scores[k].value for row in rows])
-    return (apart | apart.T) & (gone.mean < 0) & (shown[:, None] < shown[None, :])
+    return (apart | apart.T) & (pairwise.mean < 0) & (shown[:, None] < shown[None, :])
 
 
 def holm(p_values: npt.NDArray[np.float64], level: float = LEVEL) -> npt.NDArray[np.bool_]:
-    """Reject hypotheses so that any of the true ones is rejected with at most this chance.
+    """Return which hypotheses Holm's procedure rejects.
 
     Args:
         p_values: (m,); NaN is never rejected and not counted.
-        level: that chance.
+        level: the probability of rejecting any true hypothesis.
 
     Returns:
         (m,) whether each is rejected.
@@ -88,10 +89,10 @@ def holm(p_values: npt.NDArray[np.float64], level: float = LEVEL) -> npt.NDArray
 
 
 def places(better: npt.NDArray[np.bool_]) -> list[Rank]:
-    """Turn what is proved into ranks.
+    """Return possible ranks.
 
     Args:
-        better: (n, n) whether each row is proved better than each column.
+        better: (n, n) whether each row is significantly better than each column.
     """
     least, most = 1 + better.sum(axis=0), len(better) - better.sum(axis=1)
     return [Rank(int(low), int(high)) for low, high in zip(least, most, strict=True)]

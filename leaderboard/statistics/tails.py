@@ -1,10 +1,10 @@
-"""How large a mean's ratio to its standard error gets by chance, of groups of unequal sizes.
+"""The distribution of a mean's ratio to its standard error, for groups of unequal sizes.
 
-Student's t for G groups is right where groups have one size. Where some weigh more, the mean
-follows them and deviates less from them: the error comes out too small, and of fewer degrees of
-freedom than G − 1. Satterthwaite's approximation (1946) is too careful in the tails that a
-correction for many pairs asks for. With groups whose means are normal and vary alike, whatever
-their sizes, the chance is that of a quadratic form being positive, which Imhof's integral gives
+Student's t with G − 1 degrees of freedom is exact for G groups of equal size. If some groups weigh
+more, the mean follows them and deviates less from them: the standard error is too small, and has
+fewer degrees of freedom. Satterthwaite's approximation (1946) is too conservative in the tails that
+a correction for many pairs needs. If group means are normal with equal variances, whatever the
+sizes, the tail probability is that of a quadratic form being positive, which is Imhof's integral
 (1961, Biometrika 48). Larger groups may vary less; then it is an upper bound or close to one.
 """
 
@@ -18,16 +18,16 @@ __all__ = ["quantile", "two_sided"]
 
 Floats = npt.NDArray[np.float64]
 
-_LEAST = 1e-9  # a smaller chance is lost in the rounding of the integral
-_LOGS = np.arange(-30.0, 30.0, 0.08)  # of the integral's variable
+_LEAST = 1e-9  # smaller probabilities are below the rounding error of the integral
+_LOGS = np.arange(-30.0, 30.0, 0.08)  # logarithms of the integration variable
 
 
 def two_sided(ratios: Floats, counts: tuple[int, ...]) -> Floats:
-    """Give the chance of a ratio of this size or more, of either sign, where the true mean is 0.
+    """Return the two-sided p-values of ratios if the true mean is 0.
 
     Args:
-        ratios: a mean over targets to its standard error as in `tasks.intervals`; any shape.
-        counts: targets in each group; two groups at least.
+        ratios: of a mean over targets to its standard error as in `intervals`; any shape.
+        counts: targets in each group; at least two groups.
     """
     size = np.abs(ratios)
     freedom = len(counts) - 1
@@ -41,16 +41,16 @@ def two_sided(ratios: Floats, counts: tuple[int, ...]) -> Floats:
 
 @lru_cache(maxsize=256)
 def quantile(counts: tuple[int, ...], level: float) -> float:
-    """Give the ratio whose chance of being reached, of either sign, is 1 − level.
+    """Return the ratio whose two-sided p-value is 1 − level.
 
     Args:
-        counts: targets in each group; two groups at least.
+        counts: targets in each group; at least two groups.
         level: such as 0.95.
     """
     student = float(stdtrit(len(counts) - 1, (1 + level) / 2))
     if len(set(counts)) == 1:
         return student
-    from scipy.optimize import brentq  # slow to import, seldom needed
+    from scipy.optimize import brentq  # slow to import, rarely needed
 
     def above(ratio: float) -> float:
         return float(two_sided(np.array(ratio), counts)) - (1 - level)
@@ -62,15 +62,15 @@ def quantile(counts: tuple[int, ...], level: float) -> float:
 
 
 def _place(ratios: Floats, freedom: int) -> Floats:
-    """Where Student's tail falls by about as much from one whole number to the next."""
+    """Return a scale on which the logarithm of Student's tail is smooth, for interpolation."""
     return np.asarray(np.sqrt(freedom * np.log1p(np.square(ratios) / freedom)))
 
 
 @lru_cache(maxsize=256)
 def _table(counts: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """Give places, ascending, and how far the logarithm of the chance is above Student's there.
+    """Return places (see `_place`), ascending, and log(probability / Student's) there.
 
-    Further out both fall by the same power of the ratio, so that the last holds.
+    Beyond the last place both fall by the same power of the ratio, so that its value holds.
     """
     p = np.array(counts, dtype=float) / sum(counts)  # (G,)
     squares = np.square(p)
@@ -90,7 +90,7 @@ def _table(counts: tuple[int, ...]) -> tuple[Floats, Floats]:
 
 
 def _positive(weights: Floats) -> float:
-    """Give the chance that a sum of squares of standard normals, so weighted, is positive."""
+    """Return the probability that a weighted sum of squared standard normals is positive."""
     scaled = np.exp(_LOGS)[:, None] * (weights / np.abs(weights).max())  # (N, G)
     angle = np.arctan(scaled).sum(axis=1) / 2
     decay = np.exp(-np.log1p(np.square(scaled)).sum(axis=1) / 4)

@@ -212,7 +212,7 @@ def test_the_leaderboard_shows_own_records(seqmem_: Command, tmp_path: Path) -> 
     (tmp_path / "results" / "broken.json").write_text("{")
     ran = seqmem_("leaderboard", "--records", "results")
     assert ran.status == 0
-    assert "passed over results/broken.json: not JSON" in ran.err
+    assert "skipped results/broken.json: not JSON" in ran.err
 
 
 def test_the_leaderboard_shows_published_numbers(seqmem_: Command) -> None:

@@ -166,7 +166,7 @@ def test_what_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("music/jsb", "wikitext-2", "unit 'nats per frame' is none of this task's: perplexity"),
+        ("music/jsb", "wikitext-2", "unit 'nats per frame' is not a unit of this task: perplexity"),
         ("music/jsb", "music/jbs", "did you mean music/jsb"),
         ("nats per frame", "bits", "unit 'bits'"),
         ('source = "a"', "", "source 'None' is not described"),
@@ -202,8 +202,8 @@ def test_an_entry_that_breaks_a_rule_is_named(
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('model = "LSTM", ', "", "published music/jsb, None: it names no model"),
-        ('work = "Anon"', "", "published source 'a' gives year, where; it takes work, year"),
+        ('model = "LSTM", ', "", "published music/jsb, None: model is missing"),
+        ('work = "Anon"', "", "published source 'a' has fields year, where; it takes work"),
         ("year = 2020", 'year = "2020"', "published source 'a': work and where must be text"),
         ('where = "arXiv 1, table 1"', 'where = ""', "published source 'a'"),
         ("[[group]]", "[[group", "published.toml is not TOML"),

@@ -1,12 +1,21 @@
-"""Records of every schema stay readable."""
+"""Records as JSON: written, read and refused; older schemas stay readable."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from seqmem.leaderboard.record import SCHEMA, RecordError, from_json, to_json
+from seqmem.leaderboard.record import (
+    SCHEMA,
+    Context,
+    RecordError,
+    from_json,
+    to_json,
+)
 from seqmem.leaderboard.store import read_records, write_record
 from seqmem.tests.records import make_record
 
@@ -27,7 +36,7 @@ def test_there_is_a_golden_file_of_every_older_schema() -> None:
 
 
 def test_group_sums_are_those_of_the_file() -> None:
-    """They are read when they are looked at; nothing tells before or after."""
+    """Records compare equal however often they are read."""
     text = (GOLDEN / "schema-2.json").read_text(encoding="utf-8")
     record, again = from_json(text), from_json(text)
     for point, plain in zip(record.curve, json.loads(text)["curve"], strict=True):
@@ -56,3 +65,54 @@ def test_a_record_that_names_an_older_one_is_read(tmp_path: Path) -> None:
     write_record(make_record({1: 0.5}), tmp_path, "old")
     write_record(record, tmp_path, "new")
     assert len(read_records([tmp_path])[0]) == 2
+
+
+finite = st.floats(-1e6, 1e6)
+
+
+@settings(deadline=None)  # a busy machine is no error
+@given(st.dictionaries(st.one_of(st.integers(1, 999), st.just("full")), finite, min_size=1))
+def test_records_survive_json(losses: dict[Context, float]) -> None:
+    record = make_record(losses)
+    ascending = sorted(record.curve, key=lambda p: 1000 if p.k == "full" else p.k)
+    record = replace(record, curve=tuple(ascending))
+    assert from_json(to_json(record)) == record
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d.pop("schema"), "no schema version"),
+        (lambda d: d.update(schema=SCHEMA + 1), "newer than this version"),
+        (lambda d: d.pop("task"), "missing or wrong"),
+        (lambda d: d["task"].pop("chance"), "missing or wrong"),
+        (lambda d: d["task"].update(surprise=1), "missing or wrong"),
+        (lambda d: d["model"].pop("label"), "missing or wrong"),
+        (lambda d: d["curve"][0].update(k=0), "missing or wrong"),
+        (lambda d: d["curve"][0].update(k="all"), "missing or wrong"),
+        (lambda d: d["curve"][0]["loss"].update(mean="low"), "missing or wrong"),
+        (lambda d: d.update(curve=3), "missing or wrong"),
+        (lambda d: d.update(curve=[]), "not ascending"),
+        (lambda d: d.update(curve=d["curve"][::-1]), "not ascending"),
+        (lambda d: d.update(measurement={}), "missing or wrong"),
+        (lambda d: d["task"].update(chance=None), "has the wrong type"),
+        (lambda d: d["task"].update(id=5), "has the wrong type"),
+        (lambda d: d["curve"][0].update(loss=None), "a point has no loss"),
+    ],
+)
+def test_what_is_no_record_is_refused(change: object, says: str) -> None:
+    data = json.loads(to_json(make_record({1: 0.5, "full": 0.25})))
+    change(data)  # type: ignore[operator]
+    with pytest.raises(RecordError, match=says):
+        from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '"x"', "{}", '{"schema": "1"}'])
+def test_what_is_no_json_object_is_refused(text: str) -> None:
+    with pytest.raises(RecordError):
+        from_json(text)
+
+
+def test_infinities_are_not_written() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json(make_record({1: math.inf}))

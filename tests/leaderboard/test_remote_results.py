@@ -152,7 +152,7 @@ def test_what_ended_the_cell_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     remote = RemoteResults((tmp_path / "shared").as_uri())
 
     def interrupted() -> None:
-        with remote.followed(tmp_path / "here", ("*.json",)):
+        with remote.synchronised(tmp_path / "here", ("*.json",)):
             monkeypatch.setattr(RemoteResults, "push", down)
             raise KeyboardInterrupt
 
@@ -181,9 +181,9 @@ def test_any_file_system_will_do(tmp_path: Path) -> None:
     for name, content in {"records/t/r.json": b"{}", "checkpoints/x/c.pt": b"1"}.items():
         (one / name).parent.mkdir(parents=True)
         (one / name).write_bytes(content)
-    with remote.followed(one, patterns):
+    with remote.synchronised(one, patterns):
         (one / "checkpoints/x/half.tmp").touch()
-    with remote.followed(other, patterns):
+    with remote.synchronised(other, patterns):
         found = {path.name: path.read_bytes() for path in other.rglob("*") if path.is_file()}
         assert found == {"r.json": b"{}", "c.pt": b"1"}
         (other / "checkpoints/x/c.pt").unlink()

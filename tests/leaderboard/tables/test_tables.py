@@ -11,13 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.published import read_published
-from seqmem.leaderboard.record import Context, Record
+from seqmem.leaderboard.record import (
+    Context,
+    Record,
+)
 from seqmem.leaderboard.statistics.suite_scores import overview
 from seqmem.leaderboard.tables.board_table import board_text
 from seqmem.leaderboard.tables.stable_table import measured_pairs, published_pairs, stable_text
@@ -213,3 +217,53 @@ def test_published_pairs_are_those_of_one_source() -> None:
         ["wikitext-2", "LSTM", "92.3", "95.1"],
     ]
     assert "No stable model has records" in stable_text([], "table")
+
+
+# Boards.
+
+
+def test_the_table_says_what_was_measured() -> None:
+    record = make_record(
+        {1: math.log(100), "full": math.log(50)},
+        score="perplexity",
+        unit="nats per word",
+        chance=math.log(900),
+    )
+    text = board_text(boards([record]), "table")
+    assert "toy/T=3: perplexity per word" in text
+    assert "100.0 ±1.0" in text
+    assert "900.0" in text
+    assert "optimum" in text
+
+
+def test_a_tiny_interval_is_not_shown_as_zero() -> None:
+    text = board_text(boards([make_record({1: 0.5, "full": 0.1}, half=1e-9)]), "table")
+    assert "0.5000 ±<0.0001" in text
+    assert "±0.0000" not in text
+
+
+def test_several_seeds_show_their_range() -> None:
+    records = [make_record({"full": loss}, seed=i) for i, loss in enumerate((0.3, 0.1, 0.2))]
+    assert "0.2000 ±0.0100 [0.1000, 0.3000]" in board_text(boards(records), "table")
+
+
+def test_names_are_escaped_in_markdown() -> None:
+    text = board_text(boards([make_record({"full": 0.1}, label="a|b")]), "markdown")
+    assert "| a\\|b " in text
+
+
+def test_csv_and_json_give_back_the_numbers() -> None:
+    losses: dict[Context, float] = {1: 1 / 3, 2: 0.1, "full": 0.012345678901234}
+    shown = boards([make_record(losses)])
+    table = pd.read_csv(io.StringIO(board_text(shown, "csv")))
+    assert dict(zip(table["k"], table["loss"], strict=True)) == {
+        str(k): loss for k, loss in losses.items()
+    }
+    rows = json.loads(board_text(shown, "json"))
+    assert {row["k"]: row["loss"] for row in rows} == pytest.approx(losses, rel=1e-14)
+    assert rows[0]["task"] == "toy/T=3"
+
+
+def test_an_empty_board_is_empty() -> None:
+    assert board_text([], "table") == ""
+    assert json.loads(board_text([], "json")) == []

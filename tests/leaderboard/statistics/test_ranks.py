@@ -19,7 +19,7 @@ from seqmem.leaderboard.statistics.ranks import Rank, holm, places, ranks
 from seqmem.leaderboard.statistics.tails import quantile, two_sided
 from seqmem.tests.records import make_record, make_trained
 
-BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 def benchmark(name: str) -> ModuleType:

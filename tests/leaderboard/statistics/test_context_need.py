@@ -1,12 +1,18 @@
 """The interval of a context need holds the true one, on simulated curves."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
 from seqmem.leaderboard.aggregate import boards
-from seqmem.leaderboard.statistics.context_need import ContextNeed, first_within
+from seqmem.leaderboard.record import (
+    Context,
+)
+from seqmem.leaderboard.statistics.context_need import ContextNeed, context_need, first_within
 from seqmem.leaderboard.tables.formatting import need, row_need
-from seqmem.tests.leaderboard.test_ranks import benchmark
-from seqmem.tests.records import Losses, make_trained
+from seqmem.tests.leaderboard.statistics.test_ranks import benchmark
+from seqmem.tests.records import Losses, make_record, make_trained
 
 simulated = benchmark("context_need")
 
@@ -79,3 +85,48 @@ def test_seeds_that_differ_are_told(seeds: list[Losses], written: str) -> None:
     (row,) = board.rows
     assert row_need(row) == written
     assert len(row.needs) == len(seeds)
+
+
+# Of one record.
+
+
+def test_context_need_is_the_smallest_k_close_to_full() -> None:
+    losses: dict[Context, float] = {1: 0.9, 2: 0.5, 4: 0.205, 8: 0.2004, "full": 0.2}
+    need = context_need(make_record(losses))  # 1 % of 1.0 − 0.0
+    assert (need.state, need.k, need.low, need.high) == ("reached", 4, 4, 4)
+
+
+def test_context_need_interval_comes_from_the_paired_differences() -> None:
+    losses: dict[Context, float] = {1: 0.9, 2: 0.212, 4: 0.209, 8: 0.2004, "full": 0.2}
+    need = context_need(make_record(losses, excess_half=0.003))
+    assert (need.k, need.low, need.high) == (4, 2, 8)
+
+
+def test_context_need_beyond_what_was_measured() -> None:
+    need = context_need(make_record({1: 0.9, 2: 0.5, "full": 0.2}))
+    assert (need.state, need.k, need.largest) == ("beyond", None, 2)
+
+
+def test_context_need_of_a_model_no_better_than_chance() -> None:
+    need = context_need(make_record({1: 0.995, 2: 0.995, "full": 0.995}, half=0.01))
+    assert need.state == "chance"
+    assert context_need(make_record({1: 0.98, "full": 0.98}, half=0.01)).state == "reached"
+
+
+def test_a_small_gain_known_well_is_better_than_chance() -> None:
+    """The gain over chance is paired: the spread of the losses themselves does not matter."""
+    record = make_record({1: 0.981, "full": 0.98}, half=0.3)
+    assert record.gain is not None
+    sure = replace(record, gain=replace(record.gain, interval=(0.01, 0.03)))
+    assert context_need(record).state == "chance"
+    assert context_need(sure).state == "reached"
+
+
+def test_context_need_without_full_is_not_known() -> None:
+    assert context_need(make_record({1: 0.9, 2: 0.5})).state == "unknown"
+
+
+def test_context_need_of_perplexities_is_relative() -> None:
+    for excess, state in ((math.log(1.009), "reached"), (math.log(1.011), "beyond")):
+        record = make_record({2: 5 + excess, "full": 5.0}, score="perplexity", chance=7.0)
+        assert context_need(record).state == state

@@ -1,0 +1,59 @@
+"""Rows of a board: which are shown, their names and pairs."""
+
+from dataclasses import replace
+
+from seqmem.leaderboard.rows import kind, named_rows, stable_pairs, usual_rows
+from seqmem.tests.records import SLOW, Losses, board_of, make_record, make_trained
+
+
+def test_the_usual_row_is_trained_as_the_recipe_says() -> None:
+    losses: Losses = {8: 0.2, "full": 0.2}
+    usual = make_trained(losses, usual_k=8, k_train=8)
+    board = board_of(
+        usual,
+        make_trained(losses, usual_k=8, k_train=8, state="reset"),
+        make_trained(losses, usual_k=8, k_train=64),
+        make_trained(losses, usual_k=8, k_train="full", label="gru"),
+        make_record(losses, k_train=8, label="marginal"),  # not trained: no recipe
+        make_record(losses, k_train="full", label="marginal"),
+    )
+    chosen = {row.label: (row.k_train, row.state) for row in usual_rows(board)}
+    assert chosen == {"lstm": (8, "carried"), "gru": ("full", "carried"), "marginal": (8, None)}
+    assert len(board.rows) == 6
+
+
+def test_of_several_recipes_the_latest_counts() -> None:
+    old, new = make_trained({"full": 0.1}, created="2026-01-01"), make_trained({"full": 0.2})
+    new = replace(new, training={**new.training, "recipe": {"k_train": "full", "steps": 3}})
+    (row,) = usual_rows(board_of(new, old))
+    assert row.scores["full"].value == 0.2
+
+
+def test_names_tell_rows_apart_and_no_more() -> None:
+    board = board_of(
+        make_trained(SLOW),
+        make_trained(SLOW, budget="smoke"),
+        make_trained(SLOW, label="gru"),
+    )
+    assert set(named_rows(board)) == {"lstm, small", "lstm, smoke", "gru"}
+
+
+def test_kinds_of_models() -> None:
+    for record, is_ in (
+        (make_trained(SLOW), "recurrent"),
+        (make_trained(SLOW, stateful=False), "feed-forward"),
+        (make_record(SLOW), "not trained by steps"),
+    ):
+        (row,) = board_of(record).rows
+        assert kind(row) == is_
+
+
+def test_stable_models_are_paired_with_their_own_options_only() -> None:
+    labels = ("rnn", "rnn-stable", "lstm:hidden=3", "lstm-stable:hidden=3", "gru", "lru-stable")
+    board = board_of(*(make_trained(SLOW, label=label) for label in labels))
+    found = {(pair.stable.label, pair.unconstrained.label) for pair in stable_pairs(board.rows)}
+    assert found == {("rnn-stable", "rnn"), ("lstm-stable:hidden=3", "lstm:hidden=3")}
+    other = board_of(
+        make_trained(SLOW, label="rnn"), make_trained(SLOW, label="rnn-stable", k_train=4)
+    )
+    assert stable_pairs(other.rows) == ()

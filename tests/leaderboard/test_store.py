@@ -1,0 +1,58 @@
+"""Record files: never overwritten, and broken ones are named."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from seqmem.leaderboard.record import (
+    from_json,
+)
+from seqmem.leaderboard.store import find_record, read_records, record_directory, write_record
+from seqmem.tests.records import make_record
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    first, second = make_record({1: 0.5}), make_record({1: 0.4}, created="2026-02-01")
+    paths = [write_record(record, tmp_path, "cell") for record in (first, second, first)]
+    assert [path.name for path in paths] == ["cell.json", "cell.2.json", "cell.3.json"]
+    assert from_json(paths[0].read_text()) == first
+    assert find_record(tmp_path, "cell") == second  # the latest made
+    assert find_record(tmp_path, "cel") is None
+
+
+def test_many_writers_lose_nothing(tmp_path: Path) -> None:
+    records = [make_record({1: float(i)}) for i in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda record: write_record(record, tmp_path, "cell"), records))
+    assert len(set(paths)) == 40
+    read, problems = read_records([tmp_path])
+    assert not problems
+    assert sorted(r.curve[0].loss.mean for r in read) == list(range(40))
+    assert len(os.listdir(tmp_path)) == 40
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_record(make_record({1: 0.5}), tmp_path, "cell")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_broken_files_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    good = write_record(make_record({1: 0.5}), tmp_path / "sub", "good")
+    (tmp_path / "cut.json").write_text(good.read_text()[:100])
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
+    (tmp_path / "notes.txt").write_text("not looked at")
+    records, problems = read_records([tmp_path])
+    assert len(records) == 1
+    assert sorted(Path(p.partition(": ")[0]).name for p in problems) == ["bytes.json", "cut.json"]
+
+
+def test_task_folders_are_plain_names(tmp_path: Path) -> None:
+    assert record_directory(tmp_path, "copy-memory/T=3-9") == tmp_path / "copy-memory_T=3-9"
+    assert record_directory(tmp_path, "../../etc").parent == tmp_path
