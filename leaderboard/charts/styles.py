@@ -1,11 +1,11 @@
-"""Colours, dashes and shapes of a chart's lines: told apart without colour, too."""
+"""Colours, dashes and shapes of a chart's lines, which differ without colour, too."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 __all__ = ["Style", "styles"]
 
-# Okabe & Ito 2008, Color Universal Design; without yellow, which a light ground swallows.
+# Okabe & Ito 2008, Color Universal Design; without yellow, which is hard to see on white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 _DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")

@@ -1,6 +1,6 @@
-"""The board as one HTML page: charts and tables that read one block of data, and nothing else.
+"""The board as one HTML page: charts and tables that read one block of data.
 
-The page asks for no network: the drawing library, styles and data stand in the file.
+The page needs no network: the drawing library, styles and data are in the file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,16 @@ __all__ = ["page"]
 def page(
     boards: Sequence[Board], models: Mapping[str, str], published: Sequence[Published] = ()
 ) -> str:
-    """Write boards as one HTML page.
+    """Return boards as one HTML page.
 
     Args:
         boards: what was measured.
         models: known models, in their order, and what each is in one line.
-        published: what papers print, shown below each task's board and never ranked; tasks without
-            a board come last.
+        published: numbers from papers, shown below each task's board and never ranked; tasks
+            without a board come last.
 
     Raises:
-        InputError: the packages that draw are missing.
+        InputError: the package that draws is missing.
     """
     renderer("--format html")
     return document(page_data(boards, models, published))

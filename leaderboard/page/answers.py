@@ -1,4 +1,4 @@
-"""The answers of a page in words: what a task needs, and who is best at each k."""
+"""A page's answers as text: how much memory a task needs, and the best model at each k."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,18 +12,18 @@ from seqmem.leaderboard.tables.wording import count
 __all__ = ["answers", "usual_k"]
 
 USUAL = 8  # the k that a page starts with
-NAMED = 3  # so many models of a tie are named, the others counted
+NAMED = 3  # at most so many tied models are named; the others are counted
 
 
 def usual_k(contexts: Sequence[Context]) -> Context:
-    """Choose the k that a page starts with: 8, or the largest measured below it."""
+    """Return the k that a page starts with: 8, or the largest measured below it."""
     finite = sorted(k for k in contexts if k != "full")
     below = [k for k in finite if k <= USUAL]
     return below[-1] if below else finite[0] if finite else "full"
 
 
 def answers(board: Board, found: Memory, series: Sequence[str]) -> dict[str, Any]:
-    """Put the answers of a task into words, each a few that stand out and what explains them.
+    """Return the answers for a task, each as a headline and an explanation.
 
     Args:
         board: of the task.
@@ -47,19 +47,19 @@ def _memory(found: Memory, named: Mapping[int, str]) -> list[str]:
     if found.known:
         more = f"more than {found.largest} inputs"
         headline = more if found.optimal is None else count(found.optimal, "input")
-        return [headline, f"Known from how the task is made. {uses}".rstrip()]
+        return [headline, f"Known from the task's definition. {uses}".rstrip()]
     match found.shown.state:
         case "reached":
             assert found.shown.k is not None
             headline = f"about {count(found.shown.k, 'input')}"
             interval = need(found.shown).partition(" ")[2]
-            said = f"More bring the best model here, {best}, less than 1\u00a0%."
-            return [f"{headline} {interval}".rstrip(), f"{said} A better one may use more."]
+            gain = f"More inputs improve the best model here, {best}, by less than 1\u00a0%."
+            return [f"{headline} {interval}".rstrip(), f"{gain} A better model may use more."]
         case "beyond":
-            return [f"more than {found.largest} inputs", f"So the best model here, {best}, shows."]
+            return [f"more than {found.largest} inputs", f"Shown by the best model here, {best}."]
         case "chance":
             return ["not known", "No model here is better than chance."]
-    return ["not known", "No model was scored with all inputs."]
+    return ["not known", "No model was measured with all inputs."]
 
 
 def _leaders(
@@ -78,12 +78,12 @@ def _leaders(
         ]
     note = f"score {value}"
     if found.tied:
-        note += f"; not told apart from {_some(found.tied, named)}"
+        note += f"; tied with {_some(found.tied, named)}"
     return [named[id(found.best)], note]
 
 
 def _some(rows: Sequence[Row], named: Mapping[int, str]) -> str:
-    """Name the first of some rows, and count the others."""
+    """Return the names of the first rows and the number of the others."""
     few = [named[id(row)] for row in rows[:NAMED]]
     rest = len(rows) - len(few)
     if rest:

@@ -1,13 +1,14 @@
-"""The one block of data that a page's charts and tables read.
+"""The block of data that a page's charts and tables read.
 
-Numbers are kept to nine significant digits. A score that is not finite is None beside what is
-known of it; what was not measured is None as a whole.
+Numbers have nine significant digits. A score that is not finite is None; so is a whole list of
+numbers that was not measured.
 """
 
 import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import seqmem
@@ -24,18 +25,12 @@ from seqmem.leaderboard.statistics.answers import memory
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.statistics.envelope import Best
 from seqmem.leaderboard.statistics.ranks import Rank, ranks
-from seqmem.leaderboard.tables.formatting import (
-    need,
-    row_need,
-    state_floats,
-    trust,
-    unit,
-)
+from seqmem.leaderboard.tables.formatting import need, row_need, state_floats, trust, unit
 from seqmem.tasks import FAMILIES, family_of
 
 __all__ = ["POINT", "page_data", "short"]
 
-# What a page keeps of a record's curve at each k, in this order.
+# The fields of a record's curve at each k, in this order.
 POINT = (
     "loss",
     "loss_low",
@@ -49,14 +44,13 @@ POINT = (
     "accuracy",
     "steps",
 )
-
-
-# The k that a reader may choose for all tasks at once; a task may have others of its own.
+METHODS = ("all", "sample", "agrees with full", "receptive field", "no longer sequence")
+# The k at which a reader may compare models on all tasks; a task may have others, too.
 POWERS: tuple[Context, ...] = (*(2**i for i in range(21)), "full")
 
 
 def short(value: float | None) -> float | None:
-    """Round to nine significant digits; None for what is not finite."""
+    """Return a number to nine significant digits; None if it is not finite."""
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.9g}")
@@ -65,18 +59,18 @@ def short(value: float | None) -> float | None:
 def page_data(
     boards: Sequence[Board], models: Mapping[str, str], published: Sequence[Published] = ()
 ) -> dict[str, Any]:
-    """Give all that a page shows, as plain data.
+    """Return everything that a page shows, as plain data.
 
     Args:
         boards: what was measured.
         models: known models, in their order, and what each is in one line.
-        published: what papers print; each stands with its task's last board.
+        published: numbers from papers, shown with the last board of their task.
     """
     shared = SharedFacts()
     listed = [names(board.rows) for board in boards]
     usual = [_usual(board) for board in boards]
     series = _series(boards, usual)
-    looks = _looks(series, usual, list(models))
+    series_style = _series_styles(series, usual, list(models))
     labels = dict.fromkeys(row.label for board in boards for row in board.rows)
     ids = [board.task_id for board in boards]
     last = {task_id: i for i, task_id in enumerate(ids)}
@@ -87,7 +81,7 @@ def page_data(
         task = _task(board, several, found.shown) | {
             "rows": [
                 _row(row, board, shared)
-                | {"name": name, "series": own, "usual": as_usual, "style": looks[own]}
+                | {"name": name, "series": own, "usual": as_usual, "style": series_style[own]}
                 | {"rank": _rank(rank)}
                 for row, name, own, as_usual, rank in zip(
                     board.rows, listed[i], series[i], usual[i], ranks(board.rows), strict=True
@@ -113,7 +107,7 @@ def page_data(
         "records": len(records),
         "latest": max((record.created for record in records), default="")[:10],
         "models": list(labels),
-        "series": list(looks),
+        "series": list(series_style),
         "budgets": sorted({row.budget for board in boards for row in board.rows}),
         "methods": list(METHODS),
         "point": list(POINT),
@@ -126,20 +120,16 @@ def page_data(
     }
 
 
-METHODS = ("all", "sample", "agrees with full", "receptive field", "no longer sequence")
-
-
 def _usual(board: Board) -> list[bool]:
-    """Tell for each row whether it is trained as its recipe says."""
+    """Return for each row whether it is trained as its recipe says."""
     usual = {id(row) for row in usual_rows(board)}
     return [id(row) in usual for row in board.rows]
 
 
 def _series(boards: Sequence[Board], usual: Sequence[Sequence[bool]]) -> list[list[str]]:
-    """Name every row by what it is on all boards: of the usual budget and trained as usual, or not.
+    """Return a name for each row of each board, unique on its board.
 
-    Returns:
-        names for the rows of each board, no two of a board alike.
+    Rows with the same model, budget and k_train have the same name on all boards.
     """
     budgets = Counter(row.budget for board in boards for row in board.rows)
     common = budgets.most_common(1)[0][0] if budgets else ""
@@ -157,10 +147,10 @@ def _series(boards: Sequence[Board], usual: Sequence[Sequence[bool]]) -> list[li
     return found
 
 
-def _looks(
+def _series_styles(
     series: Sequence[Sequence[str]], usual: Sequence[Sequence[bool]], models: Sequence[str]
 ) -> dict[str, list[Any]]:
-    """Give each series one look on the whole page; models trained as usual choose first."""
+    """Return the style of each series on the whole page; models trained as usual choose first."""
     first: dict[str, None] = {}
     others: dict[str, None] = {}
     for some, as_usual in zip(series, usual, strict=True):
@@ -180,7 +170,7 @@ def _looks(
 
 
 def _about(task_id: str) -> str:
-    """Say in a sentence what a task asks, with its own parameters."""
+    """Return what a task is in one sentence, with its own parameters."""
     family = FAMILIES.get(family_of(task_id))
     if family is None:
         return ""
@@ -217,7 +207,6 @@ def _task(board: Board, several: bool, suffices: ContextNeed) -> dict[str, Any]:
 
 def _row(row: Row, board: Board, shared: SharedFacts) -> dict[str, Any]:
     record = row.records[0]
-    value = row.need
     return {
         "label": row.label,
         "kTrain": row.k_train,
@@ -228,14 +217,7 @@ def _row(row: Row, board: Board, shared: SharedFacts) -> dict[str, Any]:
         "floats": state_floats(row),
         "trust": trust(row),
         "cells": [_cell(row.scores.get(k)) for k in board.contexts],
-        "need": {
-            "state": value.state,
-            "k": value.k,
-            "low": value.low,
-            "high": value.high,
-            "largest": value.largest,
-            "text": row_need(row),
-        },
+        "need": asdict(row.need) | {"text": row_need(row)},
         "records": [
             facts(record, shared) | {"points": _points(record, board.contexts)}
             for record in row.records
@@ -244,12 +226,12 @@ def _row(row: Row, board: Board, shared: SharedFacts) -> dict[str, Any]:
 
 
 def _rank(rank: Rank | None) -> list[int] | None:
-    """Give the best and the worst place at full."""
+    """Return the best and the worst possible rank at full context."""
     return None if rank is None else [rank.best, rank.worst]
 
 
 def _cell(cell: Score | None) -> list[float | int | None] | None:
-    """Give value, half-width, smallest, largest and the number of seeds."""
+    """Return value, half-width, smallest, largest and the number of seeds."""
     if cell is None:
         return None
     numbers = (cell.value, cell.half, cell.smallest, cell.largest)
@@ -257,7 +239,7 @@ def _cell(cell: Score | None) -> list[float | int | None] | None:
 
 
 def _points(record: Record, contexts: Sequence[Context]) -> list[list[Any] | None]:
-    """Give a record's curve, in the order of POINT, for each k of the board."""
+    """Return a record's curve, in the order of POINT, for each k of the board."""
     found: Mapping[Context, list[Any]] = {
         point.k: [
             *_mean(point.loss),
@@ -281,7 +263,7 @@ def _mean(value: MeanOf | None) -> list[float | None]:
 
 
 def _envelope(board: Board, bests: Sequence[Best]) -> list[list[Any] | None]:
-    """Give the best score with at most k inputs, whose it is and at which k, for each k."""
+    """Return for each k the best score with at most k inputs, its row and its index of k."""
     rows = {id(row): i for i, row in enumerate(board.rows)}
     places = {k: i for i, k in enumerate(board.contexts)}
     found = {
@@ -296,7 +278,7 @@ def _envelope(board: Board, bests: Sequence[Best]) -> list[list[Any] | None]:
 
 
 def _published(task_id: str, published: Sequence[Published]) -> list[dict[str, Any]]:
-    """Group a task's published numbers by what they are."""
+    """Return a task's published numbers, grouped by their unit."""
     here = [entry for entry in published if entry.task == task_id]
     return [
         {

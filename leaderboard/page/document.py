@@ -1,4 +1,4 @@
-"""The HTML around a page's data: what stands in it before its script has run."""
+"""The HTML around a page's data: everything but what its script adds."""
 
 import base64
 import hashlib
@@ -17,15 +17,15 @@ __all__ = ["document", "script"]
 HERE = Path(__file__).parent
 SCRIPTS = ("dom", "state", "dialog", "table", "matrix", "curve", "need", "board")
 EMPTY = (
-    '<p class="empty">No records yet: <code>seqmem eval lstm --suite smoke</code> makes some.</p>'
+    '<p class="empty">No records yet: <code>seqmem eval lstm --suite smoke</code> creates some.</p>'
 )
 
 
 def document(data: Mapping[str, Any]) -> str:
-    """Write a page.
+    """Return a page.
 
     Args:
-        data: as `page_data` gives it.
+        data: from `page_data`.
     """
     tasks = data["tasks"]
     drawn = any(task["rows"] for task in tasks)
@@ -60,15 +60,15 @@ def document(data: Mapping[str, Any]) -> str:
 {_header(data)}
 {_controls(data) if drawn else ""}
 <main id="main" tabindex="-1">
-<noscript><p class="empty">Charts and tables on this page are made by a script within it, from the
-data within it. Scripts are switched off here.</p></noscript>
+<noscript><p class="empty">A script in this page draws its charts and tables from data in this page.
+Scripts are switched off here.</p></noscript>
 {body}
 </main>
 <footer>
 <p>{_origin(data)}</p>
 </footer>
 <dialog id="provenance" aria-labelledby="provenance-title">
-<h2 id="provenance-title">Where a number comes from</h2></dialog>
+<h2 id="provenance-title">The source of a number</h2></dialog>
 <p id="announcement" class="unseen" role="status"></p>
 <script type="application/json" id="data">{_json(data)}</script>
 {tags}
@@ -78,13 +78,13 @@ data within it. Scripts are switched off here.</p></noscript>
 
 
 def script() -> str:
-    """Join the page's own scripts into one that leaves no global names."""
+    """Return the page's own scripts as one, without global names."""
     parts = [(HERE / f"{part}.js").read_text(encoding="utf-8") for part in SCRIPTS]
     return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
 
 
 def _policy(scripts: list[str]) -> str:
-    """Allow these scripts, to the letter, and nothing from anywhere else."""
+    """Return a policy that allows these exact scripts, and nothing from outside."""
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
     allowed = " ".join(f"'sha256-{value}'" for value in hashes)
     return (
@@ -94,7 +94,7 @@ def _policy(scripts: list[str]) -> str:
 
 
 def _json(data: Mapping[str, Any]) -> str:
-    """Write data so that no text in it can end the script or open a comment."""
+    """Return data as JSON in which no text can end the script or open a comment."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -140,9 +140,9 @@ placeholder="model, k_train, budget"></label>
 
 def _origin(data: Mapping[str, Any]) -> str:
     latest = f", the latest of {escape(data['latest'])}" if data["latest"] else ""
-    count = data["records"]
+    records = f"{data['records']:,} record{'s' * (data['records'] != 1)}"
     return (
-        f"Made by seqmem {escape(data['suite'])} from {count:,} record{'s' * (count != 1)}{latest}."
+        f"Written by seqmem {escape(data['suite'])} from {records}{latest}."
         " Charts are drawn by Vega, Vega-Lite and Vega-Embed (University of Washington Interactive "
         "Data Lab, BSD 3-Clause licence)."
     )

@@ -1,4 +1,4 @@
-"""Where each number comes from, as a page keeps it: facts that many records share stand once."""
+"""The sources of a page's numbers; facts that many records share are stored once."""
 
 import json
 from collections.abc import Mapping
@@ -8,25 +8,25 @@ from seqmem.leaderboard.record import Record
 
 __all__ = ["SharedFacts", "facts"]
 
-# What a page shows of a record elsewhere, or only of the whole of it.
+# Facts that the page shows in another place.
 _TRAINING = ("k_train", "state", "seed", "budget", "result", "environment")
 _MODEL = ("name", "label", "weights_sha256")
 
 
 class SharedFacts:
-    """Facts by number; the same facts have the same number.
+    """A list of facts without duplicates.
 
     Attributes:
-        items: the facts, by their numbers.
+        items: the facts; their indexes are their numbers.
     """
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start with an empty list."""
         self.items: list[Any] = []
         self._numbers: dict[str, int] = {}
 
     def number(self, item: object) -> int:
-        """Give the number of some facts, a new one where they are new."""
+        """Return the number of some facts, a new one if they are new."""
         text = json.dumps(item, sort_keys=True)
         if text not in self._numbers:
             self._numbers[text] = len(self.items)
@@ -35,14 +35,11 @@ class SharedFacts:
 
 
 def facts(record: Record, shared: SharedFacts) -> dict[str, Any]:
-    """Give what a record says of its own making.
+    """Return how a record was made: its own facts, and the numbers of shared ones.
 
     Args:
         record: any.
-        shared: takes in what other records may say as well.
-
-    Returns:
-        facts of this record alone, and numbers of shared ones, each under its name.
+        shared: the facts that records may share; new ones are added.
     """
     model, training = record.model, record.training
     measurement = {k: v for k, v in record.measurement.items() if k not in _OWN_MEASUREMENT}
@@ -69,12 +66,12 @@ _OWN_MEASUREMENT = ("seconds", "model_steps", "plain_passes")
 
 
 def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what differs from one measurement to the next on the same machine."""
+    """Return what is the same for all measurements on a machine."""
     return {key: value for key, value in environment.items() if key != "peak_memory_mib"}
 
 
 def _verdicts(validity: Mapping[str, Any] | None) -> dict[str, str] | None:
-    """Say of each check of the validity gate whether it was passed, and what it found."""
+    """Return whether each check of the validity gate passed, with an example if it has one."""
     if validity is None:
         return None
     found = {}

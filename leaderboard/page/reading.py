@@ -1,4 +1,4 @@
-"""What a page says of its own words: for readers who have never seen the project."""
+"""The page's introduction and glossary, for readers who have never seen the project."""
 
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -8,11 +8,11 @@ __all__ = ["introduction", "reading"]
 TERMS = (
     (
         "k, context length",
-        "how many of the most recent inputs a prediction may depend on. Nothing older reaches the "
-        "model. “full”: everything since the start.",
+        "the number of most recent inputs that a prediction may depend on. The model gets no older "
+        "ones. “full”: all inputs since the start.",
     ),
-    ("score", "the mean loss over one fixed set of targets, the same for every model and every k."),
-    ("chance", "the score of the best predictor that remembers nothing."),
+    ("score", "the mean loss over a fixed set of targets, the same for every model and every k."),
+    ("chance", "the score of the best predictor without memory."),
     ("optimum", "the best score that any predictor can reach with k inputs, where it is known."),
     (
         "memory a task needs",
@@ -22,53 +22,55 @@ TERMS = (
     (
         "k*(1 %), context need",
         "how much memory a model uses: the smallest k measured whose loss is within 1 % of its own "
-        "full-context loss: of perplexity, else of the way from chance to the optimum. Brackets "
-        "hold what the interval allows.",
+        "full-context loss: of perplexity, else of the way from chance to the optimum. The 95 % "
+        "interval is in brackets.",
     ),
     (
-        "not told apart",
-        "the difference of the two, paired on the same targets, may be chance: 95 % confidence for "
-        "all pairs of a task together (Holm). Between models with one seed, how training varies is "
-        "not counted.",
+        "tied",
+        "their difference, paired on the same targets, is not significant: at 5 % for all pairs of "
+        "a task together (Holm). Between models with one seed, variation between trainings is not "
+        "included.",
     ),
     (
         "rank",
-        "the places with the full context that these differences leave open, among all rows of the "
-        "task, shown or not.",
+        "the possible ranks at full context (95 %), among all rows of the task, shown or not.",
     ),
     ("k_train", "the context that a model was trained with."),
     (
         "budget",
-        "how long models were trained: “smoke” for seconds, only to try the program out; “small” "
-        "for minutes; “full” as published. More training may change every number.",
+        "how long models were trained: “smoke” for seconds, a test of the program; “small” for "
+        "minutes; “full” as published. More training may change every number.",
     ),
-    ("seeds", "how many trainings stand behind a score, which is their median."),
-    ("state", "how many numbers a model keeps from its inputs, at the largest k measured."),
+    ("seeds", "the number of trainings; a score is their median."),
+    (
+        "state",
+        "the number of values that a model stores from its inputs, at the largest k measured.",
+    ),
     (
         "± and bands",
-        "95 % intervals over data of the same kind, not over trainings.",
+        "95 % confidence intervals over data of the same kind, not over trainings.",
     ),
     (
         "trust",
-        "“self-reported”: measured by whoever sent it; “rescored”: measured again by others; "
-        "“published”: as a paper prints it, never ranked.",
+        "“self-reported”: measured by its author; “rescored”: measured again by others; "
+        "“published”: as printed in a paper, never ranked.",
     ),
 )
 
 
 def introduction() -> str:
-    """Say in a few words what the page is about."""
-    return """<p class="lead">How much memory does a sequence task need, and which model makes the
-most of it? A model reads a sequence and predicts. Here it may see only the <strong>k most recent
+    """Return what the page is about, in a few words."""
+    return """<p class="lead">How much memory does a sequence task need, and which model uses it
+best? A model reads a sequence and predicts. Here it gets only the <strong>k most recent
 inputs</strong>, and is scored for each k. Lower scores are better. A task needs as much memory as
 it takes until more inputs no longer help.</p>"""
 
 
 def reading(about: Mapping[str, str]) -> str:
-    """Explain the words, and the models.
+    """Return explanations of the terms, and of the models.
 
     Args:
-        about: what each model on the page is; "" for those that are not among the baselines.
+        about: what each model on the page is; "" if that is not known.
     """
     models: dict[str, str] = {}
     for label, what in about.items():

@@ -1,4 +1,4 @@
-"""The parts of a page: the tasks at a glance, a section for each, and the context needs."""
+"""The parts of a page: an overview of the tasks, a section for each, and the context needs."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -13,12 +13,12 @@ Task = Mapping[str, Any]
 
 
 def anchor(index: int) -> str:
-    """Name a task's section within the page."""
+    """Return the id of a task's section."""
     return f"task-{index}"
 
 
 def contents(tasks: Sequence[Task]) -> str:
-    """Link to what is not a task; the tasks at a glance link to theirs."""
+    """Return links to the parts of the page; the overview links to the tasks."""
     if not any(task["rows"] for task in tasks):
         return ""
     links = (("glance", "Tasks"), ("needs", "Context needs"), ("reading", "How to read this page"))
@@ -27,11 +27,11 @@ def contents(tasks: Sequence[Task]) -> str:
 
 
 def glance(tasks: Sequence[Task], at: Context) -> str:
-    """Give a row for each task that was measured: what it needs, and who is best.
+    """Return the overview: for each measured task, the memory it needs and the best models.
 
     Args:
         tasks: of the page.
-        at: the k with which models are compared until the reader chooses another.
+        at: the k at which models are compared until the reader chooses another.
     """
     measured = [(i, task) for i, task in enumerate(tasks) if task["rows"]]
     if not measured:
@@ -77,7 +77,7 @@ def _glance_row(index: int, task: Task, at: Context) -> str:
 
 
 def _leaders(task: Task, at: Context) -> Sequence[str]:
-    """Give who is best at one k, in words."""
+    """Return the best model at one k, as a headline and an explanation."""
     contexts = task["contexts"]
     if at not in contexts:
         return ["not measured", ""]
@@ -86,12 +86,12 @@ def _leaders(task: Task, at: Context) -> Sequence[str]:
 
 
 def _answer(words: Sequence[str]) -> str:
-    """Write what stands out, and what explains it."""
+    """Return a headline and its explanation."""
     return f"<strong>{escape(words[0])}</strong> <small>{escape(words[1])}</small>"
 
 
 def _answers(index: int, task: Task, at: Context) -> str:
-    """Answer what readers ask first of a task."""
+    """Return the answers to what readers ask first about a task."""
     return f"""<dl class="answers">
 <div><dt>Memory it needs</dt><dd>{_answer(task["answers"]["memory"])}</dd></div>
 <div><dt>Best model with <span data-at-k>{_inputs(at)}</span></dt>
@@ -105,11 +105,11 @@ def _number(value: float | None) -> str:
 
 
 def section(index: int, task: Task, at: Context) -> str:
-    """Write the section of a task; the page's script fills its charts and tables.
+    """Return the section of a task; the page's script adds its charts and tables.
 
     Args:
         index: of the task on the page.
-        task: what is shown of it.
+        task: its data.
         at: as for `glance`.
     """
     name = anchor(index)
@@ -143,7 +143,7 @@ context length k, a line for each model. The table below holds the same numbers.
 
 
 def _published(kind: Mapping[str, Any]) -> str:
-    """Give what papers print of a task, as printed."""
+    """Return a task's published numbers, as printed."""
     scores = kind["scores"]
     columns = [
         ("published model", "model", ""),
@@ -166,13 +166,13 @@ def _published(kind: Mapping[str, Any]) -> str:
     differs = f" Not the measured score: {escape(kind['differs'])}." if kind["differs"] else ""
     return f"""<div class="scroll published" role="region" tabindex="0"
 aria-label="Published numbers"><table>
-<caption><span>Published, as printed; not ranked.{differs}</span></caption>
+<caption><span>Published numbers, as printed; not ranked.{differs}</span></caption>
 <thead><tr>{heads}</tr></thead>
 <tbody>{"".join(rows)}</tbody></table></div>"""
 
 
 def needs(tasks: Sequence[Task]) -> str:
-    """Write the section of context needs."""
+    """Return the section of context needs."""
     panels = "\n".join(
         f'<figure class="need" data-task="{i}"><figcaption>{escape(task["title"])}</figcaption>'
         f'<div class="plot" role="img" aria-label="Context need of each model on '
@@ -183,12 +183,12 @@ def needs(tasks: Sequence[Task]) -> str:
     return f"""<section id="needs" aria-labelledby="needs-h">
 <h2 id="needs-h">Context needs</h2>
 <p class="about">How much context each model uses: k*(1&nbsp;%), the smallest k measured whose loss
-is within 1&nbsp;% of the model's own full-context loss, and what its interval allows.</p>
+is within 1&nbsp;% of the model's own full-context loss, with its 95&nbsp;% interval.</p>
 <div class="scroll" role="region" tabindex="0" aria-labelledby="needs-h"
 id="need-table"></div>
-<p class="key"><span class="dot"></span> k*(1&nbsp;%), its line what the interval allows
-<span class="tri"></span> no k measured is enough <span class="ring"></span> never better than
-chance <span class="dash"></span> suffices for the best of all models</p>
+<p class="key"><span class="dot"></span> k*(1&nbsp;%), with its 95&nbsp;% interval
+<span class="tri"></span> larger than every k measured <span class="ring"></span> never better than
+chance <span class="dash"></span> enough for the best of all models</p>
 <div class="needs">
 {panels}
 </div>

@@ -38,7 +38,7 @@ def test_where_the_optimum_is_known_it_says_what_is_needed() -> None:
     assert (found.known, found.optimal, found.shown.k) == (True, 8, 8)
     headline, why = words(board)["memory"]
     assert headline == "8 inputs"
-    assert why == "Known from how the task is made. The best model here, lstm, uses 8."
+    assert why == "Known from the task's definition. The best model here, lstm, uses 8."
 
 
 def test_a_task_that_no_model_learned_still_has_a_need() -> None:
@@ -47,7 +47,7 @@ def test_a_task_that_no_model_learned_still_has_a_need() -> None:
     found = words(board)
     assert found["memory"] == [
         "more than 8 inputs",
-        "Known from how the task is made. No model here has learned it.",
+        "Known from the task's definition. No model here has learned it.",
     ]
     assert found["8"][0] == "none: too few inputs"
     assert found["full"] == ["none better than chance", "Chance is 1.0000; the best score is "
@@ -92,14 +92,14 @@ def test_ties_are_those_of_the_ranks(noise: float) -> None:
     assert found.best.label == "a"
     assert [row.label for row in found.tied] == (["b"] if noise else [])
     said = words(board)["8"]
-    assert said == ["a", "score 0.5000" + ("; not told apart from b" if noise else "")]
+    assert said == ["a", "score 0.5000" + ("; tied with b" if noise else "")]
 
 
 def test_many_ties_are_counted() -> None:
     board = board_of(*(make_trained({8: 0.5}, label=f"m{i}") for i in range(7)))
     assert words(board)["8"] == [
         "m0",
-        "score 0.5000; not told apart from m1, m2, m3 and 3 others",
+        "score 0.5000; tied with m1, m2, m3 and 3 others",
     ]
 
 
