@@ -48,7 +48,7 @@ def main() -> None:
         sys.exit("without a fault: " + "; ".join(v.model for v in clean if v.state != "green"))
     rows = []
     for name, fault in FAULTS.items():
-        with fault.plant():
+        with fault.inject():
             found = verdicts(fault.cells, folder)
         red = [verdict for verdict in found if verdict.state == "red"]
         if not red:

@@ -118,7 +118,7 @@ def _record(
         )
 
     curve = tuple(map(point, CONTEXTS))
-    loss = ("squared error", "squared value per sequence") if "adding" in task else None
+    loss = ("squared error", "mean squared error") if "adding" in task else None
     environment = {
         "device": "cpu",
         "dtype": "float32",

@@ -1,4 +1,4 @@
-"""Faults planted in the suite: what a check is for, each named as a commit might bring it in."""
+"""Faults that the tests of the check inject into seqmem, as a commit might introduce them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -34,11 +34,11 @@ class Fault:
     """One fault.
 
     Attributes:
-        plant: gives a context in which the suite has it.
-        cells: baselines and tasks on which it is looked for.
+        inject: returns a context manager in which seqmem has the fault.
+        cells: baselines and tasks on which the check must detect it.
     """
 
-    plant: Callable[[], AbstractContextManager[Any]]
+    inject: Callable[[], AbstractContextManager[Any]]
     cells: tuple[tuple[str, str], ...]
 
 

@@ -115,7 +115,7 @@ def test_other_numerics_are_green_and_fresh_seeds_are_not_red(
     ],
 )
 def test_faults_are_red(checked: Command, name: str) -> None:
-    with FAULTS[name].plant():
+    with FAULTS[name].inject():
         ran = run(checked, "lstm", "--format", "github")
     assert ran.status == 1
     assert "::error title=seqmem check::lstm on hidden-markov/dwell=2: red: at " in ran.out
@@ -154,7 +154,7 @@ def test_renewals_are_added_and_only_where_something_changed(checked: Command) -
     assert again.status == 0
     assert "as before" in again.err
     assert files() == ["lstm.json"]
-    with FAULTS["learning rate ten times too large"].plant():
+    with FAULTS["learning rate ten times too large"].inject():
         ran = run(checked, "lstm", "--update")
         assert ran.status == 0, ran.err
         assert "old loss" in ran.out
@@ -245,7 +245,7 @@ def test_every_planted_fault_is_red(tmp_path: Path) -> None:
     with torch.random.fork_rng():
         for name, fault in FAULTS.items():
             model, task = fault.cells[0]
-            with fault.plant():
+            with fault.inject():
                 report = check(CheckRequest(tmp_path, (model,), (task,)), print)
             (verdict,) = report.verdicts
             states[name] = verdict.state
