@@ -1,8 +1,8 @@
-"""The files that a model made by code can read of its own, and their hash.
+"""The files that a model which is Python code can read in its own folder, and their hash.
 
-Left out, and out of its sight, are folders that are no part of it: those named as hidden, such as
-that of results, and those of tools (``.git``, ``.venv``). So a model is the same one after its
-record was written beside it.
+Left out of both are folders that are no part of the model: hidden ones, such as the results, and
+those of tools (``.git``, ``.venv``). So a model stays the same after its record was written into
+its folder.
 """
 
 import hashlib
@@ -10,35 +10,35 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from seqmem.submissions.process.sandbox import visible_path
+from seqmem.submissions.process.sandbox import package_folders
 
 __all__ = ["hidden_within", "sha256_of_files"]
 
 
 def hidden_within(places: Iterable[Path], hidden: Iterable[Path]) -> list[Path]:
-    """Give the folders in some places that a model there must not see.
+    """Return the folders inside some places that a model must not see.
 
     Args:
-        places: its files and folders, resolved.
-        hidden: folders that are no part of any model; those that it is in are passed over.
+        places: the model's files and folders, resolved.
+        hidden: folders that are no part of any model; one that contains the model is skipped.
     """
-    needed = [Path(place).resolve() for place in (*visible_path(), sys.base_prefix)]
+    needed = [Path(place).resolve() for place in (*package_folders(), sys.base_prefix)]
     hidden = [folder.resolve() for folder in hidden if folder.is_dir()]
     found = []
     for place in (place for place in places if place.is_dir()):
         found += [f for f in hidden if f != place and f.is_relative_to(place)]
         tools = [f for f in place.iterdir() if f.name.startswith(".") and f.is_dir()]
-        # Where packages are installed in one of them, they are needed.
+        # A tool's folder in which packages are installed is needed.
         found += [f for f in tools if not any(n.is_relative_to(f.resolve()) for n in needed)]
     return found
 
 
 def sha256_of_files(places: Sequence[Path], hidden: Iterable[Path]) -> str:
-    """Hash names and contents of all files in some places, as hex.
+    """Return the hash of the names and contents of all files in some places, as hex.
 
     Args:
         places: files and folders, resolved.
-        hidden: folders that are left out, besides those of tools and of compiled code.
+        hidden: folders to leave out, besides those of tools and of compiled code.
     """
     digest = hashlib.sha256()
     left_out = [folder.resolve() for folder in hidden]

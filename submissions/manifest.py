@@ -1,13 +1,13 @@
-"""What a model's owner says of it: a TOML file beside the model.
+"""The manifest of a submission: a TOML file in which the owner describes the model.
 
     name = "my-lstm"              # on the board
     authors = ["A. Author"]
     reference = "arXiv:2301.00001"
     licence = "MIT"
     context = 128                 # inputs that an output depends on
-    vocabulary = "words.txt"      # a word a line, in the order of the model's ids
+    vocabulary = "words.txt"      # one word per line, in the order of the model's ids
 
-All of it is optional. Paths are relative to the manifest.
+All fields are optional. Paths are relative to the manifest.
 """
 
 import tomllib
@@ -34,15 +34,15 @@ LONGEST = 500  # characters of a text
 
 @dataclass(frozen=True)
 class Manifest:
-    """See the module.
+    """The fields of a manifest; a field that is not set is None.
 
     Attributes:
-        name: on the board; None where it is not said, as of all others.
-        authors: who made the model.
+        name: the model's name on the board.
+        authors: the authors of the model.
         reference: a paper or an address.
-        licence: of the model.
-        context: how many of the latest inputs an output depends on.
-        vocabulary: a file with a word a line.
+        licence: the model's licence.
+        context: the number of the latest inputs that an output depends on.
+        vocabulary: a file with one word per line.
     """
 
     name: str | None = None
@@ -53,7 +53,7 @@ class Manifest:
     vocabulary: Path | None = None
 
     def facts(self) -> dict[str, Any]:
-        """Give what a record keeps."""
+        """Return the fields that a record stores."""
         return {
             "authors": list(self.authors),
             "reference": self.reference,
@@ -65,7 +65,7 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest.
 
     Raises:
-        InputError: there is none, or something in it is not as it must be.
+        InputError: there is no such file, or a field is unknown or invalid.
     """
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -76,7 +76,7 @@ def read_manifest(path: Path) -> Manifest:
     for key, value in given.items():
         if key not in _FIELDS:
             raise InputError(
-                f"--manifest {path}: unknown field '{key}'; it takes {', '.join(_FIELDS)}"
+                f"--manifest {path}: unknown field '{key}'; the fields are {', '.join(_FIELDS)}"
             )
         if not isinstance(value, _FIELDS[key]) or isinstance(value, bool):
             raise InputError(
@@ -90,7 +90,7 @@ def read_manifest(path: Path) -> Manifest:
             isinstance(text, str) and text.isprintable() and 0 < len(text) <= LONGEST
         ):
             raise InputError(
-                f"--manifest {path}: {text!r} must be a line of at most {LONGEST} characters"
+                f"--manifest {path}: {text!r} must be one line of at most {LONGEST} characters"
             )
     if given.get("context", 1) < 1:
         raise InputError(f"--manifest {path}: context = {given['context']} must be at least 1")
@@ -105,10 +105,10 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def check_vocabulary(file: Path, task: Task) -> None:
-    """Hold a model's vocabulary to the task's: the same words at the same ids.
+    """Check that a model's vocabulary is the task's: the same words at the same ids.
 
     Raises:
-        InputError: it cannot be read, or differs; the first difference is named.
+        InputError: it cannot be read, or differs; the message names the first difference.
     """
     try:
         words = file.read_text(encoding="utf-8").splitlines()
@@ -119,8 +119,8 @@ def check_vocabulary(file: Path, task: Task) -> None:
     for i, (own, wanted) in enumerate(zip(words, task.words, strict=False)):
         if own != wanted:
             raise InputError(
-                f"vocabulary {file.name}: line {i + 1} is {own[:40]!r}, where {task.id} has "
-                f"{wanted!r}; a model's ids must be the task's"
+                f"vocabulary {file.name}: line {i + 1} is {own[:40]!r}, but {task.id} has "
+                f"{wanted!r}; a model must use the task's ids"
             )
     if len(words) != len(task.words):
         raise InputError(

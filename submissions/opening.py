@@ -20,7 +20,7 @@ from seqmem.submissions.hugging_face.model import open_hugging_face
 from seqmem.submissions.process.limits import Limits
 from seqmem.submissions.process.remote import RemoteModel, Submission
 from seqmem.submissions.python_factory import build_module, parse_factory
-from seqmem.submissions.safetensors_file import load_suite_model
+from seqmem.submissions.safetensors_file import load_baseline
 from seqmem.tasks.model import SequenceModel, as_sequence_model, weights_sha256
 from seqmem.tasks.task import Task
 
@@ -156,7 +156,7 @@ def _opened(model: RemoteModel, sha256: str, facts: Mapping[str, Any]) -> Opened
 
 
 def _suite_model(path: Path, task: Task, how: Handling) -> Opened:
-    model, facts = load_suite_model(path)
+    model, facts = load_baseline(path)
     made = facts.architecture
     if made.inputs != task.inputs or made.outputs != task.outputs:
         raise SubmissionError(
@@ -188,7 +188,7 @@ def _hugging_face(place: str, how: Handling) -> Opened:
         )
     model = open_hugging_face(place)
     facts = {"format": "hugging face", "isolation": "data only, read by transformers"}
-    both = hashlib.sha256(f"{weights_sha256(model)} {model.settings}".encode()).hexdigest()
+    both = hashlib.sha256(f"{weights_sha256(model)} {model.settings_sha256}".encode()).hexdigest()
     return Opened(model, both, facts, ELSEWHERE)
 
 

@@ -1,20 +1,20 @@
-"""Models made by Python code: ``file.py:build`` or ``package.module:build``.
+"""Models built by Python code: ``file.py:build`` or ``package.module:build``.
 
 `build` is a function. It is called once, with those of these keyword arguments that it names (all
-of them where it takes ``**options``), and gives a torch module:
+of them if it accepts ``**options``), and returns a torch module:
 
     inputs   `seqmem.tasks.task.Tokens` (``.vocabulary``) or `Features` (``.dimension``)
-    outputs  how many numbers the module gives for each input
-    seed     a whole number; torch's generator is seeded with it as well
+    outputs  the number of outputs for each input
+    seed     an integer, with which torch's generator is seeded as well
 
 The module maps ids (B, L) or floats (B, L, D) to raw scores (B, L, outputs): logits, log-odds or
-the predicted number, no probabilities. It is put into evaluation mode and made float32, whatever
-its weights are stored in. Where it is a
-`seqmem.tasks.model.SequenceModel`, only scored positions are read out. Its attribute
-`receptive_field`, where it has one, says how many of the latest inputs an output depends on.
+the predicted number, not probabilities. It is set to evaluation mode and converted to float32. If
+it is a `seqmem.tasks.model.SequenceModel`, its readout is computed at scored positions only. Its
+attribute `receptive_field`, if it has one, is the number of the latest inputs that an output
+depends on.
 
-A file's folder comes first where Python looks for modules, as with ``python file.py``, so that it
-may import what lies beside it.
+A file's folder comes first in Python's import path, as with ``python file.py``, so that a file may
+import its neighbours.
 """
 
 import importlib
@@ -50,13 +50,13 @@ OFFERED = ("inputs", "outputs", "seed")
 
 @dataclass(frozen=True)
 class Factory:
-    """Where a factory is.
+    """A reference to a function that builds a model.
 
     Attributes:
-        text: what the user wrote.
+        text: the reference as the user wrote it.
         module: the module's name, or the file's stem.
-        name: of the function.
-        folder: where modules are looked for besides the usual places: the file's, or the user's.
+        name: the function's name.
+        folder: the folder added to Python's import path: the file's, or the current one.
         file: the file; None for a module.
     """
 
@@ -67,7 +67,7 @@ class Factory:
     file: Path | None
 
     def places(self) -> tuple[Path, ...]:
-        """Give what must be readable for it to load: the file's folder, or its package.
+        """Return what must be readable for the code to load: the file's folder, or its package.
 
         Raises:
             InputError: there is no such file or module.
@@ -76,7 +76,7 @@ class Factory:
             _check_file(self)
             return (self.folder,)
         top = self.module.partition(".")[0]
-        if top == seqmem.__name__:  # is readable as it is, and no more of it than must be
+        if top == seqmem.__name__:  # the sandbox makes the needed parts readable
             return ()
         with _in_path(self):
             try:
@@ -94,16 +94,16 @@ def parse_factory(text: str, folder: Path | None = None) -> Factory:
     """Read ``file.py:build`` or ``package.module:build``.
 
     Args:
-        text: what the user wrote.
-        folder: what relative paths start from; None: the current one.
+        text: the reference as the user wrote it.
+        folder: the folder that relative paths start from; None: the current one.
 
     Raises:
-        InputError: it is neither.
+        InputError: it has neither form.
     """
     folder = (folder or Path.cwd()).resolve()
     place, _, name = text.rpartition(":")
     if place.endswith(".py") and name.isidentifier():
-        file = (folder / Path(place).expanduser()).resolve()  # as Python does with a link
+        file = (folder / Path(place).expanduser()).resolve()  # follows links, as Python does
         return Factory(text, file.stem, name, file.parent, file)
     if name.isidentifier() and all(part.isidentifier() for part in place.split(".")):
         return Factory(text, place, name, folder, None)
@@ -113,52 +113,57 @@ def parse_factory(text: str, folder: Path | None = None) -> Factory:
 
 
 def build_module(factory: Factory, inputs: "InputSpec", outputs: int, seed: int = 0) -> "nn.Module":
-    """Run a factory, in this process, and give its module in evaluation mode, in float32.
+    """Run a factory in this process; return its module in evaluation mode, in float32.
 
     Args:
-        factory: where it is.
+        factory: the factory.
         inputs: what one input is.
-        outputs: how many numbers the module must give for each.
-        seed: of torch's generator meanwhile; it is afterwards as it was.
+        outputs: the number of outputs for each input.
+        seed: seed of torch's generator during the call; its state is restored afterwards.
 
     Raises:
         InputError: there is no such file or module.
-        SubmissionError: there is no such function, it raises, or it gives no module.
+        SubmissionError: there is no such function, it raises, or it returns no module.
     """
     with _in_path(factory):
         return _run(factory, _function(factory), inputs, outputs, seed)
 
 
 def load_callable(factory: Factory) -> Callable[..., object]:
-    """Load the code that a factory is in, in this process, and give what is named there.
+    """Load a factory's code in this process, and return the callable without calling it.
 
     Raises:
-        SubmissionError: there is no such thing, or it cannot be called.
+        InputError: there is no such file or module.
+        SubmissionError: there is no such name, or it cannot be called.
     """
     with _in_path(factory):
         return _function(factory)
 
 
 def open_factory(
-    request: Header,
+    request: Header, data: bytearray
 ) -> "tuple[Callable[[Array, Positions, Positions], Array], dict[str, Any]]":
-    """Build what a request names, in the process made for it.
+    """Build the model that a request names; runs in the model's own process.
+
+    Args:
+        request: the factory, what it is called with, and the number of threads.
+        data: nothing; other formats are files.
 
     Returns:
         a function from inputs (B, L, …), rows (m,) and columns (m,) to outputs (m, V), and the
-        receptive field and the number of parameters that the module has.
+        receptive field and the number of parameters of the module.
 
     Raises:
         SubmissionError: it cannot be built.
-        CellError: (the function) it gives something else than outputs for each input.
+        CellError: (the function) the module returns something other than outputs for each input.
     """
     factory = parse_factory(request["factory"], Path(request["folder"]))
-    if request.get("file"):  # found already: from here a link, "~" or a relative path leads astray
+    if request.get("file"):  # resolved by the parent: the current folder differs here
         file = Path(request["file"])
         factory = replace(factory, module=file.stem, folder=file.parent, file=file)
     with _in_path(factory):
         function = _function(factory)
-        # Behind the stranger's own code, which need not wait for torch to be found wrong.
+        # After the untrusted code, whose errors need not wait for the import of torch.
         import torch
 
         from seqmem.tasks.model import as_sequence_model
@@ -168,7 +173,7 @@ def open_factory(
         inputs = Tokens(**spec) if "vocabulary" in spec else Features(**spec)
         module = _run(factory, function, inputs, request["outputs"], request["seed"])
     torch.set_num_threads(request["threads"])
-    with _told(factory, "its receptive_field"):
+    with _one_line_errors(factory, "its receptive_field"):
         model = as_sequence_model(module)
         field = model.receptive_field
 
@@ -176,7 +181,7 @@ def open_factory(
         with torch.inference_mode():
             features, _ = model.features_at(*map(torch.from_numpy, (inputs, rows, columns)))
             outputs = model.readout(features)
-        # Numpy has no name for some floats, as bfloat16; float32 holds them.
+        # Numpy lacks some floating-point types, such as bfloat16; float32 holds them.
         array: Array = (outputs.float() if outputs.is_floating_point() else outputs).numpy()
         return array
 
@@ -191,26 +196,27 @@ def _run(
     outputs: int,
     seed: int,
 ) -> "nn.Module":
-    """Call the function with what it takes; give its module."""
+    """Call the function with the arguments that it accepts; return its module."""
     from torch import nn
 
     from seqmem.baselines.training.loop import seeded
 
     offered = dict(zip(OFFERED, (inputs, outputs, seed), strict=True))
     arguments = {name: offered[name] for name in _accepted(factory, function)}
-    with seeded(seed), _told(factory, f"{factory.name}()"):
+    with seeded(seed), _one_line_errors(factory, f"{factory.name}()"):
         module = function(**arguments)
     if not isinstance(module, nn.Module):
         kind = type(module).__name__
         raise SubmissionError(
-            f"model '{factory.text}': {factory.name}() gave {kind}, and must give a torch.nn.Module"
+            f"model '{factory.text}': {factory.name}() returned {kind}; it must return a "
+            "torch.nn.Module"
         )
-    # Computed in float32, as every form: rounding to shorter floats would hide small leaks.
+    # In float32, as every format: rounding to fewer bits would hide small violations of causality.
     return module.eval().float()
 
 
 def _function(factory: Factory) -> Callable[..., object]:
-    """Load the module and give the function."""
+    """Load the module and return the function."""
     module = _load(factory)
     if not hasattr(module, factory.name):
         own = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
@@ -221,8 +227,8 @@ def _function(factory: Factory) -> Callable[..., object]:
     function = getattr(module, factory.name)
     if not callable(function):
         raise SubmissionError(
-            f"model '{factory.text}': '{factory.name}' is {type(function).__name__}, and must be a "
-            "function that gives a torch.nn.Module"
+            f"model '{factory.text}': '{factory.name}' is {type(function).__name__}; it must be a "
+            "function that returns a torch.nn.Module"
         )
     found: Callable[..., object] = function
     return found
@@ -230,7 +236,7 @@ def _function(factory: Factory) -> Callable[..., object]:
 
 def _load(factory: Factory) -> ModuleType:
     if factory.file is None:
-        with _told(factory, f"import {factory.module}"):
+        with _one_line_errors(factory, f"import {factory.module}"):
             try:
                 return importlib.import_module(factory.module)
             except ModuleNotFoundError as error:
@@ -239,27 +245,27 @@ def _load(factory: Factory) -> ModuleType:
                     raise _no_module(factory, error.name) from None
                 raise
     _check_file(factory)
-    # A name that no other module has; dataclasses look their module up by it.
+    # A unique name, under which dataclasses find their module.
     name = f"submitted_{factory.module}"
     spec = importlib.util.spec_from_file_location(name, factory.file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    with _told(factory, "its code"):
+    with _one_line_errors(factory, "its code"):
         spec.loader.exec_module(module)
     return module
 
 
 def _accepted(factory: Factory, function: Callable[..., object]) -> list[str]:
-    """Give which of the arguments offered a function takes.
+    """Return the offered arguments that a function accepts.
 
     Raises:
-        SubmissionError: it needs others.
+        SubmissionError: it requires others.
     """
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # written in C: no signature to be seen
+    except (TypeError, ValueError):  # written in C: it has no visible signature
         return []
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         named = list(OFFERED)
@@ -269,8 +275,8 @@ def _accepted(factory: Factory, function: Callable[..., object]) -> list[str]:
         needed = p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
         if needed and (p.name not in named or p.kind == p.POSITIONAL_ONLY):
             raise SubmissionError(
-                f"model '{factory.text}': {factory.name}() needs '{p.name}', and is given "
-                f"{', '.join(OFFERED)} by name, those that it names, and nothing else"
+                f"model '{factory.text}': {factory.name}() requires '{p.name}'; the only "
+                f"arguments, passed by name if it names them, are {', '.join(OFFERED)}"
             )
     return named
 
@@ -282,14 +288,14 @@ def _check_file(factory: Factory) -> None:
 
 def _no_module(factory: Factory, missing: str) -> InputError:
     return InputError(
-        f"model '{factory.text}': there is no module '{missing}' where Python looks, nor in "
+        f"model '{factory.text}': there is no module '{missing}' in Python's path, nor in "
         f"{factory.folder}; a file is named file.py:{factory.name}"
     )
 
 
 @contextmanager
 def _in_path(factory: Factory) -> Iterator[None]:
-    """Let modules be found in the factory's folder: a file's comes first, another last."""
+    """Add the factory's folder to the import path: a file's first, the current folder last."""
     place = str(factory.folder)
     sys.path.insert(len(sys.path) if factory.file is None else 0, place)
     try:
@@ -300,8 +306,8 @@ def _in_path(factory: Factory) -> Iterator[None]:
 
 
 @contextmanager
-def _told(factory: Factory, what: str) -> Iterator[None]:
-    """Turn what the user's code raises into one line that says where."""
+def _one_line_errors(factory: Factory, what: str) -> Iterator[None]:
+    """Turn an error of the user's code into one line with its place."""
     try:
         yield
     except (InputError, MemoryError):
@@ -312,8 +318,8 @@ def _told(factory: Factory, what: str) -> Iterator[None]:
             for frame in traceback.extract_tb(error.__traceback__)
             if factory.file is not None and frame.filename == str(factory.file)
         ]
-        told = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise SubmissionError(
-            f"model '{factory.text}': {what} raised {type(error).__name__}: {told}"
+            f"model '{factory.text}': {what} raised {type(error).__name__}: {reason}"
             f"{''.join(lines[-1:])}"
         ) from None

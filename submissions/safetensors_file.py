@@ -1,7 +1,8 @@
-"""Take up a trained baseline from its ``weights.safetensors`` alone, as `seqmem eval` writes it.
+"""Load a trained baseline from its ``weights.safetensors`` alone, as `seqmem eval` writes it.
 
-The file says what the model is made from. Nothing that it says is believed before it is checked:
-sizes are compared on a device without storage, and what is then made is no larger than the file.
+The file's metadata hold the model's architecture. Nothing in them is trusted before it is checked:
+sizes are compared on a device without storage, and the model that is then built is no larger than
+the file.
 """
 
 import json
@@ -22,11 +23,11 @@ from seqmem.errors import InputError, SubmissionError
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Features, InputSpec, Tokens
 
-__all__ = ["Facts", "load_suite_model"]
+__all__ = ["WeightsMetadata", "load_baseline"]
 
-# Names of types as safetensors writes them.
+# The names of types in safetensors files.
 _TYPES = {torch.float32: "F32", torch.int32: "I32", torch.int64: "I64"}
-# Far above what the suite makes, far below what takes long to make.
+# Far above the sizes of baselines, far below those that take long to build.
 MOST_LAYERS = 10_000
 MOST_OUTPUTS = 10_000_000
 LONGEST_CONTEXT = 1 << 20
@@ -35,17 +36,17 @@ _Sizes = dict[str, tuple[list[int], str]]  # name -> shape, type
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a file of weights says of its model.
+class WeightsMetadata:
+    """The metadata of a file of weights.
 
     Attributes:
-        label: the model as the user wrote it, as in ``lstm:hidden=256``.
-        architecture: everything that it is made from.
+        label: the model as the user wrote it, such as ``lstm:hidden=256``.
+        architecture: everything that the model is built from.
         task: the id of the task that it was trained on.
         task_version: that task's version.
-        k_train: the context that it was trained with.
-        state: whether the state was carried in training, or reset; None for models without.
-        suite: version, commit, and whether the checkout had changes.
+        k_train: the context length in training.
+        state: whether the state was carried in training, or reset; None for stateless models.
+        suite: version and commit of seqmem, and whether the checkout had changes.
         training: seed, budget, recipe, result, data hash and environment of the training.
     """
 
@@ -59,19 +60,19 @@ class Facts:
     training: Mapping[str, Any]
 
 
-def load_suite_model(path: Path) -> tuple[SequenceModel, Facts]:
-    """Make a baseline again from its trained weights.
+def load_baseline(path: Path) -> tuple[SequenceModel, WeightsMetadata]:
+    """Load a baseline with its trained weights.
 
     Args:
         path: a ``weights.safetensors`` that `seqmem eval` wrote.
 
     Returns:
-        the model, ready to be measured, and what its file says of it.
+        the model in evaluation mode, and the metadata of its file.
 
     Raises:
         InputError: there is no such file.
-        SubmissionError: it is damaged, not one of this suite's, or its weights do not fit the
-            model that it names.
+        SubmissionError: the file is damaged, was not written by seqmem, or its weights do not fit
+            the architecture in its metadata.
     """
     if not path.is_file():
         raise InputError(
@@ -86,12 +87,12 @@ def load_suite_model(path: Path) -> tuple[SequenceModel, Facts]:
     except (SafetensorError, OSError) as error:
         _refuse(path, f"is no safetensors file, or is cut short ({error})")
     try:
-        facts = _facts(_content(metadata))
+        facts = _metadata(_content(metadata))
         _check_work(facts.architecture, len(sizes))
         with torch.device("meta"):  # sizes only
             expected = facts.architecture.build()
         _compare(expected, sizes)
-        with seeded(0):  # what is drawn is overwritten
+        with seeded(0):  # the initial weights are overwritten
             model = facts.architecture.build()
         load_model(model, path)
     except (_WrongError, ValueError, RuntimeError, SafetensorError) as error:
@@ -100,7 +101,7 @@ def load_suite_model(path: Path) -> tuple[SequenceModel, Facts]:
 
 
 class _WrongError(Exception):
-    """What is wrong with a file."""
+    """What is wrong with a file, as the end of a sentence about it."""
 
 
 def _refuse(path: Path, why: str) -> NoReturn:
@@ -108,23 +109,23 @@ def _refuse(path: Path, why: str) -> NoReturn:
 
 
 def _content(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Read the suite's part of the metadata."""
+    """Return seqmem's part of the metadata."""
     try:
         content = json.loads(metadata["seqmem"])
     except (KeyError, ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise _WrongError("was not written by `seqmem eval`: nothing in it says what model it is")
+        raise _WrongError("was not written by `seqmem eval`: its metadata lack the model")
     if "made" not in content:
         raise _WrongError(
-            "was written by a version of seqmem that did not yet store what the model is made "
-            "from; train it again with --fresh"
+            "was written by a version of seqmem that did not yet store the model's architecture; "
+            "train it again with --fresh"
         )
     return content
 
 
-def _facts(content: dict[str, Any]) -> Facts:
-    """Read what the suite wrote; the architecture is checked, the rest only handed on."""
+def _metadata(content: dict[str, Any]) -> WeightsMetadata:
+    """Return the metadata; the architecture is checked, the rest is not."""
     try:
         made = content.pop("made")
         architecture = _architecture(made["architecture"])
@@ -132,11 +133,11 @@ def _facts(content: dict[str, Any]) -> Facts:
         if label.name != architecture.name or not label.options.items() <= (
             architecture.options.items()
         ):
-            raise _WrongError(f"calls {str(label)!r} what is another model")
+            raise _WrongError(f"names its model {str(label)!r}, but holds another architecture")
         task, k_train = made["task"], made["k_train"]
         if not task["id"].isprintable():
-            raise _WrongError(f"holds the task {task['id']!r}, which no task is called")
-        return Facts(
+            raise _WrongError(f"holds {task['id']!r}, which is no task id")
+        return WeightsMetadata(
             label=str(label),
             architecture=architecture,
             task=task["id"],
@@ -149,16 +150,16 @@ def _facts(content: dict[str, Any]) -> Facts:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
-        raise _WrongError(f"says in an unknown form what the model is ({error!r})") from None
+        raise _WrongError(f"holds metadata of an unknown form ({error!r})") from None
 
 
 def _architecture(given: Mapping[str, Any]) -> Architecture:
-    """Read an architecture, within the bounds that the command line keeps to as well."""
+    """Return an architecture, within the bounds that hold on the command line as well."""
     name, options = given["name"], given["options"]
     if name not in BASELINES:
-        raise _WrongError(f"holds the unknown model {name!r}; `seqmem models` lists those known")
+        raise _WrongError(f"holds the unknown model {name!r}; `seqmem models` lists the known ones")
     if parse_model(str(ModelSpec(name, options))).options != options:
-        raise _WrongError(f"holds options of {name} that are not known: {options!r}")
+        raise _WrongError(f"holds unknown options of {name}: {options!r}")
     (kind, size), *others = given["inputs"].items()
     makers: Mapping[str, type[Tokens] | type[Features]]
     makers = {"vocabulary": Tokens, "dimension": Features}
@@ -177,27 +178,30 @@ def _architecture(given: Mapping[str, Any]) -> Architecture:
 
 def _count(number: object, most: int) -> int:
     if type(number) is not int or not 1 <= number <= most:
-        raise _WrongError(f"holds {number!r} where a whole number from 1 to {most:,} belongs")
+        raise _WrongError(f"holds {number!r} instead of a whole number from 1 to {most:,}")
     return number
 
 
 def _check_work(architecture: Architecture, tensors: int) -> None:
-    """Refuse what has more layers than the file can hold, before any are made."""
+    """Refuse more layers than the file can hold, before any layer is built."""
     options, most = architecture.options, min(tensors, MOST_LAYERS)
     layers = max(options.get("layers", 0), options.get("levels", 0))
-    if options.get("dilation") == 1 and not options.get("levels"):  # one for every few inputs
+    if options.get("dilation") == 1 and not options.get("levels"):  # one layer for every few inputs
         layers = max(layers, (architecture.context - 1) // options["kernel"])
     if layers > most:
         raise _WrongError(f"holds {tensors:,} tensors, too few for {layers:,} layers")
 
 
 def _compare(model: SequenceModel, sizes: _Sizes) -> None:
-    """Compare names, shapes and types with those of the model; tied weights are stored once."""
+    """Compare names, shapes and types with the model's; tied weights are stored once."""
     tensors = model.state_dict(keep_vars=True)
     stored = {id(tensors[name]) for name in sizes.keys() & tensors.keys()}
     missing = [name for name, tensor in tensors.items() if id(tensor) not in stored]
     strange = sorted(sizes.keys() - tensors.keys())
-    for names, what in ((missing, "lacks"), (strange, "does not belong to the model, but holds")):
+    for names, what in (
+        (missing, "lacks"),
+        (strange, "does not fit: besides the model's tensors it holds"),
+    ):
         if names:
             raise _WrongError(f"{what} {len(names)} tensors, '{names[0]}' among them")
     counted = isinstance(model, KneserNey)  # its tables are as long as the text has n-grams

@@ -1,4 +1,4 @@
-"""Small ONNX files for tests: what a model's owner might send, well-meant or not."""
+"""Small ONNX files for tests, valid ones and others."""
 
 from collections.abc import Sequence
 
@@ -67,7 +67,7 @@ def subgraph(
 
 
 def function(domain: str, name: str, nodes: Sequence[NodeProto], opset: int = 20) -> FunctionProto:
-    """A function of one input, a, and one output, b."""
+    """A function with one input, a, and one output, b."""
     imports = [make_operatorsetid("", opset), make_operatorsetid("mine", 1)]
     return make_function(domain, name, ["a"], ["b"], nodes, imports)
 
@@ -77,7 +77,7 @@ def table(ids: int = 5, outputs: int = 4) -> npt.NDArray[np.float32]:
 
 
 def scores(kind: int = TensorProto.INT64, dims: Dims = ("B", "L", 4)) -> ModelProto:
-    """Outputs looked up by id in `table()`."""
+    """A model whose outputs are the rows of `table()`."""
     return model(
         [onnx.helper.make_node("Gather", ["table", "x"], ["y"])],
         inputs=[value("x", kind, ("B", "L"))],

@@ -1,4 +1,4 @@
-"""What a test can see of processes and files that are open."""
+"""What a test can observe of processes and open files."""
 
 import os
 import time
@@ -38,7 +38,7 @@ def _late(folder: Path) -> None:
 
 
 def alive(marker: str) -> list[int]:
-    """The processes, zombies left out, whose command line holds a text that no other one does."""
+    """The ids of the processes, zombies excluded, whose command line contains a text."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -50,8 +50,8 @@ def alive(marker: str) -> list[int]:
     return found
 
 
-def gone(marker: str, seconds: float = 2.0) -> bool:
-    """Whether there are none left, or in a moment."""
+def all_ended(marker: str, seconds: float = 2.0) -> bool:
+    """Whether there are no such processes, now or within some seconds."""
     deadline = time.monotonic() + seconds
     while alive(marker):
         if time.monotonic() > deadline:
@@ -72,18 +72,18 @@ def open_files() -> int:
 
 
 def children() -> str:
-    """The ids of this process's children, the dead that nobody waited for among them."""
+    """The ids of this process's children, zombies included."""
     tasks = Path("/proc/self/task").iterdir()
     return " ".join(sorted((task / "children").read_text() for task in tasks)).strip()
 
 
 @contextmanager
 def nothing_left(marker: str) -> Iterator[None]:
-    """Neither a process nor an open file may be left behind."""
+    """Check that no process and no open file remains."""
     before = (open_files(), children())
     yield
     assert (open_files(), children()) == before
-    assert gone(marker)
+    assert all_ended(marker)
 
 
 def need_sandbox() -> None:

@@ -1,4 +1,4 @@
-"""Tiny Hugging Face models with random weights, and tokenizers trained on made-up text."""
+"""Tiny Hugging Face models with random weights, and tokenizers trained on generated text."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -16,13 +16,13 @@ WORDS = ["the", "cat", "sat", "on", "a", "mat", "naïve", "…", "=", "<unk>", "
 
 
 def made_up(lines: int, seed: int = 0) -> list[str]:
-    """Lines of words, some of them empty."""
+    """Lines of random words, some of them empty."""
     rng = np.random.default_rng(seed)
     return [" ".join(rng.choice(WORDS, max(int(rng.integers(-4, 12)), 0))) for _ in range(lines)]
 
 
 def byte_level(bos: bool = False) -> Any:
-    """Byte-level BPE as GPT-2's; with `bos`, a token is put before every text."""
+    """Byte-level BPE like GPT-2's; with `bos`, a token is put before every text."""
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
@@ -37,7 +37,7 @@ def byte_level(bos: bool = False) -> Any:
 
 
 def metaspace() -> Any:
-    """BPE over whole texts with a space put before each, as Llama 2's."""
+    """BPE over whole texts with a space put before each, like Llama 2's."""
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace(prepend_scheme="first")
     _train(tokenizer, made_up(60), sorted({*"".join(WORDS), "▁", "\n"}))
@@ -45,7 +45,7 @@ def metaspace() -> Any:
 
 
 def word_level(words: Sequence[str]) -> Any:
-    """One token for each of these words, in their order; "\\n" is one, others are <unk>."""
+    """One token for each of these words, in their order; other words are <unk>."""
     vocabulary = {word: i for i, word in enumerate(words)}
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
     split = tokenizers.pre_tokenizers.Split
@@ -102,7 +102,7 @@ def llama(vocabulary: int, longest: int = 512) -> Any:
 
 
 def bert(vocabulary: int) -> Any:
-    """Attention in both directions, but for its name a causal language model."""
+    """A model with attention in both directions, and only the name of a causal language model."""
     config = transformers.BertConfig(
         vocab_size=vocabulary,
         hidden_size=32,
@@ -121,7 +121,7 @@ def _random(make: Callable[[], Any]) -> Any:
 
 
 def save(folder: Path, network: Any = None, tokenizer: Any = None) -> Path:
-    """Write what is given as save_pretrained does, without its progress bars."""
+    """Write a network, a tokenizer or both with save_pretrained, without its progress bars."""
     transformers.utils.logging.disable_progress_bar()
     for part in (network, tokenizer):
         if part is not None:
@@ -131,5 +131,5 @@ def save(folder: Path, network: Any = None, tokenizer: Any = None) -> Path:
 
 
 def change(path: Path, **settings: object) -> None:
-    """Put settings into a JSON file."""
+    """Change settings in a JSON file."""
     path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))

@@ -1,7 +1,7 @@
-"""What a Hugging Face model's folder must hold, and what it must not: looked at before it is read.
+"""Check the files of a Hugging Face model's folder before they are loaded.
 
-A model and its tokenizer are data here: weights as safetensors, settings as JSON. What would run
-code from the folder (a pickle, an own module), or fetch more from elsewhere, is refused.
+A model and its tokenizer must be data: weights as safetensors, settings as JSON. A folder is
+refused if loading it would run code of its own (a pickle, a module) or download further files.
 """
 
 import hashlib
@@ -11,9 +11,9 @@ from typing import Any
 
 from seqmem.errors import InputError
 
-__all__ = ["WANTED", "check_files", "settings_sha256"]
+__all__ = ["DOWNLOADED", "check_files", "settings_sha256"]
 
-# The files of a tokenizer, of which there is at least one.
+# The files of tokenizers; a folder needs at least one.
 TOKENIZERS = (
     "tokenizer.json",
     "tokenizer.model",
@@ -22,8 +22,8 @@ TOKENIZERS = (
     "spiece.model",
     "sentencepiece.bpe.model",
 )
-# All that is fetched of a model: no code, no pickles.
-WANTED = (
+# The files of a model that are downloaded: no code, no pickles.
+DOWNLOADED = (
     "config.json",
     "model*.safetensors",
     "model.safetensors.index.json",
@@ -33,24 +33,24 @@ WANTED = (
     "merges.txt",
     *TOKENIZERS,
 )
-# Settings that name code to run, in this folder or elsewhere.
+# Settings that name code to run, in this folder or outside.
 CODE = {"auto_map", "attn_implementation", "_attn_implementation", "_attn_implementation_internal"}
 
 
 def check_files(folder: Path, given: str) -> dict[str, Any]:
-    """Hold a folder to the rules, and give its config.json.
+    """Check a model's folder; return its config.json.
 
     Args:
-        folder: the model's.
-        given: how the user named it.
+        folder: the folder.
+        given: the model as the user named it.
 
     Raises:
-        InputError: something is missing, or there is something that is not data.
+        InputError: a file is missing, or would run code.
     """
     config = _settings(folder, "config.json", given)
     if config is None:
         raise InputError(
-            f"{given}: there is no config.json; give the folder that save_pretrained wrote"
+            f"{given}: there is no config.json; name a folder that save_pretrained wrote"
         )
     if (folder / "adapter_config.json").exists():
         raise InputError(
@@ -62,22 +62,22 @@ def check_files(folder: Path, given: str) -> dict[str, Any]:
         if found := _keys(settings) & CODE:
             raise InputError(
                 f"{given}: '{min(found)}' in {name} asks for code of its own, which is not run; "
-                "take the line out if the library has this architecture, or give the model as "
-                "ONNX"
+                "remove the line if the transformers library has this architecture, or submit the "
+                "model as ONNX"
             )
     _check_weights(folder, given)
     if not any((folder / name).exists() for name in TOKENIZERS):
         raise InputError(
             f"{given}: there is no tokenizer ({TOKENIZERS[0]}), without which text cannot be "
-            "measured; save it beside the model with tokenizer.save_pretrained"
+            "measured; save it into the folder with tokenizer.save_pretrained"
         )
     return config
 
 
 def settings_sha256(folder: Path) -> str:
-    """Hash all that shapes a model's scores besides its weights: settings, and the tokenizer."""
+    """Return the hash of the settings and the tokenizer, as hex."""
     digest = hashlib.sha256()
-    for name in sorted(name for name in WANTED if not name.startswith("model")):
+    for name in sorted(name for name in DOWNLOADED if not name.startswith("model")):
         if (folder / name).is_file():
             digest.update(name.encode() + hashlib.sha256((folder / name).read_bytes()).digest())
     return digest.hexdigest()
@@ -104,12 +104,12 @@ def _check_weights(folder: Path, given: str) -> None:
         if not own or not name.endswith(".safetensors"):
             raise InputError(
                 f"{given}: model.safetensors.index.json names '{name}', which is not a "
-                "safetensors file of this folder; get the folder again"
+                "safetensors file of this folder; download or save the model again"
             )
 
 
 def _settings(folder: Path, name: str, given: str) -> dict[str, Any] | None:
-    """Read a JSON file; None where there is none."""
+    """Return the content of a JSON file; None if there is no such file."""
     try:
         found = json.loads((folder / name).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -117,12 +117,12 @@ def _settings(folder: Path, name: str, given: str) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise InputError(f"{given}: {name} cannot be read: {error}") from None
     if not isinstance(found, dict):
-        raise InputError(f"{given}: {name} holds no settings; get the folder again")
+        raise InputError(f"{given}: {name} contains no settings; download or save the model again")
     return found
 
 
 def _keys(settings: object) -> set[str]:
-    """Name all keys, those of inner settings too."""
+    """Return all keys, including those of inner settings."""
     if isinstance(settings, dict):
         return {str(key) for key in settings}.union(*map(_keys, settings.values()))
     if isinstance(settings, list):

@@ -12,7 +12,7 @@ from seqmem.leaderboard.record import Record
 from seqmem.measuring.record import MeasuredCurve, make_record
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
-from seqmem.submissions.hugging_face.joined import apart_and_joined
+from seqmem.submissions.hugging_face.encoding_cost import encoding_cost
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
 from seqmem.submissions.hugging_face.word_curve import WordCurve, measure_words
 from seqmem.submissions.hugging_face.word_pieces import language_task
@@ -79,7 +79,7 @@ def measure_hugging_face(
             device=how.device,
             progress=bar.update,
         )
-        both = apart_and_joined(measured, language, found.text, device=how.device)
+        both = encoding_cost(measured, language, found.text, device=how.device)
     for k, reason in found.curve.failures.items():
         say(f"k = {k} is not measured: {reason}")
     full = found.curve.full is not None
@@ -90,13 +90,15 @@ def measure_hugging_face(
             seconds=time.monotonic() - began,
             plain_pass=int(found.text.before[-1]),
             window="the k most recent words since the start of the sequence, read from position 0; "
-            + model.begin_rule,
+            + model.bos_rule,
             full="whole sequences" if full else "not measured",
-            reference="whole sequences" if full else f"overlapping pieces, {found.most} tokens",
+            reference="whole sequences"
+            if full
+            else f"overlapping pieces, {found.longest_piece} tokens",
             extras=_extras(found, both),
             rules={
                 **RULES,
-                "words sharing their tokens": found.alike,
+                "words sharing their tokens": found.ambiguous,
                 "libraries": {name: version(name) for name in ("transformers", "tokenizers")},
             },
         ),

@@ -1,11 +1,11 @@
-"""Causal language models in the Hugging Face form, with their tokenizers.
+"""Causal language models in the Hugging Face format, with their tokenizers.
 
-``hf:DIRECTORY-OR-ID``: a folder as save_pretrained writes it; or, where there is no such folder, a
-name that the local cache or the hub has. Weights are safetensors and nothing of the folder is run:
-pickles and code of its own are refused. A folder needs no network.
+``hf:DIRECTORY-OR-ID``: a folder written by save_pretrained; or, where there is no such folder, the
+name of a model in the local cache or on the hub. Weights are safetensors and no code of the folder
+is run: pickles and modules are refused. A folder needs no network.
 
-A model reads tokens from position 0 on, anew for every window. Its longest input is what its
-settings say, and held to; several architectures take more without a word and then give nonsense.
+A model reads every window from position 0 on. Its longest input, according to its settings, is
+enforced: several architectures accept longer inputs without an error and then return nonsense.
 """
 
 import inspect
@@ -20,33 +20,34 @@ import torch
 from torch import Tensor, nn
 
 from seqmem.errors import CellError, InputError
-from seqmem.submissions.hugging_face.files import WANTED, check_files, settings_sha256
+from seqmem.submissions.extras import imported
+from seqmem.submissions.hugging_face.files import DOWNLOADED, check_files, settings_sha256
 from seqmem.tasks.model import SequenceModel, State
 
 __all__ = ["HuggingFaceModel", "open_hugging_face"]
 
 T = TypeVar("T")
 
-# The settings under which architectures keep their longest input.
+# The settings in which architectures store their longest input.
 LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "n_ctx")
-NO_LIMIT = 1 << 24  # tokenizers that know of no limit give a number beyond all use
-# How far, relative to their size, outputs may change with what comes later: rounding.
-SAME = 1e-3
+NO_LIMIT = 1 << 24  # tokenizers without a limit report a number beyond this
+# The largest change of outputs with later inputs, relative to their size: rounding.
+ROUNDING = 1e-3
 
 
 class HuggingFaceModel(SequenceModel):
-    """A network and its tokenizer; as a SequenceModel, a map from tokens to scores of the next one.
+    """A network with its tokenizer; as a SequenceModel, it maps tokens to scores of the next one.
 
     Attributes:
-        given: how the user named it.
-        name: the same, of a folder its last part alone.
-        tokenizer: of the transformers library.
-        vocabulary: how many tokens the network reads.
-        longest: the most tokens that it reads at once; None where its settings know no limit.
-        begin: the tokens that stand before every window.
-        begin_rule: where these come from, in words.
-        revision: the commit, where it came from the hub.
-        settings: hash of the files with its settings and its tokenizer; empty where unknown.
+        given: the model as the user named it.
+        name: the same, but only the last part of a folder.
+        tokenizer: a tokenizer of the transformers library.
+        vocabulary: the number of different tokens.
+        longest: the longest input in tokens; None where the settings contain no limit.
+        bos_tokens: the tokens at the beginning of every window.
+        bos_rule: where these tokens come from, as text.
+        revision: the commit on the hub; None for a folder.
+        settings_sha256: hash of the files with its settings and its tokenizer; empty if unknown.
     """
 
     next_token_only = True
@@ -58,33 +59,33 @@ class HuggingFaceModel(SequenceModel):
         given: str,
         name: str | None = None,
         revision: str | None = None,
-        settings: str = "",
+        settings_sha256: str = "",
     ) -> None:
-        """Take both; the network is put into evaluation mode."""
+        """Combine a network, which is set to evaluation mode, and its tokenizer."""
         super().__init__()
         self.network = network.eval()
         self.tokenizer, self.given, self.revision = tokenizer, given, revision
-        self.name, self.settings = name or given, settings
+        self.name, self.settings_sha256 = name or given, settings_sha256
         config: Any = network.config
         config.use_cache = False
         self.vocabulary = int(network.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
         self.longest = _longest(config, tokenizer)
-        self.begin = self._begin()
-        named = " ".join(repr(token) for token in tokenizer.convert_ids_to_tokens(self.begin))
-        self.begin_rule = (
+        self.bos_tokens = self._bos_tokens()
+        named = " ".join(repr(token) for token in tokenizer.convert_ids_to_tokens(self.bos_tokens))
+        self.bos_rule = (
             f"every window begins with {named}, as the tokenizer begins every text"
-            if self.begin
+            if self.bos_tokens
             else "nothing stands before a window: the tokenizer puts nothing before a text"
         )
-        self._takes = set(inspect.signature(network.forward).parameters)
+        self._accepted = set(inspect.signature(network.forward).parameters)
 
     @property
     def reads_out_last(self) -> bool:
-        """Whether the network can be asked for its last outputs alone."""
-        return "logits_to_keep" in self._takes
+        """Whether the network can compute its last outputs only."""
+        return "logits_to_keep" in self._accepted
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Give the tokens of texts; nothing is put before or behind, no text is a control token."""
+        """Return the tokens of texts, without special tokens even where a text equals one."""
         if not texts:
             return []
         found = self.tokenizer(
@@ -98,27 +99,26 @@ class HuggingFaceModel(SequenceModel):
         return [list(map(int, tokens)) for tokens in found["input_ids"]]
 
     def outputs(self, tokens: Tensor, lengths: Tensor | None = None, last: int = 0) -> Tensor:
-        """Give the scores of the next token.
+        """Return the scores of the next token.
 
         Args:
-            tokens: (B, L) ids; what is shorter is filled up at its right end.
-            lengths: (B,) of each; None: they are all L.
-            last: how many of the last places are read out; 0: all.
+            tokens: (B, L) ids; shorter rows are padded at the right.
+            lengths: (B,) the length of each row; None: all are L.
+            last: the number of last positions whose outputs are computed; 0: all.
 
         Returns:
             (B, last or L, vocabulary).
 
         Raises:
-            CellError: L is more than the model reads.
+            CellError: L exceeds the longest input.
         """
         length = tokens.shape[1]
         if self.longest is not None and length > self.longest:
             raise CellError(
-                f"{self.given} reads at most {self.longest:,} tokens at once, and was given "
-                f"{length:,}"
+                f"{self.given} reads at most {self.longest:,} tokens at once, and got {length:,}"
             )
         options: dict[str, Any] = {}
-        if lengths is not None and "attention_mask" in self._takes:
+        if lengths is not None and "attention_mask" in self._accepted:
             there = torch.arange(length) < lengths[:, None]
             options["attention_mask"] = there.to(tokens.device, torch.int64)
         if last and self.reads_out_last:
@@ -127,28 +127,28 @@ class HuggingFaceModel(SequenceModel):
         return scores[:, -last:] if last else scores
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Tokens (B, L) -> scores (B, L, vocabulary); they are outputs already."""
+        """Return the scores (B, L, vocabulary) for tokens (B, L), which are outputs."""
         return self.outputs(inputs), None
 
     def readout(self, hidden: Tensor) -> Tensor:
-        """Pass on what is an output already."""
+        """Return the features themselves, which are outputs."""
         return hidden
 
     def facts(self) -> dict[str, Any]:
-        """Give what a record says of it, besides its size and the hash of its weights."""
+        """Return the facts for a record besides size and hash of the weights."""
         return {
             "architecture": type(self.network).__name__,
             "revision": self.revision,
-            "settings_sha256": self.settings,
+            "settings_sha256": self.settings_sha256,
             "tokenizer": type(self.tokenizer).__name__,
             "vocabulary": self.vocabulary,
             "longest_input": self.longest,
             "has_bos": self.tokenizer.bos_token_id is not None,
-            "bos_rule": self.begin_rule,
+            "bos_rule": self.bos_rule,
         }
 
-    def _begin(self) -> tuple[int, ...]:
-        """Give the tokens that the tokenizer puts before a text of its own accord."""
+    def _bos_tokens(self) -> tuple[int, ...]:
+        """Return the tokens that the tokenizer puts before a text by default."""
         whole = list(map(int, self.tokenizer("a", verbose=False)["input_ids"]))
         (own,) = self.encode(["a"])
         ends = [i for i in range(len(whole)) if own and whole[i : i + len(own)] == own]
@@ -156,36 +156,34 @@ class HuggingFaceModel(SequenceModel):
 
 
 def open_hugging_face(place: str) -> HuggingFaceModel:
-    """Read a model and its tokenizer; it computes in float32.
+    """Load a model, in float32, and its tokenizer.
 
     Args:
         place: a folder, or the name of a model in the local cache or on the hub.
 
     Raises:
         InputError: there is no such model, it is not a causal language model with a tokenizer, or
-            it could not be read without running code of its own.
+            loading it would run code of its own.
     """
     given = f"hf:{place}"
     try:
-        import transformers
-    except ImportError:
-        raise InputError(
-            f"{given}: reading it needs the transformers library: pip install 'seqmem[hf]'"
-        ) from None
+        transformers = imported("transformers", "hf")
+    except InputError as error:
+        raise InputError(f"{given}: {error}") from None
     folder, revision = _folder(place, given)
     config = check_files(folder, given)
     known = transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     kind = config.get("model_type")
     if kind not in known:
         raise InputError(
-            f"{given}: model_type '{kind}' is no causal language model that the transformers "
-            "library has; give one that predicts the next token, or the model as ONNX"
+            f"{given}: model_type '{kind}' is no causal language model of the transformers "
+            "library; submit a model that predicts the next token, or the model as ONNX"
         )
-    how = {"local_files_only": True, "trust_remote_code": False}
+    options = {"local_files_only": True, "trust_remote_code": False}
     with _quiet(offline=True):
         tokenizer = _read(
             f"{given}: its tokenizer",
-            lambda: transformers.AutoTokenizer.from_pretrained(folder, **how),
+            lambda: transformers.AutoTokenizer.from_pretrained(folder, **options),
         )
         network, found = _read(
             f"{given}: the model",
@@ -194,14 +192,14 @@ def open_hugging_face(place: str) -> HuggingFaceModel:
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
-                **how,
+                **options,
             ),
         )
         if missing := sorted(found["missing_keys"]):
             raise InputError(
                 f"{given}: the weights lack {len(missing)} of the tensors of a causal language "
-                f"model, {missing[0]} among them; save the model that predicts the next token, "
-                "with its head"
+                f"model, {missing[0]} among them; save the whole model, "
+                "including its output layer"
             )
         name = given if revision else f"hf:{folder.resolve().name}"
         model = HuggingFaceModel(network, tokenizer, given, name, revision, settings_sha256(folder))
@@ -210,18 +208,18 @@ def open_hugging_face(place: str) -> HuggingFaceModel:
 
 
 def _folder(place: str, given: str) -> tuple[Path, str | None]:
-    """Give the folder of a model, and its commit if it is one of the hub's."""
+    """Return the folder of a model, and its commit if it comes from the hub."""
     path = Path(place).expanduser()
     if path.is_dir():
         return path, None
     if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", place) or path.exists():
-        raise InputError(f"{given}: there is no such folder; give the one save_pretrained wrote")
+        raise InputError(f"{given}: there is no such folder; name one that save_pretrained wrote")
     from huggingface_hub import snapshot_download
 
     with _quiet(offline=False):
         try:
-            found = Path(snapshot_download(place, allow_patterns=list(WANTED)))
-        except Exception as error:  # a wrong name, no network, no right to read it, a full disk
+            found = Path(snapshot_download(place, allow_patterns=list(DOWNLOADED)))
+        except Exception as error:  # a wrong name, no network, no permission, a full disk
             raise InputError(
                 f"{given}: there is no such folder, and no such model in the cache or on the hub: "
                 f"{_first_line(error)}"
@@ -230,17 +228,17 @@ def _folder(place: str, given: str) -> tuple[Path, str | None]:
 
 
 def _read(what: str, read: Callable[[], T]) -> T:
-    """Read something; each architecture tells in its own way that it cannot be.
+    """Return what `read` returns; architectures raise errors of any class.
 
     Raises:
-        InputError: it cannot.
+        InputError: it raised an error.
     """
     try:
         return read()
     except Exception as error:
         raise InputError(
-            f"{what} cannot be read ({type(error).__name__}: {_first_line(error)}); save it once "
-            "more with save_pretrained"
+            f"{what} cannot be read ({type(error).__name__}: {_first_line(error)}); save it again "
+            "with save_pretrained"
         ) from None
 
 
@@ -250,9 +248,9 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _quiet(*, offline: bool) -> Iterator[None]:
-    """Keep the libraries from reporting, drawing bars, warning, and, offline, from the network.
+    """Silence the libraries' messages, progress bars and warnings; offline, forbid downloads.
 
-    What a network's files lack is drawn at random, from a generator that is put back.
+    Weights that are missing in the files are drawn at random; the generator's state is restored.
     """
     from huggingface_hub import constants
     from transformers.utils import logging
@@ -275,7 +273,7 @@ def _quiet(*, offline: bool) -> Iterator[None]:
 
 
 def _longest(config: Any, tokenizer: Any) -> int | None:
-    """Give the longest input that a network's settings and its tokenizer's allow."""
+    """Return the longest input that the settings of network and tokenizer allow."""
     settings = (config, config.get_text_config())
     known = [getattr(part, name, None) for part in settings for name in LENGTHS]
     known.append(tokenizer.model_max_length)
@@ -285,7 +283,7 @@ def _longest(config: Any, tokenizer: Any) -> int | None:
 
 @torch.inference_mode()
 def _check_causal(model: HuggingFaceModel) -> None:
-    """Hold a network to its outputs depending on nothing that comes later.
+    """Check that a network's outputs do not depend on later inputs.
 
     Raises:
         InputError: they do.
@@ -296,8 +294,8 @@ def _check_causal(model: HuggingFaceModel) -> None:
     whole = model.outputs(tokens)[0]
     for cut in {1, length // 2, length - 1} - {0}:
         alone = model.outputs(tokens[:, :cut])[0]
-        if (whole[:cut] - alone).abs().max() > SAME * whole.abs().max():
+        if (whole[:cut] - alone).abs().max() > ROUNDING * whole.abs().max():
             raise InputError(
                 f"{model.given}: its outputs depend on later tokens, so it is no causal language "
-                "model; give one that predicts the next token"
+                "model; submit one that predicts the next token"
             )

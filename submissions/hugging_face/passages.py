@@ -1,4 +1,4 @@
-"""Reading passages with a model of tokens, and scoring words in them."""
+"""Read passages with a model that reads tokens, and score words in them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ __all__ = ["PassageReader", "Scored", "readout_room"]
 Indices = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
-# What one pass holds at most: tokens, and numbers that are read out.
+# The limits of one pass: tokens read, and outputs computed.
 TOKENS = {"cpu": 1 << 13, "cuda": 1 << 17}
 NUMBERS = {"cpu": 1 << 26, "cuda": 1 << 30}
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Words to score within passages, at least one in each.
+    """Words to score in passages, at least one in each.
 
     Attributes:
-        passage: (S,) which passage each is in, ascending.
-        position: (S,) the input that it follows; ascending within a passage.
+        passage: (S,) the passage of each word, ascending.
+        position: (S,) the input that it follows, ascending within a passage.
         form: (S,) its form.
     """
 
@@ -40,16 +40,16 @@ class Scored:
 
 
 def readout_room(model: HuggingFaceModel, device: str) -> int:
-    """Give how many outputs one pass should read out."""
+    """Return the number of positions whose outputs one pass may compute."""
     return max(NUMBERS[torch.device(device).type] // model.vocabulary, 1)
 
 
 class PassageReader:
-    """Reads each passage from position 0 on, those of like length side by side.
+    """A reader of passages, each from position 0 on, in batches of similar length.
 
     Attributes:
-        losses: (S,) of the words scored, in nats; not finite where the model's outputs are not.
-        steps: the tokens read so far.
+        losses: (S,) of the scored words, in nats; not finite where the model's outputs are not.
+        steps: the number of tokens read so far.
     """
 
     def __init__(
@@ -62,21 +62,21 @@ class PassageReader:
         device: str,
         progress: Callable[[int], object],
     ) -> None:
-        """Take what is read by whom.
+        """Configure a reader; `run` reads.
 
         Args:
-            model: in evaluation mode, on the device.
-            text: the words.
-            passages: what is read.
-            scored: what is scored in it.
+            model: the model in evaluation mode, on the device.
+            text: the split's words as tokens.
+            passages: the passages to read.
+            scored: the words to score.
             device: where the model runs.
-            progress: called with the tokens just read.
+            progress: called with the number of tokens just read.
         """
         self._model, self._text, self._device, self._progress = model, text, device, progress
         self._kind = torch.device(device).type
         self._passages, self._scored = passages, scored
         self._width = text.width(passages)
-        # The place of the output that predicts a word's first token.
+        # The position of the output that predicts a word's first token.
         self._place = text.size(passages.begin[scored.passage], scored.position) - 1
         self._bounds = np.searchsorted(scored.passage, np.arange(len(passages.begin) + 1))
         self._first = self._place[self._bounds[:-1]]  # in each passage
@@ -84,12 +84,12 @@ class PassageReader:
         self.steps = 0
 
     def run(self) -> None:
-        """Read all."""
+        """Read all passages."""
         for group in self._groups():
             in_batches(torch.from_numpy(group), len(group), self._read)
 
     def _groups(self) -> Iterator[Indices]:
-        """Give passages to read at once."""
+        """Yield the passages of each batch."""
         room = readout_room(self._model, self._device)
         group: list[int] = []
         widest = 0
@@ -108,7 +108,7 @@ class PassageReader:
             yield np.array(group)
 
     def _read(self, batch: Tensor) -> None:
-        """Read some passages and keep the losses of what is scored in them."""
+        """Read some passages and store the losses of their scored words."""
         rows, pieces = batch.numpy(), self._text.pieces
         tokens = self._text.tokens(self._passages.take(rows))  # (B, L)
         offset = int(self._first[rows].min())
@@ -124,7 +124,7 @@ class PassageReader:
         sizes = pieces.sizes[forms]
         row = torch.from_numpy(np.repeat(np.repeat(np.arange(len(rows)), counts), sizes))
         place = torch.from_numpy(ranges(self._place[words] - offset, sizes))
-        label = torch.from_numpy(pieces.spell(forms))
+        label = torch.from_numpy(pieces.tokens_of(forms))
         losses = np.empty(len(label))
 
         def chunk(part: Tensor) -> None:
@@ -134,6 +134,6 @@ class PassageReader:
 
         most = max(READOUT[self._kind] // self._model.vocabulary, 1)
         in_batches(torch.arange(len(label)), most, chunk)
-        # A word's loss is that of its tokens, and its share of what has these tokens.
+        # A word's loss is the sum of its tokens' losses, plus the cost of ambiguous tokens.
         total = np.add.reduceat(losses, np.cumsum(sizes) - sizes)
-        self.losses[words] = total + pieces.shared[forms]
+        self.losses[words] = total + pieces.log_ambiguity[forms]

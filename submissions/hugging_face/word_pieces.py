@@ -1,24 +1,24 @@
-"""A task's words as text, and that text as the tokens of a model that has a tokenizer of its own.
+"""A task's words as text, and this text as tokens of a model with a tokenizer of its own.
 
-A task's context is counted in its words, and its targets are words, whatever a model reads. So that
-a window of k words means the same wherever it is cut, every word has its own tokens, which do not
-depend on what stands around it but for line ends:
+Context lengths are counted in words of the task, and targets are words, whatever a model reads. So
+that a window of k words means the same wherever it is cut, every word has its own tokens, which
+depend on no neighbouring word except the end of a line:
 
-* A word is written with one space before it; after a line end, and only there, without. The first
+* A word is written with one space before it; directly after the end of a line, without. The first
   word of a window has the space: whether a line began there is not in the window.
 * The end of a line (``<eos>``), and both ends of a sentence (``<s>``, ``</s>``), are a line feed.
-* All other words are written as the task has them: ``<unk>`` and ``@-@`` are text like any other.
-  No text is taken for a control token of the model's.
-* Each such piece of text is encoded on its own, as it would be in the middle of a text, and the
-  tokens are put one behind the other: no token reaches across the edge of a word. The tokenizer
-  might have joined what the rule keeps apart (two line feeds); what that costs is measured.
+* All other words are written as they are in the task: ``<unk>`` and ``@-@`` are ordinary text. No
+  text becomes a special token of the model.
+* Each such piece of text is encoded on its own, as in the middle of a text, and the tokens are
+  concatenated: no token crosses the boundary of a word. The tokenizer might have merged some pieces
+  (two line feeds); how much that changes the loss is measured in encoding_cost.py.
 
-The loss of a word is the sum of those of its tokens. Where the tokenizer gives several words the
-same tokens (all that it does not know are one token, or it drops accents), it gives a probability
-for all of them together; they share it evenly, which adds the logarithm of their number to the
-loss. That a word is over is paid for by the word behind it, whose first token has the space: a sum
-over a text is the text's code length, but a single word may look cheaper than it is (Pimentel &
-Meister 2024, arXiv 2406.14561).
+The loss of a word is the sum of the losses of its tokens. If the tokenizer has the same tokens for
+several words (one token for all unknown words, or it drops accents), the model predicts all of them
+together; the probability is split evenly, which adds the logarithm of their number to the loss. The
+end of a word is predicted by the first token of the next word, which contains the space: a sum over
+a text is the text's code length, but the loss of a single word may be too small (Pimentel & Meister
+2024, arXiv 2406.14561).
 """
 
 from collections.abc import Callable, Sequence
@@ -34,45 +34,45 @@ from seqmem.tasks.task import Task
 __all__ = ["WITHIN", "WordPieces", "encoded", "language_task", "ranges", "text_of", "word_pieces"]
 
 Indices = npt.NDArray[np.int64]
-Encode = Callable[[Sequence[str]], list[list[int]]]  # texts -> tokens, none of them put in
+Encode = Callable[[Sequence[str]], list[list[int]]]  # texts -> tokens, without special tokens
 
 LINE_FEED = "\n"
-# What stands before a word while it is encoded, so that it is in the middle of a text: some
-# tokenizers put a space before every text, which would come twice.
+# The text before a word while it is encoded, so that it is in the middle of a text: some tokenizers
+# put a space before every text, which would be a second one.
 WITHIN, AT_LINE_START = "a", "a\n"
 
 
 @dataclass(frozen=True)
 class WordPieces:
-    """The tokens of every word, in its two forms.
+    """The tokens of every word in its two forms.
 
-    A form is numbered: that of word w with a space is w, that at the start of a line is V + w.
+    Forms are numbered: word w with a space is form w, at the start of a line it is form V + w.
 
     Attributes:
-        tokens: (T,) of all forms, end to end.
-        begins: (2V,) where those of each form begin.
-        sizes: (2V,) how many each has, at least one.
-        heads: (2V,) a number for all tokens but the last, the same where these are the same.
-        utf8: (2V,) the bytes of each form's text.
-        shared: (2V,) the logarithm of how many words have these tokens, in nats.
+        tokens: (T,) the tokens of all forms, concatenated.
+        begins: (2V,) where the tokens of each form begin.
+        sizes: (2V,) the number of tokens of each form, at least one.
+        prefixes: (2V,) an id of all tokens but the last, equal for equal tokens.
+        utf8: (2V,) the number of bytes of each form's text.
+        log_ambiguity: (2V,) the logarithm of the number of words with these tokens, in nats.
         ends_line: (V,) whether a word is the end of a line.
     """
 
     tokens: Indices
     begins: Indices
     sizes: Indices
-    heads: Indices
+    prefixes: Indices
     utf8: Indices
-    shared: npt.NDArray[np.float64]
+    log_ambiguity: npt.NDArray[np.float64]
     ends_line: npt.NDArray[np.bool_]
 
     def form(self, words: Indices, before: Indices) -> Indices:
-        """Give the forms of words (n,) behind other words (n,), −1 for the start of a window."""
-        behind_line = (before >= 0) & self.ends_line[before]
-        return words + len(self.ends_line) * behind_line
+        """Return the forms of words (n,) after other words (n,), −1 for the start of a window."""
+        after_line = (before >= 0) & self.ends_line[before]
+        return words + len(self.ends_line) * after_line
 
-    def spell(self, forms: Indices) -> Indices:
-        """Give the tokens of forms (n,), end to end."""
+    def tokens_of(self, forms: Indices) -> Indices:
+        """Return the tokens of forms (n,), concatenated."""
         return self.tokens[ranges(self.begins[forms], self.sizes[forms])]
 
 
@@ -83,10 +83,10 @@ def ranges(begins: Indices, counts: Indices) -> Indices:
 
 
 def language_task(task: Task) -> LanguageTask:
-    """Give the task if a model with a tokenizer can be measured on it.
+    """Return the task if a model with a tokenizer can be measured on it.
 
     Raises:
-        NotApplicableError: it is no text, or its targets are characters.
+        NotApplicableError: it is not a task of words.
     """
     if not isinstance(task, LanguageTask):
         raise NotApplicableError(
@@ -102,7 +102,7 @@ def language_task(task: Task) -> LanguageTask:
 
 
 def text_of(task: LanguageTask, words: Indices) -> str:
-    """Write words (n,) as text, in the way that is described above."""
+    """Return words (n,) as text, written as described above."""
     written, line_start = [], False
     for word in words.tolist():
         text = task.words[word]
@@ -113,10 +113,10 @@ def text_of(task: LanguageTask, words: Indices) -> str:
 
 
 def word_pieces(task: LanguageTask, encode: Encode) -> WordPieces:
-    """Encode every word of a task's vocabulary.
+    """Return the tokens of every word of a task's vocabulary.
 
     Raises:
-        InputError: the tokenizer gives some word no token.
+        InputError: the tokenizer returns no token for some word.
     """
     ends_line = np.array([word in task.line_ends for word in task.words])
     spaced = [LINE_FEED if word in task.line_ends else " " + word for word in task.words]
@@ -131,32 +131,34 @@ def word_pieces(task: LanguageTask, encode: Encode) -> WordPieces:
     for text, tokens in zip(texts, both, strict=True):
         if not tokens:
             raise InputError(
-                f"the model's tokenizer gives no token for {text[:40]!r}, a word of {task.id}; "
-                "take one that drops no text"
+                f"the model's tokenizer returns no token for {text[:40]!r}, a word of "
+                f"{task.id}; use one that drops no text"
             )
     sizes = np.array([len(tokens) for tokens in both], np.int64)
-    alike = [
-        _alike(half, form)
+    ambiguity = [
+        _ambiguity(half, form)
         for half, form in ((both[: len(bare)], spaced), (both[len(bare) :], bare))
     ]
-    heads: dict[tuple[int, ...], int] = {}
+    prefixes: dict[tuple[int, ...], int] = {}
     return WordPieces(
         tokens=np.array([token for tokens in both for token in tokens], np.int64),
         begins=np.cumsum(sizes) - sizes,
         sizes=sizes,
-        heads=np.array([heads.setdefault(tuple(t[:-1]), len(heads)) for t in both], np.int64),
+        prefixes=np.array(
+            [prefixes.setdefault(tuple(t[:-1]), len(prefixes)) for t in both], np.int64
+        ),
         utf8=np.array([len(text.encode()) for text in texts], np.int64),
-        shared=np.log(np.concatenate(alike)),
+        log_ambiguity=np.log(np.concatenate(ambiguity)),
         ends_line=ends_line,
     )
 
 
 def encoded(texts: Sequence[str], before: str, encode: Encode) -> list[list[int]]:
-    """Encode texts as they are behind another one; alone, where that would change the other's end.
+    """Return the tokens of texts after another text; alone if that changes the other's tokens.
 
     Args:
-        texts: what is encoded.
-        before: the other one.
+        texts: the texts to encode.
+        before: the text before each of them.
         encode: the tokenizer.
     """
     (start,) = encode([before])
@@ -168,8 +170,8 @@ def encoded(texts: Sequence[str], before: str, encode: Encode) -> list[list[int]
     return found
 
 
-def _alike(tokens: Sequence[Sequence[int]], texts: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Count the different texts that have the tokens of each."""
+def _ambiguity(tokens: Sequence[Sequence[int]], texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the number of different texts that have the same tokens as each text."""
     having: dict[tuple[int, ...], set[str]] = {}
     for own, text in zip(tokens, texts, strict=True):
         having.setdefault(tuple(own), set()).add(text)

@@ -1,9 +1,9 @@
-"""Scoring words with a model that reads tokens: windows, and the reference pass.
+"""Score words with a model that reads tokens: in windows, and in the reference pass.
 
-A window of k words is read as the tokens of these words and, behind them, those of the target but
-its last: the loss of the target is the sum of its tokens' losses, each predicted from what stands
-before it. Every window is encoded from its first word on and read from position 0 on. None is ever
-cut: that one is longer than what the model reads at once is told before any is read.
+A window of k words is read as the tokens of these words, followed by the target's tokens but the
+last: the loss of the target is the sum of its tokens' losses, each predicted from all tokens before
+it. Every window is encoded from its first word on and read from position 0 on. No window is cut:
+windows that exceed the model's longest input are reported before any window is read.
 """
 
 from collections.abc import Iterator
@@ -29,14 +29,14 @@ __all__ = ["WordScorer"]
 Indices = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
-SHORTEST_PIECE = 512  # tokens that overlapping pieces hold at least, where the model reads so many
+SHORTEST_PIECE = 512  # tokens of overlapping pieces at least, if the model reads as many
 
 
 @dataclass(frozen=True)
 class WordScorer(Scorer):
-    """A Scorer whose model reads tokens, on a split with a target for every input.
+    """A Scorer for a model that reads tokens, on a split with a target for every input.
 
-    One step is one token; those of the reference pass count for k = 0.
+    One step is one token; steps of the reference pass are counted at k = 0.
 
     Attributes:
         text: the split's words as tokens.
@@ -46,8 +46,8 @@ class WordScorer(Scorer):
     text: WordText
 
     @property
-    def most(self) -> int:
-        """The most tokens read at once."""
+    def most_tokens(self) -> int:
+        """The most tokens to read at once."""
         return min(self.model.longest or LONGEST_PASS, LONGEST_PASS)
 
     def windows(
@@ -59,14 +59,14 @@ class WordScorer(Scorer):
     ) -> Sink:
         """Score targets from windows of k words; see Scorer. Features are not compared.
 
-        Windows that are the same are read once for all targets with the same tokens but the last.
+        Equal windows are read once for all targets that have the same tokens but the last.
         """
         forms = self.text.targets[targets]
         if distinct is None:
             first = passage = np.arange(len(targets))
         else:
-            heads = self.text.pieces.heads[forms]
-            both = distinct.window * (int(heads.max(initial=0)) + 1) + heads
+            prefixes = self.text.pieces.prefixes[forms]
+            both = distinct.window * (int(prefixes.max(initial=0)) + 1) + prefixes
             _, first, passage = np.unique(both, return_index=True, return_inverse=True)
         order, last = np.argsort(passage, kind="stable"), targets[first]
         reader = self._read(
@@ -77,25 +77,25 @@ class WordScorer(Scorer):
         return self._sink(order, reader.losses)
 
     def reference(self, longest: int, full: bool) -> tuple[Reference, int]:
-        """Read the split once, every target with as much context as there is or fits.
+        """Read the split once, every target with as much context as exists or fits.
 
-        Where a sequence is not read whole, pieces overlap: a target then has at least twice as much
-        context as the longest window, or half of what the model reads if that is less; and all that
-        precedes it in its sequence where that fits.
+        If a sequence is not read whole, pieces overlap: a target then has at least twice as much
+        context as the longest window, or half of the model's longest input if that is less; and all
+        of its sequence before it if that fits.
 
         Args:
-            longest: the tokens of the longest window that is compared with it.
+            longest: the tokens of the longest window that is compared with the reference.
             full: whether sequences are read whole whenever the model can.
 
         Returns:
             the reference, and the most tokens that are read at once.
 
         Raises:
-            NotFiniteError: the model's outputs are not.
+            NotFiniteError: the model's outputs are not finite.
         """
         whole = self.text.longest_window(len(self.split))
-        usual = min(self.most, max((1 + PIECE) * 2 * longest, SHORTEST_PIECE))
-        is_full = whole <= (self.most if full else usual)
+        usual = min(self.most_tokens, max((1 + PIECE) * 2 * longest, SHORTEST_PIECE))
+        is_full = whole <= (self.most_tokens if full else usual)
         most = whole if is_full else usual
         bounds = self.split.starts.tolist()
         begin, first, end = np.array(
@@ -138,10 +138,10 @@ class WordScorer(Scorer):
     def _pieces(
         self, start: int, stop: int, most: int, overlap: int
     ) -> Iterator[tuple[int, int, int]]:
-        """Cut a sequence: the first input read, the first whose target is scored, and the last."""
+        """Yield the pieces of a sequence: first input read, first input scored, last input."""
         text, span = self.text, readout_room(self.model, self.device)
         before = text.before
-        # The tokens up to each input's target but for its last: what grows as a piece does.
+        # The tokens up to each input's target, without the target's last token.
         through = before[start + 1 : stop + 1] + text.pieces.sizes[text.targets[start:stop]] - 1
         first = start
         while first < stop:

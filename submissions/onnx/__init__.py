@@ -1,1 +1,1 @@
-"""ONNX files: checked, run, and exported from trained baselines."""
+"""ONNX files: check and run submitted ones, export trained baselines."""

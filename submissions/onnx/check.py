@@ -1,8 +1,8 @@
-"""What an ONNX file must be to be run here, told from its graph before anything is computed.
+"""Check an ONNX file's graph before anything is computed.
 
 A model reads one input, ids (B, L) or vectors (B, L, D), and its first output is (B, L, V). The
-graph must be whole within the file, and made of operators whose outputs follow from their inputs
-alone; see `onnx_operators`.
+graph must be complete within the file, and consist of operators whose outputs are determined by
+their inputs; see operators.py.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 from seqmem.errors import SubmissionError
 from seqmem.submissions.extras import imported
-from seqmem.submissions.onnx.operators import OLDEST_OPSET, OPERATORS, is_standard, is_taken
+from seqmem.submissions.onnx.operators import OLDEST_OPSET, OPERATORS, is_reserved, is_standard
 
 if TYPE_CHECKING:
     from onnx import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Signature", "check_onnx", "parse_onnx"]
 
-# What functions may unfold to: each call is replaced by what is called.
+# The size of a graph in which every function call is replaced by the function's body.
 MOST_NODES = 1_000_000
 
 DYNAMIC = (
@@ -41,16 +41,16 @@ DYNAMIC = (
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model says that it reads and gives.
+    """The declared input and output of a model.
 
     Attributes:
         input: the input's name.
-        kind: what the input holds; integers are ids (B, L), floats are vectors (B, L, D).
-        features: D, where it is declared.
+        kind: the input's type; integers are ids (B, L), floats are vectors (B, L, D).
+        features: D, if it is declared.
         output: the first output's name.
-        is_float32: whether the output is float32, and not a shorter or longer float.
-        parameters: floats among its constants, single ones left out.
-        metadata: what the file says about itself, text to text.
+        is_float32: whether the output is float32, not another floating-point type.
+        parameters: the number of floats in its constants, scalars excluded.
+        metadata: the file's metadata.
     """
 
     input: str
@@ -63,17 +63,17 @@ class Signature:
 
 
 def check_onnx(data: bytes) -> Signature:
-    """Check an ONNX file and give what it reads.
+    """Check an ONNX file; return its signature.
 
-    What a graph makes only once it runs (ConstantOfShape, Expand, Tile, a Loop without end) cannot
-    be told here: the limits on memory and time of the process in which it runs must hold it.
+    The memory and time of a graph that runs (ConstantOfShape, Expand, Tile, a Loop without end)
+    cannot be checked here; they are limited in the process in which it runs.
 
     Args:
         data: the file's bytes.
 
     Raises:
-        SubmissionError: it cannot be taken.
-        InputError: the library that reads it is not installed.
+        SubmissionError: it is refused.
+        InputError: the onnx library is not installed.
     """
     model = parse_onnx(data)
     functions = {_key(function): function for function in model.functions}
@@ -84,7 +84,7 @@ def check_onnx(data: bytes) -> Signature:
         _refuse("holds graphs for training; export it for inference")
     for function in model.functions:
         _check_text(*_key(function))
-        if is_taken(function.domain):
+        if is_reserved(function.domain):
             _refuse(
                 f"defines the function {_named(function.name)} in the domain "
                 f"{_named(function.domain)}, which is a runtime's own"
@@ -97,11 +97,11 @@ def check_onnx(data: bytes) -> Signature:
 
 
 def parse_onnx(data: bytes) -> "ModelProto":
-    """Read the graph; nothing is fetched from other files.
+    """Parse an ONNX file; other files are not read.
 
     Raises:
         SubmissionError: it is not an ONNX file.
-        InputError: the library that reads it is not installed.
+        InputError: the onnx library is not installed.
     """
     onnx = imported("onnx", "onnx")
     message = imported("google.protobuf.message", "onnx")
@@ -117,7 +117,7 @@ def parse_onnx(data: bytes) -> "ModelProto":
 
 
 def _check_graph(graph: "GraphProto", functions: "Mapping[_Key, FunctionProto]") -> None:
-    """Check constants and nodes, those of graphs within graphs too."""
+    """Check constants and nodes, including those of inner graphs."""
     for tensor in graph.initializer:
         _check_tensor(tensor)
     if graph.sparse_initializer:
@@ -131,7 +131,7 @@ def _check_nodes(
     functions: "Mapping[_Key, FunctionProto]",
     false: frozenset[str],
 ) -> None:
-    """Check nodes of one graph; `false` names its constants that are False."""
+    """Check the nodes of one graph; `false` are the names of its constants that are False."""
     for node in nodes:
         _check_text(*_key(node))
         if _key(node) not in functions:
@@ -149,14 +149,14 @@ def _check_operator(node: "NodeProto", false: frozenset[str]) -> None:
     if not is_standard(node.domain):
         _refuse(
             f"uses the operator {_named(node.op_type)} of the domain {_named(node.domain)}: only "
-            "ONNX's own operators are run"
+            "ONNX's own operators are allowed"
         )
     if node.op_type not in OPERATORS:
         _refuse(
-            f"uses the operator {_named(node.op_type)}, which is not among those that are run: "
-            "outputs must follow from the inputs alone"
+            f"uses the operator {_named(node.op_type)}, which is not allowed: outputs must be "
+            "determined by the inputs"
         )
-    # Within a function, an attribute may be left to the caller.
+    # Inside a function, the caller may set an attribute.
     trains = any(a.name == "training_mode" and (a.i or a.ref_attr_name) for a in node.attribute)
     if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
         trains = node.input[2] not in false
@@ -165,17 +165,17 @@ def _check_operator(node: "NodeProto", false: frozenset[str]) -> None:
 
 
 def _check_text(*texts: str | bytes) -> None:
-    """Refuse what is no UTF-8: the library then gives bytes."""
+    """Refuse text that is not UTF-8, which the library returns as bytes."""
     for text in texts:
         if isinstance(text, bytes):
-            _refuse(f"holds the name {_named(text)}, which is no text")
+            _refuse(f"holds the name {_named(text)}, which is not UTF-8")
 
 
 def _check_tensor(tensor: "TensorProto") -> None:
-    """Check that a constant is in the file, and no larger than what the file holds of it."""
+    """Check that a constant is in the file, and no larger than its data in the file."""
     if tensor.data_location == tensor.EXTERNAL or tensor.external_data:
         _refuse(
-            f"keeps the tensor {_named(tensor.name)} in another file; save it as one file "
+            f"stores the tensor {_named(tensor.name)} in another file; save it as one file "
             "(torch.onnx.export(…, external_data=False))"
         )
     helper = imported("onnx.helper", "onnx")
@@ -184,7 +184,7 @@ def _check_tensor(tensor: "TensorProto") -> None:
         field = helper.tensor_dtype_to_field(tensor.data_type)
         numbers = int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
     except KeyError:
-        _refuse(f"holds the tensor {_named(tensor.name)} of a type that is not known")
+        _refuse(f"holds the tensor {_named(tensor.name)} of an unknown type")
     # Numbers of two or four bits are packed, up to four in a byte.
     held = max(len(getattr(tensor, field)), len(tensor.raw_data) // numbers)
     held *= 4 if numbers == 1 else 1
@@ -196,7 +196,7 @@ def _check_tensor(tensor: "TensorProto") -> None:
 
 
 def _check_unfolding(model: "ModelProto", functions: "Mapping[_Key, FunctionProto]") -> None:
-    """Check that functions end, and what they unfold to: each call is a copy of what is called."""
+    """Check that no function calls itself, and the size of the graph with all calls replaced."""
     bodies = {key: _keys(function.node) for key, function in functions.items()}
     calls = {
         key: [called for called in body if called in functions] for key, body in bodies.items()
@@ -217,7 +217,7 @@ def _check_unfolding(model: "ModelProto", functions: "Mapping[_Key, FunctionProt
 
 
 def _signature(model: "ModelProto") -> Signature:
-    """Read what goes in and comes out."""
+    """Return the signature, after a check of its input and output."""
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
@@ -245,7 +245,7 @@ def _signature(model: "ModelProto") -> Signature:
 
 
 def _size(tensor: "TensorProto") -> int:
-    """Count the floats of a constant; a single one is a setting."""
+    """Return the number of floats of a constant; a scalar is no parameter."""
     kinds = imported("onnx", "onnx").TensorProto
     floats = {kinds.FLOAT, kinds.FLOAT16, kinds.BFLOAT16, kinds.DOUBLE}
     size = math.prod(tensor.dims)
@@ -255,7 +255,7 @@ def _size(tensor: "TensorProto") -> int:
 def _input_kind(
     value: "ValueInfoProto",
 ) -> tuple[Literal["int32", "int64", "float32"], int | None]:
-    """Give what an input holds, and the size of its vectors where it declares one."""
+    """Return an input's type, and the size of its vectors if it is declared."""
     tensor = imported("onnx", "onnx").TensorProto
     kinds: dict[int, Literal["int32", "int64", "float32"]] = {
         tensor.INT32: "int32",
@@ -282,12 +282,12 @@ def _input_kind(
 
 
 def _is_float32(value: "ValueInfoProto") -> bool:
-    """Say whether an output is float32; other floats are made so, integers are refused."""
+    """Return whether an output is float32; other floats are converted, integers are refused."""
     tensor = imported("onnx", "onnx").TensorProto
     given = value.type.tensor_type.elem_type
     if given not in (tensor.FLOAT, tensor.FLOAT16, tensor.BFLOAT16, tensor.DOUBLE):
         _refuse(
-            f"gives the output {_named(value.name)} of the type {_type_name(value)}; it must be "
+            f"returns the output {_named(value.name)} of the type {_type_name(value)}; it must be "
             "floats: raw scores, before softmax"
         )
     return bool(given == tensor.FLOAT)
@@ -298,7 +298,7 @@ def _check_opsets(imports: "Iterable[OperatorSetIdProto]") -> None:
     _check_text(*(entry.domain for entry in imports))
     versions = [entry.version for entry in imports if is_standard(entry.domain)]
     if not versions:
-        _refuse("does not say which version of ONNX's operators it uses, or is cut short")
+        _refuse("does not declare its version of ONNX's operators, or is cut short")
     if min(versions) < OLDEST_OPSET:
         _refuse(
             f"uses version {min(versions)} of ONNX's operators; export it with {OLDEST_OPSET} or "
@@ -310,13 +310,13 @@ _Key = tuple[str, str, str]  # domain, name, overload
 
 
 def _key(called: "NodeProto | FunctionProto") -> "_Key":
-    """Give what a function is called by."""
+    """Return the key by which a function is called."""
     name = called.op_type if hasattr(called, "op_type") else called.name
     return called.domain, name, called.overload
 
 
 def _keys(nodes: "Iterable[NodeProto]") -> Counter[_Key]:
-    """Count what nodes call, those of graphs within them too."""
+    """Return how often nodes call each operator or function, inner graphs included."""
     counts: Counter[_Key] = Counter()
     for node in nodes:
         counts[_key(node)] += 1
@@ -345,14 +345,14 @@ def _is_false(tensor: "TensorProto") -> bool:
 
 
 def _type_name(value: "ValueInfoProto") -> str:
-    """Name the type of an input or output."""
+    """Return the name of the type of an input or output."""
     types = imported("onnx", "onnx").TensorProto.DataType
     number = value.type.tensor_type.elem_type
     return str(types.Name(number)).lower() if number in types.values() else f"number {number}"
 
 
 def _named(text: str | bytes) -> str:
-    """Quote a name out of a file, whatever is in it."""
+    """Return an untrusted name, quoted and shortened."""
     return repr(text) if len(text) <= 60 else f"{text[:57]!r}…"
 
 

@@ -1,4 +1,4 @@
-"""Write a baseline as an ONNX file with any batch and length, checked against the original."""
+"""Write a baseline as an ONNX file for any batch size and length, checked against the original."""
 
 import copy
 import logging
@@ -16,9 +16,9 @@ import seqmem
 from seqmem.errors import InputError
 from seqmem.files import write_bytes
 from seqmem.submissions.extras import imported
-from seqmem.submissions.onnx.file import open_onnx
+from seqmem.submissions.onnx.file import OnnxModel
 from seqmem.submissions.onnx.forms import exportable
-from seqmem.submissions.safetensors_file import load_suite_model
+from seqmem.submissions.safetensors_file import load_baseline
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import InputSpec, Tokens
 
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
 
 __all__ = ["export_checkpoint", "export_onnx"]
 
-# Batch and length: the one that is traced, and those that outputs are compared at. The longest is
-# read in several blocks by a Transformer, and in several chunks by an LRU.
+# Batch sizes and lengths: the traced one, and those at which outputs are compared. A Transformer
+# reads the longest in several blocks, and an LRU in several chunks.
 TRACED = (2, 7)
 COMPARED = ((1, 1), (3, 2), (2, 40), (1, 300))
 LARGEST_DEVIATION = 1e-4
-LARGEST_FILE = 2_000_000_000  # protobuf ends at 2 GiB
+LARGEST_FILE = 2_000_000_000  # the limit of protobuf is 2 GiB
 
 
 def export_checkpoint(checkpoint: Path, path: Path) -> str:
-    """Export trained weights, and say in one line what was written and how exact it is.
+    """Export trained weights; return one line about the file and its deviation.
 
     Args:
         checkpoint: a ``weights.safetensors`` that `seqmem eval` wrote.
         path: the file to write.
 
     Raises:
-        InputError: the weights cannot be taken up, or not be exported.
+        InputError: the weights cannot be loaded or exported.
         OSError: the file cannot be written.
     """
     _check_name(path)
-    model, facts = load_suite_model(checkpoint)
+    model, facts = load_baseline(checkpoint)
     about = {"model": facts.label, "task": facts.task, "k_train": str(facts.k_train)}
     deviation = export_onnx(model, facts.architecture.inputs, path, about)
     return f"{path}: {facts.label} on {facts.task}, within {deviation:.1e} of the original"
@@ -56,21 +56,21 @@ def export_checkpoint(checkpoint: Path, path: Path) -> str:
 def export_onnx(
     model: SequenceModel, inputs: InputSpec, path: Path, about: Mapping[str, str] | None = None
 ) -> float:
-    """Write a model as ONNX, whole or not at all, once it was found to compute the same.
+    """Write a model as ONNX after a check that it computes the same; nothing is written partly.
 
     Args:
-        model: a baseline; it is left as it was.
+        model: a baseline; it is not changed.
         inputs: what one input is.
         path: the file to write, which must end in ``.onnx``.
-        about: stored in the file's metadata, with "seqmem." before each key, beside the suite's
-            version and the receptive field ("none" where there is no bound).
+        about: further metadata of the file, besides the version of seqmem and the receptive field
+            ("none" if it is unlimited); each key gets the prefix "seqmem.".
 
     Returns:
         the largest difference from the model's own outputs on random inputs, relative to the
-        largest of these.
+        largest output.
 
     Raises:
-        InputError: the model cannot be written as ONNX, or computes something else there.
+        InputError: the model cannot be written as ONNX, or its outputs differ there.
         OSError: the file cannot be written.
     """
     _check_name(path)
@@ -81,7 +81,7 @@ def export_onnx(
         )
     field = "none" if model.receptive_field is None else str(model.receptive_field)
     facts = {**(about or {}), "version": seqmem.__version__, "receptive_field": field}
-    data = _converted(exportable(model), inputs, facts)
+    data = _to_onnx(exportable(model), inputs, facts)
     deviation = _deviation(model, data, inputs)
     if not deviation <= LARGEST_DEVIATION:
         raise InputError(
@@ -94,13 +94,13 @@ def export_onnx(
 
 def _check_name(path: Path) -> None:
     if path.suffix != ".onnx":
-        raise InputError(f"'{path}' is no name for an ONNX file; it must end in .onnx")
+        raise InputError(f"'{path}': the name of an ONNX file must end in .onnx")
     if path.is_dir():
         raise InputError(f"'{path}' is a directory; name a file")
 
 
-def _converted(form: SequenceModel, inputs: InputSpec, facts: Mapping[str, str]) -> bytes:
-    """Give the file's bytes."""
+def _to_onnx(form: SequenceModel, inputs: InputSpec, facts: Mapping[str, str]) -> bytes:
+    """Return the file's bytes."""
     imported("onnxscript", "onnx")
     helper = imported("onnx.helper", "onnx")
     any_size = torch.export.Dim.AUTO
@@ -115,14 +115,14 @@ def _converted(form: SequenceModel, inputs: InputSpec, facts: Mapping[str, str])
                 output_names=["outputs"],
                 dynamic_shapes=({0: any_size, 1: any_size},),
             )
-        except Exception as error:  # the exporter's errors have no common class
+        except Exception as error:  # the exporter's errors have no common base class
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{type(form).__name__} cannot be written as ONNX: {reason}") from None
-    assert program is not None  # it is where the TorchScript exporter is not asked for
+    assert program is not None  # None is for the TorchScript exporter
     proto: ModelProto = program.model_proto
     _tidy(proto.graph)
     for value in (proto.graph.input[0], proto.graph.output[0]):
-        # The exporter has names of its own for sizes that are not fixed.
+        # The exporter invents names for sizes that are not fixed.
         for place, name in enumerate(("batch", "length")):
             value.type.tensor_type.shape.dim[place].dim_param = name
     proto.doc_string = ""
@@ -132,7 +132,7 @@ def _converted(form: SequenceModel, inputs: InputSpec, facts: Mapping[str, str])
 
 
 def _tidy(graph: "GraphProto") -> None:
-    """Drop what nothing needs: sizes seen in tracing, and paths and lines of the code traced."""
+    """Remove sizes seen in tracing, and paths and lines of the traced code."""
     graph.ClearField("value_info")
     graph.ClearField("metadata_props")
     graph.ClearField("doc_string")
@@ -143,9 +143,9 @@ def _tidy(graph: "GraphProto") -> None:
 
 @torch.inference_mode()
 def _deviation(model: SequenceModel, data: bytes, inputs: InputSpec) -> float:
-    """Give the largest difference from the model; not finite where an output is not."""
+    """Return the largest relative difference from the model; not finite if an output is not."""
     original = copy.deepcopy(model).cpu().eval()
-    exported = open_onnx(data, torch.get_num_threads())
+    exported = OnnxModel(data, torch.get_num_threads())
     largest = 0.0
     for batch, length in COMPARED:
         example = _example(inputs, batch, length)
@@ -153,7 +153,7 @@ def _deviation(model: SequenceModel, data: bytes, inputs: InputSpec) -> float:
         theirs = torch.from_numpy(exported(example.numpy()))
         scale = float(ours.abs().max())
         difference = float((ours - theirs).abs().max())
-        # Outputs that are all zero leave no scale.
+        # Outputs that are all zero have no scale.
         relative = difference / scale if scale > 0 else difference
         if not math.isfinite(relative):
             return relative
@@ -162,7 +162,7 @@ def _deviation(model: SequenceModel, data: bytes, inputs: InputSpec) -> float:
 
 
 def _example(inputs: InputSpec, batch: int, length: int) -> Tensor:
-    """Draw inputs (B, L) or (B, L, D), the same every time."""
+    """Return random inputs (B, L) or (B, L, D), the same in every call."""
     source = torch.Generator().manual_seed(batch * length)
     if isinstance(inputs, Tokens):
         return torch.randint(0, inputs.vocabulary, (batch, length), generator=source)
@@ -171,7 +171,7 @@ def _example(inputs: InputSpec, batch: int, length: int) -> Tensor:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter from telling what its own parts will no longer do some day."""
+    """Silence the exporter's log and its deprecation warnings."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,11 +1,10 @@
 """Run an ONNX file: (B, L) ids or (B, L, D) vectors in, (B, L, V) float32 out.
 
-The file comes as bytes, so that nothing beside it can be reached, and is checked before the
-runtime sees it (`onnx_check`). Its memory and time are not limited here: whoever runs a stranger's
-file does so in a process that has limits.
+The file is passed as bytes, so that it cannot reach other files, and checked before the runtime
+reads it. Its memory and time are not limited here: an untrusted file needs a process with limits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,20 +17,30 @@ from seqmem.submissions.onnx.check import check_onnx, parse_onnx
 __all__ = ["OnnxModel", "open_onnx"]
 
 Inputs = npt.NDArray[np.integer[Any]] | npt.NDArray[np.floating[Any]]
+Outputs = npt.NDArray[np.float32]
+Positions = npt.NDArray[np.int64]
 
 
 class OnnxModel:
-    """A model that onnxruntime computes on the CPU, the same for the same inputs.
+    """A model that onnxruntime computes on the CPU, deterministically.
 
     Attributes:
-        signature: what it reads and gives.
-        outputs: V, where a task says what it must be; None to take what comes.
+        signature: its declared input and output.
     """
 
-    def __init__(self, data: bytes, threads: int, outputs: int | None) -> None:
-        """See `open_onnx`."""
+    def __init__(self, data: bytes, threads: int) -> None:
+        """Check an ONNX file and load it.
+
+        Args:
+            data: the file's bytes.
+            threads: the number of threads for one operator.
+
+        Raises:
+            SubmissionError: it is refused.
+            MemoryError: there is not enough memory.
+            InputError: the onnx or onnxruntime library is not installed.
+        """
         self.signature = check_onnx(data)
-        self.outputs = outputs
         self._runtime = imported("onnxruntime", "onnx")
         self._runtime.disable_telemetry_events()
         self._output = self.signature.output
@@ -41,54 +50,43 @@ class OnnxModel:
             self._session = self._runtime.InferenceSession(
                 data, self._options(threads), providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # whatever the runtime has against it
+        except Exception as error:  # the runtime's errors have no common base class
             raise _failed("cannot be loaded", error) from None
         self._quiet = self._runtime.RunOptions()
         self._quiet.log_severity_level = 4
 
     @property
     def facts(self) -> dict[str, int]:
-        """What the file tells of its size, and of how far it sees where the suite wrote it."""
-        field = self.metadata.get("seqmem.receptive_field", "")
+        """The number of parameters, and the receptive field if seqmem exported the file."""
+        field = self.signature.metadata.get("seqmem.receptive_field", "")
         known = {"receptive_field": int(field)} if field.isascii() and field.isdigit() else {}
         return {"parameters": self.signature.parameters, **known}
 
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """What the file says about itself."""
-        return self.signature.metadata
-
-    def __call__(self, inputs: Inputs) -> npt.NDArray[np.float32]:
-        """Give the outputs for inputs (B, L) of ids or (B, L, D) of floats: (B, L, V).
+    def __call__(self, inputs: Inputs) -> Outputs:
+        """Return the outputs for inputs (B, L) of ids or (B, L, D) of floats: (B, L, V).
 
         Raises:
-            SubmissionError: the inputs are not what it reads, or its outputs are not what the
-                task asks for.
-            MemoryError: it needs more memory than there is.
+            SubmissionError: the inputs do not fit the signature, or the outputs not the inputs.
+            MemoryError: there is not enough memory.
         """
         given = self._readable(inputs)
         try:
             (outputs,) = self._session.run(
                 [self._output], {self.signature.input: given}, self._quiet
             )
-        except Exception as error:  # whatever goes wrong within the graph
+        except Exception as error:  # see above
             raise _failed(f"cannot read inputs of shape {inputs.shape}", error) from None
         if not isinstance(outputs, np.ndarray) or outputs.dtype != np.float32:
-            raise SubmissionError("the model gives no tensor of floats")
+            raise SubmissionError("the model returns no tensor of floats")
         if outputs.ndim != 3 or outputs.shape[:2] != inputs.shape[:2]:
             raise SubmissionError(
-                f"the model gives outputs of shape {outputs.shape} for inputs of shape "
+                f"the model returns outputs of shape {outputs.shape} for inputs of shape "
                 f"{inputs.shape}; they must be (B, L, V), one vector for each input"
-            )
-        if self.outputs is not None and outputs.shape[2] != self.outputs:
-            raise SubmissionError(
-                f"the model gives {outputs.shape[2]:,} outputs for each input, the task asks for "
-                f"{self.outputs:,}"
             )
         return np.ascontiguousarray(outputs)
 
     def _readable(self, inputs: Inputs) -> npt.NDArray[Any]:
-        """Give the inputs in the type that the graph declares."""
+        """Return the inputs in the type that the graph declares."""
         floats = self.signature.kind == "float32"
         if (
             inputs.ndim != (3 if floats else 2)
@@ -96,12 +94,12 @@ class OnnxModel:
         ):
             reads = "vectors of floats (B, L, D)" if floats else "ids (B, L)"
             raise SubmissionError(
-                f"the model reads {reads}, the task gives inputs of shape {inputs.shape}, "
+                f"the model reads {reads}, the task has inputs of shape {inputs.shape}, "
                 f"{inputs.dtype}"
             )
         if floats and self.signature.features not in (None, inputs.shape[2]):
             raise SubmissionError(
-                f"the model reads vectors of {self.signature.features}, the task gives "
+                f"the model reads vectors of {self.signature.features}, the task has "
                 f"{inputs.shape[2]}"
             )
         return np.ascontiguousarray(inputs, dtype=self.signature.kind)
@@ -110,37 +108,38 @@ class OnnxModel:
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # only what is fatal: an error is raised all the same
+        options.log_severity_level = 4  # only fatal messages: errors are raised in any case
         options.use_deterministic_compute = True
-        # Shapes change from batch to batch: a plan of memory for each would pile up.
+        # Shapes change from batch to batch: a memory plan for each would accumulate.
         options.enable_mem_pattern = False
-        # Threads that wait must not take the core from those that work.
+        # Waiting threads must not occupy a core.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.load_model_format", "ONNX")
         return options
 
 
-def open_onnx(data: bytes, threads: int, outputs: int | None = None) -> OnnxModel:
-    """Check an ONNX file and make it ready to run.
+def open_onnx(
+    request: Mapping[str, Any], data: bytes | bytearray
+) -> tuple[Callable[[Inputs, Positions, Positions], Outputs], dict[str, int]]:
+    """Open an ONNX file in its process.
 
     Args:
+        request: the number of threads, as "threads".
         data: the file's bytes.
-        threads: how many threads an operator may use.
-        outputs: V, how many outputs the task asks for at each position; None to take any.
 
-    Raises:
-        SubmissionError: it cannot be taken.
-        MemoryError: it needs more memory than there is.
-        InputError: the libraries that read it are not installed.
+    Returns:
+        a function from inputs (B, L, …), rows (m,) and columns (m,) to outputs (m, V), and facts
+        about the model.
     """
-    return OnnxModel(data, threads, outputs)
+    model = OnnxModel(bytes(data), request["threads"])
+    return lambda inputs, rows, columns: model(inputs)[rows, columns], model.facts
 
 
 def _with_float32(data: bytes) -> tuple[bytes, str]:
-    """Let the graph itself turn its first output into float32: numpy cannot hold every float.
+    """Add a cast of the first output to float32: numpy lacks some floating-point types.
 
     Returns:
-        the changed file, and the name of the output in it.
+        the changed file, and the name of its output.
     """
     onnx = imported("onnx", "onnx")
     model = parse_onnx(data)
@@ -158,7 +157,7 @@ def _with_float32(data: bytes) -> tuple[bytes, str]:
 
 
 def _failed(what: str, error: Exception) -> SubmissionError | MemoryError:
-    """Say in one line what the runtime says in several."""
+    """Return an error of the runtime as one line."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "allocate memory" in text or "bad_alloc" in text:
         return MemoryError(f"the model {what}: there is not enough memory")

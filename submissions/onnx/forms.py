@@ -1,9 +1,9 @@
-"""Forms of the baselines that ONNX can say: the same function, written for the exporter.
+"""Equivalent forms of the baselines that the ONNX exporter can write for all lengths.
 
-The exporter traces a model once, at one length, and writes what it saw. A loop over time becomes as
-many copies of a step as there were inputs, and a choice by length becomes the branch that was
-taken. Models that have such are changed here, in a copy: recurrent layers become operators of ONNX,
-and attention meets all keys at once, in time and memory of O(L²).
+The exporter traces a model once, at one length, and writes the operations that it saw. A loop over
+time becomes as many copies of a step as there were inputs, and a condition on the length becomes
+the branch taken. A copy of such a model is changed here: recurrent layers become ONNX operators,
+and attention reads all keys at once, in time and memory O(L²).
 """
 
 import copy
@@ -26,7 +26,7 @@ __all__ = ["exportable"]
 
 
 def exportable(model: SequenceModel) -> SequenceModel:
-    """Give a copy, in evaluation mode on the CPU, that computes the same and can be exported.
+    """Return a copy, in evaluation mode on the CPU, that computes the same and can be exported.
 
     Raises:
         InputError: the model cannot be written as ONNX.
@@ -39,23 +39,23 @@ def exportable(model: SequenceModel) -> SequenceModel:
     form = copy.deepcopy(model).cpu().float().eval()
     for part in form.modules():
         if isinstance(part, WindowedAttention):
-            part.block = 1 << 40  # all queries in the first block, however many there are
+            part.block = 1 << 40  # so that any number of queries is in the first block
     if isinstance(form, Recurrent):
-        setattr(form, "layers", _Layers(form.layers))  # noqa: B010 - it stands in for torch's
+        setattr(form, "layers", _RecurrentLayers(form.layers))  # noqa: B010 - replaces torch's
     if isinstance(form, LRU):
         for block in form.blocks:
-            block.recurrence = _Linear(block.get_submodule("recurrence"))
+            block.recurrence = _LinearRecurrence(block.get_submodule("recurrence"))
     return form
 
 
 @dataclass(frozen=True)
 class _Operator:
-    """How ONNX computes a recurrent layer of torch's.
+    """The ONNX operator for a recurrent layer of torch.
 
     Attributes:
-        name: the operator.
-        gates: torch's gates in the order of ONNX.
-        settings: attributes of the operator.
+        name: the operator's name.
+        gates: the indices of torch's gates in the order of ONNX.
+        settings: the operator's attributes.
     """
 
     name: str
@@ -75,11 +75,11 @@ _LINEAR = _Operator(
 
 
 class _Recurrence(nn.Module):
-    """One recurrent layer, from a state of zeros; it runs in the exported graph only."""
+    """One recurrent layer with an initial state of zeros; it runs in the exported graph only."""
 
     weight: Tensor  # (1, gates H, D)
     recurrent: Tensor  # (1, gates H, H)
-    bias: Tensor  # (1, 2 gates H), that of the inputs before that of the state
+    bias: Tensor  # (1, 2 gates H), first for the inputs, then for the state
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class _Recurrence(nn.Module):
         recurrent: Tensor,
         biases: tuple[Tensor, Tensor],
     ) -> None:
-        """Take the operator, and weights as torch has them."""
+        """Convert the weights from torch's order of gates to the operator's."""
         super().__init__()
 
         def ordered(rows: Tensor) -> Tensor:
@@ -114,8 +114,8 @@ class _Recurrence(nn.Module):
         return states.squeeze(1).transpose(0, 1)
 
 
-class _Layers(nn.Module):
-    """Recurrent layers on top of each other."""
+class _RecurrentLayers(nn.Module):
+    """Stacked recurrent layers."""
 
     def __init__(self, layers: nn.RNNBase) -> None:
         super().__init__()
@@ -126,17 +126,17 @@ class _Layers(nn.Module):
         )
 
     def forward(self, features: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """(B, L, D) -> (B, L, H); the state is not given back."""
+        """(B, L, D) -> (B, L, H); no state is returned."""
         for layer in self.each:
             features = layer(features)
         return features, None
 
 
-class _Linear(nn.Module):
-    """The recurrence of an LRU's block, each complex number as its real and imaginary part.
+class _LinearRecurrence(nn.Module):
+    """The recurrence of an LRU block, with complex numbers as pairs of real and imaginary parts.
 
-    The matrix R of the linear layer turns and shrinks each pair of numbers. It is block-diagonal,
-    but written in full, so that a step costs 4 N² products instead of 4 N.
+    The matrix R of the linear layer rotates and scales each pair. It is block-diagonal, but stored
+    as a dense matrix, so that a step takes 4 N² products instead of 4 N.
     """
 
     def __init__(self, block: nn.Module) -> None:
@@ -153,6 +153,6 @@ class _Linear(nn.Module):
         self.skip = own["skip"]
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, Tensor]:
-        """(B, L, hidden) -> (B, L, hidden), and the state behind them (B, 2 N)."""
+        """(B, L, hidden) -> (B, L, hidden), and the state after them (B, 2 N)."""
         states: Tensor = self.states(inputs)
         return F.linear(states, self.write) + self.skip * inputs, states[:, -1]

@@ -1,14 +1,14 @@
-"""The ONNX operators that a submitted model may be made of, declared as data.
+"""The ONNX operators that a submitted model may consist of.
 
-They are those of the standard domain whose outputs follow from their inputs alone, and that
-sequence models have a use for. Left out are what draws at random (RandomNormal, Bernoulli, …), what
-is made for images, strings or losses, and optional values.
+They are those of the standard domain whose outputs are determined by their inputs, and that
+sequence models use. Left out are random operators (RandomNormal, Bernoulli, …), operators for
+images, strings or losses, and optional values.
 """
 
-__all__ = ["OLDEST_OPSET", "OPERATORS", "is_standard", "is_taken"]
+__all__ = ["OLDEST_OPSET", "OPERATORS", "is_reserved", "is_standard"]
 
-# From this version of the standard domain on Dropout and BatchNormalization do in evaluation mode
-# what they should unless an attribute or input says otherwise, and onnxruntime promises support.
+# From this version of the standard domain on, Dropout and BatchNormalization are in evaluation mode
+# unless an attribute or input sets training mode, and onnxruntime guarantees support.
 OLDEST_OPSET = 7
 
 _ELEMENTWISE = """
@@ -56,10 +56,10 @@ _OF_RUNTIME = ("ai.onnx", "com.microsoft", "com.ms", "org.pytorch")
 
 
 def is_standard(domain: str) -> bool:
-    """Say whether a domain is ONNX's own, under either of its names."""
+    """Return whether a domain is ONNX's own, under either of its names."""
     return domain in ("", "ai.onnx")
 
 
-def is_taken(domain: str) -> bool:
-    """Say whether a runtime may have operators of its own in a domain; functions may not."""
+def is_reserved(domain: str) -> bool:
+    """Return whether a domain is reserved for operators, so that no function may use it."""
     return domain == "" or domain.startswith(_OF_RUNTIME)

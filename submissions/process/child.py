@@ -1,12 +1,12 @@
-"""The parent's side of a model's process: start it, ask it, bound it, end it.
+"""A model's process as its parent sees it: start, requests and answers, limits, end.
 
-A child gets inputs over one pipe and answers over another; a third takes whatever it prints, of
-which the end is kept for error messages. None is trusted: an answer has the size and shape that
-was asked for and comes within the time limit, or the child is ended, with all processes of its
-group. Memory is bounded by its address space (RLIMIT_AS): the only limit that needs no rights,
-covers shared memory and mapped files as well, and makes an allocation fail in the child rather
-than the machine run out. (A GPU build of torch maps gigabytes.) It holds for each process; what a
-family of them holds is looked at while an answer is awaited.
+The child reads requests from one pipe and writes answers to another; a third takes whatever it
+prints, of which the end is stored for error messages. The child is not trusted: unless an answer
+has the requested size and shape and comes within the time limit, the child and all processes of its
+group are killed. Memory is limited by the address space (RLIMIT_AS). No other limit needs no
+privileges, covers shared memory and mapped files, and makes an allocation fail in the child rather
+than the machine run out of memory. (A GPU build of torch maps gigabytes.) It holds for each
+process; the memory of all of them together is checked while an answer is awaited.
 """
 
 import fcntl
@@ -15,49 +15,49 @@ import selectors
 import signal
 import subprocess
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from seqmem.errors import CellError, ModelMemoryError, SubmissionError
-from seqmem.submissions.process.answer import Reading, Values, read_answer, read_on
-from seqmem.submissions.process.family import family_size
-from seqmem.submissions.process.launch import environment
-from seqmem.submissions.process.limits import Limits, one_line, tell_ending
-from seqmem.submissions.process.protocol import Header, write_frame
+from seqmem.submissions.process.launch import worker_environment
+from seqmem.submissions.process.limits import Limits, describe_exit, one_line
+from seqmem.submissions.process.process_tree import tree_usage
+from seqmem.submissions.process.protocol import Header, check_answer, read_frame, write_frame
 
 __all__ = ["Child"]
 
 Buffers = Sequence[bytes | memoryview]
+Values = npt.NDArray[np.float32]
 
 PIPE = 1 << 20  # bytes that a pipe holds, where the system allows
-ENDING = 2.0  # seconds that the dying may take
-LOOKS = 0.2  # seconds between two looks at what a process started
-SANDBOX = 2  # processes that shut it in
+ENDING = 2.0  # seconds until a killed process has ended
+CHECK_INTERVAL = 0.2  # seconds between two checks of the process tree
+SANDBOX = 2  # processes of bubblewrap itself
 
 
 class _BrokenError(Exception):
-    """What a child did that ends it, as the end of a sentence about it."""
+    """Why a child is ended, as the end of a sentence about it."""
 
 
 class Child:
-    """A process that answers; on exit it is ended, with all of its group, and reaped.
+    """A process that answers requests; a context manager that kills it and its group on exit.
 
-    After it broke a rule or died, every further call raises the same error.
+    After the process broke a rule or died, every further call raises the same error.
     """
 
     def __init__(self, command: Sequence[str], limits: Limits, *, threads: int = 1) -> None:
-        """Take what is to be run; nothing is started yet.
+        """Configure the process; `__enter__` starts it.
 
         Args:
-            command: is given two further arguments, the file descriptors of the pipes that requests
-                come from and answers go to.
-            limits: what holds for it.
-            threads: for its arithmetic.
+            command: its command line, to which the file descriptors of two pipes are appended: the
+                one to read requests from, and the one to write answers to.
+            limits: its limits.
+            threads: number of threads for its arithmetic.
         """
         self._command, self._limits, self._threads = list(command), limits, threads
         self._process: subprocess.Popen[bytes] | None = None
@@ -66,10 +66,11 @@ class Child:
         self._tail = b""
         self._serial = 0
         self._failure = "is not running"
-        self._began = 0.0
+        self._began = self._deadline = self._next_check = 0.0
+        self._task = ""
 
     def __enter__(self) -> "Child":
-        """Start it.
+        """Start the process.
 
         Raises:
             SubmissionError: it cannot be started.
@@ -90,14 +91,13 @@ class Child:
                 stderr=output,
                 pass_fds=(requests, answers),
                 cwd="/",
-                env=environment(self._threads),
+                env=worker_environment(self._threads),
                 start_new_session=True,  # a group of its own, which Ctrl-C does not reach
             )
             for ours in (self._requests, self._answers, self._output):
                 os.set_blocking(ours, False)
-            self._selector.register(self._answers, selectors.EVENT_READ)
             self._selector.register(self._output, selectors.EVENT_READ)
-            if hasattr(os, "pidfd_open"):  # tells of its end though others hold its pipes open
+            if hasattr(os, "pidfd_open"):  # reports its end even if others hold its pipes open
                 self._exit = os.pidfd_open(self._process.pid)
                 self._selector.register(self._exit, selectors.EVENT_READ)
             self._failure = ""
@@ -120,69 +120,68 @@ class Child:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End it."""
+        """Kill the process and its group."""
         self.close()
 
     @property
     def pid(self) -> int | None:
-        """The process's id while it is there."""
+        """The process id; None where there is no process."""
         return None if self._process is None else self._process.pid
 
     def open(self, header: Header, payload: Buffers = ()) -> Header:
-        """Let it load the model; give what it says of it.
+        """Let the process load the model; return what it reports about the model.
 
         Raises:
-            SubmissionError: it does not, in the time and memory it may have.
+            SubmissionError: the model does not load within the limits of time and memory.
         """
         left = self._began + self._limits.start_seconds - time.monotonic()
-        what = f"load the model within {self._limits.start_seconds:g} s"
+        task = f"load the model within {self._limits.start_seconds:g} s"
         try:
-            answer = self._exchange(header, payload, None, left, what)
+            answer = self._exchange(header, payload, None, left, task)
         except CellError as error:
             raise SubmissionError(str(error)) from None
         if answer["answer"] == "failed":
-            text = self._said(answer)
+            text = _error_message(answer)
             if answer.get("kind") == "memory":
-                text = f"the model does not load in {self._allowed_memory()}: {text}"
+                text = f"the model does not load in {self._memory_limit()}: {text}"
             raise SubmissionError(text)
         return answer
 
     def call(self, header: Header, payload: Buffers, shape: tuple[int, ...]) -> Values:
-        """Ask for numbers.
+        """Return the outputs requested.
 
         Args:
-            header: what is asked.
-            payload: the arrays that go with it.
-            shape: of the answer, none of it 0.
+            header: the request.
+            payload: the arrays that belong to it.
+            shape: the shape of the outputs, without zeros.
 
         Raises:
-            ModelMemoryError: it has not enough memory for that.
-            CellError: the model fails, or the process died, did not answer in time, or answered
-                something else.
+            ModelMemoryError: it has too little memory for this request.
+            CellError: the model fails, or the process died, did not answer in time, or sent
+                an invalid answer.
         """
         target = np.empty(shape, np.float32)
         seconds = self._limits.call_seconds
-        what = f"answer within {seconds:g} s"
-        answer = self._exchange(header, payload, target, seconds, what)
+        answer = self._exchange(header, payload, target, seconds, f"answer within {seconds:g} s")
         if answer["answer"] == "failed":
             if answer.get("kind") == "memory":
                 raise ModelMemoryError(
-                    f"the model ran out of memory: it may have {self._allowed_memory()}"
+                    f"the model ran out of memory: its limit is {self._memory_limit()}"
                 )
-            raise CellError(self._said(answer))
+            raise CellError(_error_message(answer))
         return target
 
     def close(self) -> None:
-        """End it and all of its group, and wait for its end; again does nothing."""
+        """Kill the process and its group, and wait for their end; a second call does nothing."""
         self._failure = self._failure or "was closed"
         try:
             if self._process is not None:
-                # Before it is reaped, as its id may be another's afterwards.
+                # Before it is reaped: afterwards its id may be another process's.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
                 self._process = None
-                self._await_the_last()
+                self._await_closed_pipe()
         finally:
             self._selector.close()
             for descriptor in (self._requests, self._answers, self._output, self._exit):
@@ -190,8 +189,8 @@ class Child:
                     os.close(descriptor)
             self._requests = self._answers = self._output = self._exit = -1
 
-    def _await_the_last(self) -> None:
-        """Wait until nobody holds the pipes: those that a sandbox kills end a little later."""
+    def _await_closed_pipe(self) -> None:
+        """Wait until no process holds the pipe: those in a sandbox end a little later."""
         deadline = time.monotonic() + ENDING
         while time.monotonic() < deadline:
             try:
@@ -201,101 +200,108 @@ class Child:
                 time.sleep(0.005)
 
     def _exchange(
-        self, header: Header, payload: Buffers, target: Values | None, seconds: float, what: str
+        self, header: Header, payload: Buffers, target: Values | None, seconds: float, task: str
     ) -> Header:
-        """Send a request and give the header of the answer, its numbers in `target`."""
+        """Send a request; return the header of the answer, and store its outputs in `target`.
+
+        Args:
+            header: of the request.
+            payload: of the request.
+            target: the array for the outputs; None for an answer without outputs.
+            seconds: the time limit.
+            task: what has to happen within that time, for the error message.
+        """
         if self._failure:
             raise CellError(f"the model's process {self._failure}")
         self._serial += 1
+        self._deadline, self._task = time.monotonic() + seconds, task
+        self._next_check = time.monotonic() + CHECK_INTERVAL
         size = sum(len(part) for part in payload)
-        parts = [write_frame({**header, "serial": self._serial}, size), *payload]
-        waiting = deque(memoryview(part).cast("B") for part in parts if len(part))
+        frame = write_frame({**header, "serial": self._serial}, size)
         try:
-            return self._talk(waiting, read_answer(self._serial, target), seconds, what)
+            self._expect_no_data("before the request")
+            for part in (frame, *payload):
+                self._write(memoryview(part))
+            answer = self._answer(target)
+            self._expect_no_data("after its answer")
         except _BrokenError as broken:
-            self._listen()
             self._fail(str(broken))
-        except BaseException:  # Ctrl-C: what is on the pipes belongs to nobody
+        except BaseException:  # Ctrl-C: the data in the pipes belong to no request
             self.close()
             raise
+        return answer
 
-    def _talk(
-        self,
-        waiting: deque[memoryview],
-        answer: Reading,
-        seconds: float,
-        what: str,
-    ) -> Header:
-        """Write, read and listen until the answer is there."""
-        self._expect_silence("before it was asked")
-        deadline = time.monotonic() + seconds
-        looks = time.monotonic() + LOOKS
-        room = next(answer)
-        self._selector.register(self._requests, selectors.EVENT_WRITE)
+    def _answer(self, target: Values | None) -> Header:
         try:
-            while True:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise _BrokenError(f"did not {what}, which is the limit")
-                if time.monotonic() > looks:
-                    self._look_at_family()
-                    looks = time.monotonic() + LOOKS
-                ready = {key.fd for key, _ in self._selector.select(min(left, LOOKS))}
-                if self._output in ready:
-                    self._listen(rounds=1)
-                if waiting and self._requests in ready and self._write(waiting):
-                    self._selector.unregister(self._requests)
-                if self._answers in ready or self._exit in ready:
-                    try:
-                        room = read_on(self._answers, answer, room)
-                    except StopIteration as end:
-                        header: Header = end.value
-                        break
-                    except EOFError:
-                        raise _BrokenError(self._how_it_ended()) from None
-                    except ValueError as error:
-                        raise _BrokenError(f"sent what is no answer: {error}") from None
-                    if self._exit in ready:
-                        raise _BrokenError(self._how_it_ended())
-        finally:
-            with suppress(KeyError):
-                self._selector.unregister(self._requests)
-        if waiting:
-            raise _BrokenError("answered before it had read what was asked")
-        self._expect_silence("after its answer")
+            header, size = read_frame(self._read)
+            check_answer(header, size, self._serial, None if target is None else target.shape)
+        except ValueError as error:
+            raise _BrokenError(f"sent an invalid answer: {error}") from None
+        if target is not None and size:
+            self._fill(target.data.cast("B"))
         return header
 
-    def _look_at_family(self) -> None:
-        """Hold the process and its descendants to what they may take together."""
+    def _write(self, data: memoryview) -> None:
+        while data:
+            self._wait_for(self._requests, selectors.EVENT_WRITE)
+            try:
+                data = data[os.write(self._requests, data) :]
+            except BrokenPipeError:
+                raise _BrokenError(self._how_it_ended()) from None
+
+    def _read(self, size: int) -> bytearray:
+        data = bytearray(size)
+        self._fill(memoryview(data))
+        return data
+
+    def _fill(self, room: memoryview) -> None:
+        while room:
+            self._wait_for(self._answers, selectors.EVENT_READ)
+            received = os.readv(self._answers, [room])
+            if received == 0:
+                raise _BrokenError(self._how_it_ended())
+            room = room[received:]
+
+    def _wait_for(self, pipe: int, event: int) -> None:
+        """Wait until a pipe is ready; meanwhile read what the process prints, check its limits."""
+        self._selector.register(pipe, event)
+        try:
+            while True:
+                now = time.monotonic()
+                if now >= self._deadline:
+                    raise _BrokenError(f"did not {self._task}, which is the limit")
+                if now >= self._next_check:
+                    self._check_tree()
+                    self._next_check = now + CHECK_INTERVAL
+                wait = min(self._deadline - now, CHECK_INTERVAL)
+                ready = {key.fd for key, _ in self._selector.select(wait)}
+                if self._output in ready:
+                    self._read_output(rounds=1)
+                if pipe in ready:
+                    return
+                if self._exit in ready:
+                    raise _BrokenError(self._how_it_ended())
+        finally:
+            self._selector.unregister(pipe)
+
+    def _check_tree(self) -> None:
+        """Check the process and its descendants together against the limits."""
         assert self._process is not None
         most = self._limits.processes + SANDBOX
-        count, size = family_size(self._process.pid, most + 1)
+        count, size = tree_usage(self._process.pid, most + 1)
         if count > most:
             raise _BrokenError(f"started more than {self._limits.processes} processes")
         if size > self._limits.memory_bytes:
-            raise _BrokenError(f"held, with what it started, more than {self._allowed_memory()}")
+            raise _BrokenError(f"used, with all that it started, more than {self._memory_limit()}")
 
-    def _write(self, waiting: deque[memoryview]) -> bool:
-        """Write what fits into the pipe; tell whether that was all."""
-        try:
-            while waiting:
-                waiting[0] = waiting[0][os.write(self._requests, waiting[0]) :]
-                if not waiting[0]:
-                    waiting.popleft()
-        except BlockingIOError:
-            return False
-        except BrokenPipeError:
-            raise _BrokenError(self._how_it_ended()) from None
-        return True
-
-    def _expect_silence(self, when: str) -> None:
-        """Make sure that nothing waits on the pipe of answers."""
+    def _expect_no_data(self, when: str) -> None:
+        """Check that the pipe of answers is empty."""
         with suppress(BlockingIOError):
             if os.read(self._answers, 1):
                 raise _BrokenError(f"sent more than an answer, {when}")
 
-    def _listen(self, rounds: int = 64) -> None:
-        """Take what it prints, and keep the end of it."""
+    def _read_output(self, rounds: int = 64) -> None:
+        """Read what the process has printed, and store the end of it."""
         with suppress(BlockingIOError):
             for _ in range(rounds):
                 text = os.read(self._output, PIPE)
@@ -306,38 +312,40 @@ class Child:
                 self._tail = (self._tail + text)[-self._limits.tail_bytes :]
 
     def _how_it_ended(self) -> str:
-        """Say how the process ended, or that it goes on without its pipes."""
+        """Return how the process ended, or that it still runs without its pipes."""
         assert self._process is not None
         deadline = time.monotonic() + ENDING / 2
         while hasattr(os, "waitid") and time.monotonic() < deadline:
-            # Not reaped: its id stays its own, and that of its group, until they are killed.
+            # Not reaped: its id, and its group's, stay reserved until the group is killed.
             options = os.WEXITED | os.WNOWAIT | os.WNOHANG
             end = os.waitid(os.P_PID, self._process.pid, options)
             if end is not None:
                 status = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
-                return tell_ending(status, self._limits)
+                return describe_exit(status, self._limits)
             time.sleep(0.01)
         return "closed its pipes"
 
     def _fail(self, failure: str) -> NoReturn:
-        """End the process and remember why."""
+        """Kill the process, and store and raise the reason."""
+        self._read_output()
         printed = one_line(self._tail.decode("utf-8", "replace")[-300:])
-        self._failure = failure + (f"; it had printed, at the end: '{printed}'" if printed else "")
+        self._failure = failure + (f"; the end of its output: '{printed}'" if printed else "")
         self.close()
         raise CellError(f"the model's process {self._failure}")
 
-    def _said(self, answer: Header) -> str:
-        message = answer.get("message")
-        return one_line(message, 600) if isinstance(message, str) else "the model failed"
-
-    def _allowed_memory(self) -> str:
+    def _memory_limit(self) -> str:
         return f"{self._limits.memory_bytes / (1 << 20):,.0f} MiB of memory"
 
 
+def _error_message(answer: Header) -> str:
+    message = answer.get("message")
+    return one_line(message, 600) if isinstance(message, str) else "the model failed"
+
+
 def _pipe() -> tuple[int, int]:
-    """Make a pipe that holds much, so that large answers need few turns."""
+    """Return a pipe with a large buffer, so that large answers take few system calls."""
     reading, writing = os.pipe()
     if hasattr(fcntl, "F_SETPIPE_SZ"):
-        with suppress(OSError):  # more than the system's limit
+        with suppress(OSError):  # more than the system allows
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE)
     return reading, writing

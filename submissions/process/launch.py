@@ -1,4 +1,4 @@
-"""How a model's process is started: the command, what it imports, and its environment."""
+"""How a model's process is started: command, import path and environment variables."""
 
 import json
 import os
@@ -10,12 +10,11 @@ from pathlib import Path
 import seqmem
 from seqmem.submissions.process.limits import Limits
 
-__all__ = ["environment", "import_path", "package_root", "worker_command"]
+__all__ = ["import_path", "package_root", "worker_command", "worker_environment"]
 
-# What a child is told of the environment, where it is set.
-ENVIRONMENT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "OMP_WAIT_POLICY", "TZ")
-# Finds this package wherever it is, whatever the name of its folder, and without running what is
-# installed beside it (.pth files).
+# The environment variables that a worker inherits.
+INHERITED = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "OMP_WAIT_POLICY", "TZ")
+# Imports this package wherever it is, whatever the name of its folder, without running .pth files.
 _BOOT = """
 import importlib.util, json, sys
 settings = json.loads(sys.argv[1])
@@ -31,34 +30,34 @@ main(settings["limits"], int(sys.argv[2]), int(sys.argv[3]))
 
 
 def package_root() -> Path:
-    """Give the folder of this package."""
+    """Return the folder of this package."""
     return Path(seqmem.__file__).resolve().parent
 
 
 def import_path() -> list[str]:
-    """Give the folders that this process imports from, the current one left out."""
+    """Return the folders that this process imports from, except the current one."""
     return [place for place in sys.path if place and os.path.isdir(place)]
 
 
 def worker_command(limits: Limits, path: Sequence[str] | None = None) -> list[str]:
-    """Give the command that runs worker.py.
+    """Return the command that runs worker.py.
 
     Args:
-        limits: what it may take; it binds itself before it reads anything.
-        path: where it imports from, besides the standard library; None: as this process does.
+        limits: the limits, which the worker sets for itself before it reads anything.
+        path: the folders to import from besides the standard library; None: those of this process.
     """
     settings = {
         "root": str(package_root()),
         "path": import_path() if path is None else list(path),
         "limits": asdict(limits),
     }
-    # Isolated: nothing from environment variables, the user's folder or the current one.
+    # -I: nothing from environment variables, the user's packages or the current folder.
     python = os.path.realpath(sys.executable)
     return [python, "-I", "-S", "-B", "-u", "-c", _BOOT, json.dumps(settings)]
 
 
-def environment(threads: int) -> dict[str, str]:
-    """Give the environment of a child: nothing of the user's but what is listed."""
-    kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+def worker_environment(threads: int) -> dict[str, str]:
+    """Return the environment variables of a worker: few of the user's, and its thread counts."""
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return kept | dict.fromkeys(names, str(threads)) | {"PATH": os.defpath, "HOME": "/tmp"}
+    return inherited | dict.fromkeys(names, str(threads)) | {"PATH": os.defpath, "HOME": "/tmp"}

@@ -1,23 +1,23 @@
-"""What a model's process may take, and how it is told that it took more."""
+"""Limits of a model's process, and messages about a process that exceeded them."""
 
 import signal
 from dataclasses import dataclass
 
-__all__ = ["Limits", "one_line", "tell_ending"]
+__all__ = ["Limits", "describe_exit", "one_line"]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a model's process may take.
+    """Limits of a model's process.
 
     Attributes:
-        memory_bytes: address space of each of its processes, and what all of them hold.
-        start_seconds: until the model is loaded.
-        call_seconds: for each answer.
-        cpu_seconds: processor time of each of its processes, over its life.
-        processes: it and those that it starts.
+        memory_bytes: address space of each of its processes, and memory of all of them.
+        start_seconds: time until the model is loaded.
+        call_seconds: time for each answer.
+        cpu_seconds: processor time of each of its processes in total.
+        processes: number of processes, those that it starts included.
         open_files: files open at once.
-        tail_bytes: how much of what it prints is kept.
+        tail_bytes: how much of its printed output is stored, from the end.
     """
 
     memory_bytes: int = 8 << 30
@@ -30,18 +30,23 @@ class Limits:
 
 
 def one_line(text: str, most: int = 300) -> str:
-    """Make text from a stranger fit for a message: one line, no control characters, not long."""
+    """Return untrusted text as one line for a message, shortened, without control characters."""
     clean = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return clean if len(clean) <= most else clean[: most - 1] + "…"
 
 
-def tell_ending(status: int, limits: Limits) -> str:
-    """Say what a status means: below 0 a signal, as above 128 where bwrap stands between."""
+def describe_exit(status: int, limits: Limits) -> str:
+    """Return how a process ended, as the end of a sentence.
+
+    Args:
+        status: the exit status; below 0 the number of a signal, as is 128 less under bubblewrap.
+        limits: the limits of the process.
+    """
     number = -status if status < 0 else status - 128
     try:
         name = signal.Signals(number).name
     except ValueError:
-        return f"ended by itself, with status {status}"
+        return f"exited with status {status}"
     hint = {
         "SIGKILL": ", as happens when memory runs out",
         "SIGXCPU": f": it used more than {limits.cpu_seconds:,} s of processor time",

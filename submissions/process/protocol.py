@@ -1,16 +1,20 @@
-"""What goes over the pipes between the suite and a model's process: frames.
+"""Messages between this package and a model's process.
 
-A frame is a prefix (a mark, the header's length, the payload's length), a header of JSON, and the
-raw bytes of arrays. Nothing is ever unpickled. Sizes are known before anything is read or kept.
+A message is a prefix (a mark, the header's length, the payload's length), a header of JSON, and the
+raw bytes of arrays. Nothing is unpickled, and sizes are checked before anything is read or stored.
+`multiprocessing.connection` frames messages too, but its reads block until a message is complete:
+no time limit holds for a process that sends a length and then nothing.
 """
 
 import json
-import os
+import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["MARK", "PREFIX", "Header", "read_exactly", "read_header", "read_prefix", "write_frame"]
+from seqmem.submissions.process.limits import one_line
+
+__all__ = ["Header", "check_answer", "read_frame", "write_frame"]
 
 Header = Mapping[str, Any]
 
@@ -20,7 +24,7 @@ LONGEST_HEADER = 1 << 16  # bytes
 
 
 def write_frame(header: Header, payload_bytes: int) -> bytes:
-    """Give the prefix and the header of a frame; the payload follows them.
+    """Return a message without its payload, which follows.
 
     Raises:
         ValueError: the header is too long.
@@ -31,48 +35,55 @@ def write_frame(header: Header, payload_bytes: int) -> bytes:
     return PREFIX.pack(MARK, len(text), payload_bytes) + text
 
 
-def read_prefix(data: bytes) -> tuple[int, int]:
-    """Give the bytes of header and payload that a prefix announces.
+def read_frame(read: Callable[[int], bytes | bytearray]) -> tuple[Header, int]:
+    """Read a message up to its payload; return the header and the payload's length in bytes.
+
+    Args:
+        read: returns the next bytes, exactly as many as requested.
 
     Raises:
-        ValueError: it is no prefix, or the header is too long.
+        ValueError: it is not a message, or the header is too long or not an object of JSON.
     """
-    mark, header, payload = PREFIX.unpack(data)
+    mark, length, size = PREFIX.unpack(read(PREFIX.size))
     if mark != MARK:
-        raise ValueError(f"it begins with {data[: len(MARK)]!r}, which begins no frame")
-    if header > LONGEST_HEADER:
-        raise ValueError(f"it announces a header of {header:,} bytes, more than {LONGEST_HEADER:,}")
-    return header, payload
-
-
-def read_header(data: bytes) -> Header:
-    """Read a header.
-
-    Raises:
-        ValueError: it is not UTF-8, not JSON, or no object.
-    """
+        raise ValueError(f"it begins with {mark!r}")
+    if length > LONGEST_HEADER:
+        raise ValueError(f"it announces a header of {length:,} bytes, more than {LONGEST_HEADER:,}")
     try:
-        header = json.loads(data.decode("utf-8"))
+        header = json.loads(read(length).decode("utf-8"))
     except UnicodeDecodeError:
         raise ValueError("its header is not UTF-8") from None
     except (ValueError, RecursionError):
         raise ValueError("its header is not JSON") from None
     if not isinstance(header, dict):
         raise ValueError("its header is no JSON object")
-    return header
+    return header, size
 
 
-def read_exactly(descriptor: int, size: int) -> bytearray:
-    """Read so many bytes from a pipe, waiting for them.
+def check_answer(header: Header, size: int, serial: int, shape: tuple[int, ...] | None) -> None:
+    """Check the header of an answer against the request.
+
+    Args:
+        header: the answer's header.
+        size: the bytes of its payload.
+        serial: the number of the request.
+        shape: the shape of the float32 outputs requested; None for an answer without outputs.
 
     Raises:
-        EOFError: the other end was closed before.
+        ValueError: the answer is not the one requested.
     """
-    data = bytearray(size)
-    view, done = memoryview(data), 0
-    while done < size:
-        got = os.readv(descriptor, [view[done:]])
-        if got == 0:
-            raise EOFError("the pipe was closed")
-        done += got
-    return data
+    if header.get("serial") != serial:
+        raise ValueError("it answers another request")
+    wanted: tuple[object, ...] = (None, "ready", None)
+    expected = 0
+    if shape is not None:
+        wanted, expected = (list(shape), "outputs", "float32"), 4 * math.prod(shape)
+    found = (header.get("shape"), header.get("answer"), header.get("dtype"))
+    if found[1] == "failed":
+        wanted, expected = found, 0
+    if found != wanted or size != expected:
+        given = one_line(f"{found[1]} of shape {found[0]} and dtype {found[2]}", 120)
+        raise ValueError(
+            f"it announces {given} in {size:,} bytes, where {wanted[1]} of shape {wanted[0]} and "
+            f"dtype {wanted[2]} in {expected:,} bytes were requested"
+        )

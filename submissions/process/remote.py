@@ -1,4 +1,4 @@
-"""A model in a process of its own, measured as any other; targets stay in this process."""
+"""A model in a process of its own, measured like any other; targets stay in this process."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ from seqmem.submissions.code_files import hidden_within
 from seqmem.submissions.process.child import Child
 from seqmem.submissions.process.launch import import_path, worker_command
 from seqmem.submissions.process.limits import Limits
-from seqmem.submissions.process.sandbox import check_sandbox, shut_in, visible_path
+from seqmem.submissions.process.sandbox import check_sandbox, package_folders, sandboxed
 from seqmem.submissions.process.worker import FORMATS
 from seqmem.submissions.python_factory import Factory, parse_factory
 from seqmem.tasks.data.sources import cache_directory, data_directory
@@ -25,18 +25,17 @@ from seqmem.tasks.task import InputSpec
 
 __all__ = ["RemoteModel", "Submission"]
 
-# What one answer may hold, in numbers: 2 GiB, as much as one pass may give.
-LARGEST = 1 << 29
+LARGEST = 1 << 29  # numbers in one answer: 2 GiB, as much as one pass may return
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A model as it was handed in.
+    """A model as submitted.
 
     Attributes:
         format: one of the worker's formats.
-        data: the file's bytes, where the format is read from bytes.
-        factory: ``file.py:build`` or ``package.module:build``, where it is code.
+        data: the file's bytes, for formats that are files.
+        factory: ``file.py:build`` or ``package.module:build``, for code.
     """
 
     format: str
@@ -45,13 +44,14 @@ class Submission:
 
 
 class RemoteModel(SequenceModel):
-    """Sends inputs to a process and takes outputs: they are its features, the readout the identity.
+    """A model that sends its inputs to a process and receives its outputs.
 
-    A context manager: the process lives from enter to exit. Outputs come only for the positions
-    asked for, and on the CPU. Wherever the process breaks a rule, that is one CellError.
+    Its hidden features are the outputs, and its readout is the identity. It is a context manager:
+    the process lives from enter to exit. Outputs are on the CPU, and computed for the requested
+    positions only. Wherever the process breaks a rule, a CellError is raised.
 
     Attributes:
-        parameters_declared: how many parameters the model says it has; None: it does not say.
+        parameters_declared: the number of parameters as the model reports it; None: unknown.
     """
 
     float32_only = True
@@ -69,26 +69,25 @@ class RemoteModel(SequenceModel):
         sandbox: bool | None = None,
         hidden: Sequence[Path] = (),
     ) -> None:
-        """Take the model and what it is to do; nothing is started yet.
+        """Configure the model; `__enter__` starts its process.
 
         Args:
             submission: the model.
             inputs: what one input is.
-            outputs: how many numbers it gives for each.
-            context: its receptive field; None: what it says itself, or all inputs.
-            seed: for a factory.
-            threads: for its arithmetic.
-            limits: what it may take; None: the usual.
-            sandbox: whether it is shut in; None: where its format runs code.
-            hidden: folders that code must not see though they are in its own, besides those of
-                data and of tools.
+            outputs: the number of outputs for each input.
+            context: its receptive field; None: the one that it declares itself, or all inputs.
+            seed: seed for a factory.
+            threads: number of threads for its arithmetic.
+            limits: limits of its process; None: the default ones.
+            sandbox: whether it runs in a sandbox; None: if its format runs code.
+            hidden: folders that code must not see even in its own folder, besides those of data
+                and of tools.
         """
         super().__init__()
         self._submission, self._inputs, self._outputs = submission, inputs, outputs
         self._seed, self._threads, self._hidden = seed, threads, hidden
         self._limits = limits or Limits()
         self._sandbox = FORMATS[submission.format].runs_code if sandbox is None else sandbox
-        self._resources = ExitStack()
         self._child: Child | None = None
         self._declared = context
         self.receptive_field = context
@@ -99,7 +98,7 @@ class RemoteModel(SequenceModel):
         """Start the process and load the model.
 
         Raises:
-            SubmissionError: it cannot be shut in, or does not load.
+            SubmissionError: there is no sandbox, or the model does not load.
         """
         request = {
             "format": self._submission.format,
@@ -115,13 +114,14 @@ class RemoteModel(SequenceModel):
             if factory.file is not None:
                 request["file"] = str(factory.file)
         command = self._command(factory)
-        with ExitStack() as stack:
+        with ExitStack() as stack:  # ends the process if the model does not load
             child = stack.enter_context(Child(command, self._limits, threads=self._threads))
             facts = child.open(request, [self._submission.data])
-            if self._declared is None:
-                self.receptive_field = _count(facts.get("receptive_field"))
-            self.parameters_declared = _count(facts.get("parameters"))
-            self._child, self._resources = child, stack.pop_all()
+            stack.pop_all()
+        if self._declared is None:
+            self.receptive_field = _positive_integer(facts.get("receptive_field"))
+        self.parameters_declared = _positive_integer(facts.get("parameters"))
+        self._child = child
         return self
 
     def __exit__(
@@ -131,16 +131,17 @@ class RemoteModel(SequenceModel):
         trace: TracebackType | None,
     ) -> None:
         """End the process."""
-        self._child = None
-        self._resources.close()
+        if self._child is not None:
+            self._child.close()
+            self._child = None
 
     @property
     def pid(self) -> int | None:
-        """The process's id while it runs."""
+        """The process id; None where there is no process."""
         return None if self._child is None else self._child.pid
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Give the outputs at all positions: (B, L, outputs)."""
+        """Return the outputs at all positions: (B, L, outputs)."""
         shape = tuple(inputs.shape[:2])
         rows, columns = torch.ones(shape).nonzero(as_tuple=True)
         return self.features_at(inputs, rows, columns)[0].reshape(*shape, -1), None
@@ -148,10 +149,10 @@ class RemoteModel(SequenceModel):
     def features_at(
         self, inputs: Tensor, rows: Tensor, columns: Tensor, state: State = None
     ) -> tuple[Tensor, State]:
-        """Give the outputs at some positions: (m, outputs).
+        """Return the outputs at some positions: (m, outputs).
 
         Raises:
-            ModelMemoryError: the process has not enough memory for that many inputs.
+            ModelMemoryError: the process has too little memory for that many inputs.
             CellError: the model fails, or its process broke a rule, died or did not answer.
         """
         if self._child is None:
@@ -159,7 +160,7 @@ class RemoteModel(SequenceModel):
         if len(rows) * self._outputs > LARGEST:
             raise CellError(
                 f"{len(rows):,} positions of {self._outputs:,} outputs are more than one answer "
-                f"holds, {LARGEST:,} numbers; ask for shorter contexts"
+                f"holds, {LARGEST:,} numbers; choose shorter contexts"
             )
         if len(rows) == 0:
             return torch.zeros(0, self._outputs), None
@@ -167,15 +168,15 @@ class RemoteModel(SequenceModel):
         given = given.astype(np.float32 if inputs.is_floating_point() else np.int64, copy=False)
         arrays = [given, *(part.cpu().numpy().astype(np.int64) for part in (rows, columns))]
         header = {"shape": list(given.shape), "dtype": str(given.dtype), "outputs": self._outputs}
-        values = self._child.call(header, _bytes(arrays), (len(rows), self._outputs))
+        values = self._child.call(header, _as_bytes(arrays), (len(rows), self._outputs))
         return torch.from_numpy(values), None
 
     def readout(self, hidden: Tensor) -> Tensor:
-        """Pass on what is an output already."""
+        """Return the features themselves, which are outputs."""
         return hidden
 
     def _command(self, factory: Factory | None) -> list[str]:
-        """Give what runs the worker, shut in where it must be."""
+        """Return the command that runs the worker, in a sandbox where it needs one."""
         folder = [] if factory is None else [str(factory.folder)]
         if not self._sandbox:
             return worker_command(self._limits, [*import_path(), *folder])
@@ -187,37 +188,37 @@ class RemoteModel(SequenceModel):
             _check_own_folder(self._submission.factory, place, secrets)
         if factory is not None and factory.file is None:
             folder = [str(place.parent) for place in readable]
-        command = worker_command(self._limits, [*visible_path(), *folder])
-        return shut_in(command, readable, [*secrets, *hidden_within(readable, self._hidden)])
+        command = worker_command(self._limits, [*package_folders(), *folder])
+        return sandboxed(command, readable, [*secrets, *hidden_within(readable, self._hidden)])
 
 
 def _check_own_folder(model: str, folder: Path, secrets: Sequence[Path]) -> None:
-    """Refuse a model whose folder shows it more than a model needs.
+    """Refuse a model whose folder contains more than a model needs.
 
     Raises:
         SubmissionError: it does.
     """
-    if not folder.is_dir():  # nothing else is shown with it
+    if not folder.is_dir():  # a file: nothing else becomes readable with it
         return
     if folder == Path(folder.anchor) or Path.home().resolve().is_relative_to(folder):
-        what = "is, or holds, your home folder"
+        problem = "is, or contains, your home folder"
     elif any(folder.is_relative_to(secret.resolve()) for secret in secrets if secret.is_dir()):
-        what = "is in the data or cache directory"
+        problem = "is in the data or cache directory"
     else:
         return
     raise SubmissionError(
-        f"model '{model}': its folder {folder} {what}, all of which it could read; put it into a "
-        "folder of its own"
+        f"model '{model}': its folder {folder} {problem}, all of which it could read; move it into "
+        "a folder of its own"
     )
 
 
-def _bytes(arrays: Sequence[npt.NDArray[np.generic]]) -> list[memoryview]:
-    """Give arrays as bytes to send; those of nothing are left out."""
+def _as_bytes(arrays: Sequence[npt.NDArray[np.generic]]) -> list[memoryview]:
+    """Return the bytes of arrays, empty arrays left out."""
     flat = [np.ascontiguousarray(array) for array in arrays]
     return [array.data.cast("B") for array in flat if array.size]
 
 
-def _count(value: object) -> int | None:
-    """Take a number that a process says, if it is one."""
+def _positive_integer(value: object) -> int | None:
+    """Return a value reported by a process if it is a positive integer, else None."""
     good = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 62
     return value if good and isinstance(value, int) else None

@@ -1,12 +1,13 @@
-"""Shutting a process in with bubblewrap (bwrap): no network, no files, nothing left behind.
+"""The bubblewrap (bwrap) sandbox: no network, no access to the user's files, no lasting effects.
 
-Inside there are the system's libraries, the interpreter and its packages, the parts of this package
-that a model may need, and the model's own folder, all read-only; a /tmp of its own, where files
-stay empty; no home, no data, no other process, no right to anything. When the process ends, or the
-thread that started it, whatever it started ends with it.
+Inside, these are readable and nothing is writable: the system's libraries, the interpreter and its
+packages, the parts of this package that a model may need, and the model's own folder. There is an
+empty /tmp, in which the worker's file-size limit forbids content. There are no home folder, no
+data, no other processes and no privileges. When the sandboxed process or the thread that started it
+ends, all processes inside end.
 
-A limit on resources hides no file, and a namespace for the network alone hides none either: where
-bubblewrap is missing or may not work, code is refused rather than run unprotected.
+Resource limits hide no files, and neither does a network namespace alone: where bubblewrap is
+missing or does not work, code is refused rather than run unprotected.
 """
 
 import os
@@ -21,12 +22,12 @@ from seqmem.errors import SubmissionError
 from seqmem.submissions.process.launch import import_path, package_root
 from seqmem.submissions.process.limits import one_line
 
-__all__ = ["check_sandbox", "sandbox_problem", "shut_in", "visible_path"]
+__all__ = ["check_sandbox", "package_folders", "sandbox_problem", "sandboxed"]
 
-# Where programs find their libraries, and what those ask of the processor.
+# Where programs find their libraries, and what libraries ask about the processor.
 SYSTEM = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache")
 PROCESSOR = "/sys/devices/system/cpu"
-# The parts of this package that open a model, and those that a model may be made of.
+# The parts of this package that open a model, and those that a model may be built from.
 PARTS = ("__init__.py", "errors.py", "files.py", "baselines", "measuring", "submissions", "tasks")
 SETUP = (
     "--unshare-user",
@@ -46,33 +47,33 @@ SETUP = (
 )
 
 
-def visible_path() -> list[str]:
-    """Give the folders that a process inside imports from: those of installed packages."""
+def package_folders() -> list[str]:
+    """Return the folders of installed packages, from which a sandboxed process imports."""
     names = ("site-packages", "dist-packages")
     return [place for place in import_path() if Path(place).name in names]
 
 
-def shut_in(
+def sandboxed(
     command: Sequence[str], readable: Iterable[Path] = (), hidden: Iterable[Path] = ()
 ) -> list[str]:
-    """Give the command that runs another one inside.
+    """Return the command that runs another command in the sandbox.
 
     Args:
-        command: an interpreter's.
-        readable: files and folders it may read, besides what every one may.
-        hidden: folders that it must not see, wherever they are.
+        command: the interpreter's command line.
+        readable: further readable files and folders.
+        hidden: folders that appear empty, even inside readable ones.
     """
     root = package_root()
     places = [
         *(Path(place) for place in SYSTEM),
         Path(PROCESSOR),
         Path(sys.base_prefix),
-        *(Path(place) for place in visible_path()),
+        *(Path(place) for place in package_folders()),
         *(root / part for part in PARTS),
         *readable,
     ]
     bound = list(dict.fromkeys(place for place in places if place.exists()))
-    # What is inside another comes behind it, or would be covered by it.
+    # An inner folder is bound after its outer folder, which would cover it otherwise.
     bound.sort(key=lambda place: len(place.parts))
     binds = [text for place in bound for text in ("--ro-bind", str(place.resolve()), str(place))]
     covers = [
@@ -87,13 +88,13 @@ def shut_in(
 
 @cache
 def sandbox_problem() -> str:
-    """Say why processes cannot be shut in here; empty where they can."""
+    """Return why the sandbox does not work on this machine; empty where it works."""
     if shutil.which("bwrap") is None:
         return "bubblewrap (bwrap) is not installed"
     python = os.path.realpath(sys.executable)
     try:
         ran = subprocess.run(
-            shut_in([python, "-I", "-S", "-c", ""]), capture_output=True, text=True, timeout=30
+            sandboxed([python, "-I", "-S", "-c", ""]), capture_output=True, text=True, timeout=30
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"bubblewrap (bwrap) does not work here: {one_line(str(error), 160)}"
@@ -103,14 +104,17 @@ def sandbox_problem() -> str:
 
 
 def check_sandbox(model: str) -> None:
-    """Refuse code where it cannot be shut in.
+    """Refuse code where the sandbox does not work.
+
+    Args:
+        model: the model, as the user named it.
 
     Raises:
-        SubmissionError: it cannot.
+        SubmissionError: it does not work.
     """
     if problem := sandbox_problem():
         raise SubmissionError(
-            f"model '{model}' is code, which runs shut in or not at all, and {problem}: install "
-            "the package bubblewrap and let users make namespaces (user.max_user_namespaces), or "
-            "give --trust to run it in this process, unprotected"
+            f"model '{model}' is code, which needs a sandbox, and {problem}: install the package "
+            "bubblewrap and let users create namespaces (user.max_user_namespaces), or pass "
+            "--trust to run it in this process, unprotected"
         )

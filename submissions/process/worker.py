@@ -1,7 +1,7 @@
-"""What runs in a model's process: it loads one model, then gives outputs where it is asked to.
+"""The program in a model's process: it loads one model, then answers requests for outputs.
 
-It binds itself to its limits before it reads anything. Of numpy and torch no more is imported than
-the format needs. Whatever goes wrong with the model is told in an answer; the process lives on.
+It sets its own limits before it reads anything, and imports numpy and torch only where the format
+needs them. An error of the model is reported in an answer; the process continues.
 """
 
 import os
@@ -12,18 +12,12 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from seqmem.errors import CellError, InputError
-from seqmem.submissions.process.protocol import (
-    PREFIX,
-    Header,
-    read_exactly,
-    read_header,
-    read_prefix,
-    write_frame,
-)
+from seqmem.submissions.process.protocol import Header, read_frame, write_frame
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,64 +25,60 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
     # (B, L) int64 or (B, L, D) float32 inputs, (m,) rows, (m,) columns -> (m, outputs)
-    Opened = Callable[[Array, npt.NDArray[np.int64], npt.NDArray[np.int64]], Array]
+    OutputsAt = Callable[[Array, npt.NDArray[np.int64], npt.NDArray[np.int64]], Array]
 
 __all__ = ["FORMATS", "Format", "main"]
 
-MESSAGE = 2000  # characters of an error that are passed on
+MESSAGE = 2000  # characters of an error that are reported
 MEMORY = ("can't allocate memory", "not enough memory", "failed to allocate memory", "bad_alloc")
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of model.
+    """A format of models.
 
     Attributes:
-        opener: ``module:function``. One that gives full outputs is called with the file's bytes and
-            the number of threads, and gives a function from inputs to outputs (B, L, V); any other
-            with the request, and gives a function that takes positions as well.
-        runs_code: whether to open it is to run what it says, so that it must be shut in.
-        full_outputs: which of the two.
+        opener: ``module:function``, called with the request and the file's bytes. The function
+            returns a function from inputs and positions to outputs, and facts about the model.
+        runs_code: whether opening a model runs code of its own, so that it needs a sandbox.
     """
 
     opener: str
     runs_code: bool
-    full_outputs: bool
 
 
 FORMATS: Mapping[str, Format] = {
-    "onnx": Format("seqmem.submissions.onnx.file:open_onnx", runs_code=False, full_outputs=True),
-    "python": Format(
-        "seqmem.submissions.python_factory:open_factory", runs_code=True, full_outputs=False
-    ),
+    "onnx": Format("seqmem.submissions.onnx.file:open_onnx", runs_code=False),
+    "python": Format("seqmem.submissions.python_factory:open_factory", runs_code=True),
 }
 
 
 def main(limits: Mapping[str, Any], requests: int, answers: int) -> None:
-    """Serve until the requests end.
+    """Answer requests until the pipe is closed.
 
     Args:
         limits: the fields of `Limits`.
-        requests: the file descriptor that requests come from.
-        answers: the one that answers go to.
+        requests: the file descriptor to read requests from.
+        answers: the file descriptor to write answers to.
     """
-    _bind(limits)
-    tempfile.tempdir = "/tmp"  # named here, as torch asks for it and a trial file cannot be written
+    _set_limits(limits)
+    tempfile.tempdir = "/tmp"  # set here, as torch asks for it and no trial file can be written
     _end_with_parent(requests)
-    opened: Opened | None = None
+    outputs_at: OutputsAt | None = None
     while True:
         try:
-            header, payload = _receive(requests)
+            header, size = read_frame(partial(_read, requests))
+            payload = _read(requests, size)
         except EOFError:
             return
         answer: dict[str, Any]
         body: Array | None = None
         try:
-            if opened is None:
-                opened, facts = _open(header, payload)
+            if outputs_at is None:
+                outputs_at, facts = _open(header, payload)
                 answer = {"answer": "ready", **facts}
             else:
-                body = _outputs(opened, header, payload)
+                body = _outputs(outputs_at, header, payload)
                 answer = {"answer": "outputs", "shape": list(body.shape), "dtype": "float32"}
         except (Exception, SystemExit) as error:
             answer = {"answer": "failed", **_reason(error)}
@@ -96,57 +86,34 @@ def main(limits: Mapping[str, Any], requests: int, answers: int) -> None:
         _send(answers, {**answer, "serial": header["serial"]}, body)
 
 
-def _open(header: Header, payload: bytearray) -> "tuple[Opened, dict[str, Any]]":
-    form = FORMATS[header["format"]]
-    module, _, name = form.opener.partition(":")
-    opener: Callable[..., Any] = getattr(import_module(module), name)
-    if form.full_outputs:
-        model = opener(bytes(payload), header["threads"])
-        return _full_outputs(model), model.facts
-    opened, facts = opener(header)
-    return opened, facts
+def _open(header: Header, payload: bytearray) -> "tuple[OutputsAt, dict[str, Any]]":
+    module, _, name = FORMATS[header["format"]].opener.partition(":")
+    outputs_at, facts = getattr(import_module(module), name)(header, payload)
+    return outputs_at, facts
 
 
-def _full_outputs(model: "Callable[[Array], Array]") -> "Opened":
-    """Let a model that gives outputs everywhere give them where they are asked for."""
-
-    def outputs_at(
-        inputs: "Array", rows: "npt.NDArray[np.int64]", columns: "npt.NDArray[np.int64]"
-    ) -> "Array":
-        outputs = model(inputs)
-        if outputs.ndim != 3 or outputs.shape[:2] != inputs.shape[:2]:
-            raise CellError(
-                f"for inputs of shape {inputs.shape} the model gave outputs of shape "
-                f"{outputs.shape}; the first two must be the same"
-            )
-        chosen: Array = outputs[rows, columns]
-        return chosen
-
-    return outputs_at
-
-
-def _outputs(opened: "Opened", header: Header, payload: bytearray) -> "Array":
-    """Let the model answer; hold it to the number of outputs, as floats."""
+def _outputs(outputs_at: "OutputsAt", header: Header, payload: bytearray) -> "Array":
+    """Return the outputs for a request, checked to be as many floats as requested."""
     import numpy as np
 
     shape, kind = tuple(header["shape"]), np.dtype(header["dtype"])
     size = int(np.prod(shape)) * kind.itemsize
     inputs = np.frombuffer(payload, kind, int(np.prod(shape))).reshape(shape)
     rows, columns = np.frombuffer(payload, np.int64, offset=size).reshape(2, -1)
-    outputs = opened(inputs, rows, columns)
+    outputs = outputs_at(inputs, rows, columns)
     if outputs.dtype.kind != "f":
-        raise CellError(f"the model's outputs are {outputs.dtype}; floats are asked for")
+        raise CellError(f"the model's outputs are {outputs.dtype}; they must be floats")
     if outputs.ndim != 2 or len(outputs) != len(rows) or outputs.shape[1] != header["outputs"]:
         raise CellError(
-            f"the model gave {outputs.shape[1:]} outputs for each input, the task asks for "
+            f"the model returned {outputs.shape[1:]} outputs for each input, the task requires "
             f"({header['outputs']},)"
         )
-    with np.errstate(over="ignore"):  # too large for float32 is infinite, which is found later
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
         return np.ascontiguousarray(outputs, np.float32)
 
 
 def _reason(error: BaseException) -> dict[str, str]:
-    """Tell what went wrong, in the user's terms where there are some."""
+    """Return the kind and the message of an error for an answer."""
     text = str(error)
     memory = isinstance(error, MemoryError) or any(part in text.lower() for part in MEMORY)
     if not isinstance(error, InputError | CellError):
@@ -154,8 +121,8 @@ def _reason(error: BaseException) -> dict[str, str]:
     return {"kind": "memory" if memory else "model", "message": text[:MESSAGE]}
 
 
-def _bind(limits: Mapping[str, Any]) -> None:
-    """Take on the limits for good: no unprivileged process can raise them again."""
+def _set_limits(limits: Mapping[str, Any]) -> None:
+    """Set the limits of this process; without privileges it cannot raise them again."""
     bounds = {
         resource.RLIMIT_AS: limits["memory_bytes"],
         resource.RLIMIT_CPU: limits["cpu_seconds"],
@@ -167,28 +134,37 @@ def _bind(limits: Mapping[str, Any]) -> None:
         _, allowed = resource.getrlimit(kind)
         if allowed != resource.RLIM_INFINITY:
             wanted = min(wanted, allowed)
-        # Processor time ends with a signal that says so, and soon after with one that cannot be
-        # ignored.
+        # SIGXCPU comes first, and SIGKILL, which cannot be ignored, two seconds later.
         spare = 2 if kind == resource.RLIMIT_CPU and wanted != allowed else 0
         resource.setrlimit(kind, (wanted, wanted + spare))
 
 
 def _end_with_parent(requests: int) -> None:
-    """End this process when nobody is left to ask it, even in the midst of an answer."""
+    """End this process when its parent has ended, even while it computes an answer."""
 
     def watch() -> None:
         poll = select.poll()
-        poll.register(requests, 0)  # only that the other end was closed
+        poll.register(requests, 0)  # reports only that the other end was closed
         poll.poll()
-        os.killpg(0, signal.SIGKILL)  # the group that was made for this process
+        os.killpg(0, signal.SIGKILL)  # the group of this process, created by its parent
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _receive(requests: int) -> tuple[Header, bytearray]:
-    length, size = read_prefix(bytes(read_exactly(requests, PREFIX.size)))
-    header = read_header(bytes(read_exactly(requests, length)))
-    return header, read_exactly(requests, size)
+def _read(pipe: int, size: int) -> bytearray:
+    """Return the next bytes of a pipe.
+
+    Raises:
+        EOFError: the other end was closed before that.
+    """
+    data = bytearray(size)
+    room = memoryview(data)
+    while room:
+        received = os.readv(pipe, [room])
+        if received == 0:
+            raise EOFError("the pipe was closed")
+        room = room[received:]
+    return data
 
 
 def _send(answers: int, header: Header, body: "Array | None") -> None:

@@ -1,4 +1,4 @@
-"""Factories: what they are called with, and one line for each way to be none."""
+"""Factories: their arguments, and a one-line error for each invalid one."""
 
 import sys
 import textwrap
@@ -42,7 +42,9 @@ def build(tmp_path: Path) -> Build:
         ("outputs=5, /", {}),
     ],
 )
-def test_a_factory_is_given_what_it_names(parameters: str, given: set[str], build: Build) -> None:
+def test_a_factory_gets_the_arguments_that_it_names(
+    parameters: str, given: set[str], build: Build
+) -> None:
     code = f"""
     def build({parameters}):
         module = nn.Identity()
@@ -62,12 +64,12 @@ def test_a_factory_is_given_what_it_names(parameters: str, given: set[str], buil
     [
         ("built = 1", "there is no 'build' in model; it has no functions"),
         ("def make(): ...", "there is no 'build' in model; it has make"),
-        ("build = 3", "'build' is int, and must be a function"),
-        ("def build(): return 3", r"build\(\) gave int, and must give a torch.nn.Module"),
-        ("def build(): return nn.Linear", r"build\(\) gave type, and must"),
-        ("def build(width): ...", r"build\(\) needs 'width', and is given inputs, outputs, seed"),
-        ("def build(inputs, /): ...", r"build\(\) needs 'inputs'"),
-        ("def build(*, width): ...", r"build\(\) needs 'width'"),
+        ("build = 3", "'build' is int; it must be a function"),
+        ("def build(): return 3", r"build\(\) returned int; it must return a torch.nn.Module"),
+        ("def build(): return nn.Linear", r"build\(\) returned type; it must"),
+        ("def build(width): ...", r"build\(\) requires 'width'; .* are inputs, outputs, seed$"),
+        ("def build(inputs, /): ...", r"build\(\) requires 'inputs'"),
+        ("def build(*, width): ...", r"build\(\) requires 'width'"),
         (
             "def build():\n    raise ValueError('so\\nit is')",
             r"build\(\) raised ValueError: so it is, line 3$",
@@ -78,7 +80,7 @@ def test_a_factory_is_given_what_it_names(parameters: str, given: set[str], buil
         ("import sys; sys.exit('bye')", "its code raised SystemExit: bye, line 2"),
     ],
 )
-def test_what_is_no_factory_is_one_line(code: str, says: str, build: Build) -> None:
+def test_an_invalid_factory_is_one_line(code: str, says: str, build: Build) -> None:
     before = list(sys.path)
     with pytest.raises(SubmissionError, match=f"^model 'model.py:build': {says}") as caught:
         build(code)
@@ -91,12 +93,12 @@ def test_what_is_no_factory_is_one_line(code: str, says: str, build: Build) -> N
     [
         ("gone.py:build", r"there is no file .*gone.py"),
         ("folder.py:build", r"there is no file .*folder.py"),
-        ("no_such_package.module:build", "there is no module 'no_such_package' where Python looks"),
+        ("no_such_package.module:build", "there is no module 'no_such_package' in Python's path"),
         ("torch.no_such_part:build", "there is no module 'torch.no_such_part'"),
         ("torch:no_such_name", "there is no 'no_such_name' in torch; it has"),
     ],
 )
-def test_what_is_not_there_is_one_line(text: str, says: str, tmp_path: Path) -> None:
+def test_a_missing_file_or_module_is_one_line(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "folder.py").mkdir()
     with pytest.raises(InputError, match=says) as caught:
         build_module(parse_factory(text, tmp_path), Tokens(3), 3)
@@ -106,20 +108,20 @@ def test_what_is_not_there_is_one_line(text: str, says: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "text", ["model.py", "model.py:", ":build", "model", "a b:build", "model.py:a.b", "a..b:build"]
 )
-def test_other_text_names_no_factory(text: str) -> None:
+def test_other_text_is_no_factory(text: str) -> None:
     with pytest.raises(InputError, match=r"named file.py:function or package.module:function"):
         parse_factory(text)
 
 
-def test_a_seed_gives_the_weights_and_leaves_the_generator(build: Build) -> None:
-    """(A fixture of all tests checks the generator.)"""
+def test_the_seed_determines_the_weights_and_not_the_generator(build: Build) -> None:
+    """A fixture of all tests checks the generator."""
     code = "def build(outputs): return nn.Linear(2, outputs)"
     first, again, other = (next(build(code, seed=seed).parameters()) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
-def test_a_file_may_import_what_is_beside_it(build: Build, tmp_path: Path) -> None:
+def test_a_file_may_import_its_neighbours(build: Build, tmp_path: Path) -> None:
     (tmp_path / "beside_the_model.py").write_text("WIDTH = 4")
     code = """
     from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Weights that the suite wrote, taken up from the file alone; and files that are not such."""
+"""Loading trained baselines from their weights files alone; refusing any other file."""
 
 import json
 import struct
@@ -16,7 +16,7 @@ from seqmem.baselines.training.recipes import Recipe
 from seqmem.errors import InputError, SubmissionError
 from seqmem.runs.cell import plan_cell
 from seqmem.runs.run_cell import trained_model
-from seqmem.submissions.safetensors_file import load_suite_model
+from seqmem.submissions.safetensors_file import load_baseline
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
 
@@ -28,7 +28,7 @@ Header = dict[str, Any]
 
 
 def trained(text: str, task: str, folder: Path, k_train: int | None = None) -> SequenceModel:
-    """Train as `seqmem eval` does."""
+    """Return a model trained as `seqmem eval` trains it, which also writes its weights."""
     loaded = load_task(task)
     cell = plan_cell(parse_model(text), loaded, folder, k_train=k_train, seed=3, recipe=RECIPE)
     return trained_model(cell, loaded, lambda line: None)[0]
@@ -53,11 +53,11 @@ def weights_in(folder: Path) -> Path:
         ("kneser-ney:order=3", "hidden-markov/dwell=2", None),
     ],
 )
-def test_the_file_alone_gives_the_model(
+def test_the_file_alone_is_enough(
     text: str, task: str, k_train: int | None, tmp_path: Path
 ) -> None:
     model = trained(text, task, tmp_path, k_train)
-    again, facts = load_suite_model(weights_in(tmp_path))
+    again, facts = load_baseline(weights_in(tmp_path))
     assert type(again) is type(model)
     assert not again.training
     assert again.receptive_field == model.receptive_field
@@ -81,7 +81,7 @@ def test_records_do_not_hold_what_only_rebuilding_needs(tmp_path: Path) -> None:
     assert "made" not in again
 
 
-# What is refused. Each changes the header of a file that is right.
+# Refused files: each case changes the header of a correct file.
 
 
 def read(path: Path) -> tuple[Header, bytes]:
@@ -96,7 +96,7 @@ def write(path: Path, header: Header, body: bytes) -> None:
 
 
 def content(change: Callable[[Any], object]) -> Callable[[Header], object]:
-    """Change what the suite wrote."""
+    """A change of seqmem's part of the metadata."""
 
     def apply(header: Header) -> None:
         inner = json.loads(header["__metadata__"]["seqmem"])
@@ -126,12 +126,12 @@ def renamed(header: Header) -> None:
     header["leave.extra"] = header.pop("leave.bias")
 
 
-def no_layers(header: Header) -> None:
+def no_metadata(header: Header) -> None:
     del header["__metadata__"]
 
 
 WRONG: dict[str, tuple[Callable[[Header], object], str]] = {
-    "not the suite's": (no_layers, "was not written by `seqmem eval`"),
+    "no metadata": (no_metadata, "was not written by `seqmem eval`"),
     "no JSON": (
         lambda header: header["__metadata__"].update(seqmem="{"),
         "was not written by `seqmem eval`",
@@ -146,15 +146,15 @@ WRONG: dict[str, tuple[Callable[[Header], object], str]] = {
     ),
     "another label": (
         content(lambda inner: inner["made"].update(model="lstm:hidden=8")),
-        "calls 'lstm:hidden=8' what is another model",
+        "names its model 'lstm:hidden=8', but holds another architecture",
     ),
     "task that moves the cursor": (
         content(lambda inner: inner["made"]["task"].update(id="\x1b[2J")),
-        r"holds the task '\\x1b\[2J'",
+        r"holds '\\x1b\[2J', which is no task id",
     ),
     "older": (content(lambda inner: inner.pop("made")), "by a version of seqmem that did not yet"),
     "unknown model": (architecture(name="lsmt"), "holds the unknown model 'lsmt'"),
-    "a model that is a list": (architecture(name=[]), "in an unknown form what the model is"),
+    "a model that is a list": (architecture(name=[]), "metadata of an unknown form"),
     "another model": (
         content(
             lambda inner: inner["made"].update(
@@ -166,27 +166,30 @@ WRONG: dict[str, tuple[Callable[[Header], object], str]] = {
     "unknown option": (option("wide", 3), "unknown option 'wide'"),
     "option out of range": (option("hidden", 0), "hidden=0 is out of range"),
     "option of two kinds": (option("tied", "false,dropout=0.1"), "'dropout' is given twice"),
-    "option of another kind": (option("hidden", "4"), "holds options of lstm that are not known"),
+    "option of another kind": (option("hidden", "4"), "holds unknown options of lstm"),
     "other size": (option("hidden", 5), r"the model has F32 \[20, 5\]|has F32 \[32, 5\]"),
     "huge": (option("hidden", 99_999), r"holds '.*' as F32 .* the model has F32"),
     "deep": (option("layers", 99_999), "holds 7 tensors, too few for 99,999 layers"),
     "no architecture": (
         content(lambda inner: inner["made"].pop("architecture")),
-        "in an unknown form",
+        "metadata of an unknown form",
     ),
-    "no inputs": (architecture(inputs={}), "in an unknown form"),
-    "inputs of no kind": (architecture(inputs={"pixels": 3}), "in an unknown form"),
+    "no inputs": (architecture(inputs={}), "metadata of an unknown form"),
+    "inputs of no kind": (architecture(inputs={"pixels": 3}), "metadata of an unknown form"),
     "inputs of two kinds": (
         architecture(inputs={"vocabulary": 32, "dimension": 2}),
         "inputs of two kinds",
     ),
     "inputs without end": (
         architecture(inputs={"vocabulary": 10**12}),
-        "where a whole number from 1 to 10,000,000 belongs",
+        "instead of a whole number from 1 to 10,000,000",
     ),
-    "outputs that are true": (architecture(outputs=True), "holds True where a whole number"),
-    "context without end": (architecture(context=10**9), "holds 1000000000 where"),
-    "task that is a number": (content(lambda inner: inner["made"].update(task=3)), "unknown form"),
+    "outputs that are true": (architecture(outputs=True), "holds True instead of a whole number"),
+    "context without end": (architecture(context=10**9), "holds 1000000000 instead of"),
+    "task that is a number": (
+        content(lambda inner: inner["made"].update(task=3)),
+        "metadata of an unknown form",
+    ),
     "reshaped": (reshaped, r"holds 'leave.weight' as F32 \[4, 32\], the model has F32 \[32, 4\]"),
     "retyped": (retyped, r"holds 'leave.bias' as I32 \[32\], the model has F32 \[32\]"),
     "renamed": (renamed, "lacks 1 tensors, 'leave.bias' among them"),
@@ -207,7 +210,7 @@ def test_refused_for_its_own_reason(case: str, right: Path, tmp_path: Path) -> N
     change(header)
     write(tmp_path / "w.safetensors", header, body)
     with pytest.raises(SubmissionError, match=says) as caught:
-        load_suite_model(tmp_path / "w.safetensors")
+        load_baseline(tmp_path / "w.safetensors")
     assert "\n" not in str(caught.value)
     assert str(tmp_path / "w.safetensors") in str(caught.value)
 
@@ -218,23 +221,23 @@ def test_damaged_files(right: Path, tmp_path: Path) -> None:
     for damaged in (b"", b"text", data[:7], data[:100], data[:-1], data + b"\0", bytes(999)):
         path.write_bytes(damaged)
         with pytest.raises(SubmissionError, match="is no safetensors file, or is cut short"):
-            load_suite_model(path)
+            load_baseline(path)
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(SubmissionError, match="was not written by `seqmem eval`"):
-        load_suite_model(path)
+        load_baseline(path)
     with pytest.raises(InputError, match="there is no such file"):
-        load_suite_model(tmp_path / "none.safetensors")
+        load_baseline(tmp_path / "none.safetensors")
     with pytest.raises(InputError, match="there is no such file"):
-        load_suite_model(tmp_path)
+        load_baseline(tmp_path)
 
 
-def test_a_tower_of_undilated_convolutions_is_not_built(tmp_path: Path) -> None:
+def test_too_many_undilated_convolutions_are_not_built(tmp_path: Path) -> None:
     trained("gcnn:dilation=1", "adding-problem/T=5", tmp_path)
     header, body = read(weights_in(tmp_path))
     architecture(context=1 << 20)(header)
     write(tmp_path / "w.safetensors", header, body)
     with pytest.raises(SubmissionError, match="too few for 262,143 layers"):
-        load_suite_model(tmp_path / "w.safetensors")
+        load_baseline(tmp_path / "w.safetensors")
 
 
 def test_tables_that_do_not_fit(tmp_path: Path) -> None:
@@ -246,10 +249,12 @@ def test_tables_that_do_not_fit(tmp_path: Path) -> None:
     for name in ("keys", "begins", "words"):
         save_file({**tensors, name: tensors[name][1:].clone()}, path, metadata)
         with pytest.raises(SubmissionError, match="n-gram tables whose lengths do not fit"):
-            load_suite_model(path)
+            load_baseline(path)
     save_file({**tensors, "keys": tensors["keys"][None].clone()}, path, metadata)
     with pytest.raises(SubmissionError, match=r"holds 'keys' as I64 \[1, \d+\]"):
-        load_suite_model(path)
+        load_baseline(path)
     save_file({**tensors, "rest": torch.zeros(1)}, path, metadata)
-    with pytest.raises(SubmissionError, match="but holds 1 tensors, 'rest' among them"):
-        load_suite_model(path)
+    with pytest.raises(
+        SubmissionError, match="besides the model's tensors it holds 1 tensors, 'rest' among them"
+    ):
+        load_baseline(path)

@@ -103,8 +103,8 @@ def test_the_forms_of_one_model_have_one_curve(
     assert exported.status == 0, exported.err
     code = (
         "from pathlib import Path\n"
-        "from seqmem.submissions.safetensors_file import load_suite_model\n"
-        f"def build(): return Whole(load_suite_model(Path({str(weights)!r}))[0])\n"
+        "from seqmem.submissions.safetensors_file import load_baseline\n"
+        f"def build(): return Whole(load_baseline(Path({str(weights)!r}))[0])\n"
         "from torch import nn\n"
         "class Whole(nn.Module):\n"
         "    def __init__(self, own):\n"
@@ -225,7 +225,7 @@ def test_a_manifest_speaks_for_the_model(
         ("context = 0", "at least 1"),
         ("contxt = 3", "unknown field 'contxt'"),
         ("context = true", "must be a int"),
-        ('name = "a\\nb"', "must be a line"),
+        ('name = "a\\nb"', "must be one line"),
         ("name =", "is not TOML"),
         ('name = "other"\nvocabulary = "words.txt"', "cannot be read"),
     ):

@@ -186,4 +186,4 @@ def test_a_model_of_floats_is_taken(seqmem_: Command, board: Path) -> None:
     assert ran.status == 0, ran.err
     wrong = seqmem_("submit", "net.onnx", "--name", "other", *WHERE)
     assert wrong.status == 1
-    assert "the model reads vectors of floats (B, L, D), the task gives" in wrong.err
+    assert "the model reads vectors of floats (B, L, D), the task has" in wrong.err

@@ -142,7 +142,7 @@ SANDBOXED: dict[str, tuple[str, str]] = {
     "answers nonsense": (
         "import os\nfor i in range(3, 256):\n    try: os.write(i, b'y' * 64)\n"
         "    except OSError: pass\nimport time; time.sleep(9)\n",
-        "sent what is no answer: it begins with b'yyyy'",
+        "sent an invalid answer: it begins with b'yyyy'",
     ),
 }
 
@@ -199,7 +199,7 @@ def _external() -> ModelProto:
 
 
 ONNX: dict[str, tuple[Callable[[], ModelProto], str]] = {
-    "external data": (_external, "keeps the tensor 'table' in another file"),
+    "external data": (_external, "stores the tensor 'table' in another file"),
     "custom operator": (
         lambda: model([node("Mine", ["x"], ["y"], domain="mine")], domains=["mine"]),
         "the operator 'Mine' of the domain 'mine'",

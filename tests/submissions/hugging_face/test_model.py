@@ -1,4 +1,4 @@
-"""Models are opened as data, or refused in one line."""
+"""Hugging Face models are loaded as data, or refused in one line."""
 
 import json
 import shutil
@@ -22,13 +22,13 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(saved: Path, tmp_path: Path) -> Path:
-    """A copy to spoil."""
+    """A copy to modify."""
     return Path(shutil.copytree(saved, tmp_path / "own"))
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing is fetched, and the cache is empty."""
+    """No downloads, and an empty cache."""
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -64,11 +64,11 @@ def test_facts(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
 def test_bos_is_the_tokenizers_choice(tmp_path: Path) -> None:
     tokenizer = tiny.byte_level(bos=True)
     model = open_hugging_face(str(tiny.save(tmp_path / "own", tiny.llama(320), tokenizer)))
-    assert model.begin == (tokenizer.bos_token_id,)
-    assert "begins with '<|end|>'" in model.begin_rule
+    assert model.bos_tokens == (tokenizer.bos_token_id,)
+    assert "begins with '<|end|>'" in model.bos_rule
 
 
-def test_settings_of_the_libraries_are_put_back(saved: Path) -> None:
+def test_settings_of_the_libraries_are_restored(saved: Path) -> None:
     from huggingface_hub import constants
     from transformers.utils import logging
 
@@ -85,7 +85,7 @@ def test_settings_of_the_libraries_are_put_back(saved: Path) -> None:
     )
 
 
-def test_short_floats_on_disk_are_read_as_they_are(folder: Path) -> None:
+def test_short_floats_on_disk_are_read_exactly(folder: Path) -> None:
     tiny.save(folder, tiny.gpt2(320).to(torch.bfloat16))
     model = open_hugging_face(str(folder))
     assert {w.dtype for w in model.parameters()} == {torch.float32}
@@ -94,37 +94,37 @@ def test_short_floats_on_disk_are_read_as_they_are(folder: Path) -> None:
         assert torch.equal(value, expected[name])
 
 
-def test_the_longest_input_is_held_to(tmp_path: Path) -> None:
-    """Rotary positions would go on without a word."""
+def test_the_longest_input_is_enforced(tmp_path: Path) -> None:
+    """Rotary positions would accept longer inputs without an error."""
     place = tiny.save(tmp_path / "own", tiny.llama(320, longest=32), tiny.byte_level())
     model = open_hugging_face(str(place))
     assert model.longest == 32
     model(torch.zeros(1, 32, dtype=torch.int64))
-    with pytest.raises(CellError, match="at most 32 tokens at once, and was given 33"):
+    with pytest.raises(CellError, match="at most 32 tokens at once, and got 33"):
         model(torch.zeros(1, 33, dtype=torch.int64))
     tiny.change(place / "tokenizer_config.json", model_max_length=20)
     assert open_hugging_face(str(place)).longest == 20
 
 
 @pytest.mark.parametrize("make", [tiny.gpt2, tiny.llama])
-def test_what_fills_up_at_the_right_changes_nothing(make: object, tmp_path: Path) -> None:
+def test_padding_at_the_right_changes_nothing(make: object, tmp_path: Path) -> None:
     assert callable(make)
     place = tiny.save(tmp_path / "own", make(320), tiny.byte_level())
     model = open_hugging_face(str(place))
     tokens = torch.randint(320, (3, 20), generator=torch.Generator().manual_seed(1))
     lengths = torch.tensor([20, 7, 13])
     with torch.inference_mode():
-        for fill in (0, 5):
-            filled = tokens.where(torch.arange(20) < lengths[:, None], fill)
-            together = model.outputs(filled, lengths)
-            last = model.outputs(filled, lengths, last=15)
+        for padding in (0, 5):
+            padded = tokens.where(torch.arange(20) < lengths[:, None], padding)
+            together = model.outputs(padded, lengths)
+            last = model.outputs(padded, lengths, last=15)
             torch.testing.assert_close(last, together[:, -15:])
             for row, length in enumerate(lengths.tolist()):
                 alone = model.network(tokens[row : row + 1, :length]).logits[0]
                 torch.testing.assert_close(together[row, :length], alone, rtol=1e-4, atol=1e-5)
 
 
-def test_text_is_no_control_token(saved: Path) -> None:
+def test_text_is_no_special_token(saved: Path) -> None:
     model = open_hugging_face(str(saved))
     (tokens,) = model.encode(["a <|end|> b"])
     assert model.tokenizer.bos_token_id not in tokens
@@ -161,7 +161,7 @@ def test_code_is_refused(folder: Path, name: str, tmp_path: Path) -> None:
     assert not ran.exists()
 
 
-def test_attention_from_elsewhere_is_refused(folder: Path) -> None:
+def test_attention_code_from_outside_is_refused(folder: Path) -> None:
     tiny.change(folder / "config.json", _attn_implementation="someone/kernel")
     refused(folder, "'_attn_implementation' in config.json asks for code")
 
@@ -171,7 +171,7 @@ def test_an_adapter_is_refused(folder: Path) -> None:
     refused(folder, "an adapter to another model; merge the two")
 
 
-def test_a_tokenizer_is_asked_for(folder: Path) -> None:
+def test_a_tokenizer_is_required(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     refused(folder, r"there is no tokenizer .* tokenizer\.save_pretrained")
 
@@ -188,7 +188,7 @@ def test_a_model_without_its_head_is_refused(tmp_path: Path) -> None:
     refused(place, r"lack 1 of the tensors of a causal language model, lm_head\.weight among them")
 
 
-def test_a_model_that_looks_ahead_is_refused(tmp_path: Path) -> None:
+def test_a_model_that_reads_later_tokens_is_refused(tmp_path: Path) -> None:
     place = tiny.save(tmp_path / "own", tiny.bert(320), tiny.byte_level())
     refused(place, "outputs depend on later tokens")
 
@@ -196,11 +196,11 @@ def test_a_model_that_looks_ahead_is_refused(tmp_path: Path) -> None:
 def test_damaged_files_are_refused(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    refused(folder, r"the model cannot be read \(SafetensorError: .*; save it once more")
+    refused(folder, r"the model cannot be read \(SafetensorError: .*; save it again")
     (folder / "tokenizer.json").write_text("{}")
     refused(folder, "its tokenizer cannot be read")
     (folder / "config.json").write_text("[]")
-    refused(folder, r"config\.json holds no settings")
+    refused(folder, r"config\.json contains no settings")
     (folder / "config.json").write_text("{")
     refused(folder, r"config\.json cannot be read")
     (folder / "config.json").unlink()
@@ -209,16 +209,16 @@ def test_damaged_files_are_refused(folder: Path) -> None:
 
 def test_a_missing_folder(tmp_path: Path) -> None:
     refused(tmp_path / "gone", "there is no such folder")
-    refused("./gone", "there is no such folder; give the one")
+    refused("./gone", "there is no such folder; name one")
     refused("someone/gone", "no such folder, and no such model in the cache or on the hub")
 
 
 def test_a_model_of_the_cache(saved: Path, tmp_path: Path) -> None:
     commit = "0123456789abcdef0123456789abcdef01234567"
-    kept = tmp_path / "cache" / "models--someone--own"
-    shutil.copytree(saved, kept / "snapshots" / commit)
-    (kept / "refs").mkdir()
-    (kept / "refs" / "main").write_text(commit)
+    stored = tmp_path / "cache" / "models--someone--own"
+    shutil.copytree(saved, stored / "snapshots" / commit)
+    (stored / "refs").mkdir()
+    (stored / "refs" / "main").write_text(commit)
     model = open_hugging_face("someone/own")
     assert (model.name, model.revision) == ("hf:someone/own", commit)
 

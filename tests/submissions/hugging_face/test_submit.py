@@ -1,4 +1,4 @@
-"""Hugging Face models through `seqmem submit`: examined by their own tokens, and told apart."""
+"""Hugging Face models through `seqmem submit`: checked on their own tokens, and identified."""
 
 from pathlib import Path
 
@@ -22,10 +22,10 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("longest", [24, 512])
 @pytest.mark.parametrize("make", ["gpt2", "llama"])
-def test_an_honest_model_is_taken_however_much_it_reads(
+def test_an_honest_model_is_accepted_whatever_its_longest_input(
     make: str, longest: int, seqmem_: Command, board: Path
 ) -> None:
-    """The gate put runs before short models that they could not read, and refused them for it."""
+    """The gate must not give a model longer inputs than it reads."""
     tokenizer = tiny.byte_level()
     tiny.save(Path("net"), getattr(tiny, make)(len(tokenizer), longest), tokenizer)
     ran = seqmem_("submit", "hf:net", "--name", "net", *WHERE)

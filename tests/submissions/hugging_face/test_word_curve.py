@@ -1,4 +1,4 @@
-"""Words scored by models of tokens: against one window at a time, read by the library itself."""
+"""Words scored by models that read tokens, compared with windows read one by one by the library."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from seqmem.errors import CellError, InputError, NotApplicableError
 from seqmem.measuring.curve import measure
 from seqmem.submissions.hugging_face import passages
-from seqmem.submissions.hugging_face.joined import apart_and_joined
+from seqmem.submissions.hugging_face.encoding_cost import encoding_cost
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
 from seqmem.submissions.hugging_face.word_curve import WordCurve, measure_words
 from seqmem.submissions.hugging_face.word_pieces import text_of, word_pieces
@@ -56,7 +56,7 @@ class Sentences(LanguageTask):
     longest_context = 16
     words = ("</s>", "<s>", "<unk>", "cat", "mat", "the")
 
-    @cache  # noqa: B019 - as the suite's own tasks do
+    @cache  # noqa: B019 - as in seqmem's own tasks
     def split(self, name: Literal["valid", "test"]) -> Split:
         rng = np.random.default_rng(4)
         rows = [[1, *rng.integers(2, 6, n).tolist(), 0] for n in (3, 9, 1, 12, 6, 0, 14, 15)]
@@ -77,7 +77,7 @@ class Sentences(LanguageTask):
 
 
 def written(task: LanguageTask, words: Sequence[int]) -> list[str]:
-    """The rule of word_pieces, once more."""
+    """The rule of word_pieces, implemented again."""
     texts = ["\n" if task.words[w] in task.line_ends else " " + task.words[w] for w in words]
     return [
         text.removeprefix(" ") if i and texts[i - 1] == "\n" else text
@@ -88,7 +88,7 @@ def written(task: LanguageTask, words: Sequence[int]) -> list[str]:
 def brute_force(
     model: HuggingFaceModel, task: LanguageTask, k: Context, encode: Callable[[str], list[int]]
 ) -> list[float]:
-    """One window at a time, its words encoded one by one, through the library's own forward."""
+    """The losses of windows read one at a time by the library, words encoded one by one."""
     split, losses = task.split("test"), []
     starts = split.starts.tolist()
     for start, stop in pairwise(starts):
@@ -96,7 +96,7 @@ def brute_force(
             begin = start if k == "full" else max(start, at - k + 1)
             words = [*split.inputs[begin : at + 1].tolist(), int(split.targets[at])]
             tokens = [encode(text) for text in written(task, words)]
-            ids = list(model.begin) + [token for word in tokens for token in word]
+            ids = list(model.bos_tokens) + [token for word in tokens for token in word]
             with torch.inference_mode():
                 scores = model.network(input_ids=torch.tensor([ids[:-1]])).logits[0]
             own = len(tokens[-1])
@@ -121,12 +121,12 @@ CASES: dict[str, tuple[Make, Make]] = {
 def test_against_brute_force(name: str, task: Text) -> None:
     network, tokenizer = CASES[name]
     model = make_model(network, tokenizer())
-    assert bool(model.begin) == ("BOS" in name)
+    assert bool(model.bos_tokens) == ("BOS" in name)
 
     def encode(text: str) -> list[int]:
         if "put before" not in name:
             return model.encode([text])[0]
-        # Past what this tokenizer puts before a text.
+        # Without the space that this tokenizer puts before a text.
         parts = model.tokenizer.backend_tokenizer.model.tokenize(text.replace(" ", "▁"))
         return [part.id for part in parts]
 
@@ -150,7 +150,7 @@ def test_sentences_are_read_whole(bos: bool) -> None:
     assert found.curve.at(20).method == "no longer sequence"
 
 
-def test_what_is_read_never_holds_the_targets_last_token(task: Text) -> None:
+def test_the_tokens_read_never_include_the_targets_last_token(task: Text) -> None:
     model = make_model(tiny.gpt2, tiny.byte_level(bos=True))
     text, split = make_scorer(model, task).text, task.split("test")
     end = np.arange(2, len(split))
@@ -158,12 +158,12 @@ def test_what_is_read_never_holds_the_targets_last_token(task: Text) -> None:
     for row, at in zip(read.tolist(), end.tolist(), strict=True):
         words = [*split.inputs[at - 2 : at + 1].tolist(), int(split.targets[at])]
         ids = [token for word in written(task, words) for token in model.encode([word])[0]]
-        ids = [*model.begin, *ids[:-1]]
+        ids = [*model.bos_tokens, *ids[:-1]]
         assert row == ids + [0] * (len(row) - len(ids))
 
 
 def test_positions_restart_in_every_window(task: Text) -> None:
-    """Counting on from one window to the next would give GPT-2 other scores."""
+    """Positions that continue from window to window would change the scores of GPT-2."""
     model = make_model(tiny.gpt2, tiny.byte_level())
     tokens = torch.randint(100, (1, 9), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -199,7 +199,7 @@ def test_a_window_that_is_too_long_is_not_cut(task: Text) -> None:
 
 def make_scorer(model: HuggingFaceModel, task: LanguageTask) -> WordScorer:
     split = task.split("test")
-    text = WordText(split, word_pieces(task, model.encode), model.begin)
+    text = WordText(split, word_pieces(task, model.encode), model.bos_tokens)
     return WordScorer(model.eval(), task, split, "cpu", lambda k, steps: None, text)
 
 
@@ -207,9 +207,9 @@ def make_scorer(model: HuggingFaceModel, task: LanguageTask) -> WordScorer:
 def test_the_reference_reads_pieces(
     task: Text, longest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All within the limit; where what precedes a target fits, it is seen whole."""
+    """No piece exceeds the limit; if all of a target's context fits, it is read whole."""
     model = make_model(tiny.llama, tiny.byte_level(bos=True), longest)
-    if longest == 512:  # cut because of what is read out at once
+    if longest == 512:  # limited by the number of outputs of one pass
         monkeypatch.setattr(passages, "NUMBERS", {"cpu": 30 * model.vocabulary})
     widths = []
     outputs = model.outputs
@@ -247,17 +247,17 @@ def test_pieces_cover_every_target_once(sentences: bool, task: Text) -> None:
                     assert first == expected
                     assert start <= begin <= first <= end < stop
                     assert text.width_of(begin, end) <= most
-                    # No piece could begin or end one word further out.
+                    # No piece could be one word longer at either end.
                     assert begin == start or text.width_of(start, first) > most
                     assert end == stop - 1 or text.width_of(begin, end + 1) > most
                     expected = end + 1
                 assert expected == stop
 
 
-def test_a_model_that_reads_out_all_gives_the_same(task: Text) -> None:
+def test_computing_all_outputs_changes_nothing(task: Text) -> None:
     model = make_model(tiny.gpt2, tiny.byte_level())
     expected = measured(model, task, 1, 6)
-    model._takes -= {"logits_to_keep"}
+    model._accepted -= {"logits_to_keep"}
     found = measured(model, task, 1, 6)
     for k in (1, 6):
         np.testing.assert_allclose(
@@ -266,8 +266,8 @@ def test_a_model_that_reads_out_all_gives_the_same(task: Text) -> None:
 
 
 @pytest.mark.parametrize("network", [tiny.gpt2, tiny.llama])
-def test_a_twin_that_reads_words(task: Text, network: Make) -> None:
-    """A tokenizer of the task's words makes the network a model of the suite."""
+def test_tokens_that_are_words_change_nothing(task: Text, network: Make) -> None:
+    """With a tokenizer of the task's words, the network is an ordinary model of ids."""
     names = ["\n" if word == "<eos>" else word for word in task.words]
     model = make_model(network, tiny.word_level(names))
 
@@ -283,7 +283,7 @@ def test_a_twin_that_reads_words(task: Text, network: Make) -> None:
         np.testing.assert_allclose(found.at(k).losses, plain.at(k).losses, rtol=1e-5, atol=1e-5)
 
 
-def test_a_sample_is_near_the_mean_of_all(tmp_path: Path) -> None:
+def test_a_sample_estimates_the_mean_of_all(tmp_path: Path) -> None:
     path = tmp_path / "long.txt"
     path.write_text("\n".join(tiny.made_up(2500)), encoding="utf-8")
     task = load_task(f"text:{path}")
@@ -297,11 +297,11 @@ def test_a_sample_is_near_the_mean_of_all(tmp_path: Path) -> None:
 
 
 def test_words_with_the_same_tokens_share_their_probability() -> None:
-    """However little the tokenizer knows, the probabilities of all words sum to one."""
+    """With any tokenizer, the probabilities of all words sum to one."""
     task = Sentences()
     model = make_model(tiny.gpt2, tiny.word_level(["\n", "<unk>", "the"]))
     pieces = word_pieces(task, model.encode)
-    names = dict(zip(task.words, pieces.shared, strict=False))
+    names = dict(zip(task.words, pieces.log_ambiguity, strict=False))
     assert names["<unk>"] == names["cat"] == names["mat"] == pytest.approx(math.log(3))
     assert names["the"] == names["</s>"] == 0  # <s> and </s> are one text
     losses = measured(model, task, 1).curve.at(1).losses
@@ -330,14 +330,14 @@ def test_the_cost_of_encoding_words_one_by_one(task: Text) -> None:
     def both(tokenizer: Any) -> tuple[float, float]:
         model = make_model(tiny.gpt2, tokenizer)
         text = measured(model, task, 1).text
-        found = apart_and_joined(model, task, text)
+        found = encoding_cost(model, task, text)
         assert found is not None
         return found
 
     names = ["\n" if word == "<eos>" else word for word in task.words]
-    apart, joined = both(tiny.word_level(names))  # joins nothing
+    apart, joined = both(tiny.word_level(names))  # merges nothing
     assert apart == pytest.approx(joined, rel=1e-5)
-    apart, joined = both(tiny.byte_level())  # joins the line feeds of empty lines
+    apart, joined = both(tiny.byte_level())  # merges the line feeds of empty lines
     assert apart != joined
 
 
@@ -347,7 +347,7 @@ def test_refusals(task: Text, tmp_path: Path) -> None:
         with pytest.raises(NotApplicableError, match="a model with a tokenizer"):
             measure_words(model, load_task(other), task.split("test"), [1])
     smaller = HuggingFaceModel(tiny.gpt2(200), tiny.byte_level(), "hf:tiny")
-    with pytest.raises(InputError, match=r"hf:tiny: its tokenizer gives token .* has 200"):
+    with pytest.raises(InputError, match=r"hf:tiny: its tokenizer returns token .* has 200"):
         measured(smaller, task, 1)
     drops = tiny.word_level(["<unk>", "the"])
     drops.backend_tokenizer.pre_tokenizer = tiny.tokenizers.pre_tokenizers.WhitespaceSplit()

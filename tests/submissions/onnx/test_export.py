@@ -1,4 +1,4 @@
-"""Baselines written as ONNX: the same function at every batch and length."""
+"""Baselines written as ONNX: the same function at every batch size and length."""
 
 import sys
 from collections.abc import Callable
@@ -26,9 +26,9 @@ from seqmem.measuring.gate.report import report_text
 from seqmem.submissions.onnx import export as onnx_export
 from seqmem.submissions.onnx.check import check_onnx
 from seqmem.submissions.onnx.export import export_onnx
-from seqmem.submissions.onnx.file import OnnxModel, open_onnx
+from seqmem.submissions.onnx.file import OnnxModel
 from seqmem.submissions.onnx.forms import exportable
-from seqmem.submissions.safetensors_file import load_suite_model
+from seqmem.submissions.safetensors_file import load_baseline
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.model import SequenceModel, as_sequence_model, weights_sha256
 from seqmem.tasks.task import Features, InputSpec, Split, Task, Tokens
@@ -48,7 +48,7 @@ OUTPUTS = 5
 
 @cache
 def made(name: str, kind: str) -> SequenceModel:
-    """A model whose weights, biases too, are all random and of some size."""
+    """A model whose weights, biases included, are all random and not small."""
     few = {"hidden": 6, "layers": 1 if name == "transformer" else 2, "state": 4}
     options = options_of(name)
     options |= {key: value for key, value in few.items() if key in options}
@@ -74,7 +74,7 @@ def exported(name: str, kind: str) -> Exported:
         about = {"model": name, "task": "none"}
         deviation = export_onnx(made(name, kind), KINDS[kind], path, about)
         data = path.read_bytes()
-    return Exported(data, open_onnx(data, 1, OUTPUTS), deviation)
+    return Exported(data, OnnxModel(data, 1), deviation)
 
 
 def drawn(kind: str, batch: int, length: int, seed: int) -> Tensor:
@@ -105,14 +105,14 @@ def test_equals_the_original(
     with torch.inference_mode():
         ours = made(name, kind)(inputs)
     agree(ours, run(inputs.numpy()))
-    # Causal: a prefix gives the same. Rows do not meet: one alone gives the same.
+    # Causal: the same outputs for a prefix. Rows are independent: the same outputs for one row.
     cut = data.draw(st.integers(1, length))
     row = data.draw(st.integers(0, batch - 1))
     agree(ours[row : row + 1, :cut], run(inputs[row : row + 1, :cut].numpy()))
 
 
 class Letters(Task):
-    """Random inputs of a kind, random targets: long enough for every check."""
+    """Random inputs of a kind and random targets: enough for every check."""
 
     version = 1
 
@@ -136,18 +136,18 @@ class Letters(Task):
 
 
 class Runs(nn.Module):
-    """An ONNX file as a module."""
+    """A module that runs an ONNX file."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__()
-        self.run = open_onnx(data, 1, OUTPUTS)
+        self.run = OnnxModel(data, 1)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return torch.from_numpy(self.run(inputs.numpy()))
 
 
 def stored_as(data: bytes, kind: int) -> bytes:
-    """Keep the weights in shorter floats, of which the graph makes float32 again."""
+    """The same model with weights stored in shorter floats, which the graph casts to float32."""
     made, casts = onnx.load_from_string(data), []
     for tensor in made.graph.initializer:
         if tensor.data_type != onnx.TensorProto.FLOAT or not tensor.dims:
@@ -165,8 +165,8 @@ def stored_as(data: bytes, kind: int) -> bytes:
 
 @pytest.mark.parametrize("stored", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
-def test_exports_are_no_cheating(name: str, kind: str, stored: str) -> None:
-    """Twins of baselines, also with weights of 16 bits, pass the gate within its tolerances."""
+def test_exports_pass_the_gate(name: str, kind: str, stored: str) -> None:
+    """Exported baselines, also with weights of 16 bits, pass within its tolerances."""
     data, task = exported(name, kind).data, Letters(kind)
     if stored != "float32":
         data = stored_as(data, onnx.TensorProto.DataType.Value(stored.upper()))
@@ -186,7 +186,7 @@ def test_exports_are_no_cheating(name: str, kind: str, stored: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
-def test_the_file_says_what_it_is(name: str, kind: str) -> None:
+def test_the_file_describes_the_model(name: str, kind: str) -> None:
     found = exported(name, kind)
     assert 0 <= found.deviation <= 1e-5
     signature = check_onnx(found.data)
@@ -204,12 +204,12 @@ def test_the_file_says_what_it_is(name: str, kind: str) -> None:
         dims = value.type.tensor_type.shape.dim
         assert [dim.dim_param for dim in dims[:2]] == ["batch", "length"]
     assert dims[2].dim_value == OUTPUTS
-    # Neither paths nor lines of the code that was traced.
+    # Neither paths nor lines of the traced code.
     assert b".py" not in found.data
     assert b"stack_trace" not in found.data
 
 
-def test_nothing_is_said_and_the_model_is_left_alone(
+def test_nothing_is_printed_and_the_model_is_not_changed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     model = made("gru", "ids")
@@ -236,7 +236,7 @@ def _wrong(change: Callable[[Tensor], Tensor]) -> Callable[[SequenceModel], Sequ
 
 
 @pytest.mark.parametrize("change", [lambda bias: bias * 1.01, lambda bias: bias + torch.nan])
-def test_what_computes_something_else_is_not_written(
+def test_a_model_with_other_outputs_is_not_written(
     change: Callable[[Tensor], Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "m.onnx").write_text("older")
@@ -246,7 +246,7 @@ def test_what_computes_something_else_is_not_written(
     assert [path.read_text() for path in tmp_path.iterdir()] == ["older"]
 
 
-def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, spec = made("lstm", "ids"), KINDS["ids"]
     counts = Architecture("kneser-ney", {"order": 3}, Tokens(4), 4, context=9, covers=True).build()
     for given_model, name, says in (
@@ -274,15 +274,15 @@ def test_eval_then_export(seqmem_: Command, tmp_path: Path) -> None:
     assert ran.status == 0
     assert ran.err == ""
     assert ran.out.startswith("rnn.onnx: rnn on adding-problem/T=5, within ")
-    model, _ = load_suite_model(weights)
-    run = open_onnx((tmp_path / "rnn.onnx").read_bytes(), 1, 1)
-    assert run.metadata["seqmem.task"] == "adding-problem/T=5"
+    model, _ = load_baseline(weights)
+    run = OnnxModel((tmp_path / "rnn.onnx").read_bytes(), 1)
+    assert run.signature.metadata["seqmem.task"] == "adding-problem/T=5"
     inputs = torch.rand(2, 9, 2, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         agree(model(inputs), run(inputs.numpy()))
 
 
-def test_a_wrong_export_costs_one_line(
+def test_a_failed_export_is_one_line(
     seqmem_: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert seqmem_("eval", "marginal", *QUICK).status == 0

@@ -1,5 +1,6 @@
-"""Whatever a model's process does on its pipes costs one clear error, and nothing else."""
+"""Whatever a model's process sends on its pipes, the result is one clear error."""
 
+import io
 import re
 import signal
 import sys
@@ -16,14 +17,14 @@ from seqmem.errors import CellError, ModelMemoryError, SubmissionError
 from seqmem.measuring.scoring import is_out_of_memory
 from seqmem.submissions.process.child import Child
 from seqmem.submissions.process.limits import Limits, one_line
-from seqmem.submissions.process.protocol import PREFIX, read_header, read_prefix, write_frame
-from seqmem.tests.processes import gone, nothing_left
+from seqmem.submissions.process.protocol import MARK, PREFIX, read_frame, write_frame
+from seqmem.tests.processes import all_ended, nothing_left
 
 SHORT = Limits(start_seconds=20, call_seconds=0.5)
 PATIENT = Limits(start_seconds=20, call_seconds=30)
 SHAPE = (3, 4)
 
-# Speaks the protocol as far as its first answer; what follows is the case's.
+# Follows the protocol up to its first answer; the rest is added by each case.
 BEGIN = """
 import ctypes, json, os, signal, struct, sys, time  # MARKER
 requests, answers = int(sys.argv[1]), int(sys.argv[2])
@@ -61,7 +62,7 @@ ONCE = "\nserial = request()['serial']\n"
 
 @pytest.fixture
 def marker() -> Iterator[str]:
-    """A text that stands in the command line of this test's processes only."""
+    """A text that occurs in the command lines of this test's processes only."""
     text = f"marked-{time.monotonic_ns()}"
     with nothing_left(text):
         yield text
@@ -72,7 +73,7 @@ def child(script: str, marker: str, limits: Limits = SHORT) -> Child:
     return Child([sys.executable, "-I", "-S", "-c", code], limits)
 
 
-def test_answers_come_as_they_were_sent(marker: str) -> None:
+def test_answers_are_received_as_sent(marker: str) -> None:
     with child(SERVE, marker, PATIENT) as process:
         assert process.open({"format": "none"})["answer"] == "ready"
         for size in (0, 1, 1 << 22):  # more than a pipe holds
@@ -81,7 +82,7 @@ def test_answers_come_as_they_were_sent(marker: str) -> None:
 
 
 def call_twice(process: Child) -> None:
-    """What a process sends too late to spoil one call is there before the next."""
+    """Data sent too late to spoil one call are found before the next."""
     process.call({}, (), SHAPE)
     time.sleep(0.05)
     process.call({}, (), SHAPE)
@@ -89,11 +90,11 @@ def call_twice(process: Child) -> None:
 
 BROKEN = {
     "sleeps": ("time.sleep(60)", "did not answer within 0.5 s"),
-    "exits": ("os._exit(3)", "ended by itself, with status 3"),
-    "exits early": ("os._exit(0)", "ended by itself, with status 0"),
+    "exits": ("os._exit(3)", "exited with status 3"),
+    "exits early": ("os._exit(0)", "exited with status 0"),
     "segfault": ("ctypes.string_at(0)", "was killed by SIGSEGV"),
     "killed": ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL, as happens when memory runs out"),
-    "garbage": ("send(bytes(range(256)) * 9)", r"sent what is no answer: it begins with b'\\x00"),
+    "garbage": ("send(bytes(range(256)) * 9)", r"sent an invalid answer: it begins with b'\\x00"),
     "a little garbage": ("send(b'sqm'); time.sleep(60)", "did not answer within"),
     "trickles": (
         "\nfor i in range(600):\n    send(b'sqm1' if i == 0 else bytes(1)); time.sleep(0.1)",
@@ -113,7 +114,7 @@ BROKEN = {
     "other dtype": ("outputs(serial, dtype='float64')", "dtype float64"),
     "ready again": ("answer(answer='ready', serial=serial)", "announces ready"),
     "too large": ("outputs(serial, size=1 << 62)", "in 4,611,686,018,427,387,904 bytes"),
-    "too small": ("outputs(serial, size=4)", "in 4 bytes, where .* in 48 bytes were asked for"),
+    "too small": ("outputs(serial, size=4)", "in 4 bytes, where .* in 48 bytes were requested"),
     "longer than announced": (
         "outputs(serial); send(b'x'); time.sleep(60)",
         "sent more than an answer",
@@ -121,16 +122,16 @@ BROKEN = {
     "shorter than announced": (
         "answer(b'123', size=48, answer='outputs', shape=[3, 4], dtype='float32', serial=serial);"
         "os._exit(1)",
-        "ended by itself, with status 1",
+        "exited with status 1",
     ),
     "closes its pipes": ("os.close(answers); time.sleep(60)", "closed its pipes"),
-    "prints for ever": ("\nwhile True: os.write(1, b'x' * 65536)", "did not answer .* 'x{100}"),
+    "prints without end": ("\nwhile True: os.write(1, b'x' * 65536)", "did not answer .* 'x{100}"),
     "failure with a body": ("answer(b'1', answer='failed', serial=serial)", "announces failed"),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_what_breaks_a_rule_is_one_error(case: str, marker: str) -> None:
+def test_a_broken_rule_is_one_error(case: str, marker: str) -> None:
     script, says = BROKEN[case]
     limits = SHORT if "did not answer" in says else PATIENT
     with child(ONCE + script, marker, limits) as process:
@@ -142,14 +143,14 @@ def test_what_breaks_a_rule_is_one_error(case: str, marker: str) -> None:
         assert process.pid is None
         with pytest.raises(CellError, match=re.escape(str(caught.value))):
             process.call({}, (), SHAPE)
-        assert gone(marker)
-    with child(SERVE, marker, PATIENT) as process:  # the next one is none the worse for it
+        assert all_ended(marker)
+    with child(SERVE, marker, PATIENT) as process:  # the next process is not affected
         process.open({})
         process.call({}, (), SHAPE)
 
 
-def test_more_than_was_announced_is_seen_at_once(marker: str) -> None:
-    """Where it comes with the answer, that very answer is not taken."""
+def test_more_than_was_announced_is_found_at_once(marker: str) -> None:
+    """If it comes with the answer, that answer is refused."""
     facts = "answer='outputs', shape=[3, 4], dtype='float32', serial=serial"
     script = f"{ONCE}answer(bytes(49), size=48, {facts}); time.sleep(60)"
     with child(script, marker, PATIENT) as process:
@@ -158,15 +159,15 @@ def test_more_than_was_announced_is_seen_at_once(marker: str) -> None:
             process.call({}, (), SHAPE)
 
 
-def test_a_request_that_nobody_reads_does_not_hang(marker: str) -> None:
+def test_a_request_that_is_not_read_does_not_hang(marker: str) -> None:
     with child("time.sleep(60)", marker) as process:
         process.open({})
         with pytest.raises(CellError, match="did not answer within"):
             process.call({}, [bytes(1 << 24)], SHAPE)
 
 
-def test_a_printed_gigabyte_is_taken_and_forgotten(marker: str) -> None:
-    """On both, without end, while a request larger than a pipe waits to be read."""
+def test_a_printed_gigabyte_is_read_and_discarded(marker: str) -> None:
+    """On stdout and stderr, while a request larger than a pipe waits to be read."""
     script = """
 for _ in range(1 << 14):
     os.write(1, b"x" * 65535 + b"\\n")
@@ -207,12 +208,12 @@ time.sleep(60)
         process.open({})
         with pytest.raises(CellError, match=says):
             process.call({}, (), SHAPE)
-    assert gone(marker)
+    assert all_ended(marker)
 
 
-@pytest.mark.parametrize("how", ["exits", "goes on"])
+@pytest.mark.parametrize("how", ["exits", "continues"])
 def test_forks_end_with_it(how: str, marker: str) -> None:
-    """Though the fork holds the pipes open, the end of its parent is seen at once."""
+    """Although the fork holds the pipes open, the end of its parent is found at once."""
     script = f"""
 {ONCE}
 if os.fork() == 0:
@@ -227,7 +228,7 @@ if os.fork() == 0:
                 process.call({}, (), SHAPE)
         else:
             process.call({}, (), SHAPE)
-    assert gone(marker)
+    assert all_ended(marker)
     assert time.monotonic() - began < 10
 
 
@@ -243,13 +244,13 @@ def test_ctrl_c_ends_the_child(marker: str) -> None:
             with pytest.raises(KeyboardInterrupt):
                 process.call({}, (), SHAPE)
             assert process.pid is None
-            assert gone(marker)
+            assert all_ended(marker)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
-def test_it_tells_what_the_model_says(marker: str) -> None:
+def test_the_message_of_a_model_is_reported(marker: str) -> None:
     script = f"""
 {ONCE}
 answer(answer="failed", kind="model", message="no\\nsuch\\tluck\\x1b", serial=serial)
@@ -267,7 +268,7 @@ time.sleep(60)
         assert is_out_of_memory(caught.value)  # smaller batches are tried
         with pytest.raises(CellError, match="the model failed"):
             process.call({}, (), SHAPE)
-        assert process.call({}, (), SHAPE)[0, 1] == 1  # a model that fails is asked again
+        assert process.call({}, (), SHAPE)[0, 1] == 1  # a model that failed gets further requests
 
 
 def test_a_start_that_fails_is_about_the_submission(marker: str) -> None:
@@ -283,7 +284,7 @@ def test_a_start_that_fails_is_about_the_submission(marker: str) -> None:
         Child(["/no/such/program"], SHORT).__enter__()
 
 
-def test_a_closed_child_is_not_asked(marker: str) -> None:
+def test_a_closed_child_gets_no_request(marker: str) -> None:
     with child(SERVE, marker) as process:
         process.open({})
     process.close()
@@ -293,22 +294,22 @@ def test_a_closed_child_is_not_asked(marker: str) -> None:
 
 @given(st.dictionaries(st.text(), st.integers() | st.text()), st.integers(0, 1 << 40))
 def test_frames_are_read_as_written(header: dict[str, int | str], size: int) -> None:
-    frame = write_frame(header, size)
-    length, payload = read_prefix(frame[: PREFIX.size])
-    assert (payload, len(frame)) == (size, PREFIX.size + length)
-    assert read_header(frame[PREFIX.size :]) == header
+    frame = io.BytesIO(write_frame(header, size))
+    assert read_frame(frame.read) == (header, size)
+    assert frame.read() == b""
 
 
 @given(st.binary(min_size=PREFIX.size, max_size=PREFIX.size), st.binary(), st.text())
 def test_anything_else_is_a_value_error(prefix: bytes, data: bytes, text: str) -> None:
-    for read, given_ in ((read_prefix, prefix), (read_header, data), (read_header, text.encode())):
+    headers = [PREFIX.pack(MARK, len(each), 0) + each for each in (data, text.encode())]
+    for frame in (prefix + data, *headers):
         try:
-            read(given_)
+            read_frame(io.BytesIO(frame).read)
         except ValueError as error:
             assert str(error).isprintable()  # noqa: PT017
 
 
 @given(st.text())
-def test_a_stranger_s_text_is_one_printable_line(text: str) -> None:
+def test_untrusted_text_becomes_one_printable_line(text: str) -> None:
     assert one_line(text).isprintable()
     assert len(one_line(text * 100)) <= 300

@@ -1,4 +1,4 @@
-"""A model in a process of its own: an honest one scores the same, a bad one harms nobody."""
+"""A model in a process of its own: an honest one scores the same, a bad one does no harm."""
 
 import math
 import os
@@ -28,7 +28,7 @@ from seqmem.submissions.python_factory import build_module, parse_factory
 from seqmem.tasks import load_task
 from seqmem.tasks.model import as_sequence_model
 from seqmem.tasks.task import Context, Tokens
-from seqmem.tests.processes import gone, nothing_left
+from seqmem.tests.processes import all_ended, nothing_left
 
 USUAL = Limits(memory_bytes=3 << 30, start_seconds=60, call_seconds=30)
 IDS = Tokens(100)
@@ -42,7 +42,7 @@ Write = Callable[[str], str]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Iterator[Write]:
-    """Write a model's file and name its factory; its process, and all else, must end."""
+    """A function that writes a model's file and returns its factory; its processes must end."""
 
     def into_file(code: str) -> str:
         file = tmp_path / "model.py"
@@ -54,7 +54,7 @@ def write(tmp_path: Path) -> Iterator[Write]:
 
 
 def remote(factory: str, limits: Limits = USUAL, outputs: int = OUTPUTS) -> RemoteModel:
-    """Not shut in: what is tested here holds everywhere."""
+    """A model without a sandbox: what is tested here holds on every system."""
     return RemoteModel(
         Submission("python", factory=factory), IDS, outputs, limits=limits, sandbox=False
     )
@@ -164,21 +164,21 @@ ZOO = """
 FAILS = {
     1: "the model failed: RuntimeError: no such luck$",
     2: "the model failed: SystemExit: leaving",
-    4: "ran out of memory: it may have 3,072 MiB",
+    4: "ran out of memory: its limit is 3,072 MiB",
     10: r"for inputs of shape \(2, 6\) .* \(2, 5, 5\); the first two must be the same",
     11: "the first two must be the same",
-    12: r"the model gave \(4,\) outputs for each input, the task asks for \(5,\)",
-    13: "outputs are int64; floats are asked for",
-    14: "outputs are bool; floats",
+    12: r"the model returned \(4,\) outputs for each input, the task requires \(5,\)",
+    13: "outputs are int64; they must be floats",
+    14: "outputs are bool; they must be floats",
     19: "the model returned tuple, and must return one tensor",
-    20: "outputs are complex64; floats",
+    20: "outputs are complex64; they must be floats",
     21: "the model failed: ",
 }
 PASSES = {0: 4.0, 3: 4.0, 15: 4.0, 16: 4.0, 17: math.nan, 18: math.inf}
 
 
-def test_what_a_living_process_does_wrong_is_an_error_each_time(write: Write) -> None:
-    """And not more: the process goes on, and answers the next question."""
+def test_a_model_that_fails_is_one_error_for_each_call(write: Write) -> None:
+    """The process continues, and answers the next request."""
     rows, columns = torch.tensor([0, 1, 1]), torch.tensor([5, 0, 5])
     inputs = torch.zeros(2, 6, dtype=torch.int32)
     model = remote(write(ZOO))
@@ -231,11 +231,11 @@ def at_a_call(does: str) -> str:
 
 FATAL = {
     "sleeps": ("time.sleep(60)", "did not answer within 0.5 s"),
-    "exits": ("os._exit(0)", "ended by itself, with status 0"),
+    "exits": ("os._exit(0)", "exited with status 0"),
     "segfault": ("print('last words'); ctypes.string_at(0)", r"SIGSEGV; .* 'last words'"),
     "garbage": (
         "write_everywhere()",
-        "sent what is no answer: it begins with b'garb'; it had printed, at the end: '.*garbage'",
+        "sent an invalid answer: it begins with b'garb'; the end of its output: '.*garbage'",
     ),
 }
 
@@ -248,7 +248,7 @@ def test_a_process_that_goes_wrong_is_ended(case: str, write: Write, tmp_path: P
     with remote(write(at_a_call(does)), limits, task.outputs) as model:
         with pytest.raises(CellError, match=says):
             measure(model, task, task.split("test").prefix(500), [1, 4])
-        assert gone(str(tmp_path))
+        assert all_ended(str(tmp_path))
 
 
 AT_IMPORT: dict[str, tuple[str, dict[str, int], str]] = {
@@ -282,7 +282,7 @@ AT_IMPORT: dict[str, tuple[str, dict[str, int], str]] = {
 
 
 @pytest.mark.parametrize("case", AT_IMPORT)
-def test_what_goes_wrong_at_import_is_about_the_submission(case: str, write: Write) -> None:
+def test_an_error_at_import_is_a_submission_error(case: str, write: Write) -> None:
     code, other, says = AT_IMPORT[case]
     limits = Limits(**{"memory_bytes": USUAL.memory_bytes, "open_files": 64, **other})
     try:
@@ -292,7 +292,7 @@ def test_what_goes_wrong_at_import_is_about_the_submission(case: str, write: Wri
         Path("/tmp/seqmem-written-by-a-test").unlink(missing_ok=True)
 
 
-def test_a_load_without_end_is_ended(write: Write) -> None:
+def test_a_load_without_end_is_stopped(write: Write) -> None:
     code = "import time\ndef build():\n    time.sleep(60)"
     limits = Limits(USUAL.memory_bytes, start_seconds=3)
     began = time.monotonic()
@@ -314,7 +314,7 @@ def test_the_environment_is_not_passed_on(write: Write, monkeypatch: pytest.Monk
 
 
 def test_it_ends_when_its_parent_is_killed(write: Write, tmp_path: Path) -> None:
-    """In the midst of an answer: nobody is left to end it."""
+    """While it computes an answer: there is no parent left to end it."""
     factory = write("import time\nprint('here'); time.sleep(60)")
     script = f"""
 from seqmem.submissions.process.child import Child
@@ -340,7 +340,7 @@ with Child(worker_command(Limits()), Limits()) as child:
 
 
 def test_nothing_heavy_is_imported_before_the_model_is_known() -> None:
-    """Neither torch nor numpy: a model that needs less starts in less."""
+    """Neither torch nor numpy: a model that needs less memory starts with less."""
     code = "import sys; sys.exit(str({'torch', 'pandas', 'datasets', 'numpy'} & {*sys.modules}))"
     command = [
         part.replace("main(settings", f"{code}\nmain(settings") for part in worker_command(USUAL)
@@ -352,7 +352,7 @@ def test_nothing_heavy_is_imported_before_the_model_is_known() -> None:
         child.open({})
 
 
-def test_formats_that_run_code_are_shut_in() -> None:
+def test_formats_that_run_code_need_a_sandbox() -> None:
     assert {name: form.runs_code for name, form in FORMATS.items()} == {
         "onnx": False,
         "python": True,

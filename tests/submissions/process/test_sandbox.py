@@ -1,4 +1,4 @@
-"""Shut in, a stranger's code reads, writes, reaches and outlives nothing."""
+"""In the sandbox, untrusted code reads, writes, reaches and outlives nothing."""
 
 import os
 import socket
@@ -15,11 +15,11 @@ from seqmem.submissions.process.limits import Limits
 from seqmem.submissions.process.remote import RemoteModel, Submission
 from seqmem.submissions.process.sandbox import check_sandbox, sandbox_problem
 from seqmem.tasks.task import Tokens
-from seqmem.tests.processes import gone, need_sandbox, nothing_left
+from seqmem.tests.processes import all_ended, need_sandbox, nothing_left
 
 LIMITS = Limits(memory_bytes=3 << 30, start_seconds=60, call_seconds=30)
 
-# Gives, for each attempt, whether it succeeded.
+# Its outputs are, for each attempt, whether it succeeded.
 PROBER = """
 import os, resource, socket
 from pathlib import Path
@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 def connects():
     socket.create_connection(("127.0.0.1", FACTS["port"]), timeout=2).close()
 
-def reads_elsewhere():
+def reads_outside():
     Path(FACTS["secret"]).read_text()
 
 def reads_data():
@@ -71,7 +71,7 @@ def reads_what_is_beside():
     assert beside.WEIGHTS.read_text() == "weights"
 
 ATTEMPTS = [
-    connects, reads_elsewhere, reads_data, creates_beside, writes_to_the_suite, writes_to_tmp,
+    connects, reads_outside, reads_data, creates_beside, writes_to_the_suite, writes_to_tmp,
     sees_other_processes, signals_its_parent, knows_a_secret, raises_its_limits,
     reads_what_is_beside, runs_a_program, becomes_another_user,
 ]
@@ -92,8 +92,14 @@ def build(outputs):
     return Prober()
 """
 ALLOWED = {"reads_what_is_beside"}
-# What must be possible without the sandbox, or the test would show nothing.
-POSSIBLE = {"connects", "reads_elsewhere", "reads_data", "creates_beside", "signals_its_parent"}
+# What must succeed without the sandbox, or the test would show nothing.
+POSSIBLE = {
+    "connects",
+    "reads_outside",
+    "reads_data",
+    "creates_beside",
+    "signals_its_parent",
+}
 
 
 @pytest.fixture
@@ -137,13 +143,13 @@ def test_nothing_can_be_reached_from_inside(
             if name.strip()
         ]
         succeeded = {}
-        for shut_in in (True, False):
-            with remote(folder / "prober.py", len(attempts), shut_in) as model:
+        for sandbox in (True, False):
+            with remote(folder / "prober.py", len(attempts), sandbox) as model:
                 outputs, _ = model.hidden(torch.zeros(1, 2, dtype=torch.int32))
             flags = outputs[0, 0].tolist()
-            succeeded[shut_in] = {name for name, flag in zip(attempts, flags, strict=True) if flag}
+            succeeded[sandbox] = {name for name, flag in zip(attempts, flags, strict=True) if flag}
             left = (folder / "left-behind").exists()
-            assert left == (not shut_in)
+            assert left == (not sandbox)
             (suite / "baselines" / "left-behind").unlink(missing_ok=True)
     # Process 1 inside is not the parent: a signal may reach a process that has its number there.
     assert succeeded[True] - {"signals_its_parent"} == ALLOWED
@@ -151,7 +157,7 @@ def test_nothing_can_be_reached_from_inside(
 
 
 def test_what_it_starts_ends_with_it(folder: Path) -> None:
-    """Though it went into a session of its own and its parent is another."""
+    """Although it is in a session of its own and has another parent."""
     code = """
     import os, time
     from torch import nn
@@ -179,13 +185,13 @@ def test_what_it_starts_ends_with_it(folder: Path) -> None:
     """
     (folder / "model.py").write_text(textwrap.dedent(code))
     with remote(folder / "model.py", 3) as model:
-        assert not gone(str(folder), 0)
-        with pytest.raises(CellError, match="ended by itself, with status 9"):
+        assert not all_ended(str(folder), 0)
+        with pytest.raises(CellError, match="exited with status 9"):
             model.hidden(torch.zeros(1, 2))
-        assert gone(str(folder))
+        assert all_ended(str(folder))
 
 
-def test_death_is_told_through_the_sandbox(folder: Path) -> None:
+def test_a_crash_is_reported_through_the_sandbox(folder: Path) -> None:
     (folder / "model.py").write_text("import ctypes\nprint('so far')\nctypes.string_at(0)")
     with (
         pytest.raises(SubmissionError, match=r"killed by SIGSEGV; .* 'so far'"),
@@ -194,7 +200,7 @@ def test_death_is_told_through_the_sandbox(folder: Path) -> None:
         pass
 
 
-def test_a_package_is_found_where_the_user_stands(
+def test_a_package_is_found_in_the_current_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "mine").mkdir()
@@ -213,14 +219,14 @@ def test_a_package_is_found_where_the_user_stands(
         assert model.hidden(torch.zeros(2, 3, dtype=torch.int32))[0].shape == (2, 3, 4)
 
 
-def test_a_folder_that_shows_too_much_is_refused(
+def test_a_folder_that_contains_too_much_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "model.py").touch()
     with monkeypatch.context() as patch:
         patch.setenv("HOME", str(folder / "user"))
         with (
-            pytest.raises(SubmissionError, match="holds, your home folder"),
+            pytest.raises(SubmissionError, match="contains, your home folder"),
             remote(folder / "model.py", 3),
         ):
             pass
@@ -233,13 +239,13 @@ def test_a_folder_that_shows_too_much_is_refused(
 
 
 @pytest.fixture
-def asked_anew() -> Iterator[None]:
+def empty_cache() -> Iterator[None]:
     sandbox_problem.cache_clear()
     yield
     sandbox_problem.cache_clear()
 
 
-@pytest.mark.usefixtures("asked_anew")
+@pytest.mark.usefixtures("empty_cache")
 @pytest.mark.parametrize("there", [False, True])
 def test_without_a_sandbox_code_is_refused(
     there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
