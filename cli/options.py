@@ -127,7 +127,7 @@ data_dir_option = click.option(
 
 
 def opening_options(command: Callable[..., T]) -> Callable[..., T]:
-    """Add the options of how a model is opened; the command gets them as `handling`.
+    """Add the options of how a model is opened; the command gets them as `options`.
 
     The command has --results too, whose folders no model sees.
     """
@@ -142,7 +142,7 @@ def opening_options(command: Callable[..., T]) -> Callable[..., T]:
         results: Path,
         **others: Any,
     ) -> T:
-        from seqmem.submissions.opening import Handling
+        from seqmem.submissions.opening import OpenOptions
         from seqmem.submissions.process.limits import Limits
 
         for option, value in (("--memory", memory), ("--timeout", timeout)):
@@ -154,10 +154,10 @@ def opening_options(command: Callable[..., T]) -> Callable[..., T]:
             start_seconds=max(timeout, Limits().start_seconds),
         )
         hidden = (results, results / "records")
-        handling = Handling(
+        options = OpenOptions(
             trust=trust, context=context, limits=limits, threads=threads, hidden=hidden
         )
-        return command(handling=handling, results=results, **others)
+        return command(options=options, results=results, **others)
 
     return _with_options(wrapped, _OPENING)
 

@@ -21,7 +21,7 @@ from seqmem.leaderboard import Format
 
 if TYPE_CHECKING:
     from seqmem.measuring.precision import Precision
-    from seqmem.submissions.opening import Handling
+    from seqmem.submissions.opening import OpenOptions
     from seqmem.tasks.task import Context
 
 __all__ = ["submit"]
@@ -56,7 +56,7 @@ def submit(
     contexts: "tuple[Context, ...] | None",
     precision: "Precision",
     exact: bool,
-    handling: "Handling",
+    options: "OpenOptions",
     device: str,
     results: Path,
     form: Format,
@@ -75,23 +75,23 @@ def submit(
     from seqmem.measuring.device import find_device
     from seqmem.measuring.settings import MeasurementSettings
     from seqmem.submissions.manifest import Manifest, read_manifest
-    from seqmem.submissions.submit import Request
+    from seqmem.submissions.submit import SubmitRequest
     from seqmem.submissions.submit import submit as submit_model
 
     stated = Manifest() if manifest is None else read_manifest(manifest)
     if (name := name or stated.name) is None:
         raise InputError("no name given: --name NAME, or name = … in a manifest")
-    request = Request(
+    request = SubmitRequest(
         model=model,
         name=name,
         tasks=task_ids,
         results=results,
-        measuring=MeasurementSettings(
+        settings=MeasurementSettings(
             contexts=contexts,
             precision=None if exact else precision,
             device=find_device(device),
         ),
-        handling=replace(handling, context=handling.context or stated.context),
+        options=replace(options, context=options.context or stated.context),
         manifest=replace(stated, name=name),
         manifest_file=manifest,
     )

@@ -10,7 +10,7 @@ from seqmem.cli.exits import fail, log
 from seqmem.cli.options import data_dir_option, device_option, opening_options, results_option
 
 if TYPE_CHECKING:
-    from seqmem.submissions.opening import Handling
+    from seqmem.submissions.opening import OpenOptions
 
 __all__ = ["verify"]
 
@@ -30,7 +30,7 @@ __all__ = ["verify"]
 @results_option(click.Path(path_type=Path), "Where records are stored.")
 @data_dir_option
 def verify(
-    record: Path, model: str, seed: int | None, handling: "Handling", device: str, results: Path
+    record: Path, model: str, seed: int | None, options: "OpenOptions", device: str, results: Path
 ) -> None:
     """Measure RECORD's MODEL again on other windows, and confirm or contradict the record.
 
@@ -47,7 +47,7 @@ def verify(
     seed = secrets.randbelow(2**31) if seed is None else seed
     log(f"--seed {seed}")
     found = verify_record(
-        record, model, handling, results, seed=seed, device=find_device(device), say=log
+        record, model, options, results, seed=seed, device=find_device(device), log=log
     )
     rows = [
         {

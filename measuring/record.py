@@ -1,7 +1,7 @@
 """Measuring a trained model on a task, and making a record of the curve."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from seqmem.errors import CellError
-from seqmem.leaderboard.record import Record, TaskFacts
+from seqmem.leaderboard.record import Point, Record, TaskFacts
 from seqmem.measuring.curve import Curve, measure
 from seqmem.measuring.reference import full_scores, longest_pass
 from seqmem.measuring.settings import MeasurementSettings
@@ -18,7 +18,7 @@ from seqmem.provenance import environment_facts, suite_facts
 from seqmem.tasks.model import SequenceModel, weights_sha256
 from seqmem.tasks.task import Task
 
-__all__ = ["MeasuredCurve", "make_record", "measure_record"]
+__all__ = ["MeasuredCurve", "make_record", "measure_model", "measure_record"]
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,29 @@ def measure_record(
     Raises:
         CellError: the model cannot be measured.
     """
+    measured = measure_model(model, facts["label"], task, settings)
+    return make_record(model, measured, facts, training, task, settings, report)
+
+
+def measure_model(
+    model: SequenceModel, label: str, task: Task, settings: MeasurementSettings
+) -> MeasuredCurve:
+    """Measure a trained model's curve on the test split.
+
+    Args:
+        model: the model; it is moved to the device and not changed otherwise.
+        label: the model's name, for the progress bar.
+        task: the task.
+        settings: context lengths, precision, device.
+
+    Raises:
+        CellError: the model cannot be measured.
+    """
     split = task.split("test")
     measured = settings.cast(model)
     began = time.monotonic()
     with tqdm(unit="step", unit_scale=True, disable=None, leave=False) as bar:
-        bar.set_description(f"measure {facts['label']} on {task.id}")
+        bar.set_description(f"measure {label} on {task.id}")
         curve = measure(
             measured,
             task,
@@ -84,7 +102,7 @@ def measure_record(
             progress=bar.update,
         )
         extras = _extras(model, measured, task, curve, settings.device)
-    found = MeasuredCurve(
+    return MeasuredCurve(
         curve,
         seconds=time.monotonic() - began,
         plain_pass=len(split.inputs),
@@ -93,7 +111,6 @@ def measure_record(
         reference=_reference_name(model, curve),
         extras=extras,
     )
-    return make_record(model, found, facts, training, task, settings, report)
 
 
 def make_record(
@@ -104,10 +121,24 @@ def make_record(
     task: Task,
     settings: MeasurementSettings,
     report: Callable[[str], object],
+    *,
+    validate: Callable[[Sequence[Point]], Mapping[str, Any] | None] = lambda points: None,
+    command: str | None = None,
+    trust: str = "self-reported",
 ) -> Record:
     """Return a record of a measured curve.
 
-    The arguments are those of `measure_record`; the model's weights are in float32.
+    Args:
+        model: the model, with weights in float32.
+        measured: its curve.
+        facts: as in `measure_record`; they replace facts that are computed here.
+        training: as in `measure_record`.
+        task: as in `measure_record`.
+        settings: as in `measure_record`.
+        report: as in `measure_record`.
+        validate: returns the report of the validity gate, given the points of the curve.
+        command: the command that measures the same; None for a cell of a run.
+        trust: who vouches for the record.
 
     Raises:
         CellError: no context length could be measured.
@@ -157,14 +188,15 @@ def make_record(
             "plain_passes": round(passes, 3),
             "seconds": round(measured.seconds, 2),
             **measured.rules,
+            **({} if command is None else {"command": command}),
         },
         group_counts=summary.group_counts,
         gain=summary.gain,
         curve=summary.points,
         extras=measured.extras,
-        validity=None,
+        validity=validate(summary.points),
         environment=environment_facts(settings.device, settings.dtype, tf32=False),
-        trust="self-reported",
+        trust=trust,
     )
 
 

@@ -1,46 +1,46 @@
-"""Open a model that was handed in, whatever its form, for one task.
+"""Open a submitted model, whatever its format, for one task.
 
 model.onnx              run by onnxruntime in a process with limits
-weights.safetensors     a baseline of this suite, as `seqmem eval` wrote it
+weights.safetensors     a baseline, as `seqmem eval` wrote it
 hf:DIRECTORY-OR-ID      a Hugging Face causal language model
-model.py:build          a Python factory (also package.module:build), shut in unless trusted
+model.py:build          a Python factory (also package.module:build), in a sandbox unless trusted
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from seqmem.errors import InputError, SubmissionError
+from seqmem.measuring.record import MeasuredCurve, measure_model
+from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
 from seqmem.submissions.code_files import sha256_of_files
-from seqmem.submissions.hugging_face.model import open_hugging_face
+from seqmem.submissions.hugging_face.measure import measure_hugging_face
+from seqmem.submissions.hugging_face.model import HuggingFaceModel, open_hugging_face
+from seqmem.submissions.hugging_face.token_task import TokenTask
 from seqmem.submissions.process.limits import Limits
 from seqmem.submissions.process.remote import RemoteModel, Submission
 from seqmem.submissions.python_factory import build_module, parse_factory
 from seqmem.submissions.safetensors_file import load_baseline
 from seqmem.tasks.model import SequenceModel, as_sequence_model, weights_sha256
-from seqmem.tasks.task import Task
+from seqmem.tasks.task import Context, Task
 
-__all__ = ["TRUSTED", "Handling", "Opened", "open_model"]
+__all__ = ["TRAINED_OUTSIDE", "TRUSTED", "OpenOptions", "OpenedModel", "open_model"]
 
 TRUSTED = "none: trusted code"
 
+PICKLE = "it is a pickle, and loading a pickle can run code"
 REFUSED: Mapping[str, str] = {
-    ".pt2": "to load an exported program is to run what it says",
-    ".pt": "it may be a pickle or TorchScript, and to load either is to run what it says",
-    ".pth": "it is a pickle, and to load it is to run what it says",
-    ".bin": "it is a pickle, and to load it is to run what it says",
-    ".ckpt": "it is a pickle, and to load it is to run what it says",
-    ".pkl": "it is a pickle, and to load it is to run what it says",
-    ".pickle": "it is a pickle, and to load it is to run what it says",
+    ".pt2": "loading an exported program can run code",
+    ".pt": "it may be a pickle or TorchScript, and loading either can run code",
+    **dict.fromkeys((".pth", ".bin", ".ckpt", ".pkl", ".pickle"), PICKLE),
 }
-WAY_OUT = "export it as ONNX (README, Submit your model), or name the Python code that builds it"
-LARGEST_FILE = 1 << 31  # bytes: no ONNX file may be larger
-# Of a model that was trained elsewhere nothing is known but its weights.
-ELSEWHERE: Mapping[str, Any] = {
+LARGEST_FILE = 1 << 31  # bytes: the limit of ONNX files
+# The training facts of a model that was trained outside seqmem, where nothing about it is known.
+TRAINED_OUTSIDE: Mapping[str, Any] = {
     "k_train": "unknown",
     "state": None,
     "seed": 0,
@@ -50,15 +50,15 @@ ELSEWHERE: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Handling:
+class OpenOptions:
     """How a model is opened.
 
     Attributes:
-        trust: whether Python code runs in this process, with nothing around it.
-        context: how many of the latest inputs its outputs are said to depend on; None: all.
-        limits: what its process may take.
-        threads: for its arithmetic, in a process of its own.
-        hidden: folders that are no part of a model that is code, as that of results.
+        trust: whether Python code runs in this process, without a sandbox.
+        context: the receptive field of a model that does not declare its own; None: all inputs.
+        limits: the limits of its process.
+        threads: number of threads for its arithmetic, in a process of its own.
+        hidden: folders that code must not see, such as that of the results.
     """
 
     trust: bool = False
@@ -69,59 +69,110 @@ class Handling:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A model, ready to be measured.
+class OpenedModel:
+    """A model that is ready to be checked and measured.
 
     Attributes:
-        model: in evaluation mode.
-        sha256: of the file; of weights and settings where there are several; of all its files
-            where it is code, which alone can tell its weights, and of its weights too if trusted.
-        facts: what its record says of it besides: format, isolation, and what the format knows.
-        training: how it was trained, as far as is known.
+        model: the model, in evaluation mode.
+        sha256: the hash of a file; of weights and settings for a folder; of all files for code in a
+            sandbox, whose weights cannot be read; and of files and weights for trusted code.
+        facts: facts for its record: format, isolation, and what the format contains.
+        training: how it was trained, as far as known.
     """
 
     model: SequenceModel
     sha256: str
     facts: Mapping[str, Any]
-    training: Mapping[str, Any]
+    training: Mapping[str, Any] = field(default_factory=lambda: TRAINED_OUTSIDE)
+
+    def checked_task(
+        self, task: Task, settings: MeasurementSettings
+    ) -> tuple[Task, Sequence[Context]]:
+        """Return the task and the context lengths on which the validity gate checks the model."""
+        return task, settings.contexts_for(task)
+
+    def measure(
+        self,
+        name: str,
+        task: Task,
+        settings: MeasurementSettings,
+        report: Callable[[str], object],
+    ) -> MeasuredCurve:
+        """Measure the model's curve.
+
+        Args:
+            name: the model's name, for the progress bar.
+            task: the task.
+            settings: context lengths, precision, device.
+            report: called with a line for each context length that cannot be measured.
+
+        Raises:
+            CellError: the model cannot be measured.
+        """
+        return measure_model(self.model, name, task, settings)
+
+
+@dataclass(frozen=True)
+class OpenedHuggingFace(OpenedModel):
+    """A language model with a tokenizer: it is checked on tokens, and measured in words."""
+
+    model: HuggingFaceModel
+
+    def checked_task(
+        self, task: Task, settings: MeasurementSettings
+    ) -> tuple[Task, Sequence[Context]]:
+        """Return the task of predicting the model's tokens, and its context lengths."""
+        tokens = TokenTask(task, self.model)
+        return tokens, tokens.contexts
+
+    def measure(
+        self,
+        name: str,
+        task: Task,
+        settings: MeasurementSettings,
+        report: Callable[[str], object],
+    ) -> MeasuredCurve:
+        """Measure the model's curve in words; see `measure_hugging_face`."""
+        return measure_hugging_face(self.model, name, task, settings, report)
 
 
 @contextmanager
-def open_model(text: str, task: Task, how: Handling) -> Iterator[Opened]:
-    """Open a model; leaving the context ends its process, where it has one.
+def open_model(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedModel]:
+    """Open a model; leaving the context ends its process, if it has one.
 
     Args:
-        text: the model, as in the table above.
-        task: what it is to do.
-        how: with what around it.
+        text: the model, in one of the formats above.
+        task: the task, which determines inputs and outputs.
+        options: how it is opened.
 
     Raises:
-        InputError: there is no such file, or it is of no known form.
-        SubmissionError: it cannot be taken.
+        InputError: there is no such file, or its format is unknown.
+        SubmissionError: it is refused.
     """
     suffix = Path(text).suffix.lower()
     if text.startswith("hf:"):
-        yield _hugging_face(text.removeprefix("hf:"), how)
+        yield _hugging_face(text.removeprefix("hf:"), options)
     elif suffix == ".safetensors":
-        yield _suite_model(Path(text), task, how)
+        yield _baseline(Path(text), task, options)
     elif suffix == ".onnx":
         data = _bytes(Path(text))
-        with _remote(Submission("onnx", data), task, how) as model:
-            facts = {"format": "onnx", "isolation": "a process with limits"}
-            yield _opened(model, hashlib.sha256(data).hexdigest(), facts)
+        facts = {"format": "onnx", "isolation": "a process with limits"}
+        sha256 = hashlib.sha256(data).hexdigest()
+        yield from _remote(Submission("onnx", data), sha256, facts, task, options)
     elif suffix in REFUSED:
         raise SubmissionError(
-            f"model '{text}': a {suffix} file is not taken: {REFUSED[suffix]}; {WAY_OUT}"
+            f"model '{text}': a {suffix} file is not accepted: {REFUSED[suffix]}; export it as "
+            "ONNX (README, Submit your model), or name the Python code that builds it"
         )
     elif ":" in text:
-        yield from _factory(text, task, how)
+        yield from _factory(text, task, options)
     else:
         _unknown(text)
 
 
 def _unknown(text: str) -> NoReturn:
     raise InputError(
-        f"model '{text}' is of no known form: give model.onnx, weights.safetensors, "
+        f"model '{text}' is of no known format: name model.onnx, weights.safetensors, "
         "hf:DIRECTORY-OR-ID or model.py:build"
     )
 
@@ -129,7 +180,7 @@ def _unknown(text: str) -> NoReturn:
 def _bytes(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():  # a pipe or a device may have no end
-            raise InputError(f"model '{path}': is no file; give the ONNX file itself")
+            raise InputError(f"model '{path}': is no file; name the ONNX file itself")
         if path.stat().st_size > LARGEST_FILE:
             raise SubmissionError(f"{path}: is larger than an ONNX file can be, 2 GiB")
         return path.read_bytes()
@@ -137,75 +188,76 @@ def _bytes(path: Path) -> bytes:
         raise InputError(f"model '{path}': cannot be read ({error.strerror})") from None
 
 
-def _remote(submission: Submission, task: Task, how: Handling) -> RemoteModel:
-    return RemoteModel(
+def _remote(
+    submission: Submission,
+    sha256: str,
+    facts: Mapping[str, Any],
+    task: Task,
+    options: OpenOptions,
+) -> Iterator[OpenedModel]:
+    with RemoteModel(
         submission,
         task.inputs,
         task.outputs,
-        context=how.context,
-        threads=how.threads,
-        limits=how.limits,
-        hidden=how.hidden,
-    )
+        context=options.context,
+        threads=options.threads,
+        limits=options.limits,
+        hidden=options.hidden,
+    ) as model:
+        # Weights are in the process only, which reports how many there are.
+        own = {"parameters": model.parameters_declared or 0, "weights_sha256": sha256}
+        yield OpenedModel(model, sha256, {**facts, **own})
 
 
-def _opened(model: RemoteModel, sha256: str, facts: Mapping[str, Any]) -> Opened:
-    """Add what only its own process can tell."""
-    told = {"parameters": model.parameters_declared or 0, "weights_sha256": sha256}
-    return Opened(model, sha256, {**facts, **told}, ELSEWHERE)
-
-
-def _suite_model(path: Path, task: Task, how: Handling) -> Opened:
-    model, facts = load_baseline(path)
-    made = facts.architecture
-    if made.inputs != task.inputs or made.outputs != task.outputs:
+def _baseline(path: Path, task: Task, options: OpenOptions) -> OpenedModel:
+    model, stored = load_baseline(path)
+    architecture = stored.architecture
+    if architecture.inputs != task.inputs or architecture.outputs != task.outputs:
         raise SubmissionError(
-            f"{path}: was made for {facts.task}: it reads {made.inputs} and gives "
-            f"{made.outputs:,} outputs; {task.id} has {task.inputs} and {task.outputs:,}"
+            f"{path}: was trained on {stored.task}: it reads {architecture.inputs} and has "
+            f"{architecture.outputs:,} outputs; {task.id} has {task.inputs} and {task.outputs:,}"
         )
-    if how.context is not None:
-        raise InputError(f"--context {how.context}: {path} says itself how far its model sees")
+    if options.context is not None:
+        raise InputError(f"--context {options.context}: {path} contains its receptive field")
     training = {
-        **facts.training,
-        "k_train": facts.k_train,
-        "state": facts.state,
-        "task": facts.task,
-        "suite": dict(facts.suite),
+        **stored.training,
+        "k_train": stored.k_train,
+        "state": stored.state,
+        "task": stored.task,
+        "suite": dict(stored.suite),
     }
-    return Opened(
-        model,
-        weights_sha256(model),
-        {"format": "safetensors", "isolation": "data only", "architecture": facts.label},
-        training,
-    )
+    facts = {"format": "safetensors", "isolation": "data only", "architecture": stored.label}
+    return OpenedModel(model, weights_sha256(model), facts, training)
 
 
-def _hugging_face(place: str, how: Handling) -> Opened:
-    if how.context is not None:
+def _hugging_face(place: str, options: OpenOptions) -> OpenedModel:
+    if options.context is not None:
         raise InputError(
-            f"--context {how.context}: hf:{place} reads tokens of its own, its settings say how "
-            "many; leave it out"
+            f"--context {options.context}: hf:{place} reads tokens, as many as its settings allow; "
+            "leave it out"
         )
     model = open_hugging_face(place)
-    facts = {"format": "hugging face", "isolation": "data only, read by transformers"}
-    both = hashlib.sha256(f"{weights_sha256(model)} {model.settings_sha256}".encode()).hexdigest()
-    return Opened(model, both, facts, ELSEWHERE)
+    facts = {
+        **model.facts(),
+        "format": "hugging face",
+        "isolation": "data only, read by transformers",
+    }
+    both = f"{weights_sha256(model)} {model.settings_sha256}"
+    return OpenedHuggingFace(model, hashlib.sha256(both.encode()).hexdigest(), facts)
 
 
-def _factory(text: str, task: Task, how: Handling) -> Iterator[Opened]:
+def _factory(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedModel]:
     factory = parse_factory(text)
     places = factory.places()
-    files = sha256_of_files(places, how.hidden) if places else source_sha256(factory.module)
-    if how.trust:
-        module = build_module(factory, task.inputs, task.outputs)
-        model = as_sequence_model(module, task.outputs)
-        if how.context is not None:
-            model.receptive_field = how.context
-        facts = {"format": "python", "isolation": TRUSTED}
-        # Weights alone do not make the model, nor does code that reads them from elsewhere.
-        both = hashlib.sha256(f"{files} {weights_sha256(model)}".encode()).hexdigest()
-        yield Opened(model, both, facts, ELSEWHERE)
-        return
-    with _remote(Submission("python", factory=text), task, how) as model:
+    files = sha256_of_files(places, options.hidden) if places else source_sha256(factory.module)
+    if not options.trust:
         facts = {"format": "python", "isolation": "bubblewrap, without network"}
-        yield _opened(model, files, facts)
+        yield from _remote(Submission("python", factory=text), files, facts, task, options)
+        return
+    module = build_module(factory, task.inputs, task.outputs)
+    model = as_sequence_model(module, task.outputs)
+    if options.context is not None:
+        model.receptive_field = options.context
+    # Neither code nor weights alone are the model: code may read its weights from other places.
+    both = hashlib.sha256(f"{files} {weights_sha256(model)}".encode()).hexdigest()
+    yield OpenedModel(model, both, {"format": "python", "isolation": TRUSTED})

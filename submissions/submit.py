@@ -1,230 +1,238 @@
-"""A trained model, from a stranger's file to a record on the board.
+"""Submit a trained model: open it, check it, measure it, and add a record to the board.
 
-It is opened with what its form needs around it, examined on the windows that it will be scored on,
-and only then measured. What it is refused for, it is refused for before anything is written.
+A model is opened with the isolation that its format needs, checked on the windows on which it is
+scored, and only then measured. A refused model leaves no files.
 """
 
 import math
 import re
 import shlex
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, RefusedError
-from seqmem.leaderboard.record import Record, RecordError, from_json, to_json
-from seqmem.leaderboard.store import record_directory, write_unless_taken
+from seqmem.leaderboard.record import Point, Record, RecordError, from_json, to_json
+from seqmem.leaderboard.store import read_records, record_directory, write_unless_taken
 from seqmem.measuring.gate.curve_checks import check_lead, check_optimum, points_of
 from seqmem.measuring.gate.model_checks import check_validity
 from seqmem.measuring.gate.report import Check, Report, report_text
-from seqmem.measuring.record import measure_record
+from seqmem.measuring.record import make_record
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
-from seqmem.submissions.hugging_face.measure import measure_hugging_face
-from seqmem.submissions.hugging_face.model import HuggingFaceModel
-from seqmem.submissions.hugging_face.token_task import TokenTask
 from seqmem.submissions.manifest import Manifest, check_vocabulary
-from seqmem.submissions.opening import Handling, Opened, open_model
+from seqmem.submissions.opening import OpenedModel, OpenOptions, open_model
 from seqmem.tasks import load_task
-from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["Request", "measured", "submit"]
+__all__ = ["SubmitRequest", "measure_submission", "read_record", "submit"]
 
-Say = Callable[[str], object]
+Log = Callable[[str], object]
 
-# Single spaces, within: a name with one behind it would look like another's.
+# Single spaces, and none at the ends: names must not look alike.
 NAME = re.compile(r"(?=.{1,64}$)[A-Za-z0-9][A-Za-z0-9._+-]*( [A-Za-z0-9._+-]+)*")
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the user asked for.
+class SubmitRequest:
+    """A model to submit, and how.
 
     Attributes:
-        model: the model, in a form of `open_model`.
-        name: on the board.
+        model: the model, in a format of `open_model`.
+        name: the name on the board.
         tasks: task ids.
-        results: the folder of records.
-        measuring: how it is measured.
-        handling: what is around it.
-        manifest: what its owner says of it.
-        manifest_file: where that was read from; None where nowhere.
+        results: the folder of results.
+        settings: how the model is measured.
+        options: how the model is opened.
+        manifest: what the owner states about the model.
+        manifest_file: the manifest's file; None without one.
     """
 
     model: str
     name: str
     tasks: tuple[str, ...]
     results: Path
-    measuring: MeasurementSettings
-    handling: Handling = field(default_factory=Handling)
+    settings: MeasurementSettings
+    options: OpenOptions = field(default_factory=OpenOptions)
     manifest: Manifest = field(default_factory=Manifest)
     manifest_file: Path | None = None
 
     @property
     def command(self) -> str:
-        """The command that asks for the same, but for where results and data are."""
-        how, usual = self.handling, Handling()
+        """The command line of this request, without the folders of results and data."""
+        options, usual = self.options, OpenOptions()
+        contexts, precision = self.settings.contexts, self.settings.precision
+        memory, seconds = options.limits.memory_bytes, options.limits.call_seconds
+        values = {
+            "--k": None if contexts is None else ",".join(map(str, contexts)),
+            "--precision": precision,
+            "--manifest": self.manifest_file,
+            "--context": options.context,
+            "--memory": None if memory == usual.limits.memory_bytes else f"{memory / (1 << 30):g}",
+            "--timeout": None if seconds == usual.limits.call_seconds else f"{seconds:g}",
+            "--threads": None if options.threads == usual.threads else options.threads,
+            "--device": self.settings.device,
+        }
         words = ["seqmem", "submit", self.model, "--name", self.name]
         for task in self.tasks:
             words += ["--task", task]
-        if self.measuring.contexts is not None:
-            words += ["--k", ",".join(map(str, self.measuring.contexts))]
-        if self.measuring.precision is None:
-            words.append("--exact")
-        else:
-            words += ["--precision", str(self.measuring.precision)]
-        if self.manifest_file is not None:
-            words += ["--manifest", str(self.manifest_file)]
-        if how.context is not None:
-            words += ["--context", str(how.context)]
-        if how.trust:
-            words.append("--trust")
-        if how.limits.memory_bytes != usual.limits.memory_bytes:
-            words += ["--memory", f"{how.limits.memory_bytes / (1 << 30):g}"]
-        if how.limits.call_seconds != usual.limits.call_seconds:
-            words += ["--timeout", f"{how.limits.call_seconds:g}"]
-        if how.threads != usual.threads:
-            words += ["--threads", str(how.threads)]
-        words += ["--device", self.measuring.device]
+        for option, value in values.items():
+            words += [] if value is None else [option, str(value)]
+        words += ["--exact"] * (precision is None) + ["--trust"] * options.trust
         return shlex.join(words)
 
 
-def submit(request: Request, say: Say) -> list[Record]:
-    """Examine and measure a model on each task, and keep a record of each.
+def submit(request: SubmitRequest, log: Log) -> list[Record]:
+    """Check and measure a model on each task, and store a record of each.
 
-    A task on which the same model is on the board under the same name is passed over.
+    A task is skipped if the same model is on the board under the same name.
+
+    Args:
+        request: the model, and how it is submitted.
+        log: called with a line for each step that takes time.
 
     Returns:
-        the records, those that were there already among them.
+        the records, including those of skipped tasks.
 
     Raises:
-        InputError: something asked for is wrong.
-        SubmissionError: the model cannot be taken.
-        RefusedError: it failed a check; nothing of this task is written.
-        CellError: it cannot be measured.
+        InputError: something in the request is wrong.
+        SubmissionError: the model is refused when it is opened.
+        RefusedError: the model fails a check; no record of this task is written.
+        CellError: the model cannot be measured.
         OSError: records cannot be written.
     """
     _check_name(request.name)
     tasks = [load_task(task_id) for task_id in dict.fromkeys(request.tasks)]
     for task in tasks:
-        task.split("test")  # data that are missing or altered show now
-        request.measuring.half_width(task)
+        task.split("test")  # fails here if data are missing or altered
+        request.settings.half_width(task)
         if request.manifest.vocabulary is not None:
             check_vocabulary(request.manifest.vocabulary, task)
-    return [_submit_to(task, request, say) for task in tasks]
+    return [_submit_to(task, request, log) for task in tasks]
 
 
-def _submit_to(task: Task, request: Request, say: Say) -> Record:
+def _submit_to(task: Task, request: SubmitRequest, log: Log) -> Record:
     folder = record_directory(request.results / "records", task.id)
     stem = "submitted-" + request.name.replace(" ", "_")
-    with open_model(request.model, task, request.handling) as opened:
-        if (known := _on_board(folder / f"{stem}.json", request.name, opened, task)) is not None:
-            say(f"{request.name} on {task.id}: this model is on the board already")
-            return known
-        record = measured(
-            opened, request.name, task, request.measuring, say, best=_best(folder, task)
-        )
-    record = replace(
-        record,
-        model={**record.model, **request.manifest.facts()},
-        measurement={**record.measurement, "command": request.command},
-    )
-    path = write_unless_taken(to_json(record), folder, stem)
-    if path is None:  # another process was first
-        known = _on_board(folder / f"{stem}.json", request.name, opened, task)
+    path = folder / f"{stem}.json"
+    with open_model(request.model, task, request.options) as opened:
+        known = _known_record(path, request.name, opened, task)
         if known is None:
-            raise InputError(
-                f"--name '{request.name}': {folder / stem}.json was written and taken away by "
-                "others meanwhile; submit it again"
+            record = measure_submission(
+                opened,
+                request.name,
+                task,
+                request.settings,
+                log,
+                facts=request.manifest.facts(),
+                best=_best_losses(folder, task),
+                command=request.command,
             )
-        say(f"{request.name} on {task.id}: this model is on the board already")
-        return known
-    say(f"{request.name} on {task.id}: {path}")
-    return record
+            if write_unless_taken(to_json(record), folder, stem) is not None:
+                log(f"{request.name} on {task.id}: {path}")
+                return record
+            known = _known_record(path, request.name, opened, task)  # by another process
+            if known is None:
+                raise InputError(
+                    f"--name '{request.name}': other processes wrote and removed {path} "
+                    "meanwhile; submit it again"
+                )
+    log(f"{request.name} on {task.id}: this model is on the board already")
+    return known
 
 
-def measured(
-    opened: Opened,
+def measure_submission(
+    opened: OpenedModel,
     name: str,
     task: Task,
-    how: MeasurementSettings,
-    say: Say,
+    settings: MeasurementSettings,
+    log: Log,
     *,
+    facts: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
     best: Mapping[Context, float] | None = None,
+    command: str | None = None,
+    trust: str = "self-reported",
 ) -> Record:
-    """Examine a model and measure its curve.
+    """Check a model and measure its curve; return the record.
 
     Args:
         opened: the model.
-        name: on the board.
+        name: the name on the board.
         task: the task.
-        how: contexts, precision, device, seed of the samples.
-        say: called with a line for each step that takes time.
-        best: the smallest loss on the board at each k, to flag what is far below.
+        settings: context lengths, precision, device, seed of the samples.
+        log: called with a line for each step that takes time.
+        facts: further facts about the model for the record.
+        training: how it was trained; None: as far as its format contains it.
+        best: the smallest loss on the board at each k; far smaller losses are flagged.
+        command: the command that measures the same.
+        trust: who vouches for the record.
 
     Raises:
-        RefusedError: it failed a check.
-        CellError: it cannot be measured.
+        RefusedError: the model fails a check.
+        CellError: the model cannot be measured.
     """
     model = opened.model
-    report = _examined(model, task, how)
-    _hold_to(report, name, task)
-    say(f"{name} on {task.id}: passed {len(report.checks)} checks of validity")
-    facts = {
-        "name": name,
-        "label": name,
-        "options": {},
-        "source_sha256": source_sha256("seqmem.submissions.submit"),
-        **opened.facts,
-        "sha256": opened.sha256,
-    }
-
-    def tell(line: str) -> None:
-        say(f"{name} on {task.id}: {line}")
-
-    if isinstance(model, HuggingFaceModel):
-        record = measure_hugging_face(model, task, how, tell, label=name, training=opened.training)
-        record = replace(record, model={**record.model, **facts})
-    else:
-        record = measure_record(model, facts, opened.training, task, how, tell)
-    report = report.with_checks(check_optimum(points_of(record.curve), task.loss.unit))
-    _hold_to(report, name, task)
-    report = report.with_checks(_lead(record, best or {}, task))
-    for flag in report.flags:
-        tell(f"to look at: {flag}")
-    field = {"declared": model.receptive_field, "measured": report.measured_context}
-    return replace(
-        record, model={**record.model, "receptive_field": field}, validity=asdict(report)
-    )
-
-
-def _examined(model: SequenceModel, task: Task, how: MeasurementSettings) -> Report:
-    contexts, examined = how.contexts_for(task), task
-    if isinstance(model, HuggingFaceModel):  # by its own tokens
-        examined = TokenTask(task, model)
-        contexts = examined.contexts
-    return check_validity(
+    checked, contexts = opened.checked_task(task, settings)
+    validity = check_validity(
         model,
-        examined,
-        examined.split("test"),
+        checked,
+        checked.split("test"),
         contexts,
         declared=model.receptive_field,
-        seed=how.sample_seed,
-        device=how.device,
+        seed=settings.sample_seed,
+        device=settings.device,
+    )
+    _require_passed(validity, name, task)
+    log(f"{name} on {task.id}: passed {len(validity.checks)} checks of validity")
+
+    def report(line: str) -> None:
+        log(f"{name} on {task.id}: {line}")
+
+    def validate(points: Sequence[Point]) -> dict[str, Any]:
+        with_optimum = validity.with_checks(check_optimum(points_of(points), task.loss.unit))
+        _require_passed(with_optimum, name, task)
+        whole = with_optimum.with_checks(_check_lead(points[-1], best or {}, task))
+        for flag in whole.flags:
+            report(f"to look at: {flag}")
+        return asdict(whole)
+
+    return make_record(
+        model,
+        opened.measure(name, task, settings, report),
+        {
+            "name": name,
+            "label": name,
+            "options": {},
+            "source_sha256": source_sha256("seqmem.submissions.submit"),
+            **opened.facts,
+            "sha256": opened.sha256,
+            "receptive_field": {
+                "declared": model.receptive_field,
+                "measured": validity.measured_context,
+            },
+            **(facts or {}),
+        },
+        opened.training if training is None else training,
+        task,
+        settings,
+        report,
+        validate=validate,
+        command=command,
+        trust=trust,
     )
 
 
-def _hold_to(report: Report, name: str, task: Task) -> None:
+def _require_passed(report: Report, name: str, task: Task) -> None:
     if not report.passed:
         failed = ", ".join(check.name for check in report.failed) or "too little could be checked"
         raise RefusedError(f"{name} on {task.id} is refused: {failed}", report_text(report))
 
 
-def _lead(record: Record, best: Mapping[Context, float], task: Task) -> Check | None:
-    """Compare with the best of the board, where the model sees most."""
-    point = record.curve[-1]
+def _check_lead(point: Point, best: Mapping[Context, float], task: Task) -> Check | None:
+    """Compare the loss at the longest context with the best on the board."""
     if point.k not in best:
         return None
     width = point.loss.interval
@@ -232,26 +240,21 @@ def _lead(record: Record, best: Mapping[Context, float], task: Task) -> Check | 
     return check_lead(point.loss.mean, half, best[point.k], task.chance(), task.loss.unit)
 
 
-def _best(folder: Path, task: Task) -> dict[Context, float]:
-    """Give the smallest loss at each k among the records of a folder that are of these data."""
+def _best_losses(folder: Path, task: Task) -> dict[Context, float]:
+    """Return the smallest loss at each k among a folder's records on the same test data."""
     best: dict[Context, float] = {}
-    for path in folder.glob("*.json"):
-        try:
-            record = from_json(path.read_text(encoding="utf-8"))
-        except (RecordError, OSError, UnicodeDecodeError):
-            continue
-        if record.task.data_hash != task.data_hash or record.task.version != task.version:
-            continue
-        for point in record.curve:
-            best[point.k] = min(best.get(point.k, math.inf), point.loss.mean)
+    for record in read_records(folder.glob("*.json"))[0]:
+        if record.task.data_hash == task.data_hash and record.task.version == task.version:
+            for point in record.curve:
+                best[point.k] = min(best.get(point.k, math.inf), point.loss.mean)
     return best
 
 
 def _check_name(name: str) -> None:
-    """Refuse a name that is none, or that a baseline has.
+    """Check that a name is valid and not a baseline's.
 
     Raises:
-        InputError: it is.
+        InputError: it is not.
     """
     if not NAME.fullmatch(name):
         raise InputError(
@@ -259,21 +262,32 @@ def _check_name(name: str) -> None:
             "between them, and begins with a letter or digit"
         )
     if name.lower() in BASELINES:
-        raise InputError(f"--name '{name}': is a baseline of the suite; choose another name")
+        raise InputError(f"--name '{name}': is a baseline of seqmem; choose another name")
 
 
-def _on_board(path: Path, name: str, opened: Opened, task: Task) -> Record | None:
-    """Give the record of the same model under this name; None where the name is free.
+def read_record(path: Path) -> Record:
+    """Return the record in a file.
 
     Raises:
-        InputError: the name is another model's.
+        InputError: it cannot be read, or is no record.
     """
     try:
-        record = from_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return from_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"record {path}: cannot be read ({error.strerror})") from None
+    except RecordError as error:
+        raise InputError(f"{path}: is no record ({error})") from None
+
+
+def _known_record(path: Path, name: str, opened: OpenedModel, task: Task) -> Record | None:
+    """Return the record of the same model under this name; None if the name is free.
+
+    Raises:
+        InputError: another model has the name.
+    """
+    if not path.exists():
         return None
-    except (RecordError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is no record ({error}); move it away") from None
+    record = read_record(path)
     if record.model["label"] != name:
         raise InputError(
             f"--name '{name}': {path} is the record of '{record.model['label']}', whose file has "

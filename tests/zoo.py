@@ -1,4 +1,4 @@
-"""Models that cheat or are broken, each around an honest one, and a small task like music."""
+"""Cheating and broken models, each a changed honest one, and a small task like music."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -11,14 +11,14 @@ from seqmem.baselines.layers import InputLayer
 from seqmem.tasks.losses import Bernoulli
 from seqmem.tasks.task import Features, InputSpec, Split, Task
 
-# How far a peek moves what it moves; the honest one's scores are of size 1 or so.
+# How much a peek changes scores; those of the honest model have a size of about 1.
 LARGE, SMALL = 3.0, 1e-2
 
 Change = Callable[[Tensor, Tensor], Tensor]  # inputs (B, L), honest outputs (B, L, V) -> outputs
 
 
 class Honest(nn.Module):
-    """A causal map whose outputs depend on the whole past: an LSTM with weights of some size."""
+    """A causal map whose outputs depend on the whole past: an LSTM with large readout weights."""
 
     def __init__(self, inputs: InputSpec, outputs: int, hidden: int = 12) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Honest(nn.Module):
 
 
 class Changed(nn.Module):
-    """An honest model, and what becomes of its outputs."""
+    """An honest model with changed outputs."""
 
     def __init__(self, honest: nn.Module, change: Change) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def peek(
     ahead: int = 1,
     by: float = LARGE,
 ) -> Change:
-    """Raise the score of the input `ahead` places later, at positions (B, L) that `where` names."""
+    """Raise the score of the input `ahead` positions later, at the positions (B, L) in `where`."""
 
     def change(inputs: Tensor, outputs: Tensor) -> Tensor:
         if inputs.shape[1] <= ahead:
@@ -62,12 +62,12 @@ def peek(
 
 
 def at_positions(chosen: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Name positions by their numbers (L,)."""
+    """Select positions by their numbers (L,)."""
     return lambda inputs: chosen(torch.arange(inputs.shape[1])).expand(inputs.shape[:2])
 
 
 def by_content(inputs: Tensor) -> Tensor:
-    """Name one position in fifty by the last two inputs."""
+    """Select one position in fifty by the last two inputs."""
     before = F.pad(inputs[:, :-1], (1, 0))
     return (inputs.long() * 31 + before.long() * 17) % 50 == 7
 
@@ -78,7 +78,7 @@ def only_when(length: int, change: Change) -> Change:
 
 
 def average_over_time(inputs: Tensor, outputs: Tensor) -> Tensor:
-    """Normalise over the whole window, as a layer that forgot which way is which."""
+    """Normalise over the whole window, as a layer with the wrong axis does."""
     return (outputs - outputs.mean(1, keepdim=True)) / (
         outputs.std(1, keepdim=True, correction=0) + 1
     )
@@ -98,7 +98,7 @@ def first_row_wins(inputs: Tensor, outputs: Tensor) -> Tensor:
 
 
 class Carries:
-    """Goes on where the last call ended."""
+    """A model that continues from the state of the last call."""
 
     def __init__(self) -> None:
         self.last: Tensor | None = None
@@ -109,7 +109,7 @@ class Carries:
 
 
 class Counts:
-    """Drifts from call to call."""
+    """A model whose outputs drift from call to call."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -120,7 +120,7 @@ class Counts:
 
 
 class Draws:
-    """Dropout left on, or outputs that are random altogether."""
+    """A model with dropout in evaluation, or with random outputs."""
 
     def __init__(self, *, dropout: bool) -> None:
         self.source, self.dropout = torch.Generator().manual_seed(0), dropout
@@ -132,7 +132,7 @@ class Draws:
 
 
 def value_at(position: int, value: float) -> Change:
-    """Put a value into all scores of one position."""
+    """Set all scores at one position to a value."""
 
     def change(inputs: Tensor, outputs: Tensor) -> Tensor:
         outputs = outputs.clone()
@@ -143,14 +143,14 @@ def value_at(position: int, value: float) -> Change:
 
 
 def huge(size: float) -> Change:
-    """Score one symbol by the size, all others by minus that."""
+    """Set the score of the best symbol to the size, and all others to minus the size."""
     return lambda inputs, outputs: torch.where(
         F.one_hot(outputs.argmax(-1), outputs.shape[-1]).bool(), size, -size
     )
 
 
 def never(symbol: int) -> Change:
-    """Give one symbol a score of minus infinity."""
+    """Set the score of one symbol to minus infinity."""
 
     def change(inputs: Tensor, outputs: Tensor) -> Tensor:
         outputs = outputs.clone()
@@ -161,7 +161,7 @@ def never(symbol: int) -> Change:
 
 
 class Remembers:
-    """Recognises the windows of a split by heart, and answers their targets at the end."""
+    """A model that has memorised the windows of a split and their targets."""
 
     def __init__(self, split: Split, lengths: tuple[int, ...]) -> None:
         self.known = {}
@@ -183,7 +183,7 @@ class Remembers:
 
 
 class Foreknows:
-    """Recognises whole windows, and answers with the next input everywhere in those it knows."""
+    """A model that predicts the next input everywhere in windows that it has memorised."""
 
     def __init__(self, split: Split, lengths: tuple[int, ...]) -> None:
         self.known = set(Remembers(split, lengths).known)
@@ -198,12 +198,12 @@ class Foreknows:
 
 
 def knows_its_length(inputs: Tensor, outputs: Tensor) -> Tensor:
-    """Causal in itself, but another model for each length."""
+    """Depend on the length: causal, but another model for each length."""
     return outputs * (1 + 1 / inputs.shape[1])
 
 
 class Chords(Task):
-    """Like music: frames of twelve keys, each pressed or not, of which some stay."""
+    """A task like music: frames of twelve keys, each pressed or not, some of them repeated."""
 
     version = 1
 
@@ -222,7 +222,7 @@ class Chords(Task):
         lengths = torch.randint(20, 60, (60,), generator=source)
         count = int(lengths.sum())
         frames = (torch.rand(count, 12, generator=source) < 0.3).float()
-        frames[::3] = frames[: len(frames[::3])]  # some frames are those of others
+        frames[::3] = frames[: len(frames[::3])]  # some frames are repeated
         frames[10:14] = 0.0
         starts = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
         ends = starts[1:] - 1

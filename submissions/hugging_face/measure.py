@@ -1,17 +1,14 @@
-"""Measuring a language model that has a tokenizer of its own, and the record that is made of it."""
+"""Measure a language model that has a tokenizer of its own."""
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
 
 from tqdm import tqdm
 
-from seqmem.leaderboard.record import Record
-from seqmem.measuring.record import MeasuredCurve, make_record
+from seqmem.measuring.record import MeasuredCurve
 from seqmem.measuring.settings import MeasurementSettings
-from seqmem.provenance import source_sha256
 from seqmem.submissions.hugging_face.encoding_cost import encoding_cost
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
 from seqmem.submissions.hugging_face.word_curve import WordCurve, measure_words
@@ -20,14 +17,6 @@ from seqmem.tasks.task import Task
 
 __all__ = ["measure_hugging_face"]
 
-# Of a model that was trained elsewhere nothing is known but its weights.
-UNKNOWN_TRAINING: Mapping[str, Any] = {
-    "k_train": "unknown",
-    "state": None,
-    "seed": 0,
-    "budget": "elsewhere",
-    "recipe": None,
-}
 RULES = {
     "text": "each word with a space before it, at the start of a line without; line and sentence "
     "ends are a line feed; words encoded one by one",
@@ -39,85 +28,68 @@ RULES = {
 
 def measure_hugging_face(
     model: HuggingFaceModel,
+    name: str,
     task: Task,
-    how: MeasurementSettings,
-    say: Callable[[str], object],
-    *,
-    label: str | None = None,
-    training: Mapping[str, Any] = UNKNOWN_TRAINING,
-) -> Record:
-    """Measure a model's curve on the test split of a task of words, and make a record of it.
+    settings: MeasurementSettings,
+    report: Callable[[str], object],
+) -> MeasuredCurve:
+    """Measure a model's curve on the test split of a task of words.
 
-    Context lengths are words of the task, losses nats per word; `extras` has them per byte of the
-    text that was scored.
+    Context lengths are words of the task, and losses nats per word; `extras` contain them per byte
+    of the scored text.
 
     Args:
-        model: what is measured; it is left as it was, on the device.
+        model: the model; it is moved to the device and not changed otherwise.
+        name: the model's name, for the progress bar.
         task: the task.
-        how: contexts, precision, device. Every k takes windows of its own.
-        say: called with one line at the end, and one for each k that could not be measured.
-        label: the model's name on the board; None for the one it was opened by.
-        training: how it was trained, as a record holds it.
+        settings: context lengths, precision, device. Every k has windows of its own.
+        report: called with a line for each k that cannot be measured.
 
     Raises:
         NotApplicableError: the task is not one of words.
-        InputError: model and tokenizer do not go with the task, or not with each other.
+        InputError: the tokenizer does not fit the task or the network.
         CellError: the model cannot be measured.
     """
     language, split = language_task(task), task.split("test")
-    measured = how.cast(model)
+    measured = settings.cast(model)
     began = time.monotonic()
     with tqdm(unit="token", unit_scale=True, disable=None, leave=False) as bar:
-        bar.set_description(f"measure {label or model.name} on {task.id}")
+        bar.set_description(f"measure {name} on {task.id}")
         found = measure_words(
             measured,
             task,
             split,
-            how.contexts_for(task),
-            precision=how.half_width(task),
-            seed=how.sample_seed,
-            device=how.device,
+            settings.contexts_for(task),
+            precision=settings.half_width(task),
+            seed=settings.sample_seed,
+            device=settings.device,
             progress=bar.update,
         )
-        both = encoding_cost(measured, language, found.text, device=how.device)
+        per_byte = encoding_cost(measured, language, found.text, device=settings.device)
     for k, reason in found.curve.failures.items():
-        say(f"k = {k} is not measured: {reason}")
+        report(f"k = {k} is not measured: {reason}")
     full = found.curve.full is not None
-    return make_record(
-        model,
-        MeasuredCurve(
-            found.curve,
-            seconds=time.monotonic() - began,
-            plain_pass=int(found.text.before[-1]),
-            window="the k most recent words since the start of the sequence, read from position 0; "
-            + model.bos_rule,
-            full="whole sequences" if full else "not measured",
-            reference="whole sequences"
-            if full
-            else f"overlapping pieces, {found.longest_piece} tokens",
-            extras=_extras(found, both),
-            rules={
-                **RULES,
-                "words sharing their tokens": found.ambiguous,
-                "libraries": {name: version(name) for name in ("transformers", "tokenizers")},
-            },
-        ),
-        {
-            "name": model.name,
-            "label": label or model.name,
-            "options": {},
-            "source_sha256": source_sha256("seqmem.submissions.hugging_face.word_curve"),
-            **model.facts(),
+    return MeasuredCurve(
+        found.curve,
+        seconds=time.monotonic() - began,
+        plain_pass=int(found.text.before[-1]),
+        window="the k most recent words since the start of the sequence, read from position 0; "
+        + model.bos_rule,
+        full="whole sequences" if full else "not measured",
+        reference="whole sequences"
+        if full
+        else f"overlapping pieces, {found.longest_piece} tokens",
+        extras=_extras(found, per_byte),
+        rules={
+            **RULES,
+            "words sharing their tokens": found.ambiguous,
+            "libraries": {name: version(name) for name in ("transformers", "tokenizers")},
         },
-        training,
-        task,
-        how,
-        say,
     )
 
 
-def _extras(found: WordCurve, both: tuple[float, float] | None) -> dict[str, float]:
-    """Give the scores per byte, and what the rules of measuring change."""
+def _extras(found: WordCurve, per_byte: tuple[float, float] | None) -> dict[str, float]:
+    """Return the losses per byte, and how much encoding words one by one changes them."""
     curve, words = found.curve, len(found.text.split)
     losses = {f"k={k}": float(at.losses.mean()) for k, at in curve.estimates.items()}
     if curve.full is not None:
@@ -130,7 +102,7 @@ def _extras(found: WordCurve, both: tuple[float, float] | None) -> dict[str, flo
     for name, loss in losses.items():
         extras[f"nats per byte, {name}"] = loss * words / found.bytes
         extras[f"bits per byte, {name}"] = loss * words / found.bytes / math.log(2)
-    if both is not None:
-        extras["nats per byte of some passages, words encoded one by one"] = both[0]
-        extras["nats per byte of some passages, encoded as a whole"] = both[1]
+    if per_byte is not None:
+        extras["nats per byte of some passages, words encoded one by one"] = per_byte[0]
+        extras["nats per byte of some passages, encoded as a whole"] = per_byte[1]
     return extras

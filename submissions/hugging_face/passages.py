@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seqmem.measuring.arrays import Floats, Indices
 from seqmem.measuring.scoring import READOUT, in_batches
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
 from seqmem.submissions.hugging_face.word_pieces import ranges
@@ -16,8 +16,6 @@ from seqmem.submissions.hugging_face.word_text import Passages, WordText
 
 __all__ = ["PassageReader", "Scored", "readout_room"]
 
-Indices = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float64]
 
 # The limits of one pass: tokens read, and outputs computed.
 TOKENS = {"cpu": 1 << 13, "cuda": 1 << 17}
@@ -80,7 +78,7 @@ class PassageReader:
         self._place = text.size(passages.begin[scored.passage], scored.position) - 1
         self._bounds = np.searchsorted(scored.passage, np.arange(len(passages.begin) + 1))
         self._first = self._place[self._bounds[:-1]]  # in each passage
-        self.losses: Values = np.full(len(scored.form), np.nan)
+        self.losses: Floats = np.full(len(scored.form), np.nan)
         self.steps = 0
 
     def run(self) -> None:

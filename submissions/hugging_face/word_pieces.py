@@ -28,12 +28,12 @@ import numpy as np
 import numpy.typing as npt
 
 from seqmem.errors import InputError, NotApplicableError
+from seqmem.measuring.arrays import Floats, Indices
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.task import Task
 
 __all__ = ["WITHIN", "WordPieces", "encoded", "language_task", "ranges", "text_of", "word_pieces"]
 
-Indices = npt.NDArray[np.int64]
 Encode = Callable[[Sequence[str]], list[list[int]]]  # texts -> tokens, without special tokens
 
 LINE_FEED = "\n"
@@ -63,7 +63,7 @@ class WordPieces:
     sizes: Indices
     prefixes: Indices
     utf8: Indices
-    log_ambiguity: npt.NDArray[np.float64]
+    log_ambiguity: Floats
     ends_line: npt.NDArray[np.bool_]
 
     def form(self, words: Indices, before: Indices) -> Indices:
@@ -77,7 +77,7 @@ class WordPieces:
 
 
 def ranges(begins: Indices, counts: Indices) -> Indices:
-    """Give begins[i], begins[i] + 1, …, counts[i] numbers for each i, end to end."""
+    """Return begins[i], begins[i] + 1, …, counts[i] numbers for each i, concatenated."""
     before = np.cumsum(counts) - counts
     return np.repeat(begins - before, counts) + np.arange(int(counts.sum()))
 
@@ -170,7 +170,7 @@ def encoded(texts: Sequence[str], before: str, encode: Encode) -> list[list[int]
     return found
 
 
-def _ambiguity(tokens: Sequence[Sequence[int]], texts: Sequence[str]) -> npt.NDArray[np.int64]:
+def _ambiguity(tokens: Sequence[Sequence[int]], texts: Sequence[str]) -> Indices:
     """Return the number of different texts that have the same tokens as each text."""
     having: dict[tuple[int, ...], set[str]] = {}
     for own, text in zip(tokens, texts, strict=True):

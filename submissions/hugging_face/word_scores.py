@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from seqmem.errors import NotFiniteError
+from seqmem.measuring.arrays import Floats, Indices
 from seqmem.measuring.reference import LONGEST_PASS, PIECE, Reference
 from seqmem.measuring.scoring import Sink
 from seqmem.measuring.window_scores import Features, Scorer
@@ -26,8 +26,6 @@ from seqmem.submissions.hugging_face.word_text import Passages, WordText
 
 __all__ = ["WordScorer"]
 
-Indices = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float64]
 
 SHORTEST_PIECE = 512  # tokens of overlapping pieces at least, if the model reads as many
 
@@ -130,7 +128,7 @@ class WordScorer(Scorer):
         reader.run()
         return reader
 
-    def _sink(self, places: Indices, losses: Values) -> Sink:
+    def _sink(self, places: Indices, losses: Floats) -> Sink:
         sink = self.sink(len(losses), None)
         sink.store(places, torch.from_numpy(losses))
         return sink

@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from seqmem.measuring.arrays import Indices
 from seqmem.submissions.hugging_face.word_pieces import WordPieces, ranges
 from seqmem.tasks.task import Split
 
 __all__ = ["Passages", "WordText"]
-
-Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

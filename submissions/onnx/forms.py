@@ -44,7 +44,7 @@ def exportable(model: SequenceModel) -> SequenceModel:
         setattr(form, "layers", _RecurrentLayers(form.layers))  # noqa: B010 - replaces torch's
     if isinstance(form, LRU):
         for block in form.blocks:
-            block.recurrence = _LinearRecurrence(block.get_submodule("recurrence"))
+            block.recurrence = _ExportedLinearRecurrence(block.get_submodule("recurrence"))
     return form
 
 
@@ -132,7 +132,7 @@ class _RecurrentLayers(nn.Module):
         return features, None
 
 
-class _LinearRecurrence(nn.Module):
+class _ExportedLinearRecurrence(nn.Module):
     """The recurrence of an LRU block, with complex numbers as pairs of real and imaginary parts.
 
     The matrix R of the linear layer rotates and scales each pair. It is block-diagonal, but stored

@@ -32,7 +32,7 @@ from seqmem.submissions.process.protocol import Header, check_answer, read_frame
 __all__ = ["Child"]
 
 Buffers = Sequence[bytes | memoryview]
-Values = npt.NDArray[np.float32]
+Outputs = npt.NDArray[np.float32]
 
 PIPE = 1 << 20  # bytes that a pipe holds, where the system allows
 ENDING = 2.0  # seconds until a killed process has ended
@@ -147,7 +147,7 @@ class Child:
             raise SubmissionError(text)
         return answer
 
-    def call(self, header: Header, payload: Buffers, shape: tuple[int, ...]) -> Values:
+    def call(self, header: Header, payload: Buffers, shape: tuple[int, ...]) -> Outputs:
         """Return the outputs requested.
 
         Args:
@@ -200,7 +200,7 @@ class Child:
                 time.sleep(0.005)
 
     def _exchange(
-        self, header: Header, payload: Buffers, target: Values | None, seconds: float, task: str
+        self, header: Header, payload: Buffers, target: Outputs | None, seconds: float, task: str
     ) -> Header:
         """Send a request; return the header of the answer, and store its outputs in `target`.
 
@@ -231,7 +231,7 @@ class Child:
             raise
         return answer
 
-    def _answer(self, target: Values | None) -> Header:
+    def _answer(self, target: Outputs | None) -> Header:
         try:
             header, size = read_frame(self._read)
             check_answer(header, size, self._serial, None if target is None else target.shape)

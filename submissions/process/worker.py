@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     # (B, L) int64 or (B, L, D) float32 inputs, (m,) rows, (m,) columns -> (m, outputs)
     OutputsAt = Callable[[Array, npt.NDArray[np.int64], npt.NDArray[np.int64]], Array]
 
-__all__ = ["FORMATS", "Format", "main"]
+__all__ = ["FORMATS", "ModelFormat", "main"]
 
 MESSAGE = 2000  # characters of an error that are reported
 MEMORY = ("can't allocate memory", "not enough memory", "failed to allocate memory", "bad_alloc")
 
 
 @dataclass(frozen=True)
-class Format:
+class ModelFormat:
     """A format of models.
 
     Attributes:
@@ -47,9 +47,9 @@ class Format:
     runs_code: bool
 
 
-FORMATS: Mapping[str, Format] = {
-    "onnx": Format("seqmem.submissions.onnx.file:open_onnx", runs_code=False),
-    "python": Format("seqmem.submissions.python_factory:open_factory", runs_code=True),
+FORMATS: Mapping[str, ModelFormat] = {
+    "onnx": ModelFormat("seqmem.submissions.onnx.file:open_onnx", runs_code=False),
+    "python": ModelFormat("seqmem.submissions.python_factory:open_factory", runs_code=True),
 }
 
 

@@ -72,7 +72,7 @@ def test_the_file_alone_is_enough(
 
 
 def test_records_do_not_hold_what_only_rebuilding_needs(tmp_path: Path) -> None:
-    """A model taken up from disk gives the same account of its training as the one trained."""
+    """A model loaded from disk has the same training facts as the one just trained."""
     task = load_task("copy-memory/T=5")
     cell = plan_cell(parse_model("gru"), task, tmp_path, recipe=RECIPE)
     _, first = trained_model(cell, task, lambda line: None)

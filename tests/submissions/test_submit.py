@@ -1,4 +1,4 @@
-"""Submitting a model: from a file to a record, what is refused, and measuring it again."""
+"""Submitting a model: from a file to a record, refusals, and measuring it again."""
 
 import hashlib
 import json
@@ -57,7 +57,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "results" / "records" / TASK.replace("/", "_")
 
 
-def test_a_model_is_examined_measured_and_kept(seqmem_: Command, files: Path, board: Path) -> None:
+def test_a_model_is_checked_measured_and_stored(seqmem_: Command, files: Path, board: Path) -> None:
     ran = seqmem_("submit", str(files / "lstm.onnx"), "--name", "my net", *WHERE)
     assert ran.status == 0, ran.err
     assert "my net" in ran.out
@@ -94,7 +94,7 @@ def test_one_name_is_one_model(seqmem_: Command, files: Path, board: Path) -> No
     assert path.read_bytes() == before
 
 
-def test_the_forms_of_one_model_have_one_curve(
+def test_one_model_has_the_same_curve_in_every_format(
     seqmem_: Command, tmp_path: Path, board: Path
 ) -> None:
     model = trained("lstm", TASK, tmp_path / "own").eval()
@@ -152,23 +152,25 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("check", CHANGES)
-def test_a_dishonest_model_is_refused_and_leaves_nothing(
+def test_a_cheating_model_is_refused_and_leaves_no_files(
     check: str, seqmem_: Command, board: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "cheat.py").write_text(CHEAT.format(change=CHANGES[check]))
-    with torch.random.fork_rng():  # what trusted code does to the generator is its own affair
+    with torch.random.fork_rng():  # trusted code may draw from the generator
         ran = seqmem_("submit", "cheat.py:build", "--name", "cheat", *WHERE, "--trust")
     assert ran.status == 1
     assert ran.out == ""
     refusal = ran.err.splitlines()[-1]
     assert refusal.startswith(f"seqmem: cheat on {TASK} is refused: ")
     assert check in refusal
-    assert re.search(rf"^  {check}: .* It does not hold:$", ran.err, re.MULTILINE)
+    assert re.search(rf"^  {check}: .* Not satisfied:$", ran.err, re.MULTILINE)
     assert not board.exists()
 
 
 @pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox here: {sandbox_problem()}")
-def test_code_is_shut_in_unless_trusted(seqmem_: Command, board: Path, tmp_path: Path) -> None:
+def test_code_runs_in_a_sandbox_unless_trusted(
+    seqmem_: Command, board: Path, tmp_path: Path
+) -> None:
     honest = CHEAT.format(change="return self.embedding(inputs)")
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "net.py").write_text(
@@ -189,9 +191,9 @@ def test_code_is_shut_in_unless_trusted(seqmem_: Command, board: Path, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (["net.pt", "--name", "x"], 1, "to load either is to run what it says"),
+        (["net.pt", "--name", "x"], 1, "loading either can run code"),
         (["net.pkl", "--name", "x"], 1, "export it as ONNX"),
-        (["net.zip", "--name", "x"], 2, "is of no known form"),
+        (["net.zip", "--name", "x"], 2, "is of no known format"),
         (["none.onnx", "--name", "x"], 2, "cannot be read"),
         (["none.onnx", "--name", "LSTM"], 2, "is a baseline"),
         (["none.onnx", "--name", "../x"], 2, "a name has 1 to 64 of"),
@@ -211,7 +213,7 @@ def test_wrong_input_is_one_line(
     assert not board.exists()
 
 
-def test_a_manifest_speaks_for_the_model(
+def test_a_manifest_describes_the_model(
     seqmem_: Command, files: Path, board: Path, tmp_path: Path
 ) -> None:
     manifest = tmp_path / "model.toml"
@@ -277,10 +279,10 @@ def test_a_record_is_confirmed_and_a_false_one_contradicted(
     (board / "false.json").write_text(json.dumps(false))
     ran = seqmem_("verify", str(board / "false.json"), model)
     assert ran.status == 2
-    assert "nothing can be said of it" in ran.err
+    assert "the losses cannot be compared" in ran.err
 
 
-def test_of_many_that_write_at_once_one_succeeds(tmp_path: Path) -> None:
+def test_one_of_many_simultaneous_writes_succeeds(tmp_path: Path) -> None:
     texts = [json.dumps([i] * 20_000) for i in range(40)]
     with ThreadPoolExecutor(16) as pool:
         paths = list(pool.map(lambda text: write_unless_taken(text, tmp_path, "net"), texts))
@@ -290,7 +292,7 @@ def test_of_many_that_write_at_once_one_succeeds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", ["fsync", "link", "chmod"])
-def test_a_write_that_is_cut_short_leaves_nothing(
+def test_an_interrupted_write_leaves_nothing(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -302,7 +304,7 @@ def test_a_write_that_is_cut_short_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_readmes_way_works(
+def test_the_readmes_example_works(
     seqmem_: Command, board: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
@@ -326,7 +328,7 @@ def test_the_readmes_way_works(
 
 
 def _quietly(work: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The exporter warns of its own parts, and prints."""
+    """The exporter emits warnings and prints."""
     import warnings
 
     with warnings.catch_warnings():

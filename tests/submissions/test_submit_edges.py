@@ -1,4 +1,4 @@
-"""Submitting and verifying at the edges: names, folders, forged records, and honest twins."""
+"""Edge cases of submitting and verifying: names, folders, forged records, short floats."""
 
 import json
 import os
@@ -13,7 +13,9 @@ from seqmem.tasks import load_task
 from seqmem.tests.command import Command, record_files
 from seqmem.tests.submissions.test_submit import CHEAT, TASK, WHERE, lively
 
-SHUT_IN = pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox: {sandbox_problem()}")
+NEEDS_SANDBOX = pytest.mark.skipif(
+    bool(sandbox_problem()), reason=f"no sandbox: {sandbox_problem()}"
+)
 HONEST = CHEAT.format(change="return self.embedding(inputs)")
 
 
@@ -23,8 +25,8 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "results" / "records" / TASK.replace("/", "_")
 
 
-@SHUT_IN
-def test_code_is_the_same_model_though_its_record_lies_beside_it(
+@NEEDS_SANDBOX
+def test_code_stays_the_same_model_with_its_record_in_its_folder(
     seqmem_: Command, board: Path
 ) -> None:
     Path("net.py").write_text(HONEST)
@@ -38,7 +40,7 @@ def test_code_is_the_same_model_though_its_record_lies_beside_it(
     ran = seqmem_("verify", str(path), "net.py:build", "--trust")
     assert ran.status == 2
     assert "it was measured without --trust" in ran.err
-    # What its hash leaves out it cannot read: neither results nor folders of tools.
+    # It cannot read what its hash leaves out: results and folders of tools.
     look = (
         "import os\nfor place in ('results', '.git'):\n    for _, _, files in os.walk({!r} + place)"
     )
@@ -60,10 +62,8 @@ def test_trusted_code_is_more_than_its_weights(seqmem_: Command, board: Path) ->
 
 
 @pytest.mark.parametrize("dtype", ["half", "bfloat16"])
-def test_short_floats_are_no_cheating_in_trusted_code(
-    dtype: str, seqmem_: Command, board: Path
-) -> None:
-    """They were refused in the sandbox, which sees floats of 32 bits, and broke the hash."""
+def test_short_floats_pass_in_trusted_code(dtype: str, seqmem_: Command, board: Path) -> None:
+    """Models with weights in 16 bits pass the checks, within the usual tolerances."""
     Path("net.py").write_text(HONEST.replace("return Net()", f"return Net().{dtype}()"))
     with torch.random.fork_rng():
         ran = seqmem_("submit", "net.py:build", "--name", "net", *WHERE, "--trust")
@@ -75,13 +75,13 @@ def test_short_floats_are_no_cheating_in_trusted_code(
 
 
 @pytest.mark.parametrize("name", ["net ", "a  b", "lstm ", " net", "naïve", "net\n", "x" * 65])
-def test_a_name_looks_like_no_other(name: str, seqmem_: Command, board: Path) -> None:
+def test_names_that_look_alike_are_refused(name: str, seqmem_: Command, board: Path) -> None:
     ran = seqmem_("submit", "none.onnx", "--name", name, *WHERE)
     assert ran.status == 2
     assert "a name has 1 to 64 of" in ran.err
 
 
-def test_two_names_of_one_file_are_told_apart(seqmem_: Command, board: Path) -> None:
+def test_two_names_of_one_file_are_distinguished(seqmem_: Command, board: Path) -> None:
     Path("net.py").write_text(HONEST)
     with torch.random.fork_rng():
         seqmem_("submit", "net.py:build", "--name", "a b", *WHERE, "--trust")
@@ -99,8 +99,8 @@ def test_two_names_of_one_file_are_told_apart(seqmem_: Command, board: Path) -> 
         (["gone.module:build"], "there is no module 'gone'"),
         ([":"], "a factory is named file.py:function"),
         (["hf:folder", "--context", "3"], "leave it out"),
-        (["none.onnx", "--memory", "nan"], "--memory nan: is no number"),
-        (["none.onnx", "--timeout", "nan"], "--timeout nan: is no number"),
+        (["none.onnx", "--memory", "nan"], "--memory nan: is not a number"),
+        (["none.onnx", "--timeout", "nan"], "--timeout nan: is not a number"),
         (["none.onnx", "--memory", "1e12"], "is not in the range"),
         (["none.onnx", "--context", "9" * 30], "is not in the range"),
     ],
@@ -116,7 +116,7 @@ def test_wrong_input_is_status_2(
     assert len(ran.err.splitlines()) == 1
 
 
-def test_the_command_in_a_record_is_whole(seqmem_: Command, board: Path) -> None:
+def test_the_command_in_a_record_is_complete(seqmem_: Command, board: Path) -> None:
     Path("net.py").write_text(HONEST)
     Path("net.toml").write_text('name = "net"\ncontext = 4\n')
     given = ["--manifest", "net.toml", "--memory", "3", "--timeout", "7.5", "--threads", "2"]
@@ -131,9 +131,7 @@ def test_the_command_in_a_record_is_whole(seqmem_: Command, board: Path) -> None
         assert option in command.split()
 
 
-def test_nothing_is_suspicious_beside_a_board_worse_than_chance(
-    seqmem_: Command, board: Path
-) -> None:
+def test_nothing_is_flagged_on_a_board_worse_than_chance(seqmem_: Command, board: Path) -> None:
     Path("bad.py").write_text(HONEST)  # 4.0 nats, where chance is 3.46
     Path("flat.py").write_text(CHEAT.format(change="return 0.1 * self.embedding(inputs)"))
     with torch.random.fork_rng():
@@ -145,7 +143,7 @@ def test_nothing_is_suspicious_beside_a_board_worse_than_chance(
 
 @pytest.mark.parametrize("width", [1e9, float("inf"), float("nan"), "wide", None])
 def test_a_forged_width_confirms_nothing(width: object, seqmem_: Command, board: Path) -> None:
-    """A record that claims to know nothing would agree with everything."""
+    """A record with very wide intervals would agree with everything."""
     Path("net.py").write_text(HONEST)
     with torch.random.fork_rng():
         seqmem_("submit", "net.py:build", "--name", "net", *WHERE, "--trust")
@@ -156,7 +154,7 @@ def test_a_forged_width_confirms_nothing(width: object, seqmem_: Command, board:
             point["half_width"] = width
         path.write_text(json.dumps(false))
         ran = seqmem_("verify", str(path), "net.py:build", "--trust")
-    # JSON has no infinity and no NaN: a record with one is none.
+    # JSON has neither infinity nor NaN: a file with one is no record.
     assert ran.status == (1 if width == 1e9 else 2)
     assert "Traceback" not in ran.err
     assert list(board.glob("rescored-*")) == []
@@ -176,7 +174,7 @@ def test_a_record_in_short_floats_is_measured_again_in_them(
     assert from_json(new.read_text()).environment["dtype"] == "bfloat16"
 
 
-def test_a_model_of_floats_is_taken(seqmem_: Command, board: Path) -> None:
+def test_a_model_that_reads_floats_is_accepted(seqmem_: Command, board: Path) -> None:
     pytest.importorskip("onnxruntime", reason="needs seqmem[onnx]")
     from seqmem.submissions.onnx.export import export_onnx
 

@@ -1,7 +1,7 @@
-"""Dishonest and broken models through `seqmem submit`: each is refused for what it does.
+"""Cheating and broken models through `seqmem submit`: each is refused for its own reason.
 
-Those that the gate must catch run trusted, in this process; those that limits must catch run as a
-stranger's would.
+Models that the validity gate must find run trusted, in this process; models that exceed limits run
+as untrusted ones do.
 """
 
 import io
@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
+from seqmem.measuring.gate.model_checks import check_validity
 from seqmem.measuring.settings import MeasurementSettings
-from seqmem.submissions import submit as submission
 from seqmem.submissions.process.sandbox import sandbox_problem
 from seqmem.tasks.model import as_sequence_model
 from seqmem.tests import zoo
@@ -30,12 +30,14 @@ from seqmem.tests.measuring.gate.test_model_checks import CHEATS, MARKOV, change
 from seqmem.tests.onnx_models import constant, model, node, scores, subgraph, value
 
 TASK = "hidden-markov/dwell=20"  # that of the cheats
-SHUT_IN = pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox: {sandbox_problem()}")
+NEEDS_SANDBOX = pytest.mark.skipif(
+    bool(sandbox_problem()), reason=f"no sandbox: {sandbox_problem()}"
+)
 
 
 def submitted(seqmem_: Command, text: str, *options: str, task: str = TASK) -> Ran:
-    """Submit as one does who is to be refused: exit status 1, nothing on stdout, no record."""
-    with torch.random.fork_rng():  # what trusted code does to the generator is its own affair
+    """Submit a model that must be refused: exit status 1, empty stdout, no record."""
+    with torch.random.fork_rng():  # trusted code may draw from the generator
         ran = seqmem_(
             "submit", text, "--name", "cheat", "--task", task, "--precision", "5%", *options
         )
@@ -46,12 +48,12 @@ def submitted(seqmem_: Command, text: str, *options: str, task: str = TASK) -> R
 
 
 def refused_for(ran: Ran, check: str) -> None:
-    """The last line names the check, the report shows what it found."""
+    """Check that the last line names the check, and that the report has its example."""
     assert re.search(rf"^seqmem: cheat on \S+ is refused: .*\b{check}\b", ran.err.splitlines()[-1])
-    assert re.search(rf"^  {check}: .* It does not hold:\n    \S.*$", ran.err, re.MULTILINE)
+    assert re.search(rf"^  {check}: .* Not satisfied:\n    \S.*$", ran.err, re.MULTILINE)
 
 
-# What the gate sees.
+# Models that the gate refuses.
 
 TRUSTED = """
 import torch
@@ -86,8 +88,8 @@ class Late:
 """
 
 
-def test_looking_ahead_once_the_gate_is_over_is_noticed(seqmem_: Command) -> None:
-    """Whoever counts calls knows when it ends; scoring holds a pass to windows once more."""
+def test_reading_ahead_after_the_gate_is_found(seqmem_: Command) -> None:
+    """A model that counts calls knows when the gate ends; scoring compares outputs once more."""
     calls = _calls_of_the_gate()
     code = "peeks = zoo.peek()" + LATE.format(calls=calls).replace("\n", "\n    ")
     code += "\n    return changed(Late())"
@@ -98,21 +100,29 @@ def test_looking_ahead_once_the_gate_is_over_is_noticed(seqmem_: Command) -> Non
 
 
 def _calls_of_the_gate() -> int:
-    """Let an honest model count how often it is asked."""
+    """Return how often the gate calls an honest model."""
     counts = zoo.Counts()
 
     def change(inputs: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
         counts(inputs, outputs)
         return outputs
 
-    how = MeasurementSettings()
-    report = submission._examined(as_sequence_model(changed(change)), MARKOV, how)
+    settings = MeasurementSettings()
+    report = check_validity(
+        as_sequence_model(changed(change)),
+        MARKOV,
+        MARKOV.split("test"),
+        settings.contexts_for(MARKOV),
+        declared=None,
+        seed=settings.sample_seed,
+        device=settings.device,
+    )
     assert report.passed
     return counts.calls
 
 
-def test_a_small_leak_does_not_hide_behind_short_floats(seqmem_: Command) -> None:
-    """A weight that nothing uses, in bfloat16, makes no tolerance wider."""
+def test_a_small_leak_is_found_despite_short_floats(seqmem_: Command) -> None:
+    """An unused weight in bfloat16 makes no tolerance wider."""
     code = """model = changed(zoo.peek(by=0.15))
     model.unused = nn.Parameter(torch.zeros(3, dtype=torch.bfloat16))
     return model"""
@@ -120,10 +130,10 @@ def test_a_small_leak_does_not_hide_behind_short_floats(seqmem_: Command) -> Non
     refused_for(submitted(seqmem_, "cheat.py:build", "--trust"), "causality")
 
 
-# What the limits on a process hold.
+# Models that exceed the limits of a process.
 
 SANDBOXED: dict[str, tuple[str, str]] = {
-    "sleeps for ever": (
+    "sleeps without end": (
         "import time, torch\n"
         "class Net(torch.nn.Module):\n"
         "    def forward(self, x): time.sleep(1e6)\n"
@@ -139,7 +149,7 @@ SANDBOXED: dict[str, tuple[str, str]] = {
         "its code raised SystemExit: bye",
     ),
     "dies": ("import os\nos.kill(os.getpid(), 11)\n", "was killed by SIGSEGV"),
-    "answers nonsense": (
+    "writes garbage": (
         "import os\nfor i in range(3, 256):\n    try: os.write(i, b'y' * 64)\n"
         "    except OSError: pass\nimport time; time.sleep(9)\n",
         "sent an invalid answer: it begins with b'yyyy'",
@@ -147,7 +157,7 @@ SANDBOXED: dict[str, tuple[str, str]] = {
 }
 
 
-@SHUT_IN
+@NEEDS_SANDBOX
 @pytest.mark.parametrize("name", SANDBOXED)
 def test_the_limits_hold(name: str, seqmem_: Command) -> None:
     code, says = SANDBOXED[name]
@@ -174,7 +184,7 @@ def _endless() -> ModelProto:
 
 
 def _two_floats(nodes: list[object]) -> ModelProto:
-    """Sum what the nodes make, z, over its last axis."""
+    """A model that sums the output z of the nodes over its last axis."""
     return model(
         [*nodes, node("ReduceSum", ["z", "axis"], ["y"])],  # type: ignore[list-item]
         inputs=[value("x", dims=("B", "L", 2))],
@@ -209,12 +219,12 @@ ONNX: dict[str, tuple[Callable[[], ModelProto], str]] = {
         "the operator 'RandomNormalLike'",
     ),
     "an endless loop": (_endless, "did not answer within 1 s, which is the limit"),
-    "256 GB": (_huge, "ran out of memory: it may have 2,048 MiB"),
+    "256 GB": (_huge, "ran out of memory: its limit is 2,048 MiB"),
 }
 
 
 @pytest.mark.parametrize("name", ONNX)
-def test_an_onnx_file_is_held(name: str, seqmem_: Command) -> None:
+def test_the_limits_hold_for_onnx_files(name: str, seqmem_: Command) -> None:
     make, says = ONNX[name]
     Path("net.onnx").write_bytes(make().SerializeToString())
     seconds = "1" if name == "an endless loop" else "60"
@@ -232,8 +242,8 @@ def test_damaged_files_are_refused_in_one_line(seqmem_: Command) -> None:
         ("net.onnx", whole[: len(whole) // 2], "is no ONNX file, or is cut short"),
         ("net.onnx", b"", "is empty"),
         ("net.onnx", bomb.getvalue(), "is no ONNX file, or is cut short"),
-        ("net.pt", bomb.getvalue(), "a .pt file is not taken"),
-        ("net.pt2", bomb.getvalue(), "to load an exported program is to run what it says"),
+        ("net.pt", bomb.getvalue(), "a .pt file is not accepted"),
+        ("net.pt2", bomb.getvalue(), "loading an exported program can run code"),
         ("net.safetensors", bomb.getvalue(), "is no safetensors file, or is cut short"),
         ("net.safetensors", b"\xff" * 64, "is no safetensors file, or is cut short"),
     ):

@@ -11,9 +11,11 @@ import torch
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.record import Record, from_json, to_json
 from seqmem.leaderboard.tables.board_table import board_text
+from seqmem.measuring.record import make_record
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.submissions.hugging_face.measure import measure_hugging_face
 from seqmem.submissions.hugging_face.model import HuggingFaceModel, open_hugging_face
+from seqmem.submissions.opening import TRAINED_OUTSIDE
 from seqmem.tasks import load_task
 from seqmem.tasks.task import Task
 from seqmem.tests import tiny_models as tiny
@@ -33,19 +35,23 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceModel:
     return open_hugging_face(str(tiny.save(place, tiny.llama(len(tokenizer), 40), tokenizer)))
 
 
-def measured(model: HuggingFaceModel, task: Task, **how: Any) -> tuple[Record, list[str]]:
-    said: list[str] = []
-    usual = MeasurementSettings(contexts=(1, 3, 64, "full"))
-    return measure_hugging_face(model, task, replace(usual, **how), said.append), said
+def measured(model: HuggingFaceModel, task: Task, **other: Any) -> tuple[Record, list[str]]:
+    """A record, made as for a submission but without the gate, and the lines reported."""
+    lines: list[str] = []
+    settings = replace(MeasurementSettings(contexts=(1, 3, 64, "full")), **other)
+    found = measure_hugging_face(model, model.name, task, settings, lines.append)
+    facts = {"name": model.name, "label": model.name, "options": {}, **model.facts()}
+    record = make_record(model, found, facts, TRAINED_OUTSIDE, task, settings, lines.append)
+    return record, lines
 
 
 def test_the_record(model: HuggingFaceModel, task: Task) -> None:
-    record, said = measured(model, task)
+    record, lines = measured(model, task)
     assert from_json(to_json(record)) == record
     assert [point.k for point in record.curve] == [1, 3]
     assert set(record.measurement["failed"]) == {"64", "full"}
-    assert [line for line in said if line.startswith("k = 64 is not measured: a window of 64")]
-    assert said[-1].startswith("measured at 2 contexts")
+    assert [line for line in lines if line.startswith("k = 64 is not measured: a window of 64")]
+    assert lines[-1].startswith("measured at 2 contexts")
     assert record.model["label"] == "hf:own"
     assert record.model["longest_input"] == 40
     assert record.model["parameters"] == sum(w.numel() for w in model.parameters())
@@ -84,7 +90,7 @@ def test_full_is_measured_where_it_fits(task: Task) -> None:
 
 
 def test_shorter_floats(model: HuggingFaceModel, task: Task) -> None:
-    """The model stays as it was, and so does the hash of its weights."""
+    """Neither the model nor the hash of its weights changes."""
     usual, _ = measured(model, task, contexts=(3,))
     record, _ = measured(model, task, contexts=(3,), dtype="bfloat16")
     assert record.environment["dtype"] == "bfloat16"

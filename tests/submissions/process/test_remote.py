@@ -165,8 +165,8 @@ FAILS = {
     1: "the model failed: RuntimeError: no such luck$",
     2: "the model failed: SystemExit: leaving",
     4: "ran out of memory: its limit is 3,072 MiB",
-    10: r"for inputs of shape \(2, 6\) .* \(2, 5, 5\); the first two must be the same",
-    11: "the first two must be the same",
+    10: r"for inputs of shape \(2, 6\) .* \(2, 5, 5\); the first two dimensions must be the same",
+    11: "the first two dimensions must be the same",
     12: r"the model returned \(4,\) outputs for each input, the task requires \(5,\)",
     13: "outputs are int64; they must be floats",
     14: "outputs are bool; they must be floats",
@@ -276,7 +276,7 @@ AT_IMPORT: dict[str, tuple[str, dict[str, int], str]] = {
         "raised ValueError: not allowed|'build' is int",  # the superuser may
     ),
     "fails": ("1 / 0", {}, "its code raised ZeroDivisionError: division by zero, line 1"),
-    "asks": ("input()", {}, "EOFError"),
+    "reads stdin": ("input()", {}, "EOFError"),
     "exits": ("import sys; sys.exit(3)", {}, "its code raised SystemExit: 3"),
 }
 
