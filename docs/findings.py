@@ -15,6 +15,7 @@ from seqmem.baselines import BASELINES
 from seqmem.docs.limitations import limitations
 from seqmem.docs.sentences import MOST, kinds, most_gained, needs, stable, trained_at, uses
 from seqmem.leaderboard.aggregate import Board, Row, boards, solved
+from seqmem.leaderboard.charts.styles import listing_order
 from seqmem.leaderboard.failure import Failure, read_failures
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.rows import k_train, latest, name_of, named_rows
@@ -151,7 +152,9 @@ def use_table(found: Sequence[Board]) -> str:
         for board in found
         for name, row in named_rows(board).items()
     }
-    models = sorted({name for name, _ in needed}, key=in_order)
+    models = sorted(
+        {name for name, _ in needed}, key=lambda name: listing_order(name, list(BASELINES))
+    )
     return table(
         [
             {
@@ -161,13 +164,6 @@ def use_table(found: Sequence[Board]) -> str:
             for model in models
         ]
     )
-
-
-def in_order(name: str) -> tuple[int, str]:
-    """Return a sort key: baselines in the order of `seqmem models`."""
-    listing = list(BASELINES)
-    known = re.split("[:,]", name)[0]
-    return (listing.index(known) if known in listing else len(listing), name)
 
 
 def stable_part(found: Sequence[Board]) -> list[str]:

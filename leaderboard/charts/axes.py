@@ -10,7 +10,7 @@ from seqmem.leaderboard.charts.theme import Spec
 __all__ = ["Axes", "axes_of"]
 
 FULL = 3.5  # the full context is drawn at so many times the largest k
-SIDE = 0.8  # of the way from one neighbour of "full" to the other: where models stand side by side
+SIDE = 0.8  # the share of the room for the full context over which models stand side by side
 MOST_TICKS = 12
 CLOSEST = 1.25  # the least ratio of neighbouring ticks
 
@@ -90,7 +90,7 @@ class Axes:
         }
 
     def side_by_side(self) -> list[Spec]:
-        """Return transforms that give rows of `k`, and `order` their places.
+        """Return transforms that compute places, `x`, from `k` and `order`.
 
         At the full context, models stand side by side, so that intervals can be distinguished.
         """
@@ -99,7 +99,7 @@ class Axes:
         return [last, *self.centred(side)]
 
     def centred(self, side: str = "1") -> list[Spec]:
-        """Return transforms that give rows of `k` their places.
+        """Return transforms that compute places, `x`, from `k`.
 
         Args:
             side: a factor for the full context.
@@ -111,7 +111,7 @@ class Axes:
 
 
 def axes_of(board: Board, rows: Sequence[Row]) -> Axes:
-    """Choose the axes: scores far worse than chance must not flatten the rest."""
+    """Return axes for rows of a board; scores far worse than chance do not flatten the rest."""
     facts = board.records[0].task
     log = facts.score == "perplexity"
     cells = [cell for row in rows for cell in row.scores.values()]
@@ -136,12 +136,12 @@ def _scaled(score: float, log: bool) -> float:
 
 
 def _all_scaled(scores: Iterable[float], log: bool) -> list[float]:
-    """Return what an axis can show of some scores."""
+    """Return the scores that an axis can show, on its scale."""
     return [_scaled(s, log) for s in scores if math.isfinite(s) and (s > 0 or not log)]
 
 
 def _ticks(ks: Sequence[int]) -> list[int]:
-    """Choose ticks whose labels do not overlap; the largest k always has one."""
+    """Return ticks whose labels do not overlap; the largest k always has one."""
     chosen: list[int] = []
     for k in sorted(ks, reverse=True):
         if not chosen or chosen[-1] / k > CLOSEST:

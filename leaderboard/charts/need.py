@@ -1,9 +1,10 @@
-"""How much context each model uses on each task."""
+"""The context need of each model on each task."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from seqmem.leaderboard.aggregate import Board, Row
+from seqmem.leaderboard.charts.styles import listing_order
 from seqmem.leaderboard.charts.theme import PRINT, SCREEN, Spec, Theme, finished, layer
 from seqmem.leaderboard.rows import named_rows
 from seqmem.leaderboard.statistics.context_need import ContextNeed, tolerance
@@ -37,10 +38,8 @@ def need_chart(boards: Sequence[Board], models: Iterable[str]) -> Spec:
     """
     rows = [(board, named_rows(board)) for board in boards]
     known = list(models)
-    order = sorted(
-        {name for _, some in rows for name in some},
-        key=lambda n: (known.index(m) if (m := _model(n)) in known else len(known), n),
-    )
+    every = {name for _, some in rows for name in some}
+    order = sorted(every, key=lambda name: listing_order(name, known))
     largest = max((k for board in boards for k in board.contexts if k != "full"), default=1)
     panels = [_print_panel(board, some, order, largest) for board, some in rows]
     lines = [{"hconcat": panels[i : i + COLUMNS]} for i in range(0, len(panels), COLUMNS)]
@@ -75,10 +74,6 @@ def interactive_need_chart(board: Board, enough: ContextNeed) -> Spec:
         "autosize": {"type": "fit-x", "contains": "padding"},
     }
     return finished(chart, SCREEN)
-
-
-def _model(name: str) -> str:
-    return name.partition(":")[0].partition(",")[0]
 
 
 def _print_panel(board: Board, rows: Mapping[str, Row], order: Sequence[str], largest: int) -> Spec:

@@ -35,7 +35,7 @@ def draw(
 
     Raises:
         InputError: there are no such records, the file's name has another ending or it cannot be
-            written, or the packages that draw are missing.
+            written, or the package that draws is missing.
     """
     form = _form(output)
     renderer("plot")
@@ -54,4 +54,6 @@ def _form(output: Path) -> Literal["svg", "png"]:
             return "svg"
         case ".png":
             return "png"
-    raise InputError(f"--output {output}: a picture ends in .svg or .png; name it so")
+    raise InputError(
+        f"--output {output}: a picture's name ends in .svg or .png; choose such a name"
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Style", "styles"]
+__all__ = ["Style", "listing_order", "model_of", "styles"]
 
 # Okabe & Ito 2008, Color Universal Design; without yellow, which is hard to see on white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
@@ -26,6 +26,17 @@ class Style:
     shape: str
 
 
+def model_of(name: str) -> str:
+    """Return the model of a name, without options and what else the name holds."""
+    return name.partition(":")[0].partition(",")[0]
+
+
+def listing_order(name: str, models: Sequence[str]) -> tuple[int, str]:
+    """Return a key that sorts names: known models in their order, then others."""
+    model = model_of(name)
+    return (models.index(model) if model in models else len(models)), name
+
+
 def styles(names: Sequence[str], models: Iterable[str]) -> list[Style]:
     """Return a style for each name; no two are alike among the first 196.
 
@@ -36,7 +47,7 @@ def styles(names: Sequence[str], models: Iterable[str]) -> list[Style]:
     own = {name: slot for slot, name in enumerate(models)}
     taken: dict[int, int] = {}
     for i, name in enumerate(names):
-        slot = own.get(name.partition(":")[0].partition(",")[0])
+        slot = own.get(model_of(name))
         if slot is not None and slot not in taken:
             taken[slot] = i
     slots = {i: slot for slot, i in taken.items()}

@@ -15,7 +15,7 @@ import seqmem
 from seqmem.leaderboard.aggregate import Board, Row, Score, score
 from seqmem.leaderboard.charts import interactive_curve_chart, interactive_need_chart
 from seqmem.leaderboard.charts.matrix import COLOURS, DARK, STATES
-from seqmem.leaderboard.charts.styles import styles
+from seqmem.leaderboard.charts.styles import listing_order, model_of, styles
 from seqmem.leaderboard.page.answers import answers, usual_k
 from seqmem.leaderboard.page.provenance import SharedFacts, facts
 from seqmem.leaderboard.published import UNITS, Published
@@ -113,7 +113,7 @@ def page_data(
         "point": list(POINT),
         "contexts": contexts,
         "at": usual_k(contexts),
-        "about": {label: models.get(label.partition(":")[0], "") for label in labels},
+        "about": {label: models.get(model_of(label), "") for label in labels},
         "tasks": tasks,
         "shared": shared.items,
         "heat": {"colours": COLOURS, "dark": DARK, "states": STATES},
@@ -158,9 +158,7 @@ def _series_styles(
             (first if known else others)[name] = None
 
     def place(name: str) -> tuple[bool, int, str]:
-        model = name.partition(",")[0]
-        known = model.partition(":")[0]
-        return model != name, models.index(known) if known in models else len(models), name
+        return "," in name, *listing_order(name, models)
 
     every = sorted(first, key=place) + sorted(others, key=place)
     return {

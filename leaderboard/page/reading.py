@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from html import escape
 
+from seqmem.leaderboard.charts.styles import model_of
+
 __all__ = ["introduction", "reading"]
 
 TERMS = (
@@ -75,7 +77,7 @@ def reading(about: Mapping[str, str]) -> str:
     models: dict[str, str] = {}
     for label, what in about.items():
         if what:
-            models.setdefault(label.partition(":")[0], what)
+            models.setdefault(model_of(label), what)
     parts = [
         '<section id="reading" aria-labelledby="reading-h">',
         '<h2 id="reading-h">How to read this page</h2>',

@@ -1,6 +1,6 @@
-"""docs/board.html says what the committed records say, and says it to readers who know nothing.
+"""docs/board.html shows the committed records, and answers a new reader's questions.
 
-Pictures of it go to SEQMEM_SCREENSHOTS where that names a folder.
+Screenshots go to the folder that SEQMEM_SCREENSHOTS names, if any.
 """
 
 import importlib.util
@@ -50,7 +50,7 @@ def test_it_stays_small(script: ModuleType) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-def test_a_stranger_finds_the_answers(
+def test_a_new_reader_finds_the_answers(
     script: ModuleType, tmp_path: Path, size: str, scheme: str
 ) -> None:
     """The first table alone says, for each task, what it needs and who is best at k = 8."""
@@ -86,6 +86,6 @@ def test_a_stranger_finds_the_answers(
                 assert best.startswith("none")
         found.draw_all()
         page.screenshot(path=folder / f"board-{size}-{scheme}.png", full_page=True)
-        assert found.said == []
+        assert found.messages == []
     pictures = sorted(path.name for path in folder.glob(f"board-{size}-{scheme}*.png"))
     assert pictures == [f"board-{size}-{scheme}-top.png", f"board-{size}-{scheme}.png"]

@@ -1,4 +1,4 @@
-"""Boards to draw, and what charts hold."""
+"""Boards to draw, and the data of charts."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ LOSSES: dict[Context, float] = {1: 0.9, 2: 0.5, 16: 0.2, "full": 0.2}
 
 
 def everything(task: str = "toy/T=3") -> Board:
-    """Every baseline, two seeds each."""
+    """Return a board of every baseline, with two seeds each."""
     records = [
         make_trained(
             {k: loss + i / 100 + seed / 500 for k, loss in LOSSES.items()},
@@ -31,14 +31,14 @@ def everything(task: str = "toy/T=3") -> Board:
 
 
 def points(chart: Spec) -> list[dict[str, str]]:
-    """Return what every point of a drawn chart says of itself: titles of channels and values."""
+    """Return the label of every point of a drawn chart: titles of channels, and values."""
     svg = picture(chart, "svg").decode()
     labels = re.findall(r'aria-label="([^"]*)"[^>]* aria-roledescription="point"', svg)
     return [dict(part.split(": ", 1) for part in label.split("; ")) for label in labels]
 
 
 def values(chart: Spec, *keys: str) -> list[dict[str, Any]]:
-    """Every row of a chart's data that has all the keys; layers that share data give it once."""
+    """Return every row of a chart's data that has all the keys, without duplicates."""
 
     def found(part: Any) -> Iterator[dict[str, Any]]:
         if isinstance(part, dict):

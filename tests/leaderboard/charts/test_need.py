@@ -11,7 +11,7 @@ from seqmem.tests.leaderboard.charts.drawn import points, values
 from seqmem.tests.records import make_trained
 
 
-def test_a_need_chart_tells_the_states_apart() -> None:
+def test_a_need_chart_distinguishes_the_states() -> None:
     (board,) = boards(
         [
             make_trained({1: 0.9, 4: 0.1, 8: 0.1, "full": 0.1}, label="lstm"),

@@ -23,7 +23,7 @@ def test_plot_draws_svg_and_png(seqmem_: Command, tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes().startswith(starts)
 
 
-def test_plot_shows_only_the_budget_asked_for(seqmem_: Command, tmp_path: Path) -> None:
+def test_plot_shows_only_the_requested_budget(seqmem_: Command, tmp_path: Path) -> None:
     write_record(make_record(LOSSES, label="gru"), tmp_path / "mine", "one")
     write_record(make_record(LOSSES, label="rnn", budget="smoke"), tmp_path / "mine", "two")
     asked = ["plot", "toy/T=3", "-o", "c.svg", "--records", "mine"]
@@ -58,7 +58,7 @@ def test_a_wrong_plot_costs_one_line(
     assert not list(tmp_path.glob("c*"))
 
 
-def test_without_the_extra_one_line_says_how_to_get_it(
+def test_without_the_extra_one_line_names_it(
     seqmem_: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_record(make_record(LOSSES), tmp_path / "mine", "one")

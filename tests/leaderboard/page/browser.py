@@ -1,4 +1,4 @@
-"""A real browser for tests of the page; they are skipped where there is none."""
+"""A real browser for tests of the page; they are skipped if there is none."""
 
 import os
 import shutil
@@ -19,9 +19,9 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-WAIT = 60_000  # milliseconds; on a busy machine little is quick
+WAIT = 60_000  # milliseconds; enough on a busy machine
 
-# The contrast of every text that is seen to what lies under it, by WCAG 2's definition.
+# The contrast of every visible text with its background, by WCAG 2's definition.
 CONTRASTS = """() => {
   const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgba = (colour) => {
@@ -61,7 +61,7 @@ CONTRASTS = """() => {
   return found;
 }"""
 
-# What is in focus: its place in the document, whether its ring is seen, and whether it is covered.
+# The focused element: its place in the document, and whether its outline and all of it are visible.
 FOCUS = """() => {
   const one = document.activeElement;
   const style = getComputedStyle(one);
@@ -81,14 +81,14 @@ FOCUS = """() => {
 
 @dataclass
 class Opened:
-    """A page, and what it complained of or asked for."""
+    """A page, its console messages and errors, and the addresses it requested."""
 
     page: Page
-    said: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def draw_all(self) -> None:
-        """Scroll through all tasks, so that every chart and table is made, and back to the top."""
+        """Scroll through all tasks, so that every chart and table is drawn, and back to the top."""
         for section in self.page.locator("section.task:has(figure.curves)").all():
             section.scroll_into_view_if_needed()
             section.locator("figure.curves[data-drawn] .plot svg").wait_for()
@@ -120,9 +120,9 @@ def opened(browser: Browser, path: Path, width: int = 1280, scheme: str = "light
     context.set_default_timeout(WAIT)
     page = context.new_page()
     found = Opened(page)
-    page.on("console", lambda message: found.said.append(message.text))
-    page.on("pageerror", lambda error: found.said.append(str(error)))
-    page.on("request", lambda request: found.asked.append(request.url))
+    page.on("console", lambda message: found.messages.append(message.text))
+    page.on("pageerror", lambda error: found.messages.append(str(error)))
+    page.on("request", lambda request: found.requests.append(request.url))
     page.goto(path.as_uri())
     page.locator("#task-0 figure.curves").scroll_into_view_if_needed()
     page.wait_for_selector("#task-0 figure.curves[data-drawn] svg")

@@ -1,6 +1,6 @@
-"""The page of the board in a real browser: it draws, sorts, filters, explains and asks no network.
+"""The page of the board in a real browser: it draws, sorts and filters without a network.
 
-Skipped where there is no Chromium (`apt-get install chromium`, or SEQMEM_CHROMIUM names one) or
+Skipped if there is no Chromium (`apt-get install chromium`, or SEQMEM_CHROMIUM names one) or
 no playwright (in the dev extra).
 """
 
@@ -71,7 +71,7 @@ def column(page: Page, place: int, task: int = 0) -> list[str]:
     return [text.strip() for text in cells.all_inner_texts()]
 
 
-def test_curves_are_drawn_without_a_word_or_a_request(desktop: Opened) -> None:
+def test_curves_are_drawn_without_messages_or_requests(desktop: Opened) -> None:
     page = desktop.page
     for task in range(4):
         page.locator(f"#task-{task}").scroll_into_view_if_needed()
@@ -87,9 +87,9 @@ def test_curves_are_drawn_without_a_word_or_a_request(desktop: Opened) -> None:
     assert len(drawn) >= len(MODELS) + 1  # and the best of all, chance
     assert all("NaN" not in path for path in drawn)
     assert page.locator("#task-0 .plot svg .mark-area path").count() == len(MODELS) + 1
-    assert desktop.said == []
-    assert [url for url in desktop.asked if not url.startswith("file:")] == []
-    assert len(desktop.asked) == 1
+    assert desktop.messages == []
+    assert [url for url in desktop.requests if not url.startswith("file:")] == []
+    assert len(desktop.requests) == 1
 
 
 def test_nothing_in_a_label_becomes_markup(desktop: Opened) -> None:
@@ -99,7 +99,7 @@ def test_nothing_in_a_label_becomes_markup(desktop: Opened) -> None:
     assert EVIL in column(page, 1)
 
 
-def test_a_table_sorts_by_what_is_clicked(desktop: Opened) -> None:
+def test_a_table_sorts_by_the_clicked_column(desktop: Opened) -> None:
     page = desktop.page
     head = page.locator("#task-0 thead th", has=page.locator('[data-sort="k1"]'))
     head.locator("button").click()
@@ -136,7 +136,7 @@ def test_filters_leave_rows_and_lines_that_match(desktop: Opened) -> None:
     assert page.locator("#choose-tasks fieldset").is_hidden()
 
 
-def test_the_keyboard_reaches_where_a_number_comes_from(desktop: Opened) -> None:
+def test_the_keyboard_reaches_the_source_of_a_number(desktop: Opened) -> None:
     page = desktop.page
     stops = page.locator('#task-0 .board button.number[tabindex="0"]')
     assert stops.count() == 1
@@ -157,7 +157,7 @@ def test_the_keyboard_reaches_where_a_number_comes_from(desktop: Opened) -> None
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == name
 
 
-def test_a_point_says_its_value_and_leads_to_its_record(desktop: Opened) -> None:
+def test_a_point_shows_its_value_and_opens_its_record(desktop: Opened) -> None:
     page = desktop.page
     page.locator("#task-2 .plot").scroll_into_view_if_needed()
     point = page.locator("#task-0 .plot svg .mark-symbol path").last
@@ -170,7 +170,7 @@ def test_a_point_says_its_value_and_leads_to_its_record(desktop: Opened) -> None
     page.keyboard.press("Escape")
 
 
-def test_what_was_trained_at_k_is_a_heat_map(desktop: Opened) -> None:
+def test_models_trained_with_several_k_have_a_heat_map(desktop: Opened) -> None:
     page = desktop.page
     page.locator("#task-2").scroll_into_view_if_needed()
     heats = page.locator("#task-2 table.heat")
@@ -181,10 +181,10 @@ def test_what_was_trained_at_k_is_a_heat_map(desktop: Opened) -> None:
     heats.first.locator("button.number").first.click()
     assert "k_train 1" in page.locator("dialog[open]").inner_text().replace("\n", " ")
     page.keyboard.press("Escape")
-    assert desktop.said == []
+    assert desktop.messages == []
 
 
-def test_another_k_is_compared_at(desktop: Opened) -> None:
+def test_models_are_compared_at_another_k(desktop: Opened) -> None:
     page = desktop.page
     assert page.locator("#at").input_value() == "8"
     assert "none better than chance" in page.locator("#task-3 dd[data-leaders]").inner_text()
@@ -200,10 +200,10 @@ def test_another_k_is_compared_at(desktop: Opened) -> None:
     assert marked.count() == len(MODELS) + 1
     assert set(marked.all_inner_texts()) == set(column(page, 6))
     page.locator("#at").select_option("8")
-    assert desktop.said == []
+    assert desktop.messages == []
 
 
-def test_tab_goes_down_the_page_and_is_seen_everywhere(browser: Browser, board: Path) -> None:
+def test_tab_goes_down_the_page_and_focus_is_always_visible(browser: Browser, board: Path) -> None:
     found = opened(browser, board)
     page = found.page
     stops = []
@@ -259,7 +259,7 @@ def test_keys_work_every_control(browser: Browser, board: Path) -> None:
     page.locator("#task-2").scroll_into_view_if_needed()
     press("#task-2 details.heat summary", "Enter")
     assert not page.locator("#task-2 table.heat").first.is_visible()
-    assert found.said == []
+    assert found.messages == []
     page.context.close()
 
 
@@ -287,7 +287,7 @@ def test_everything_has_a_role_and_a_name(browser: Browser, board: Path) -> None
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_can_be_read(browser: Browser, tmp_path: Path, scheme: str) -> None:
-    """Also what stands on the colours of a heat map, of which every shade is there."""
+    """Also the text on the colours of a heat map, in every shade."""
     records = [
         make_trained({k: 1 - k / 40 for k in range(1, 33)} | {"full": 0.2}, k_train=k, half=h)
         for k, h in ((1, 0.01), (4, 0.01))
@@ -330,5 +330,5 @@ def test_it_fits_and_can_be_seen(
     page.locator("#theme").click()
     assert (ground() < 60) != (before < 60)
     assert len(page.screenshot(path=tmp_path / "page.png")) > 10_000
-    assert found.said == []
+    assert found.messages == []
     page.context.close()

@@ -1,4 +1,4 @@
-"""The page of the board: what stands in the file, before any browser has read it."""
+"""The page of the board: the file itself, before a browser reads it."""
 
 import base64
 import hashlib
@@ -41,7 +41,7 @@ EVIL = "</script><img src=x onerror=alert(1)><!--\"'&amp;\u2028"
 
 
 class Tree(HTMLParser):
-    """Elements and their attributes; an end that fits no beginning is an error."""
+    """Elements and their attributes; an end tag without a start tag is an error."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Tree(HTMLParser):
 
 
 def block(text: str) -> dict[str, Any]:
-    """The page's data, as a browser reads them."""
+    """The page's data, as a browser reads it."""
     found = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
     assert len(found) == 1
     return dict(json.loads(found[0]))
@@ -91,7 +91,7 @@ def made() -> str:
     return page(boards(some_records()), MODELS, read_published())
 
 
-def test_the_page_is_well_formed_and_asks_for_nothing(made: str) -> None:
+def test_the_page_is_well_formed_and_requests_nothing(made: str) -> None:
     tree = Tree(made)
     identifiers = [a["id"] for _, a in tree.found if "id" in a]
     assert len(identifiers) == len(set(identifiers))
@@ -128,7 +128,7 @@ def test_landmarks_headings_and_tables_are_there(made: str) -> None:
 
 
 def test_addresses_are_names_of_formats_only(made: str) -> None:
-    """What the drawing library holds beside them it opens only from a menu that is switched off."""
+    """The drawing library holds others, which only a menu opens that is switched off."""
     own = made.replace(javascript(), "")
     assert set(re.findall(r"https?://[^\"'\s<)]+", own)) <= {"http://www.w3.org/2000/svg"}
     assert own.count("cdn") == 0
@@ -289,7 +289,7 @@ def test_series_have_one_look_on_all_boards() -> None:
     assert all(len(styles) == 1 for styles in looks.values())
 
 
-def test_facts_that_records_share_stand_once() -> None:
+def test_facts_that_records_share_are_stored_once() -> None:
     few = page_data(boards([make_record({"full": 0.5}, seed=s) for s in range(2)]), MODELS)
     many = page_data(boards([make_record({"full": 0.5}, seed=s) for s in range(40)]), MODELS)
     assert len(many["tasks"][0]["rows"][0]["records"]) == 40
