@@ -50,7 +50,7 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
             "a window of up to 200 frames counts once, however short; measured scores count every "
             "frame alike",
         ),
-        "squared value per sequence": Unit(("adding-problem",), "loss"),
+        "mean squared error": Unit(("adding-problem",), "loss"),
         "nats per position, over all positions": Unit(
             ("copy-memory",),
             None,

@@ -1,4 +1,4 @@
-"""Made-up records, for tests of what is read from them."""
+"""Synthetic records for tests."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,12 +9,12 @@ from seqmem.leaderboard.record import Context, MeanOf, Point, Record, TaskFacts
 
 Losses = dict[Context, float]
 
-FAST: Losses = {1: 0.6, 2: 0.5, 4: 0.45, 8: 0.45, "full": 0.45}  # good at once, then no more
+FAST: Losses = {1: 0.6, 2: 0.5, 4: 0.45, 8: 0.45, "full": 0.45}  # good at small k
 SLOW: Losses = {1: 0.9, 2: 0.7, 4: 0.3, 8: 0.1, "full": 0.1}
 
 
 def board_of(*records: Record) -> Board:
-    """The one board that these make."""
+    """Return the only board of these records."""
     (board,) = boards(records)
     return board
 
@@ -27,7 +27,7 @@ def make_point(
     excess_half: float = 0.001,
     **fields: Any,
 ) -> Point:
-    """A point whose interval is loss ± half."""
+    """Return a point whose interval is loss ± half."""
 
     def mean(value: float, width: float | None) -> MeanOf:
         if width is None:
@@ -67,7 +67,7 @@ def make_record(
     version: int = 1,
     data_hash: str = "0" * 64,
 ) -> Record:
-    """A record with the given mean loss at each k."""
+    """Return a record with the given mean loss at each k."""
     full = losses.get("full")
     points = [
         make_point(
@@ -105,7 +105,7 @@ def make_trained(
     noise: float = 0.0,
     **fields: Any,
 ) -> Record:
-    """A record of a model trained by a recipe, with ten groups of ten dependent targets.
+    """Return a record of a model trained by a recipe, with ten groups of ten dependent targets.
 
     `noise` is added to the loss of half the groups and taken from the others.
     """

@@ -1,7 +1,7 @@
-"""What readers ask first of a task: how much memory it needs, and who is best with k inputs.
+"""Answers to the first questions about a task: how much memory it needs, and which model is best.
 
-Where the optimum is known, so is the need: it lies in how the task is made, whatever models do.
-Elsewhere the best models here show what suffices for them; a better one may use more.
+If the optimum is known, so is the need: it follows from the task alone, whatever models do.
+Otherwise the best models here show what suffices for them; a better one may use more.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from seqmem.leaderboard.statistics.ranks import ranks
 
 __all__ = ["Leaders", "Memory", "leaders", "memory"]
 
-CLOSE = 0.99  # of the way from chance to the optimum, as in k*(1 %)
+CLOSE = 0.99  # of the difference between chance and the optimum, as in k*(1 %)
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Memory:
     """How much memory a task needs.
 
     Attributes:
-        optimal: the smallest measured k with which the best possible predictor comes within 1 %;
-            None where the optimum is not known, or no such k was measured.
+        optimal: the smallest measured k at which the optimal predictor comes within 1 %; None if
+            the optimum is unknown, or no such k was measured.
         known: whether the optimum is known.
-        shown: the same of the best scores that models reach with at most k inputs.
-        best: the model with the best of these at full; None where full was not measured.
-        largest: the largest finite k measured; None where there is none.
+        shown: the same for the best scores of models with at most k inputs.
+        best: the model with the best of these at full; None if full was not measured.
+        largest: the largest finite k measured; None if there is none.
         bests: the best of these scores for each k.
     """
 
@@ -43,13 +43,14 @@ class Memory:
 
 @dataclass(frozen=True)
 class Leaders:
-    """Which model is best at one context length.
+    """The best models at one context length.
 
     Attributes:
-        state: "impossible" where so few inputs help nobody, as the optimum is chance; "chance"
-            where it is not proved better than chance; else "better".
+        state: "impossible" if the optimum with so few inputs is chance; "chance" if the best row
+            is not significantly better than chance; else "better".
         best: the row with the best score.
-        tied: rows that paired differences do not prove worse than another, best score first.
+        tied: the other rows whose best possible rank is no worse than that of `best`, best score
+            first.
     """
 
     state: Literal["better", "chance", "impossible"]
@@ -58,7 +59,7 @@ class Leaders:
 
 
 def memory(board: Board) -> Memory:
-    """Say how much memory a board's task needs."""
+    """Return how much memory a board's task needs."""
     record = board.records[0]
     bests = envelope(board)
     finite = [k for k in board.contexts if k != "full"]
@@ -73,9 +74,9 @@ def memory(board: Board) -> Memory:
 
 
 def leaders(board: Board, k: Context) -> Leaders | None:
-    """Say which model is best with k inputs; None where none was scored with so many.
+    """Return the best models with k inputs; None if none was scored at that k.
 
-    Rows count whatever they were trained with, but not those that a later recipe replaced.
+    Rows of every k_train count, but not those that a later recipe replaced.
     """
     rows = sorted(
         (row for row in latest(board).rows if k in row.scores), key=lambda row: row.scores[k].value
@@ -97,6 +98,6 @@ def _state(board: Board, row: Row, k: Context) -> Literal["better", "chance", "i
     if better_than_chance(row, k):
         return "better"
     optimum = board.optimum.get(k)
-    # As close as sums of floating-point numbers come.
-    hopeless = optimum is not None and optimum >= board.chance * (1 - 1e-9)
-    return "impossible" if hopeless else "chance"
+    # Equal up to the rounding of floating-point sums.
+    impossible = optimum is not None and optimum >= board.chance * (1 - 1e-9)
+    return "impossible" if impossible else "chance"

@@ -1,7 +1,6 @@
 """Text of numbers, units, context needs and states, for tables and sentences."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 
 from seqmem.leaderboard.aggregate import Row
@@ -9,10 +8,7 @@ from seqmem.leaderboard.record import TaskFacts
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 
 __all__ = [
-    "escape",
     "half_width",
-    "k_train",
-    "names",
     "need",
     "number",
     "rounded",
@@ -27,7 +23,9 @@ def unit(facts: TaskFacts) -> str:
     """Return the name of a task's score and its unit."""
     if facts.score == "perplexity":
         return f"perplexity {facts.unit.removeprefix('nats ')}"
-    return f"{facts.loss}, {facts.unit}"
+    older = facts.unit.startswith("squared value")  # the name in older records
+    unit = "mean squared error" if older else facts.unit
+    return unit if facts.loss in unit else f"{facts.loss}, {unit}"
 
 
 def number(value: float) -> str:
@@ -89,11 +87,6 @@ def row_need(row: Row) -> str:
     return need(row.need) + (f" [{', '.join(ends)}]" if len(set(ends)) > 1 else "")
 
 
-def k_train(row: Row) -> str:
-    """Write the context that a row was trained with."""
-    return f"{row.k_train} (reset)" if row.state == "reset" else str(row.k_train)
-
-
 def trust(row: Row) -> str:
     """Return who measured the seeds of a row, as in "rescored"."""
     return ", ".join(sorted({record.trust for record in row.records}))
@@ -103,36 +96,3 @@ def state_floats(row: Row) -> int | None:
     """Return the size of the model's state after the largest k measured; None if unknown."""
     sizes = [p.state_floats for p in row.records[0].curve if p.state_floats is not None]
     return sizes[-1] if sizes else None
-
-
-def names(rows: Sequence[Row]) -> list[str]:
-    """Name rows by their models, and by what else tells them apart, where that is needed.
-
-    Returns:
-        a name for each row, no two alike.
-    """
-    found = [row.label for row in rows]
-    for part in (k_train, lambda row: row.budget, lambda row: str(_precision(row))):
-        parts: dict[str, set[str]] = {}
-        for name, row in zip(found, rows, strict=True):
-            parts.setdefault(name, set()).add(part(row))
-        word = "k_train " if part is k_train else ""
-        found = [
-            f"{name}, {word}{part(row)}" if len(parts[name]) > 1 else name
-            for name, row in zip(found, rows, strict=True)
-        ]
-    count, seen = Counter(found), Counter[str]()
-    for i, name in enumerate(found):  # other recipes: in the order given
-        seen[name] += 1
-        if count[name] > 1:
-            found[i] = f"{name}, recipe {seen[name]}"
-    return found
-
-
-def escape(text: str) -> str:
-    """Keep a table's cell whole."""
-    return text.replace("|", "\\|")
-
-
-def _precision(row: Row) -> object:
-    return row.records[0].environment.get("dtype") or "float32"

@@ -35,7 +35,7 @@ from seqmem.tests.command import QUICK, Command, record_files, without_times
 def test_eval_writes_records_and_prints_the_board(seqmem_: Command, tmp_path: Path) -> None:
     ran = seqmem_("eval", "lstm", "tcn:hidden=3", *QUICK, "--seed", "0", "--seed", "1")
     assert ran.status == 0, ran.err
-    assert "adding-problem/T=5: squared error" in ran.out
+    assert "adding-problem/T=5: mean squared error" in ran.out
     for word in ("lstm", "tcn:hidden=3", "optimum", "chance", "k=4", "k=5", "full"):
         assert word in ran.out
     records, problems = read_records([tmp_path / "results" / "records"])

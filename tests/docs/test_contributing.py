@@ -21,7 +21,7 @@ TEXT = (Path(__file__).parent.parent.parent / "CONTRIBUTING.md").read_text(encod
 
 
 def block(label: str) -> str:
-    """The code block behind a comment such as ``<!-- file: tasks/delay_line.py -->``."""
+    """Return the code block after a comment such as ``<!-- file: tasks/delay_line.py -->``."""
     pattern = rf"<!-- {re.escape(label)} -->\n```python\n(.*?)```"
     (code,) = re.findall(pattern, TEXT, flags=re.DOTALL)
     return str(code)
@@ -29,7 +29,7 @@ def block(label: str) -> str:
 
 @pytest.fixture
 def followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both recipes followed: the files written, the lines added."""
+    """Follow both recipes: write the files, add the lines."""
     for path in ("tasks/delay_line.py", "baselines/feed_forward.py"):
         file = tmp_path / path
         file.parent.mkdir()
@@ -58,8 +58,8 @@ def test_a_new_task_and_a_new_baseline(tmp_path: Path) -> None:
     model = spec.parse_model("feed-forward:order=4")
     record = run_cell(plan_cell(model, task, tmp_path, budget="smoke"), task, print)
     losses = {point.k: point.loss.mean for point in record.curve}
-    # The model sees four inputs, one more than the lag: it learns what can be learned at k = 4,
-    # and nothing that it has not seen helps it below.
+    # The model sees four inputs, one more than the lag: it learns the task at k = 4, and fewer
+    # inputs do not suffice.
     assert losses["full"] < 0.1
     assert losses[4] == pytest.approx(losses["full"], abs=1e-5)
     assert all(losses[k] > 0.9 * task.chance() for k in (1, 2))

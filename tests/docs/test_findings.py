@@ -44,7 +44,7 @@ def test_what_is_stale_is_named(
     assert findings.stale(new, []) == []
 
 
-def test_pictures_exist_and_none_is_left_over() -> None:
+def test_pictures_exist_and_all_are_used() -> None:
     shown = set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", PAGE.read_text(encoding="utf-8")))
     have = {f"findings/{path.name}" for path in (ROOT / "docs" / "findings").iterdir()}
     assert shown == have
@@ -59,7 +59,7 @@ def test_only_the_budget_and_the_latest_version_count(findings: ModuleType) -> N
 
 
 def test_a_later_recipe_replaces_an_earlier_one(findings: ModuleType) -> None:
-    """Also where the earlier one was better: the best is of what the recipes give now."""
+    """Also if the earlier one was better: the best model is that of current recipes."""
     old = make_trained({1: 0.1, "full": 0.1}, created="2026-01-01")
     new = make_trained({1: 0.4, "full": 0.4}, created="2026-01-02")
     new = replace(new, training={**new.training, "recipe": {"k_train": "full", "steps": 3}})
@@ -107,7 +107,7 @@ def test_the_page_of_a_known_board(findings: ModuleType) -> None:
         pytest.fail("no row of lstm-stable in the task's table")
 
 
-def test_a_page_without_records_says_so(findings: ModuleType) -> None:
+def test_a_page_without_records(findings: ModuleType) -> None:
     text = findings.page([], [])
     assert "(0 records on 0 tasks)" in text
     assert "Nothing measured." in text

@@ -15,7 +15,7 @@ GOOD: dict[Context, float] = {1: 0.9, 4: 0.1, "full": 0.1}
 
 
 def complete() -> list[Record]:
-    """Two models on two tasks, three seeds each, far apart, done before their budget was."""
+    """Return records of two models on two tasks, three seeds each, far apart and converged."""
     return [
         make_trained(
             {k: loss + shift + seed / 1e4 for k, loss in GOOD.items()},

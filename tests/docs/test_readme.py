@@ -1,4 +1,4 @@
-"""The README says what is so."""
+"""The README is up to date."""
 
 import importlib.util
 import re
@@ -37,6 +37,6 @@ def test_options_named_in_the_readme_exist() -> None:
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--help"} <= known
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_exist() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists()

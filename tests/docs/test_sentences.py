@@ -24,7 +24,7 @@ def test_a_stable_model_that_differs_and_one_that_does_not() -> None:
     assert "neither significantly better than chance" in none
 
 
-def test_seeds_decide_where_there_are_several() -> None:
+def test_several_seeds_decide() -> None:
     records = [
         make_trained({"full": loss}, label=label, seed=seed)
         for label, losses in (("rnn", (0.1, 0.5, 0.2)), ("rnn-stable", (0.4, 0.1, 0.3)))
@@ -50,7 +50,7 @@ def test_recurrent_and_feed_forward_models_at_equal_k() -> None:
     assert sentences.kinds(board_of(make_trained(SLOW), make_trained(FAST, label="gru"))) == []
 
 
-def test_kinds_are_compared_where_one_has_learned_something_and_trained_as_usual() -> None:
+def test_kinds_are_compared_if_one_is_better_than_chance_and_trained_as_usual() -> None:
     board = board_of(
         make_trained({1: 1.2, 8: 0.995, "full": 0.5}, label="tcn", stateful=False),
         make_trained({1: 1.1, 8: 0.9, "full": 0.4}),
@@ -66,7 +66,7 @@ def test_kinds_are_compared_where_one_has_learned_something_and_trained_as_usual
     assert at_one.endswith("0.200 ±0.010 (lstm, k_train 1).")
 
 
-def test_trained_at_k_and_cut_to_k() -> None:
+def test_trained_at_k_and_truncated_to_k() -> None:
     cut: Losses = {1: 0.9, 2: 0.6, 4: 0.3, 8: 0.1, "full": 0.1}
     records = [make_trained(cut, usual_k=8, k_train=8)]
     for k, loss in ((1, 0.7), (2, 0.6), (4, 0.35)):
@@ -80,7 +80,7 @@ def test_trained_at_k_and_cut_to_k() -> None:
     )
 
 
-def test_what_else_sets_models_apart_that_were_trained_at_k() -> None:
+def test_other_differences_of_models_trained_at_k() -> None:
     cut: Losses = {1: 0.9, 2: 0.6, 4: 0.3, "full": 0.3}
     records = []
     cells: list[tuple[Context, int, int]] = [
@@ -108,21 +108,21 @@ def test_what_else_sets_models_apart_that_were_trained_at_k() -> None:
     assert alike.endswith("(one seed, over targets).")
 
 
-def test_what_was_trained_at_k_is_not_called_better_below_chance() -> None:
+def test_models_trained_at_k_are_not_better_below_chance() -> None:
     cut = make_trained({1: 1.5, 4: 0.5, "full": 0.5}, usual_k=4, k_train=4)
     own = make_trained({1: 1.2, "full": 1.2}, usual_k=4, k_train=1)
     (said,) = sentences.trained_at(board_of(cut, own))
     assert "truncated to k: neither significantly better than chance at k = 1;" in said
 
 
-def test_a_best_model_of_another_set_up_is_named_by_it() -> None:
+def test_a_best_model_is_named_with_its_training_setting() -> None:
     usual = make_trained({"full": 0.1})
     short = replace(make_trained({"full": 0.05}), environment={"dtype": "bfloat16"})
     (best, *_) = sentences.needs(board_of(usual, short))
     assert "(lstm, bfloat16)" in best
 
 
-def test_uses_are_listed_from_little_to_much() -> None:
+def test_context_needs_are_listed_in_order() -> None:
     board = board_of(
         make_trained({1: 0.1, 8: 0.1, "full": 0.1}, label="a"),
         make_trained({1: 0.1, 8: 0.1, "full": 0.1}, label="b"),

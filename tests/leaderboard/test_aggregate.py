@@ -25,7 +25,7 @@ def test_seeds_make_one_row_with_their_median() -> None:
     assert cell.half == pytest.approx(0.01)
 
 
-def test_seeds_solve_a_task_within_a_hundredth_of_the_way_from_chance() -> None:
+def test_seeds_solve_a_task_within_1_percent_of_chance_minus_optimum() -> None:
     def count(*losses: float, optimum: float | None = 0.5) -> int | None:
         (board,) = boards(
             make_record({1: 0.5, "full": loss}, seed=seed, chance=2.5, optimum=optimum)
@@ -43,8 +43,8 @@ def test_seeds_solve_a_task_within_a_hundredth_of_the_way_from_chance() -> None:
     assert "solved 1 of 2" in text
 
 
-def test_better_than_chance_is_what_paired_gains_say() -> None:
-    """However wide the interval of the loss itself is."""
+def test_better_than_chance_follows_from_paired_gains() -> None:
+    """The interval of the loss itself may be wide."""
     losses: dict[Context, float] = {1: 0.97, 4: 0.9, "full": 0.9}
     gain = MeanOf(0.1, 0.04, (0.02, 0.18))
     for excess_half, enough in ((0.05, False), (0.001, True)):
@@ -54,9 +54,9 @@ def test_better_than_chance_is_what_paired_gains_say() -> None:
         assert better_than_chance(row, "full")
     (row,) = boards([replace(record, gain=MeanOf(0.1, 0.1, (-0.1, 0.3)))])[0].rows
     assert not better_than_chance(row, "full")
-    (row,) = boards([make_record(losses, half=0.02)])[0].rows  # the loss's own interval is enough
+    (row,) = boards([make_record(losses, half=0.02)])[0].rows  # the interval of the loss suffices
     assert better_than_chance(row, 1)
-    (row,) = boards([make_record({1: 0.9, 4: 0.999})])[0].rows  # no full: nothing is paired
+    (row,) = boards([make_record({1: 0.9, 4: 0.999})])[0].rows  # without full nothing is paired
     assert [better_than_chance(row, k) for k in (1, 4)] == [True, False]
     seeds = [make_record({"full": loss}, seed=seed) for seed, loss in enumerate((0.5, 0.5, 1.0))]
     (row,) = boards(seeds)[0].rows
@@ -73,7 +73,7 @@ def test_the_latest_record_of_a_seed_counts() -> None:
         assert row.scores["full"].value == 0.4
 
 
-def test_other_contexts_of_the_same_weights_are_joined() -> None:
+def test_more_contexts_of_the_same_weights_are_joined() -> None:
     old = make_record({1: 0.9, "full": 0.5}, created="2026-01-01")
     new = make_record({2: 0.7}, created="2026-01-02")
     (row,) = boards([old, new])[0].rows
@@ -84,7 +84,7 @@ def test_other_contexts_of_the_same_weights_are_joined() -> None:
     assert set(row.scores) == {2}
 
 
-def test_what_is_not_comparable_is_not_mixed() -> None:
+def test_incomparable_records_are_not_joined() -> None:
     base = make_record({"full": 0.5})
     others = [
         make_record({"full": 0.5}, version=2),
@@ -101,7 +101,7 @@ def test_what_is_not_comparable_is_not_mixed() -> None:
     assert len(boards([base, *rows])[0].rows) == 5
 
 
-def test_rows_are_ranked_and_missing_is_missing() -> None:
+def test_rows_are_ranked_and_missing_scores_stay_missing() -> None:
     board = boards(
         [
             make_record({1: 0.9, "full": 0.5}, label="b"),

@@ -1,4 +1,4 @@
-"""Published numbers: the rules they follow, and how a board shows them."""
+"""Published numbers: the rules of the file, and how a board shows them."""
 
 import io
 import json
@@ -29,17 +29,17 @@ def name_of(entry: Published) -> str:
 
 each = pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
 
-# What the file must not hold.
+# The committed file.
 
 
 @each
-def test_the_source_says_where_to_look(entry: Published) -> None:
+def test_the_source_is_complete(entry: Published) -> None:
     assert 1990 < entry.source.year < 2030
     assert re.search("arXiv|README|issue|blog|NLP-progress", entry.source.where)
 
 
 @each
-def test_the_unit_is_that_of_the_task_or_says_how_it_differs(entry: Published) -> None:
+def test_the_unit_is_that_of_the_task_or_the_difference_is_explained(entry: Published) -> None:
     loss, unit = load_task(entry.task).loss, UNITS[entry.unit]
     own = loss.unit
     if loss.score == "perplexity":
@@ -50,7 +50,7 @@ def test_the_unit_is_that_of_the_task_or_says_how_it_differs(entry: Published) -
 
 @cache
 def chance_of(task_id: str) -> float | None:
-    """The loss at chance: known to its records or the task; None where only missing data tell."""
+    """Return the loss at chance of the task or its records; None if its data are missing."""
     records, _ = read_records([COMMITTED])
     known = [record.task.chance for record in records if record.task.id == task_id]
     if known:
@@ -77,7 +77,7 @@ def test_no_score_beats_the_optimum(entry: Published) -> None:
 @each
 def test_no_score_is_worse_than_chance(entry: Published) -> None:
     if entry.task.startswith("copy-memory"):
-        # Over all positions: 10 ln 8 of T + 20, to the digits that are printed.
+        # Over all positions: 10 ln 8 / (T + 20), to the printed digits.
         assert entry.score < 10 * math.log(8) / 1020 + 5e-5
         return
     task, chance = load_task(entry.task), chance_of(entry.task)
@@ -90,20 +90,20 @@ def test_no_score_is_worse_than_chance(entry: Published) -> None:
 
 
 @each
-def test_no_context_exceeds_what_is_known(entry: Published) -> None:
+def test_no_context_exceeds_the_longest_one(entry: Published) -> None:
     assert entry.context is None or entry.at_most is None
     if "Transformer" in entry.model or "GCNN" in entry.model:
         assert entry.context != "full"
 
 
-def test_no_number_stands_twice() -> None:
+def test_no_number_is_listed_twice() -> None:
     keys = [(entry.task, entry.model, entry.source) for entry in ENTRIES]
     assert len(set(keys)) == len(keys)
     assert len({(e.task, e.source, e.model.casefold(), e.printed) for e in ENTRIES}) == len(keys)
 
 
 @each
-def test_known_traps_are_avoided(entry: Published) -> None:
+def test_known_mistakes_are_avoided(entry: Published) -> None:
     # Once labelled WikiText-2 in the README of pytorch/examples, and measured on Penn Treebank.
     treebank = {"117.61", "110.44", "87.17", "80.97", "75.96", "77.42", "72.30", "72.3"}
     assert entry.printed not in treebank
@@ -146,7 +146,7 @@ def read(tmp_path: Path, text: str) -> tuple[Published, ...]:
     return read_published(path)
 
 
-def test_what_is_read(tmp_path: Path) -> None:
+def test_entries_are_read(tmp_path: Path) -> None:
     (entry,) = read(tmp_path, GOOD)
     assert entry == Published(
         task="music/jsb",
@@ -209,13 +209,13 @@ def test_an_entry_that_breaks_a_rule_is_named(
         ("[[group]]", "[[group", "published.toml is not TOML"),
     ],
 )
-def test_what_else_is_wrong_is_named(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_other_errors_are_named(tmp_path: Path, old: str, new: str, says: str) -> None:
     assert old in GOOD
     with pytest.raises(RecordError, match=re.escape(says)):
         read(tmp_path, GOOD.replace(old, new, 1))
 
 
-# Showing.
+# Tables.
 
 
 def jsb() -> list[Record]:
@@ -228,7 +228,7 @@ def shown(form: str, task_id: str = "music/jsb") -> str:
 
 
 @pytest.mark.parametrize("form", ["table", "markdown"])
-def test_published_rows_stand_below_and_change_nothing_above(form: str) -> None:
+def test_published_rows_follow_and_change_nothing_above(form: str) -> None:
     alone, text = board_text(boards(jsb()), form), shown(form)  # type: ignore[arg-type]
     assert text.startswith(alone)
     below = text[len(alone) :]
@@ -236,12 +236,12 @@ def test_published_rows_stand_below_and_change_nothing_above(form: str) -> None:
     (tcn,) = [line for line in below.splitlines() if re.match(r"(\| )?TCN  ", line)]
     assert re.findall(r"8\.10|\b13\b|300K|table 1", tcn) == ["8.10", "13", "300K", "table 1"]
     assert "±" not in below
-    # Models in the order of the file, best or not.
+    # Models are in the order of the file.
     places = [below.index(f"{model} ") for model in ("GRU", "RNN", "TCN")]
     assert places == sorted(places)
 
 
-def test_another_quantity_stands_apart_and_says_so() -> None:
+def test_another_quantity_has_its_own_table_and_an_explanation() -> None:
     first, *rest = shown("markdown").split("Published, as printed")[1:]
     assert "RRU" not in first
     assert "Not the measured score" not in first
@@ -252,7 +252,7 @@ def test_another_quantity_stands_apart_and_says_so() -> None:
     assert "Not the measured score: measured scores are of the ten recalled symbols" in text
 
 
-def test_missing_and_bounds_are_shown_as_such() -> None:
+def test_missing_values_and_bounds_are_shown() -> None:
     text = shown("markdown", "wikitext-103")
     (tcn,) = [line for line in text.splitlines() if line.startswith("| TCN ")]
     assert "≤ 125" in tcn
@@ -268,7 +268,7 @@ def test_two_versions_of_a_task_show_them_once() -> None:
     assert text.index("version 2") < text.index("8.10")
 
 
-def test_flat_lists_mark_them_and_keep_what_was_measured() -> None:
+def test_flat_tables_mark_them_and_keep_measured_rows() -> None:
     table = pd.read_csv(io.StringIO(shown("csv")), dtype=str, keep_default_na=False)
     assert tuple(table.columns) == COLUMNS
     measured = table[table["trust"] == "self-reported"]
@@ -286,14 +286,14 @@ def test_flat_lists_mark_them_and_keep_what_was_measured() -> None:
     assert (rru["loss"], rru["perplexity"], rru["printed"]) == ("", "", "7.72")
 
 
-def test_whole_numbers_stay_whole_where_one_is_missing() -> None:
+def test_whole_numbers_stay_whole_if_one_is_missing() -> None:
     tcns = [e for e in ENTRIES if e.task == "music/jsb" and e.model.startswith("TCN")]
     table = pd.read_csv(io.StringIO(board_text([], "csv", tcns)), dtype=str, keep_default_na=False)
     assert list(table["k"]) == ["13", ""]
     assert list(table["parameters"]) == ["300000", ""]
 
 
-def test_json_has_perplexities_in_their_field_and_null_for_what_is_missing() -> None:
+def test_json_has_perplexities_in_their_field_and_null_for_missing_values() -> None:
     rows = [row for row in json.loads(shown("json", "wikitext-103")) if row["trust"] == "published"]
     (tcn,) = [row for row in rows if row["model"] == "TCN"]
     assert (tcn["loss"], tcn["loss_unit"], tcn["k"], tcn["k_at_most"]) == (None, None, None, 125)

@@ -46,14 +46,14 @@ def test_group_sums_are_those_of_the_file() -> None:
 
 
 @pytest.mark.parametrize("sums", ["1.5", "", '"a", 2', "[1], 2", "null, 1", "1, 2, 3"])
-def test_group_sums_that_are_none_are_refused(sums: str) -> None:
+def test_invalid_group_sums_are_refused(sums: str) -> None:
     text = to_json(make_record({1: 0.5}))
     assert '"group_sums": [20.0, 30.0]' in text
     with pytest.raises(RecordError):
         from_json(text.replace("[20.0, 30.0]", f"[{sums}]"))
 
 
-def test_broken_numbers_are_no_json() -> None:
+def test_invalid_numbers_are_refused() -> None:
     with pytest.raises(RecordError, match="not JSON"):
         from_json(to_json(make_record({1: 0.5})).replace("20.0, 30.0", "1..2, 3"))
 
@@ -70,7 +70,7 @@ def test_a_record_that_names_an_older_one_is_read(tmp_path: Path) -> None:
 finite = st.floats(-1e6, 1e6)
 
 
-@settings(deadline=None)  # a busy machine is no error
+@settings(deadline=None)  # slow on a busy machine
 @given(st.dictionaries(st.one_of(st.integers(1, 999), st.just("full")), finite, min_size=1))
 def test_records_survive_json(losses: dict[Context, float]) -> None:
     record = make_record(losses)
@@ -100,7 +100,7 @@ def test_records_survive_json(losses: dict[Context, float]) -> None:
         (lambda d: d["curve"][0].update(loss=None), "a point has no loss"),
     ],
 )
-def test_what_is_no_record_is_refused(change: object, says: str) -> None:
+def test_other_objects_are_refused(change: object, says: str) -> None:
     data = json.loads(to_json(make_record({1: 0.5, "full": 0.25})))
     change(data)  # type: ignore[operator]
     with pytest.raises(RecordError, match=says):
@@ -108,7 +108,7 @@ def test_what_is_no_record_is_refused(change: object, says: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '"x"', "{}", '{"schema": "1"}'])
-def test_what_is_no_json_object_is_refused(text: str) -> None:
+def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(RecordError):
         from_json(text)
 

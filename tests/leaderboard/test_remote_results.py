@@ -1,4 +1,4 @@
-"""Results at a URL: whole files, never overwritten, and work that goes on elsewhere."""
+"""Results at a URL: atomic files, never overwritten, and runs that resume on another machine."""
 
 import os
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from seqmem.tests.processes import until
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """Go to another machine: one that has nothing but the URL."""
+    """Simulate another machine, which has only the URL."""
     return lambda name: monkeypatch.setenv("SEQMEM_CACHE", str(tmp_path / name))
 
 
-def test_results_are_there_for_all(
+def test_results_are_shared(
     seqmem_: Command, tmp_path: Path, elsewhere: Callable[[str], None]
 ) -> None:
     here = seqmem_("eval", "lstm", "marginal", *QUICK, "--results", "here")
@@ -43,7 +43,7 @@ def test_results_are_there_for_all(
     again = seqmem_(*sweep)
     assert again.out == here.out
     assert again.err.count("already measured") == 2
-    third = seqmem_(*sweep, "--k", "1")  # with the weights that are there
+    third = seqmem_(*sweep, "--k", "1")  # with the stored weights
     assert "trained for" not in third.err
     assert len(record_files(tmp_path / "shared/records")) == 4
     assert [path.read_bytes() for path in files] == content
@@ -59,7 +59,7 @@ class KilledError(BaseException):
     pass
 
 
-def test_a_training_goes_on_on_another_machine(
+def test_training_resumes_on_another_machine(
     seqmem_: Command,
     tmp_path: Path,
     elsewhere: Callable[[str], None],
@@ -76,7 +76,7 @@ def test_a_training_goes_on_on_another_machine(
             progress(step, validation)
             if step == 4:
                 until(lambda: [*(tmp_path / "shared").rglob("checkpoint.pt")])
-                patch.setattr(RemoteResults, "push", lambda *_: None)  # this machine is gone
+                patch.setattr(RemoteResults, "push", lambda *_: None)  # this machine fails
                 raise KilledError
 
         return train(*given, progress=stop, **options)
@@ -100,7 +100,7 @@ def test_a_training_goes_on_on_another_machine(
 
 
 @pytest.mark.parametrize("scheme", ["file", "memory"])
-def test_two_machines_that_finish_one_cell_lose_no_record(scheme: str, tmp_path: Path) -> None:
+def test_two_machines_that_finish_the_same_cell_lose_no_record(scheme: str, tmp_path: Path) -> None:
     place = (tmp_path / "shared").as_uri() if scheme == "file" else "memory://seqmem-two/run[1]"
     remote = RemoteResults(place)
     patterns = ("records/t/r*.json",)
@@ -118,7 +118,7 @@ def test_two_machines_that_finish_one_cell_lose_no_record(scheme: str, tmp_path:
     assert found == {"r.json": "1", "r.2.json": "2"}
 
 
-def test_fresh_weights_take_the_place_of_old_ones(seqmem_: Command, tmp_path: Path) -> None:
+def test_fresh_weights_replace_old_ones(seqmem_: Command, tmp_path: Path) -> None:
     sweep = ["eval", "lstm", *QUICK, "--results", (tmp_path / "shared").as_uri()]
     seqmem_(*sweep)
     (path,) = (tmp_path / "shared").rglob("*.safetensors")
@@ -131,7 +131,7 @@ def test_fresh_weights_take_the_place_of_old_ones(seqmem_: Command, tmp_path: Pa
     assert len(record_files(tmp_path / "shared/records")) == 2
 
 
-def test_the_newer_checkpoint_is_taken(tmp_path: Path) -> None:
+def test_the_newer_checkpoint_is_used(tmp_path: Path) -> None:
     remote = RemoteResults((tmp_path / "shared").as_uri())
     here, there = (tmp_path / each / "checkpoints/x/c.pt" for each in ("here", "shared"))
     for path, content, when in ((here, b"here", 2000), (there, b"there", 1000)):
@@ -145,7 +145,7 @@ def test_the_newer_checkpoint_is_taken(tmp_path: Path) -> None:
     assert here.read_bytes() == b"there"
 
 
-def test_what_ended_the_cell_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_the_cell_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def down(*_: object) -> None:
         raise ConnectionError
 
@@ -169,8 +169,8 @@ def test_no_password_is_shown() -> None:
     assert remote.mirror == RemoteResults("nonsense://user:other@host/results").mirror
 
 
-def test_any_file_system_will_do(tmp_path: Path) -> None:
-    """One that is no folder of this machine, and has no listing of its own."""
+def test_any_file_system_works(tmp_path: Path) -> None:
+    """Also one that is not local and cannot list folders."""
     remote = RemoteResults("memory://seqmem-test/results")
     with pytest.raises(InputError, match="there is no /seqmem-test"):
         remote.check()
@@ -200,7 +200,7 @@ def test_any_file_system_will_do(tmp_path: Path) -> None:
         ("file:///proc/seqmem", "cannot be written to"),
     ],
 )
-def test_what_cannot_be_reached_is_told(seqmem_: Command, url: str, says: str) -> None:
+def test_an_unreachable_url_is_reported(seqmem_: Command, url: str, says: str) -> None:
     ran = seqmem_("eval", "marginal", *QUICK, "--results", url)
     assert (ran.status, ran.out) == (2, "")
     assert url in ran.err
@@ -215,7 +215,7 @@ def test_a_url_without_records(seqmem_: Command, tmp_path: Path) -> None:
     assert f"--records {url}: there are no records" in ran.err
 
 
-def test_what_cannot_be_sent_is_kept_here(
+def test_files_that_cannot_be_sent_stay_in_the_mirror(
     seqmem_: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(files: Any, path: str, content: bytes) -> None:

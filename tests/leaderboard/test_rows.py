@@ -29,7 +29,7 @@ def test_of_several_recipes_the_latest_counts() -> None:
     assert row.scores["full"].value == 0.2
 
 
-def test_names_tell_rows_apart_and_no_more() -> None:
+def test_names_are_unique_and_short() -> None:
     board = board_of(
         make_trained(SLOW),
         make_trained(SLOW, budget="smoke"),

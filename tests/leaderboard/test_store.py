@@ -18,7 +18,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     paths = [write_record(record, tmp_path, "cell") for record in (first, second, first)]
     assert [path.name for path in paths] == ["cell.json", "cell.2.json", "cell.3.json"]
     assert from_json(paths[0].read_text()) == first
-    assert find_record(tmp_path, "cell") == second  # the latest made
+    assert find_record(tmp_path, "cell") == second  # the latest
     assert find_record(tmp_path, "cel") is None
 
 
@@ -33,7 +33,7 @@ def test_many_writers_lose_nothing(tmp_path: Path) -> None:
     assert len(os.listdir(tmp_path)) == 40
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""What a task needs and who is best at k, on boards whose answers are known."""
+"""How much memory a task needs and which model is best at k, on boards with known answers."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ def board_of(*records: Record) -> Board:
 
 
 def words(board: Board) -> dict[str, list[str]]:
-    """The answers, the leaders by their k."""
+    """Return the answers, those about leaders by k."""
     found = answers(board, memory(board), [row.label for row in board.rows])
     said = dict(zip(map(str, board.contexts), found["leaders"], strict=True))
     return {"memory": found["memory"], **said}
@@ -31,8 +31,8 @@ def with_optimum(record: Record, *values: float) -> Record:
 LOSSES: dict[Context, float] = {1: 1.0, 4: 0.6, 8: 0.305, 16: 0.3, "full": 0.3}
 
 
-def test_where_the_optimum_is_known_it_says_what_is_needed() -> None:
-    """0.0095 is within 1 % of the way from 1 to 0, at k = 8; models play no part."""
+def test_the_need_follows_from_a_known_optimum() -> None:
+    """0.0095, at k = 8, is within 1 % of chance 1 minus optimum 0; models do not matter."""
     board = board_of(with_optimum(make_record(LOSSES), 1.0, 0.0105, 0.0095, 0.0, 0.0))
     found = memory(board)
     assert (found.known, found.optimal, found.shown.k) == (True, 8, 8)
@@ -54,7 +54,7 @@ def test_a_task_that_no_model_learned_still_has_a_need() -> None:
                              "1.0010 (rnn)."]  # fmt: skip
 
 
-def test_elsewhere_the_best_models_say_what_suffices() -> None:
+def test_without_optimum_the_best_models_show_what_suffices() -> None:
     records = [
         make_record(LOSSES, optimum=None, excess_half=1e-9),
         make_record({1: 0.9, 4: 0.8, 8: 0.8, 16: 0.8, "full": 0.8}, optimum=None, label="gru"),
@@ -67,7 +67,7 @@ def test_elsewhere_the_best_models_say_what_suffices() -> None:
     assert "best model here, lstm" in words(board)["memory"][1]
 
 
-def test_without_any_gain_nothing_is_known() -> None:
+def test_without_any_gain_the_need_is_unknown() -> None:
     losses: dict[Context, float] = {1: 1.2, "full": 1.1}
     record = make_record(losses, optimum=None)
     record = replace(record, curve=tuple(replace(p, optimum=None) for p in record.curve))
@@ -81,7 +81,7 @@ def test_without_any_gain_nothing_is_known() -> None:
 
 @pytest.mark.parametrize("noise", [0.0, 0.5])
 def test_ties_are_those_of_the_ranks(noise: float) -> None:
-    """A small lead is one where losses are sure, and none where they vary more."""
+    """A small difference is significant if losses vary little, else it is a tie."""
     board = board_of(
         make_trained({8: 0.50, "full": 0.1}, label="a"),
         make_trained({8: 0.51, "full": 0.1}, label="b", noise=noise),
@@ -103,7 +103,7 @@ def test_many_ties_are_counted() -> None:
     ]
 
 
-def test_a_score_whose_interval_holds_chance_leads_nothing() -> None:
+def test_a_score_whose_interval_contains_chance_is_no_leader() -> None:
     sure = board_of(make_record({8: 0.98}, half=0.01, optimum=0.0))
     unsure = board_of(make_record({8: 0.98}, half=0.03, optimum=0.0))
     for board, state in ((sure, "better"), (unsure, "chance")):
@@ -112,7 +112,7 @@ def test_a_score_whose_interval_holds_chance_leads_nothing() -> None:
         assert found.state == state
 
 
-def test_what_a_later_recipe_replaced_does_not_lead() -> None:
+def test_rows_replaced_by_a_later_recipe_do_not_lead() -> None:
     old = make_trained({8: 0.1}, created="2026-01-01")
     new = make_trained({8: 0.4}, created="2026-01-02")
     new = replace(new, training={**new.training, "recipe": {"k_train": "full", "steps": 3}})
@@ -121,12 +121,12 @@ def test_what_a_later_recipe_replaced_does_not_lead() -> None:
     assert found.best.records == (new,)
 
 
-def test_nobody_leads_where_nothing_was_measured() -> None:
+def test_no_model_leads_at_a_k_without_scores() -> None:
     board = board_of(make_record({4: 0.5, "full": 0.4}))
     assert leaders(board, 8) is None
 
 
-def test_a_page_starts_with_eight_or_the_next_below() -> None:
+def test_a_page_starts_at_8_or_the_next_smaller_k() -> None:
     assert usual_k([1, 4, 8, 16, "full"]) == 8
     assert usual_k([1, 4, 16, "full"]) == 4
     assert usual_k([16, 32, "full"]) == 16

@@ -1,4 +1,4 @@
-"""The interval of a context need holds the true one, on simulated curves."""
+"""Context needs: intervals contain the true need on simulated curves; needs of known records."""
 
 import math
 from dataclasses import replace
@@ -22,24 +22,24 @@ simulated = benchmark("context_need")
     ["geometric", "power law", "cliff", "beyond the grid", "at the first k", "at the last k",
      "on the edge", "on the edge, independent", "every k: slow tail"],
 )  # fmt: skip
-def test_intervals_hold_the_need(name: str) -> None:
+def test_intervals_contain_the_need(name: str) -> None:
     assert simulated.covered(simulated.NEEDS[name], 300) >= 0.93
 
 
-def test_where_the_tolerance_is_just_met_an_interval_fails_now_and_then() -> None:
-    """One that never failed would say too little."""
+def test_intervals_sometimes_fail_if_the_tolerance_is_just_met() -> None:
+    """An interval that never failed would be too wide."""
     assert simulated.covered(simulated.NEEDS["at the last k"], 300) < 0.99
 
 
-def test_models_without_gain_are_called_so_and_others_not() -> None:
+def test_models_without_gain_are_recognised_and_others_are_not() -> None:
     called = {name: simulated.called_chance(w, 200) for name, w in simulated.CHANCE.items()}
     assert called["no gain"] >= 0.93
     assert called["worse than chance"] == 1
     assert called["a gain of 5 standard errors"] < 0.03
 
 
-def test_one_lucky_k_proves_nothing() -> None:
-    """That k = 2 seems within is chance, as k = 4 is not proved: of many k, one always does."""
+def test_one_lucky_k_does_not_bound_the_need() -> None:
+    """k = 2 is within the tolerance by chance, as k = 4 is not: among many k one always is."""
     excesses = [(1, 0.9, 0.8, 1.0), (2, 0.0, -0.01, 0.005), (4, 0.01, 0.0, 0.02), (8, 0, 0, 0)]
     found = first_within(excesses, 0.01)
     assert (found.k, found.low, found.high) == (2, 2, 8)
@@ -57,7 +57,7 @@ def test_one_lucky_k_proves_nothing() -> None:
         (ContextNeed("unknown"), "–"),
     ],
 )
-def test_needs_are_written_with_their_interval(found: ContextNeed, written: str) -> None:
+def test_needs_are_printed_with_their_interval(found: ContextNeed, written: str) -> None:
     assert need(found) == written
 
 
@@ -72,22 +72,22 @@ NONE: Losses = {1: 1.0, 4: 1.0, "full": 1.0}
     [
         ([AT_4], "4"),
         ([AT_4, AT_4, AT_4], "4"),
-        ([AT_4, AT_1, AT_4], "1 [1, 4]"),  # all alike at full: the second in order is the median
+        ([AT_4, AT_1, AT_4], "1 [1, 4]"),  # equal at full: the second in order is the median
         ([AT_4, BEYOND, AT_4], "> 4 [4, > 4]"),
         ([NONE, AT_4, NONE], "never better than chance [4, chance]"),
-        ([AT_4, AT_4, {1: 0.2, 4: 0.2}], "4"),  # of one of them nothing is known
+        ([AT_4, AT_4, {1: 0.2, 4: 0.2}], "4"),  # one of them is unknown
         ([BEYOND, {1: 0.5, "full": 0.1}], "> 4 [> 1, > 4]"),
         ([{1: 0.2}, BEYOND, {1: 0.2}], "–"),
     ],
 )
-def test_seeds_that_differ_are_told(seeds: list[Losses], written: str) -> None:
+def test_needs_of_seeds_that_differ_are_printed(seeds: list[Losses], written: str) -> None:
     (board,) = boards(make_trained(losses, seed=seed) for seed, losses in enumerate(seeds))
     (row,) = board.rows
     assert row_need(row) == written
     assert len(row.needs) == len(seeds)
 
 
-# Of one record.
+# Known records.
 
 
 def test_context_need_is_the_smallest_k_close_to_full() -> None:
@@ -113,8 +113,8 @@ def test_context_need_of_a_model_no_better_than_chance() -> None:
     assert context_need(make_record({1: 0.98, "full": 0.98}, half=0.01)).state == "reached"
 
 
-def test_a_small_gain_known_well_is_better_than_chance() -> None:
-    """The gain over chance is paired: the spread of the losses themselves does not matter."""
+def test_a_small_precise_gain_is_better_than_chance() -> None:
+    """The gain over chance is paired: the variance of the losses does not matter."""
     record = make_record({1: 0.981, "full": 0.98}, half=0.3)
     assert record.gain is not None
     sure = replace(record, gain=replace(record.gain, interval=(0.01, 0.03)))

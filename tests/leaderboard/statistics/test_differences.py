@@ -23,19 +23,19 @@ def test_differences_over_seeds_are_a_paired_t_test(losses: list[tuple[float, fl
         for label, loss in zip(("a", "b"), both, strict=True)
     ]
     rows = {row.label: row for row in board_of(*records).rows}
-    gone = difference(rows["a"], rows["b"], "full")
-    assert gone is not None
-    assert gone.seeds == len(losses)
+    paired = difference(rows["a"], rows["b"], "full")
+    assert paired is not None
+    assert paired.seeds == len(losses)
     each = [a - b for a, b in losses]
     error = stats.sem(each)
     half = stats.t.ppf(0.975, len(each) - 1) * error
-    assert gone.mean == pytest.approx(sum(each) / len(each), abs=1e-12)
-    assert gone.low == pytest.approx(gone.mean - half, abs=1e-9)
-    assert gone.high == pytest.approx(gone.mean + half, abs=1e-9)
+    assert paired.mean == pytest.approx(sum(each) / len(each), abs=1e-12)
+    assert paired.low == pytest.approx(paired.mean - half, abs=1e-9)
+    assert paired.high == pytest.approx(paired.mean + half, abs=1e-9)
 
 
 def test_with_one_seed_targets_are_paired() -> None:
-    """What two models have in common drops out, however large."""
+    """Variation that two models have in common cancels, however large."""
     one = make_trained({"full": 0.5}, label="a", noise=0.3)
     two = make_trained({"full": 0.4}, label="b", noise=0.3)
     rows = {row.label: row for row in board_of(one, two).rows}
@@ -53,27 +53,27 @@ def test_with_one_seed_targets_are_paired() -> None:
     assert (unlike.low, unlike.high) == pytest.approx((0.1 - half, 0.1 + half))
 
 
-def test_groups_of_unequal_sizes_leave_more_open() -> None:
-    """By how much: `tails`, which test_ranks.py holds against simulations."""
+def test_groups_of_unequal_sizes_have_wider_intervals() -> None:
+    """By how much: `tails`, which test_ranks.py compares with simulations."""
     sizes = (1, 1, 1, 1, 1, 1, 1, 1, 1, 91)
     one, two = (make_trained({"full": loss}, label=f"{loss}", noise=loss) for loss in (0.5, 0.4))
     rows = [board_of(replace(record, group_counts=sizes)).rows[0] for record in (one, two)]
-    gone = difference(rows[0], rows[1], "full")
-    assert gone is not None
-    assert gone.low is not None
+    paired = difference(rows[0], rows[1], "full")
+    assert paired is not None
+    assert paired.low is not None
     sums = [np.array(row.records[0].point("full").group_sums) for row in rows]  # type: ignore[union-attr]
     student = block_mean(sums[0] - sums[1], np.array(sizes)).interval
     assert student is not None
-    assert gone.mean - gone.low > 1.05 * (student.high - student.low) / 2
+    assert paired.mean - paired.low > 1.05 * (student.high - student.low) / 2
 
 
-def test_seeds_that_only_one_has_do_not_count() -> None:
+def test_only_common_seeds_count() -> None:
     records = [make_trained({"full": 0.5}, label="a", seed=seed) for seed in (0, 1, 2)]
     records += [make_trained({"full": 0.4}, label="b", seed=seed) for seed in (1, 2, 3)]
     rows = {row.label: row for row in board_of(*records).rows}
-    gone = difference(rows["a"], rows["b"], "full")
-    assert gone is not None
-    assert gone.seeds == 2
+    paired = difference(rows["a"], rows["b"], "full")
+    assert paired is not None
+    assert paired.seeds == 2
     assert difference(rows["a"], rows["b"], 4) is None
 
 
@@ -94,6 +94,6 @@ def test_verdicts(losses: list[tuple[float, float]], says: str) -> None:
     ]
     board = board_of(*records)
     rows = {row.label: row for row in board.rows}
-    gone = difference(rows["a"], rows["b"], "full")
-    assert gone is not None
-    assert verdict(board, gone) == says
+    paired = difference(rows["a"], rows["b"], "full")
+    assert paired is not None
+    assert verdict(board, paired) == says

@@ -41,7 +41,7 @@ def test_a_known_envelope_has_known_needs() -> None:
     assert "Of 2 models, within 1 % of the best with at most k inputs: 1 at k = 8 (lstm)" in said
 
 
-def test_the_needs_interval_comes_from_paired_differences() -> None:
+def test_the_interval_of_the_need_comes_from_paired_differences() -> None:
     losses: Losses = {1: 0.9, 2: 0.22, 4: 0.1, "full": 0.1}
     record = make_trained(losses)
     noisy = replace(
@@ -58,16 +58,16 @@ def test_the_needs_interval_comes_from_paired_differences() -> None:
     assert (need.k, need.low, need.high) == (4, 2, 4)
 
 
-def test_what_is_missing_is_not_said() -> None:
+def test_nothing_is_said_about_missing_scores() -> None:
     board = board_of(make_record({1: 0.5, 2: 0.4}))
     assert sentences.needs(board) == ["No model was scored with the full context."]
     assert envelope_need(envelope(board), 0.1).state == "unknown"
-    hopeless = board_of(make_trained({1: 1.0, "full": 1.0}, optimum=None))
-    assert sentences.needs(hopeless) == ["No model is better than chance, 1.0000."]
+    untrained = board_of(make_trained({1: 1.0, "full": 1.0}, optimum=None))
+    assert sentences.needs(untrained) == ["No model is better than chance, 1.0000."]
     assert sentences.stable(board) == sentences.kinds(board) == sentences.trained_at(board) == []
 
 
-def test_the_optimum_needs_what_it_needs() -> None:
+def test_the_context_need_of_the_optimum() -> None:
     record = make_record({1: 0.9, 2: 0.9, 4: 0.9, "full": 0.9}, chance=1.0)
     optimum: Losses = {1: 0.9, 2: 0.5, 4: 0.05, "full": 0.0}
     assert optimum_need(record, optimum, 0.9) == 4

@@ -19,7 +19,7 @@ def test_blocks_of_one_give_the_textbook_interval() -> None:
 
 
 def test_dependent_targets_do_not_count_as_many() -> None:
-    """Each block's targets repeated ten times over tell no more than once."""
+    """Repeating each block's targets ten times adds no information."""
     losses = np.array([1.0, 4.0, 2.0, 7.0, 6.0])
     once = block_mean(losses, np.ones(5, int))
     often = block_mean(losses * 10, np.full(5, 10))
@@ -33,12 +33,12 @@ def test_one_block_has_no_interval() -> None:
 
 
 def test_intervals_cover() -> None:
-    """Of 95 % intervals over uneven, dependent blocks, about 95 % hold the truth."""
+    """About 95 % of 95 % intervals over uneven, dependent blocks contain the true mean."""
     rng = np.random.default_rng(0)
     repeats, blocks, hits = 2000, 60, 0
     counts = rng.integers(5, 50, blocks)
     for _ in range(repeats):
-        own = rng.normal(3.0, 0.5, blocks)  # each article has a difficulty of its own
+        own = rng.normal(3.0, 0.5, blocks)  # each article has its own difficulty
         sums = own * counts + rng.normal(0.0, 1.0, blocks) * np.sqrt(counts)
         interval = block_mean(sums, counts).interval
         assert interval is not None
@@ -47,7 +47,7 @@ def test_intervals_cover() -> None:
 
 
 def test_a_mean_and_a_sampled_difference_share_their_blocks() -> None:
-    """Full-context loss of all targets, plus the difference of a sample: 95 % hold the truth.
+    """Full-context loss of all targets, plus the difference of a sample: 95 % contain the mean.
 
     Articles that are easy gain more from context, or less: with either sign the interval must be
     right, and one that took both parts for independent would be too wide or too narrow.
@@ -79,7 +79,7 @@ def test_a_mean_and_a_sampled_difference_share_their_blocks() -> None:
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(1, 12))
-def test_groups_hold_whole_blocks(blocks: list[int], most: int) -> None:
+def test_groups_contain_whole_blocks(blocks: list[int], most: int) -> None:
     ordered = np.array(sorted(blocks))
     groups = group_blocks(ordered, most)
     assert groups[0] == 0
@@ -102,7 +102,7 @@ def test_wilson_is_the_published_interval() -> None:
 
 
 @given(st.floats(0, 1), st.integers(1, 10**6))
-def test_wilson_has_width_and_holds_the_rate(rate: float, trials: int) -> None:
+def test_wilson_has_width_and_contains_the_rate(rate: float, trials: int) -> None:
     interval = wilson(rate, trials)
     assert interval.low < interval.high
     assert 0 <= interval.low <= rate + 1e-12

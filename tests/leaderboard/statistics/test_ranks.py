@@ -1,4 +1,4 @@
-"""Ranks with ties: what they say of simulated models, and of differences whose answer is known."""
+"""Ranks with ties: of simulated models, and of differences whose result is known."""
 
 import importlib.util
 import sys
@@ -52,54 +52,54 @@ def models(seeds: int, groups: int = 10, n: int = 4) -> tuple[Row, ...]:
     return rows_of(*records)
 
 
-def test_one_seed_is_compared_as_compare_does() -> None:
+def test_one_seed_is_compared_as_by_difference() -> None:
     rows = models(1)
-    gone = differences(rows, "full")
+    paired = differences(rows, "full")
     for i, one in enumerate(rows):
         for j, two in enumerate(rows):
             known = difference(one, two, "full")
             assert known is not None
             assert known.low is not None
-            half = stats.t.ppf(0.975, gone.freedom[i, j]) * gone.error[i, j]
-            assert gone.mean[i, j] == pytest.approx(known.mean, abs=1e-12)
-            assert gone.mean[i, j] - half == pytest.approx(known.low, abs=1e-12)
+            half = stats.t.ppf(0.975, paired.freedom[i, j]) * paired.error[i, j]
+            assert paired.mean[i, j] == pytest.approx(known.mean, abs=1e-12)
+            assert paired.mean[i, j] - half == pytest.approx(known.low, abs=1e-12)
 
 
 def test_seeds_and_targets_both_count() -> None:
     rows = models(3)
-    gone = differences(rows, "full")
+    paired = differences(rows, "full")
     one, two = rows[0].records, rows[1].records
     each = [a.curve[-1].loss.mean - b.curve[-1].loss.mean for a, b in zip(one, two, strict=True)]
     sums = [
         np.array(a.curve[-1].group_sums) - np.array(b.curve[-1].group_sums)
         for a, b in zip(one, two, strict=True)
     ]
-    targets = stats.sem(np.mean(sums, 0) / 10)  # groups are of one size
-    assert gone.mean[0, 1] == pytest.approx(np.mean(each))
-    assert gone.error[0, 1] == pytest.approx(np.hypot(stats.sem(each), targets))
-    assert gone.freedom[0, 1] == 2
-    p = 2 * stats.t.sf(abs(gone.mean[0, 1]) / gone.error[0, 1], 2)
-    assert gone.p[0, 1] == pytest.approx(p)
+    targets = stats.sem(np.mean(sums, 0) / 10)  # groups have equal sizes
+    assert paired.mean[0, 1] == pytest.approx(np.mean(each))
+    assert paired.error[0, 1] == pytest.approx(np.hypot(stats.sem(each), targets))
+    assert paired.freedom[0, 1] == 2
+    p = 2 * stats.t.sf(abs(paired.mean[0, 1]) / paired.error[0, 1], 2)
+    assert paired.p[0, 1] == pytest.approx(p)
 
 
-def test_rows_with_other_seeds_share_what_they_have() -> None:
-    """Each pair is compared over its own seeds, as if there were no other rows."""
+def test_rows_are_compared_over_common_seeds() -> None:
+    """Each pair is compared over its own common seeds, as if there were no other rows."""
     some = [r for row in models(3) for r in row.records]
     kept = [r for r in some if (r.model["label"], r.training["seed"]) not in {("m0", 0), ("m1", 1)}]
     rows = rows_of(*kept)
-    gone = differences(rows, "full")
+    paired = differences(rows, "full")
     for i, one in enumerate(rows):
         for j, two in enumerate(rows):
             alone = differences((one, two), "full")
             for field in ("mean", "error", "freedom"):
-                found, known = getattr(gone, field)[i, j], getattr(alone, field)[0, 1]
+                found, known = getattr(paired, field)[i, j], getattr(alone, field)[0, 1]
                 assert found == pytest.approx(known, nan_ok=True)
 
 
-def test_what_is_not_known_is_no_difference() -> None:
+def test_unknown_differences_are_no_differences() -> None:
     rows = rows_of(
         make_trained({"full": 0.1}, label="a"),
-        make_record({"full": 0.9}, label="b"),  # of two groups, not of ten
+        make_record({"full": 0.9}, label="b"),  # has two groups, not ten
     )
     assert np.isnan(differences(rows, "full").p[0, 1])
     assert ranks(rows) == (Rank(1, 2), Rank(1, 2))
@@ -114,7 +114,7 @@ def test_equal_losses_tie_and_others_without_noise_do_not() -> None:
     assert list(map(str, filter(None, ranks(rows)))) == ["1–2", "1–2", "3"]
 
 
-def test_missing_scores_have_no_rank_and_take_no_place() -> None:
+def test_missing_scores_have_no_rank_and_do_not_count() -> None:
     rows = rows_of(
         make_trained({4: 0.3, "full": 0.1}, label="a"),
         make_trained({4: 0.2}, label="b"),
@@ -127,8 +127,8 @@ def test_missing_scores_have_no_rank_and_take_no_place() -> None:
     assert ranks(()) == ()
 
 
-def test_ranks_do_not_contradict_the_scores_shown() -> None:
-    """The seed in common says a is better; the median of a's three seeds, which is shown, not."""
+def test_ranks_do_not_contradict_the_printed_scores() -> None:
+    """In the common seed a is better; in the printed median of a's three seeds it is not."""
     rows = rows_of(
         *(make_trained({"full": x}, label="a", seed=i) for i, x in enumerate((0.1, 0.5, 0.6))),
         make_trained({"full": 0.2}, label="b", seed=0),
@@ -138,8 +138,8 @@ def test_ranks_do_not_contradict_the_scores_shown() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.one_of(st.floats(0, 0.2), st.just(float("nan"))), max_size=12))
-def test_holm_rejects_as_written(values: list[float]) -> None:
-    """From the smallest on, while each is within level / (how many are left)."""
+def test_holm_rejects_by_its_definition(values: list[float]) -> None:
+    """From the smallest p-value on, while each is within level / (number left)."""
     rejected = holm(np.array(values))
     known = sorted(value for value in values if value == value)
     count = 0
@@ -149,7 +149,7 @@ def test_holm_rejects_as_written(values: list[float]) -> None:
     assert sorted(np.array(values)[rejected]) == known[:count]
 
 
-def test_places_are_bounded_by_what_is_proved() -> None:
+def test_ranks_are_bounded_by_significant_differences() -> None:
     better = np.zeros((4, 4), dtype=bool)
     better[0, 2] = better[0, 3] = better[1, 3] = True
     assert list(map(str, places(better))) == ["1–2", "1–3", "2–4", "3–4"]
@@ -159,26 +159,26 @@ def test_places_are_bounded_by_what_is_proved() -> None:
 def test_tie_groups_of_simulated_models_are_right(name: str) -> None:
     simulated = benchmark("ranks")
     exact, held = simulated.right(simulated.WIDE[name], 200)
-    # 93 %: 200 draws of what is right in 95 % stay above in nine of ten cases; the seed is fixed.
+    # Of 200 draws that are right in 95 %, more than 93 % are in nine of ten cases; fixed seed.
     assert exact >= 0.93
     assert held >= exact
 
 
-def test_without_correction_they_would_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulation can tell: with one test at 5 % for each pair, ties are broken too often."""
+def test_without_correction_they_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulation detects it: with a test at 5 % for each pair, ties are broken too often."""
     simulated = benchmark("ranks")
     monkeypatch.setattr("seqmem.leaderboard.statistics.ranks.holm", lambda p: p <= 0.05)
     exact, _ = simulated.right(simulated.WIDE["one seed, 40 groups"], 100)
     assert exact < 0.9
 
 
-def test_close_models_keep_their_true_places() -> None:
+def test_close_models_have_their_true_ranks() -> None:
     simulated = benchmark("ranks")
     _, held = simulated.right(simulated.CLOSE["pairs"], 100)
     assert held >= 0.95
 
 
-def test_of_groups_of_one_size_the_tail_is_students() -> None:
+def test_groups_of_equal_size_have_the_tail_of_students_t() -> None:
     ratios = np.array([0.0, -0.5, 2.0, 9.0, np.inf, np.nan])
     for groups in (2, 10, 100):
         found = two_sided(ratios, (7,) * groups)
@@ -186,8 +186,8 @@ def test_of_groups_of_one_size_the_tail_is_students() -> None:
 
 
 @pytest.mark.parametrize("groups", [2, 10, 100])
-def test_nearly_equal_groups_come_near_it(groups: int) -> None:
-    """The integral, where the answer is known; also beyond what is computed."""
+def test_nearly_equal_groups_are_close_to_it(groups: int) -> None:
+    """The integral agrees with a known result, also where it is extrapolated."""
     ratios = np.array([0.01, 0.5, 2.0, 5.0])
     found = two_sided(ratios, (100_000, *(100_001,) * (groups - 1)))
     np.testing.assert_allclose(found, 2 * stats.t.sf(ratios, groups - 1), rtol=1e-4)
@@ -196,7 +196,7 @@ def test_nearly_equal_groups_come_near_it(groups: int) -> None:
     assert 0 == far[2] <= far[1] < 1e-4
 
 
-def test_unequal_groups_have_the_tail_that_draws_have() -> None:
+def test_unequal_groups_have_the_tail_of_simulations() -> None:
     counts = (5, 8, 10, 10, 12, 40, 60, 100)
     shares = np.array(counts) / sum(counts)
     means = np.random.default_rng(0).standard_normal((200_000, len(counts)))
@@ -206,14 +206,12 @@ def test_unequal_groups_have_the_tail_that_draws_have() -> None:
         drawn = (np.abs(mean) / error > ratio).mean()
         found = two_sided(np.array([ratio]), counts)[0]
         assert found == pytest.approx(drawn, abs=4 * np.sqrt(drawn / 200_000))
-        assert found > 1.1 * 2 * stats.t.sf(ratio, 7)  # Student's t would say less
+        assert found > 1.1 * 2 * stats.t.sf(ratio, 7)  # Student's t is smaller
 
 
 @pytest.mark.parametrize("counts", [(7,) * 5, (1, 9), (5, 8, 10, 10, 12, 40, 60, 100)])
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
-def test_a_quantile_is_reached_with_the_chance_that_is_left(
-    counts: tuple[int, ...], level: float
-) -> None:
+def test_a_quantile_is_exceeded_with_its_probability(counts: tuple[int, ...], level: float) -> None:
     ratio = quantile(counts, level)
     assert float(two_sided(np.array(ratio), counts)) == pytest.approx(1 - level, rel=1e-6)
     student = stats.t.ppf((1 + level) / 2, len(counts) - 1)
@@ -221,7 +219,7 @@ def test_a_quantile_is_reached_with_the_chance_that_is_left(
 
 
 def test_few_unequal_groups_break_no_ties() -> None:
-    """With Student's t it was 6 % of draws in which a tie was broken, not 5 %."""
+    """With Student's t, ties were broken in 6 % of draws instead of 5 %."""
     simulated = benchmark("ranks")
     _, held = simulated.right(simulated.WIDE["one seed, 10 groups"], 300)
     assert held >= 0.95

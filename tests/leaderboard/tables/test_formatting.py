@@ -20,10 +20,10 @@ def test_perplexities_differ_by_shares() -> None:
         for seed, loss in enumerate(losses)
     ]
     rows = {row.label: row for row in board_of(*records).rows}
-    gone = difference(rows["a"], rows["b"], "full")
-    assert gone is not None
+    paired = difference(rows["a"], rows["b"], "full")
+    assert paired is not None
     half = stats.t.ppf(0.975, 1) * 0.01
-    assert difference_text(gone, facts) == (
+    assert difference_text(paired, facts) == (
         f"+{100 * math.expm1(0.11):.0f} % (−{-100 * math.expm1(0.11 - half):.0f} to "
         f"+{100 * math.expm1(0.11 + half):.0f})"
     )

@@ -1,4 +1,4 @@
-"""Tables that people put elsewhere: exact numbers, LaTeX, a whole suite, stable pairs."""
+"""Tables in every format: exact numbers, LaTeX, a whole suite, stable pairs."""
 
 import csv
 import io
@@ -50,17 +50,17 @@ def test_csv_and_json_lose_nothing(values: list[float], label: str) -> None:
         assert {int(row["rank_best"]) for row in rows} == {1}
 
 
-def test_a_perplexity_beyond_numbers_is_null_in_json() -> None:
+def test_an_infinite_perplexity_is_null_in_json() -> None:
     (row,) = json.loads(
         board_text(boards([make_record({"full": 1e4}, score="perplexity")]), "json")
     )
     assert (row["loss"], row["perplexity"]) == (1e4, None)
 
 
-# What all rows share.
+# Values that all rows have in common.
 
 
-def test_what_rows_share_stands_above_and_what_differs_within() -> None:
+def test_common_values_are_above_the_table_and_others_in_it() -> None:
     alike = [make_trained({1: 0.5, "full": x}, label=m) for m, x in (("a", 0.1), ("b", 0.2))]
     text = board_text(boards(alike), "table")
     assert (
@@ -79,7 +79,7 @@ def test_what_rows_share_stands_above_and_what_differs_within() -> None:
     assert "Rank" not in board_text(boards(alike[:1]), "table")
 
 
-def test_versions_are_told_apart_and_said_not_to_compare() -> None:
+def test_versions_are_named_and_not_comparable() -> None:
     text = board_text(boards([make_record({1: 0.5}), make_record({1: 0.4}, version=2)]), "table")
     for version in (1, 2):
         assert f"(version {version}, data 00000000; not comparable with other" in text
@@ -95,8 +95,8 @@ PLAIN = {latex_text(chr(code)): chr(code) for code in [*range(32, 127), *map(ord
 
 @settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from(list(PLAIN.values())), max_size=40))
-def test_latex_says_what_was_said(text: str) -> None:
-    """Every token is known and reads back as the one character that it stands for."""
+def test_latex_prints_the_text(text: str) -> None:
+    """Every token is known and stands for one character."""
     assert "".join(PLAIN[token] for token in TOKEN.findall(latex_text(text))) == text
 
 
@@ -161,12 +161,12 @@ def test_a_suite_is_scored_between_chance_and_the_best() -> None:
     assert (found.absent, found.unscaled) == (("s/3", "s/5"), ("s/4",))
     assert [(entry.label, entry.mean) for entry in found.entries] == [
         ("a", pytest.approx(0.75)),
-        ("b", None),  # nothing is averaged around what is missing
+        ("b", None),  # no mean without all scores
         ("c", None),
     ]
 
 
-def test_a_suite_says_what_its_numbers_mean() -> None:
+def test_a_suite_explains_its_numbers() -> None:
     found = overview(boards(suite()), ("s/1", "s/2", "s/3", "s/4", "s/5"))
     text = suite_text("s", found, "markdown")
     assert "1 is the optimum on s/1." in text
@@ -222,7 +222,7 @@ def test_published_pairs_are_those_of_one_source() -> None:
 # Boards.
 
 
-def test_the_table_says_what_was_measured() -> None:
+def test_the_table_contains_the_measurements() -> None:
     record = make_record(
         {1: math.log(100), "full": math.log(50)},
         score="perplexity",
@@ -252,7 +252,7 @@ def test_names_are_escaped_in_markdown() -> None:
     assert "| a\\|b " in text
 
 
-def test_csv_and_json_give_back_the_numbers() -> None:
+def test_csv_and_json_contain_the_numbers() -> None:
     losses: dict[Context, float] = {1: 1 / 3, 2: 0.1, "full": 0.012345678901234}
     shown = boards([make_record(losses)])
     table = pd.read_csv(io.StringIO(board_text(shown, "csv")))
