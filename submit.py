@@ -25,7 +25,11 @@ __all__ = ["cli", "main"]
 
 @click.group(
     cls=OneLineErrors,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
     epilog="Example: seqmem eval lstm tcn --suite smoke",
 )
 @click.version_option(seqmem.__version__, prog_name="seqmem")

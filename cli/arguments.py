@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from seqmem.runs.request import KTrain
     from seqmem.tasks.task import Context
 
-__all__ = ["SEED", "ContextList", "FolderOrURL", "KTrainList", "PrecisionType"]
+__all__ = ["COUNT", "SEED", "ContextList", "FolderOrURL", "KTrainList", "PrecisionType"]
 
+COUNT = click.IntRange(1, 1024)
 SEED = click.IntRange(0, 2**31 - 1)
 
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from seqmem.cli.arguments import SEED
+from seqmem.cli import options
+from seqmem.cli.arguments import COUNT, SEED
 from seqmem.cli.exits import fail, log
-from seqmem.cli.options import data_dir_option, format_option, suite_option, task_option
 
 if TYPE_CHECKING:
     from seqmem.check.report import CheckReport
@@ -22,8 +22,8 @@ ENDINGS: dict[str, Form] = {".txt": "table", ".md": "markdown", ".json": "json",
 
 @click.command(epilog="Example: seqmem check --suite smoke --jobs 2 -o check.xml")
 @click.argument("models", metavar="[BASELINE]...", nargs=-1)
-@task_option()
-@suite_option
+@options.task()
+@options.suite
 @click.option(
     "--model",
     "drop_in",
@@ -51,12 +51,11 @@ ENDINGS: dict[str, Form] = {".txt": "table", ".md": "markdown", ".json": "json",
 @click.option(
     "--jobs",
     metavar="N",
-    type=click.IntRange(1, 1024),
+    type=COUNT,
     default=1,
-    show_default=True,
     help="Processes that train cells at the same time.",
 )
-@format_option(FORMS, "; github is the table and a line for each annotation")
+@options.output_format(FORMS, "; github is the table and a line for each annotation")
 @click.option(
     "--output",
     "-o",
@@ -67,7 +66,7 @@ ENDINGS: dict[str, Form] = {".txt": "table", ".md": "markdown", ".json": "json",
     help="Write to a file too, in the format of its ending: .txt, .md, .json, .xml (JUnit); "
     "repeatable.",
 )
-@data_dir_option
+@options.data_dir
 def check(
     models: tuple[str, ...],
     task_ids: tuple[str, ...],

@@ -4,16 +4,16 @@ import sys
 
 import click
 
+from seqmem.cli import options
 from seqmem.cli.exits import log
-from seqmem.cli.options import data_dir_option, format_option
 from seqmem.leaderboard import Format
 
 __all__ = ["data"]
 
 
 @click.group(invoke_without_command=True, epilog="Example: seqmem data --data-dir ~/corpora")
-@format_option()
-@data_dir_option
+@options.output_format()
+@options.data_dir
 @click.pass_context
 def data(context: click.Context, form: Format) -> None:
     """List every data set: where it was looked for, whether it is right, how to get it."""
@@ -26,7 +26,7 @@ def data(context: click.Context, form: Format) -> None:
 
 @data.command(epilog="Example: seqmem data fetch polymusic --data-dir ~/corpora")
 @click.argument("name", metavar="NAME")
-@data_dir_option
+@options.data_dir
 def fetch(name: str) -> None:
     """Download the data set NAME into the data directory, and check it."""
     from seqmem.tasks.data.fetch import fetch_data

@@ -4,20 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqmem.cli import options
 from seqmem.cli.arguments import SEED, FolderOrURL, KTrainList
 from seqmem.cli.exits import fail, log
-from seqmem.cli.options import (
-    data_dir_option,
-    device_option,
-    exact_option,
-    format_option,
-    k_option,
-    precision_option,
-    results_option,
-    suite_option,
-    task_option,
-    workers_options,
-)
 from seqmem.leaderboard import Format
 
 if TYPE_CHECKING:
@@ -31,9 +20,9 @@ __all__ = ["evaluate"]
     "eval", epilog="Example: seqmem eval lstm tcn --task adding-problem/T=50 --seed 0 --seed 1"
 )
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
-@task_option()
-@suite_option
-@k_option
+@options.task()
+@options.suite
+@options.k
 @click.option(
     "--k-train",
     "k_trains",
@@ -46,7 +35,6 @@ __all__ = ["evaluate"]
     "--state",
     type=click.Choice(["carried", "reset"]),
     default="carried",
-    show_default=True,
     help="How recurrent models are trained with a number: state carried from one segment of "
     "k_train inputs to the next, or reset, each target predicted from its own k_train latest "
     "inputs alone. Models without state ignore it.",
@@ -57,7 +45,6 @@ __all__ = ["evaluate"]
     type=SEED,
     multiple=True,
     default=(0,),
-    show_default=True,
     help="Seed of training; repeatable.",
 )
 @click.option(
@@ -66,8 +53,8 @@ __all__ = ["evaluate"]
     help="smoke (seconds of training), small (minutes) or full (hours).  "
     "[default: the suite's, else small]",
 )
-@precision_option
-@exact_option
+@options.precision
+@options.exact
 @click.option(
     "--all-k",
     "every_k",
@@ -79,27 +66,25 @@ __all__ = ["evaluate"]
     "--dtype",
     type=click.Choice(["float32", "bfloat16"]),
     default="float32",
-    show_default=True,
     help="The floats that models are measured with; the effect on the loss is recorded.",
 )
 @click.option(
     "--train-dtype",
     type=click.Choice(["float32", "bfloat16"]),
     default="float32",
-    show_default=True,
     help="The floats that matrix products are computed with in training; weights stay float32.",
 )
-@device_option
-@results_option(
+@options.device
+@options.results(
     FolderOrURL(),
     "Where records and checkpoints are stored: a folder, or a URL as in s3://bucket/results.",
 )
 @click.option(
     "--fresh", is_flag=True, help="Do not reuse finished records, checkpoints or known failures."
 )
-@workers_options
-@format_option()
-@data_dir_option
+@options.workers
+@options.output_format()
+@options.data_dir
 def evaluate(
     task_ids: tuple[str, ...],
     k_trains: "tuple[tuple[KTrain, ...], ...]",

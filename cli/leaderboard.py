@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from seqmem.baselines import BASELINES
+from seqmem.cli import options
 from seqmem.cli.exits import log
-from seqmem.cli.options import format_option, records_option, task_option
 from seqmem.leaderboard import FORMATS, Format
 from seqmem.tasks import SUITES, find_suite
 
@@ -18,8 +18,8 @@ __all__ = ["leaderboard"]
 
 
 @click.command(epilog="Example: seqmem leaderboard --task wikitext-2 --format markdown")
-@records_option
-@task_option("Only this task")
+@options.records
+@options.task("Only this task")
 @click.option(
     "--suite",
     metavar="NAME",
@@ -35,10 +35,9 @@ __all__ = ["leaderboard"]
     "--published/--no-published",
     "with_published",
     default=True,
-    show_default=True,
     help="Show published numbers, with their sources, below the measured ones; never ranked.",
 )
-@format_option(
+@options.output_format(
     (*FORMATS, "html"),
     "; html is one page with charts, for any browser, without a network, and needs pip install "
     "'seqmem[plot]'",

@@ -27,12 +27,12 @@ __all__ = ["EXAMPLE", "data_rows", "model_rows", "task_rows", "write_rows"]
 
 Row = Mapping[str, object]
 
-# What models' sizes are shown for.
+# The task that models' sizes are shown for.
 EXAMPLE = "hidden-markov/dwell=20"
 
 
 def task_rows() -> list[Row]:
-    """Give one row for each task of the suites."""
+    """Return one row for each task of the suites."""
     return [_task_row(task_id) for task_id in sorted(listed_tasks(), key=_natural)]
 
 
@@ -58,21 +58,21 @@ def _task_row(task_id: str) -> Row:
         "longest useful k": task.longest_context,
         "contexts": ",".join(map(str, (*task.contexts, "full"))),
         "suites": ",".join(name for name, suite in SUITES.items() if task_id in suite.tasks),
-        "data": _whose(family, problem),
+        "data": _data_state(family, problem),
         "data sha256": digest and digest[:16],
     }
 
 
-def _whose(family: Family, problem: str) -> str:
+def _data_state(family: Family, problem: str) -> str:
     if family.user_data:
         return "yours"
-    return "made here" if family.data is None else "missing" if problem else "found"
+    return "generated" if family.data is None else "missing" if problem else "found"
 
 
 def model_rows() -> list[Row]:
-    """Give one row for each baseline, with its sizes as trained on `EXAMPLE` by default.
+    """Return one row for each baseline, with its sizes as trained on `EXAMPLE` by default.
 
-    State floats are those kept once the task's longest useful context was read.
+    State floats are those stored after reading the task's longest useful context.
     """
     task = load_task(EXAMPLE)  # a task of the next token, which every baseline can do
     recipe = recipe_for(task.family, "small")
@@ -97,16 +97,16 @@ def model_rows() -> list[Row]:
 
 
 def _parameters(model: SequenceModel) -> int | None:
-    """Count what is learned, as records do; None where only the training data tell how much."""
+    """Return the number of parameters; None where it depends on the training data."""
     if isinstance(model, ClosedForm) and model.reads_training_data:
         return None
-    # Tied weights once; without storage only the objects tell.
+    # Tied weights count once; weights on the meta device have no address, only an identity.
     learned = {id(w): int(w.numel()) for w in model.state_dict(keep_vars=True).values()}
     return sum(learned.values())
 
 
 def data_rows() -> list[Row]:
-    """Give one row for each data set."""
+    """Return one row for each data set."""
     rows: list[Row] = []
     for source in map(load_source, DATA):
         located = source.locate()
@@ -134,7 +134,7 @@ def write_rows(rows: Sequence[Row], form: Format) -> str:
     """Return rows in one of `FORMATS`."""
     if form != "table":
         return table(rows, form).rstrip("\n")
-    # In a terminal one block for each entry reads better than a line of 300 characters.
+    # In a terminal one block for each entry is easier to read than a line of 300 characters.
     width = max(len(key) for row in rows for key in row)
     blocks = []
     for row in rows:
@@ -144,5 +144,5 @@ def write_rows(rows: Sequence[Row], form: Format) -> str:
 
 
 def _natural(task_id: str) -> list[str | int]:
-    """Sort numbers within ids by value; text and numbers alternate, so both always compare."""
+    """Return a sort key in which numbers compare by value; text and numbers alternate."""
     return [int(part) if part.isdigit() else part for part in re.split("([0-9]+)", task_id)]

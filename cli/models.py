@@ -2,14 +2,14 @@
 
 import click
 
-from seqmem.cli.options import format_option
+from seqmem.cli import options
 from seqmem.leaderboard import Format
 
 __all__ = ["models"]
 
 
 @click.command(epilog="Example: seqmem models")
-@format_option()
+@options.output_format()
 def models(form: Format) -> None:
     """List every model and its options, and how large it is on an example task.
 

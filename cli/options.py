@@ -8,61 +8,55 @@ import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from seqmem.cli.arguments import ContextList, FolderOrURL, PrecisionType
+from seqmem.cli.arguments import COUNT, ContextList, FolderOrURL, PrecisionType
 from seqmem.errors import InputError
 from seqmem.leaderboard import FORMATS
 from seqmem.tasks import SUITES
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = [
-    "data_dir_option",
-    "device_option",
-    "exact_option",
-    "format_option",
-    "k_option",
-    "opening_options",
-    "precision_option",
-    "records_option",
-    "results_option",
-    "suite_option",
-    "task_option",
-    "workers_options",
+    "data_dir",
+    "device",
+    "exact",
+    "k",
+    "opening",
+    "output_format",
+    "precision",
+    "records",
+    "results",
+    "suite",
+    "task",
+    "workers",
 ]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-suite_option = click.option("--suite", metavar="NAME", help=f"A set of tasks: {', '.join(SUITES)}.")
-k_option = click.option(
+suite = click.option("--suite", metavar="NAME", help=f"A set of tasks: {', '.join(SUITES)}.")
+k = click.option(
     "--k",
     "contexts",
     type=ContextList(),
     help="Context lengths to score, as in 1,2,4,full.  [default: powers of two, and full]",
 )
-precision_option = click.option(
+precision = click.option(
     "--precision",
     type=PrecisionType(),
     default="0.5%",
-    show_default=True,
     help="Largest half-width of the 95 % interval at every k: with %, relative to the perplexity, "
     "or else to the difference between chance and the optimum; without %, in the loss's unit.",
 )
-exact_option = click.option("--exact", is_flag=True, help="Score every target at every k.")
-device_option = click.option(
+exact = click.option("--exact", is_flag=True, help="Score every target at every k.")
+device = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
-    show_default=True,
     help="The device to compute on; auto is the GPU where there is one.",
 )
-records_option = click.option(
+records = click.option(
     "--records",
     "places",
     metavar="DIR",
@@ -73,7 +67,7 @@ records_option = click.option(
 )
 
 
-def task_option(text: str = "A task", *, required: bool = False) -> Option:
+def task(text: str = "A task", *, required: bool = False) -> Option:
     """Return --task, which may be repeated."""
     return click.option(
         "--task",
@@ -85,26 +79,24 @@ def task_option(text: str = "A task", *, required: bool = False) -> Option:
     )
 
 
-def results_option(kind: click.ParamType[Any], text: str) -> Option:
+def results(kind: click.ParamType[Any], text: str) -> Option:
     """Return --results, of a folder or also of a URL."""
     return click.option(
         "--results",
         metavar="DIR",
         type=kind,
         default=Path("results"),
-        show_default=True,
         help=text,
     )
 
 
-def format_option(formats: Sequence[str] = FORMATS, note: str = "") -> Option:
+def output_format(formats: Sequence[str] = FORMATS, note: str = "") -> Option:
     """Return --format, with a note on some of the formats."""
     return click.option(
         "--format",
         "form",
         type=click.Choice(formats),
         default="table",
-        show_default=True,
         help=f"Output format{note}.",
     )
 
@@ -117,7 +109,7 @@ def _set_data_dir(_: click.Context, __: click.Parameter, value: str | None) -> N
     os.environ["SEQMEM_DATA"] = value
 
 
-data_dir_option = click.option(
+data_dir = click.option(
     "--data-dir",
     metavar="DIR",
     expose_value=False,
@@ -126,8 +118,8 @@ data_dir_option = click.option(
 )
 
 
-def opening_options(command: Callable[..., T]) -> Callable[..., T]:
-    """Add the options of how a model is opened; the command gets them as `options`.
+def opening(command: Callable[..., T]) -> Callable[..., T]:
+    """Add the options of how a model is opened; the command gets them as `open_options`.
 
     The command has --results too, whose folders no model sees.
     """
@@ -154,15 +146,15 @@ def opening_options(command: Callable[..., T]) -> Callable[..., T]:
             start_seconds=max(timeout, Limits().start_seconds),
         )
         hidden = (results, results / "records")
-        options = OpenOptions(
+        open_options = OpenOptions(
             trust=trust, context=context, limits=limits, threads=threads, hidden=hidden
         )
-        return command(options=options, results=results, **others)
+        return command(open_options=open_options, results=results, **others)
 
     return _with_options(wrapped, _OPENING)
 
 
-def workers_options(command: Callable[..., T]) -> Callable[..., T]:
+def workers(command: Callable[..., T]) -> Callable[..., T]:
     """Add the options of the processes that run cells; the command gets them as `workers`."""
 
     @wraps(command)
@@ -209,7 +201,6 @@ _OPENING = (
         metavar="GB",
         type=click.FloatRange(0.5, 1 << 20),
         default=8.0,
-        show_default=True,
         help="The memory limit of a model in a process of its own.",
     ),
     click.option(
@@ -217,15 +208,13 @@ _OPENING = (
         metavar="SECONDS",
         type=click.FloatRange(1, 1e6),
         default=300.0,
-        show_default=True,
         help="The time limit of such a model for one call.",
     ),
     click.option(
         "--threads",
         metavar="N",
-        type=click.IntRange(1, 1024),
+        type=COUNT,
         default=1,
-        show_default=True,
         help="The threads of such a model.",
     ),
 )
@@ -233,7 +222,7 @@ _WORKERS = (
     click.option(
         "--jobs",
         metavar="N",
-        type=click.IntRange(1, 1024),
+        type=COUNT,
         help="Cells run at once, each in a process of its own: at most one for each core, and the "
         "threads are divided among them; with --ray, an upper limit.  [default: 1; with --ray, as "
         "many as there are resources for]",
@@ -241,7 +230,7 @@ _WORKERS = (
     click.option(
         "--threads",
         metavar="N",
-        type=click.IntRange(1, 1024),
+        type=COUNT,
         help="Threads of each cell; with --ray, the CPUs that it requests. With another number, "
         "sums round differently.  [default: torch's number divided among --jobs; with --ray, 1]",
     ),
@@ -259,7 +248,6 @@ _WORKERS = (
         metavar="N",
         type=click.IntRange(0, 100),
         default=2,
-        show_default=True,
         help="How often a cell is retried, from its checkpoint, when its worker dies.",
     ),
     click.option(
@@ -273,16 +261,14 @@ _WORKERS = (
         metavar="X",
         type=click.FloatRange(0, 1, min_open=True),
         default=1.0,
-        show_default=True,
         help="The GPUs that each cell on a GPU requests with --ray; with a fraction, several cells "
         "share one.",
     ),
     click.option(
         "--devices",
         metavar="N",
-        type=click.IntRange(1, 1024),
+        type=COUNT,
         default=1,
-        show_default=True,
         help="GPUs of one machine, or without a GPU processes, that train each model together: the "
         "batch is divided among them.",
     ),

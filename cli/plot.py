@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from seqmem.baselines import BASELINES
+from seqmem.cli import options
 from seqmem.cli.exits import log
-from seqmem.cli.options import records_option
 
 if TYPE_CHECKING:
     from seqmem.leaderboard.remote_results import RemoteResults
@@ -24,7 +24,7 @@ __all__ = ["plot"]
     required=True,
     help="The file to write, .svg or .png.",
 )
-@records_option
+@options.records
 @click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
 def plot(
     task_id: str, output: Path, places: "tuple[Path | RemoteResults, ...]", budget: str | None

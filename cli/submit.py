@@ -5,18 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from seqmem.cli import options
 from seqmem.cli.exits import log
-from seqmem.cli.options import (
-    data_dir_option,
-    device_option,
-    exact_option,
-    format_option,
-    k_option,
-    opening_options,
-    precision_option,
-    results_option,
-    task_option,
-)
 from seqmem.leaderboard import Format
 
 if TYPE_CHECKING:
@@ -32,7 +22,7 @@ __all__ = ["submit"]
 )
 @click.argument("model", metavar="MODEL")
 @click.option("--name", metavar="NAME", help="The name on the board; also in a manifest.")
-@task_option(required=True)
+@options.task(required=True)
 @click.option(
     "--manifest",
     metavar="FILE",
@@ -40,14 +30,14 @@ __all__ = ["submit"]
     help="What you state about the model: a TOML file with name, authors, reference, licence, "
     "context, vocabulary, all of them optional.",
 )
-@k_option
-@precision_option
-@exact_option
-@opening_options
-@device_option
-@results_option(click.Path(path_type=Path), "Where records are stored.")
-@format_option()
-@data_dir_option
+@options.k
+@options.precision
+@options.exact
+@options.opening
+@options.device
+@options.results(click.Path(path_type=Path), "Where records are stored.")
+@options.output_format()
+@options.data_dir
 def submit(
     model: str,
     name: str | None,
@@ -56,7 +46,7 @@ def submit(
     contexts: "tuple[Context, ...] | None",
     precision: "Precision",
     exact: bool,
-    options: "OpenOptions",
+    open_options: "OpenOptions",
     device: str,
     results: Path,
     form: Format,
@@ -91,7 +81,7 @@ def submit(
             precision=None if exact else precision,
             device=find_device(device),
         ),
-        options=replace(options, context=options.context or stated.context),
+        options=replace(open_options, context=open_options.context or stated.context),
         manifest=replace(stated, name=name),
         manifest_file=manifest,
     )

@@ -2,15 +2,15 @@
 
 import click
 
-from seqmem.cli.options import data_dir_option, format_option
+from seqmem.cli import options
 from seqmem.leaderboard import Format
 
 __all__ = ["tasks"]
 
 
 @click.command(epilog="Example: seqmem tasks --format markdown")
-@format_option()
-@data_dir_option
+@options.output_format()
+@options.data_dir
 def tasks(form: Format) -> None:
     """List every task: loss, chance, optimum, context lengths, and whether its data is here."""
     from seqmem.cli.listings import task_rows, write_rows

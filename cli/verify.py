@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from seqmem.cli import options
 from seqmem.cli.arguments import SEED
 from seqmem.cli.exits import fail, log
-from seqmem.cli.options import data_dir_option, device_option, opening_options, results_option
 
 if TYPE_CHECKING:
     from seqmem.submissions.opening import OpenOptions
@@ -25,12 +25,17 @@ __all__ = ["verify"]
     type=SEED,
     help="Seed of the sampled windows.  [default: drawn anew, so that nobody can know it before]",
 )
-@opening_options
-@device_option
-@results_option(click.Path(path_type=Path), "Where records are stored.")
-@data_dir_option
+@options.opening
+@options.device
+@options.results(click.Path(path_type=Path), "Where records are stored.")
+@options.data_dir
 def verify(
-    record: Path, model: str, seed: int | None, options: "OpenOptions", device: str, results: Path
+    record: Path,
+    model: str,
+    seed: int | None,
+    open_options: "OpenOptions",
+    device: str,
+    results: Path,
 ) -> None:
     """Measure RECORD's MODEL again on other windows, and confirm or contradict the record.
 
@@ -47,7 +52,7 @@ def verify(
     seed = secrets.randbelow(2**31) if seed is None else seed
     log(f"--seed {seed}")
     found = verify_record(
-        record, model, options, results, seed=seed, device=find_device(device), log=log
+        record, model, open_options, results, seed=seed, device=find_device(device), log=log
     )
     rows = [
         {
