@@ -1,10 +1,14 @@
-"""What `seqmem models` lists."""
+"""`seqmem tasks`, `seqmem models` and `seqmem data`."""
+
+import json
 
 from seqmem import submit
+from seqmem.baselines import BASELINES
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.cli.listings import EXAMPLE, model_rows, write_rows
 from seqmem.leaderboard.store import COMMITTED, read_records
-from seqmem.tasks import load_task
+from seqmem.tasks import DATA, SUITES, load_task
+from seqmem.tests.command import Command
 
 
 def test_models_are_sized_on_the_task_that_the_help_names() -> None:
@@ -22,7 +26,7 @@ def test_sizes_are_those_of_a_trained_model() -> None:
     assert trained
     for record in trained:
         row = sizes[record.model["label"]]
-        if record.model["name"] == "kneser-ney":  # only the training data tell
+        if record.model["name"] == "kneser-ney":  # depends on the training data
             assert row["parameters"] is None
         else:
             assert row["parameters"] == record.model["parameters"]
@@ -30,9 +34,27 @@ def test_sizes_are_those_of_a_trained_model() -> None:
     assert all(row["state floats"] is not None for row in sizes.values())
 
 
-def test_what_only_training_data_tell_is_missing() -> None:
+def test_what_depends_on_the_training_data_is_missing() -> None:
     rows = model_rows()
     assert [row["model"] for row in rows if row["parameters"] is None] == ["kneser-ney"]
-    # A missing number leaves the others whole.
+    # A missing number leaves the others integers.
     lstm = next(row for row in rows if row["model"] == "lstm")
     assert f",{lstm['parameters']},," in write_rows(rows, "csv")
+
+
+def test_every_listing_in_every_format(seqmem_: Command) -> None:
+    tasks = json.loads(seqmem_("tasks", "--format", "json").out)
+    assert {task_id for suite in SUITES.values() for task_id in suite.tasks} <= {
+        row["task"] for row in tasks
+    }
+    (row,) = [row for row in tasks if row["task"] == "adding-problem/T=50"]
+    assert (row["chance"], row["optimum"]) == (0.1667, 0.0)
+    models = json.loads(seqmem_("models", "--format", "json").out)
+    assert [row["model"] for row in models] == list(BASELINES)
+    data = json.loads(seqmem_("data", "--format", "json").out)
+    assert [row["data"] for row in data] == list(DATA)
+    for command in ("tasks", "models", "data"):
+        for form in ("table", "markdown", "csv"):
+            ran = seqmem_(command, "--format", form)
+            assert ran.status == 0
+            assert ran.out.strip()

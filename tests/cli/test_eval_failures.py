@@ -1,0 +1,166 @@
+"""`seqmem eval` when a cell fails, memory or disk is full, or the run is interrupted."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors import SafetensorError
+from torch import Tensor
+
+from seqmem.baselines import tcn as convolutional
+from seqmem.baselines.training.loop import train
+from seqmem.errors import CellError
+from seqmem.measuring.curve import measure
+from seqmem.runs import run_cell
+from seqmem.tasks.model import State
+from seqmem.tests.command import QUICK, Command, record_files, without_times
+
+
+def test_a_k_that_fails_costs_one_line_and_leaves_the_others(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    usual = convolutional.TCN.hidden
+
+    def breaks(model: convolutional.TCN, inputs: Tensor, state: State = None) -> object:
+        features, state = usual(model, inputs, state)
+        return features * (math.nan if inputs.shape[1] == 2 else 1), state
+
+    monkeypatch.setattr(convolutional.TCN, "hidden", breaks)
+    for _ in range(2):  # the second time from the record
+        ran = seqmem_("eval", "tcn", *QUICK)
+        assert ran.status == 1
+        assert "k=2: the model's outputs are not finite" in ran.err
+        (path,) = record_files(tmp_path)
+        record = json.loads(path.read_text())
+        assert [point["k"] for point in record["curve"]] == [1, 4, 5, "full"]
+        assert "adding-problem/T=5" in ran.out
+
+
+def test_damaged_weights_are_trained_again(seqmem_: Command, tmp_path: Path) -> None:
+    seqmem_("eval", "lstm", *QUICK)
+    (weights,) = (tmp_path / "results" / "checkpoints").rglob("weights.safetensors")
+    weights.write_bytes(weights.read_bytes()[:100])
+    ran = seqmem_("eval", "lstm", *QUICK, "--k", "3,full")
+    assert ran.status == 0
+    assert "trained" in ran.err
+
+
+def test_too_little_memory_costs_one_cell(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_much(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+
+    monkeypatch.setattr(run_cell, "train", too_much)
+    ran = seqmem_("eval", "lstm", "marginal", *QUICK)
+    assert ran.status == 1
+    assert "out of memory" in ran.err
+    assert "marginal" in ran.out
+
+
+def test_a_full_disk_while_training_is_one_line(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("seqmem.baselines.training.checkpoint.save_model", full)
+    ran = seqmem_("eval", "lstm", *QUICK)
+    assert ran.status == 1
+    assert "No space left on device" in ran.err.splitlines()[-1]
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_failing_cell_leaves_the_others(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+
+    def fails_for_rnn(model: object, *arguments: object, **options: object) -> object:
+        if type(model).__name__ == "RNN":
+            raise CellError("training diverged: the loss is nan at step 3")
+        return train(model, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run_cell, "train", fails_for_rnn)
+    ran = seqmem_("eval", "rnn", "lstm", *QUICK)
+    assert ran.status == 1
+    assert "failed: rnn on adding-problem/T=5" in ran.err
+    assert "1 failed, the others are kept" in ran.err
+    assert "lstm" in ran.out
+    assert len(record_files(tmp_path)) == 1
+
+
+def test_a_full_disk_is_one_line(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert seqmem_("eval", "marginal", *QUICK).status == 0
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    ran = seqmem_("eval", "lstm", *QUICK)
+    assert ran.status == 1
+    assert "No space left on device" in ran.err.splitlines()[-1]
+    assert "Traceback" not in ran.err
+    assert len(record_files(tmp_path)) == 1
+    assert not list((tmp_path / "results" / "records").rglob("*.tmp"))
+
+
+def test_ctrl_c_resumes_where_it_was(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    expected = seqmem_("eval", "lstm", "tcn", *QUICK, "--results", "whole")
+
+    def interrupted(model: object, *arguments: object, **options: object) -> object:
+        if type(model).__name__ == "TCN":
+            raise KeyboardInterrupt
+        return measure(model, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("seqmem.measuring.record.measure", interrupted)
+    ran = seqmem_("eval", "lstm", "tcn", *QUICK)
+    assert ran.status == 130
+    assert "resumes from there" in ran.err.splitlines()[-1]
+    assert len(record_files(tmp_path / "results")) == 1
+    monkeypatch.setattr("seqmem.measuring.record.measure", measure)
+    ran = seqmem_("eval", "lstm", "tcn", *QUICK)
+    assert "already measured" in ran.err
+    assert "trained" not in ran.err  # both were
+    assert ran.out == expected.out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_kill_in_the_middle_of_training_loses_little(tmp_path: Path) -> None:
+    """A real process is killed; the second run writes the record of an uninterrupted one."""
+    code = (
+        "from dataclasses import replace\n"
+        "from seqmem.baselines.training import checkpoint, recipes\n"
+        "from seqmem import submit\n"
+        "recipes._RECIPES = {k: replace(r, steps=400, validate_every=50, options={'hidden': 8})"
+        " for k, r in recipes._RECIPES.items()}\n"
+        "checkpoint.Checkpoint.due = lambda self: True\n"
+        "submit.main()\n"
+    )
+
+    def command(results: Path) -> list[str]:
+        return [sys.executable, "-c", code, "eval", "rnn", *QUICK, "--results", str(results)]
+
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    process = subprocess.Popen(command(broken), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(broken.rglob("checkpoint.pt")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert list(broken.rglob("checkpoint.pt"))
+    assert not record_files(broken)
+    for results in (broken, whole):
+        subprocess.run(command(results), check=True, capture_output=True)
+    (first,), (second,) = record_files(broken), record_files(whole)
+    assert without_times(first) == without_times(second)
+    assert not list((broken / "records").rglob("*.tmp"))
