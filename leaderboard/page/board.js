@@ -93,18 +93,8 @@ function chooser(id, names, off) {
     const text = off.size ? `${names.length - off.size} of ${names.length}` : `all ${names.length}`;
     box.querySelector("summary span").textContent = text;
   };
-  const boxes = names.map(([key, name]) => {
-    const tick = element("input", { type: "checkbox", checked: true });
-    tick.addEventListener("change", () => {
-      if (tick.checked) off.delete(key);
-      else off.add(key);
-      summarize();
-      showAll();
-    });
-    return { key, tick, label: element("label", {}, tick, " ", name) };
-  });
-  const all = (on) => () => {
-    for (const { key, tick } of boxes) {
+  const set = (some, on) => {
+    for (const { key, tick } of some) {
       tick.checked = on;
       if (on) off.delete(key);
       else off.add(key);
@@ -112,12 +102,18 @@ function chooser(id, names, off) {
     summarize();
     showAll();
   };
+  const boxes = names.map(([key, name]) => {
+    const tick = element("input", { type: "checkbox", checked: true });
+    const one = { key, tick, label: element("label", {}, tick, " ", name) };
+    tick.addEventListener("change", () => set([one], tick.checked));
+    return one;
+  });
   fields.append(
     element(
       "p",
       {},
-      element("button", { type: "button", onclick: all(true) }, "All"),
-      element("button", { type: "button", onclick: all(false) }, "None"),
+      element("button", { type: "button", onclick: () => set(boxes, true) }, "All"),
+      element("button", { type: "button", onclick: () => set(boxes, false) }, "None"),
     ),
     ...boxes.map(({ label }) => label),
   );
