@@ -8,7 +8,7 @@ Scoring every window costs k model steps per target. Unless that is requested, a
 
     L(k) = mean of c_t over all targets + mean of (l_t(k) − c_t) over a sample,
 
-where c_t is the loss in one reference pass over the whole split. The longer the windows, the
+where c_t is the loss in one reference pass through the split. The longer the windows, the
 smaller the differences; the sample size at each k follows from their spread in a pilot sample and
 from the requested precision. Where there are fewer distinct windows of k inputs than that, all are
 scored, and the losses at this k serve as a control variate for larger k.
@@ -153,7 +153,7 @@ def search_curve(
     precision: float | None,
     spent: Mapping[int, int],
 ) -> Curve:
-    """Return the curve at every finite context length, given the reference pass over the split.
+    """Return the curve at every finite context length, given the reference pass.
 
     Args:
         windows: scores any part of a random order of targets.

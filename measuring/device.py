@@ -12,7 +12,7 @@ def find_device(name: str, gpu: bool | None = None) -> str:
 
     Args:
         name: "auto", "cpu" or "cuda".
-        gpu: whether there is a GPU; None: torch is asked.
+        gpu: whether there is a GPU; None: as torch reports.
 
     Raises:
         InputError: there is no such device.

@@ -28,7 +28,7 @@ class MeasuredCurve:
     Attributes:
         curve: the curve on the test split.
         seconds: the time that measuring took.
-        plain_pass: the steps of one pass over the split.
+        plain_pass: the steps of one pass through the split.
         window: what a window holds, as text.
         full: what the full context is, as text.
         reference: what the reference pass reads, as text.

@@ -1,8 +1,8 @@
-"""The suite, declared once as data: task ids, and the named sets of tasks.
+"""The tasks, declared once as data: families of tasks, suites, data sets.
 
 A task id is ``family``, ``family/parameter=value,…`` or ``family/variant``; an id that begins with
-``text:`` names the user's own text, the rest of it as is. The id is at once the argument on the
-command line, the key in a table and (made safe) the folder of the records. Importing this module
+``text:`` is followed by the path of the user's own text. The id is the argument on the command
+line, the key in tables and (with safe characters) the folder of the records. Importing this module
 is cheap: a family's module (and torch) is imported when one of its tasks is loaded.
 """
 
@@ -36,16 +36,17 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Family:
-    """Tasks that differ only in their parameters, or in which of a few data sets they take.
+    """Tasks that differ only in their parameters, or in which of a few data sets they use.
 
     Attributes:
-        factory: ``module:callable``; called with the id's parameters (text to text), gives a Task.
-        example: an id that works, shown in help and error messages.
-        summary: what is asked, in one line.
-        data: the data set (see DATA) that must be at hand; None where the task makes its own.
-        variants: names that may stand after the slash in place of parameters; the factory is then
-            called with {"variant": name}.
-        user_data: whether the text is the user's: the example then stands for ids that work.
+        factory: ``module:callable``; called with the id's parameters (text to text), returns a
+            Task.
+        example: a valid id, for help and error messages.
+        summary: what is predicted, in one line.
+        data: the data set (see DATA) that must be available; None if the task generates its data.
+        variants: names that may follow the slash instead of parameters; the factory is then called
+            with {"variant": name}.
+        user_data: whether the data are the user's own: the example is then a pattern of ids.
     """
 
     factory: str
@@ -62,7 +63,7 @@ class Suite:
 
     Attributes:
         tasks: the ids, in the order in which they run.
-        budget: the training budget used where the user names none.
+        budget: the default training budget.
         longest_context: the longest context measured; None for each task's own.
     """
 
@@ -76,12 +77,12 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "copy-memory": Family(
             "seqmem.tasks.copy_memory:CopyMemory.parse",
             "copy-memory/T=30",
-            "recall 10 symbols after a delay T; a range T=10-50 draws it for each sequence",
+            "recall 10 symbols after a delay T; with a range T=10-50 it is drawn for each sequence",
         ),
         "adding-problem": Family(
             "seqmem.tasks.adding_problem:AddingProblem.parse",
             "adding-problem/T=50",
-            "add the two marked ones of T numbers",
+            "add the two marked numbers out of T",
         ),
         "hidden-markov": Family(
             "seqmem.tasks.hidden_markov:HiddenMarkov.parse",
@@ -105,7 +106,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             "seqmem.tasks.wikitext:WikiText103.parse",
             "wikitext-103",
             "next word of Wikipedia articles, vocabulary of 267,735; vocabulary=FILE or "
-            "vocabulary=valid takes another and needs no training split",
+            "vocabulary=valid uses another and needs no training split",
             data="wikitext-103",
         ),
         "billion-word": Family(
@@ -127,7 +128,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 
 SUITES: Mapping[str, Suite] = MappingProxyType(
     {
-        # Every family in seconds; a task whose data is not here is passed over, never downloaded.
+        # Every family in seconds; a task whose data are not available is skipped, never downloaded.
         "smoke": Suite(
             (
                 "copy-memory/T=10",
@@ -190,13 +191,13 @@ DATA: Mapping[str, str] = MappingProxyType(
 
 
 def load_source(name: str) -> "Source":
-    """Import a data set's description."""
+    """Return a data set's description."""
     source: Source = _imported(DATA[name])
     return source
 
 
 def listed_tasks() -> tuple[str, ...]:
-    """Give the id of every task that `seqmem tasks` lists: examples, and those of the suites."""
+    """Return the id of every task that `seqmem tasks` lists: examples, and those of the suites."""
     examples = [family.example for family in FAMILIES.values()]
     return tuple(dict.fromkeys(examples + [t for suite in SUITES.values() for t in suite.tasks]))
 
@@ -206,7 +207,7 @@ def find_suite(name: str, command: str) -> Suite:
 
     Args:
         name: the name.
-        command: the command that asks, for the message, as in "seqmem eval".
+        command: the command, for the message, as in "seqmem eval".
 
     Raises:
         InputError: there is no such suite.
@@ -217,12 +218,12 @@ def find_suite(name: str, command: str) -> Suite:
 
 
 def family_of(task_id: str) -> str:
-    """Give the part of an id before its parameters: up to the slash, or ``text`` for a text."""
+    """Return the part of an id before its parameters: up to the slash, or ``text`` for a text."""
     return "text" if task_id.startswith("text:") else task_id.partition("/")[0]
 
 
 def data_problem(task_id: str) -> str:
-    """Say why a known task's data cannot be had without a download; empty where they can."""
+    """Return why a known task's data are not available without a download; empty if they are."""
     data = FAMILIES[family_of(task_id)].data
     if data is None:
         return ""
@@ -231,7 +232,7 @@ def data_problem(task_id: str) -> str:
 
 
 def load_task(task_id: str) -> "Task":
-    """Make the task that an id names, as in ``load_task("adding-problem/T=200")``.
+    """Return the task of an id, as in ``load_task("adding-problem/T=200")``.
 
     Raises:
         InputError: the family is unknown, or a parameter is unknown, missing or out of range.
@@ -243,7 +244,9 @@ def load_task(task_id: str) -> "Task":
     text = task_id[len(name) + 1 :]
     if family.user_data:
         if not task_id.startswith("text:"):
-            raise InputError(f"task '{task_id}': a text is named after a colon, {family.example}")
+            raise InputError(
+                f"task '{task_id}': the path of a text follows a colon, {family.example}"
+            )
         parameters = {"text": text}
     elif family.variants and ("=" not in text or text.startswith("variant=")):
         if text not in family.variants:
@@ -260,7 +263,7 @@ def load_task(task_id: str) -> "Task":
 
 
 def _parameters(task_id: str, text: str, example: str) -> dict[str, str]:
-    """Read ``parameter=value,…``."""
+    """Return the parameters of ``parameter=value,…``."""
     parameters: dict[str, str] = {}
     for item in text.split(",") if text else ():
         key, equals, value = item.partition("=")
@@ -275,6 +278,6 @@ def _parameters(task_id: str, text: str, example: str) -> dict[str, str]:
 
 
 def _imported(place: str) -> Any:
-    """Import ``module:name`` or ``module:class.method``."""
+    """Return what ``module:name`` or ``module:class.method`` refers to, imported."""
     module, _, path = place.partition(":")
     return attrgetter(path)(importlib.import_module(module))

@@ -5,9 +5,9 @@ Schmidhuber 1997). One sequence has T inputs (value, marker): values uniform on 
 at two positions drawn uniformly without replacement and 0 elsewhere. The target is the sum of
 the two marked values, scored once, at the last input, by the squared error.
 
-A predictor with k inputs that sees V of the markers does best to answer the visible sum plus ½
-for each unseen one; every unseen one costs 1/12. Since E[V] = 2k/T, L*(k) = (T − k)/(6T): a
-straight line from 1/6 to 0, whose inverse k = T(1 − 6·MSE) reads the memory off a model.
+The best prediction from k inputs is the sum of the visible marked numbers plus ½ for each marker
+that is not visible, which costs 1/12. On average 2k/T markers are visible, so L*(k) = (T − k)/(6T):
+a straight line from 1/6 to 0. Its inverse k = T(1 − 6·MSE) is a model's memory.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from seqmem.tasks.losses import SquaredError
-from seqmem.tasks.parameters import integer, only
+from seqmem.tasks.parameters import check_names, integer
 from seqmem.tasks.task import Features, Split, Task, generator
 
 __all__ = ["AddingProblem"]
 
-# At chance one squared error has a standard deviation of 0.197; 40,000 of them give ±0.002.
+# At chance a squared error has a standard deviation of 0.197; a mean of 40,000 is within ±0.002.
 SEQUENCES = {"valid": 2000, "test": 40_000}
 TRAIN_INPUTS = 1 << 19
 
@@ -39,17 +39,17 @@ class AddingProblem(Task):
         self.id = f"adding-problem/T={length}"
         self.inputs = Features(2)
         self.outputs = 1
-        self.loss = SquaredError(unit="squared value per sequence")
+        self.loss = SquaredError(unit="mean squared error")
         self.length = self.longest_context = length
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "AddingProblem":
-        """Read the parameters of an id.
+        """Return the task of an id's parameters.
 
         Raises:
             InputError: T is missing, not a number, or not within 2 … 5,000.
         """
-        only(parameters, ("T",), "adding-problem/T=50")
+        check_names(parameters, ("T",), "adding-problem/T=50")
         return cls(integer("T", parameters["T"], 2, 5000))
 
     def train(self, seed: int, epoch: int) -> Split:
@@ -59,19 +59,19 @@ class AddingProblem(Task):
 
     @cache  # noqa: B019 - a task lives as long as the run
     def split(self, name: Literal["valid", "test"]) -> Split:
-        """Give the fixed sequences."""
+        """Return the fixed sequences."""
         return self._draw(generator(self.id, name), SEQUENCES[name])
 
     def constant(self) -> Tensor:
-        """One: the mean of the sum of two uniform numbers."""
+        """Return one: the mean of the sum of two uniform numbers."""
         return torch.ones(1)
 
     def chance(self) -> float:
-        """1/6: the variance of the sum of two uniform numbers."""
+        """Return 1/6: the variance of the sum of two uniform numbers."""
         return 1 / 6
 
     def optimum(self, k: int | Literal["full"]) -> float:
-        """(T − k)/(6T)."""
+        """Return (T − k)/(6T)."""
         return 0.0 if k == "full" else max(0, self.length - k) / (6 * self.length)
 
     def _draw(self, rng: np.random.Generator, sequences: int) -> Split:
@@ -79,7 +79,7 @@ class AddingProblem(Task):
         inputs = np.zeros((sequences, length, 2), np.float32)
         inputs[..., 0] = rng.random((sequences, length), np.float32)
         first = rng.integers(0, length, sequences)
-        # Uniform over the other T − 1 positions: step past the first.
+        # Uniform over the other T − 1 positions: skip the first.
         second = rng.integers(0, length - 1, sequences)
         second += second >= first
         row = np.arange(sequences)

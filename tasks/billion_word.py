@@ -1,22 +1,22 @@
 """One Billion Word: predict the next word of a news sentence, from that sentence alone.
 
-Chelba et al. 2013 (arXiv 1312.3005). Sentences are shuffled, so context never crosses one: each
-sentence w_1 … w_n is a sequence of its own with inputs ``<s>`` w_1 … w_n and targets w_1 … w_n
-``</s>``. The first word is predicted from ``<s>``, the sentence's end is scored, ``<s>`` never is.
-Loss: cross-entropy, reported as perplexity per word, ends of sentences counted as words (the
-benchmark's own counting: its test set, held-out shard 0, has 159,658). A sentence is the
-independent unit of intervals.
+Chelba et al. 2013 (arXiv 1312.3005). Sentences are shuffled, so context never extends across them:
+each sentence w_1 … w_n is a sequence of its own with inputs ``<s>`` w_1 … w_n and targets
+w_1 … w_n ``</s>``. The first word is predicted from ``<s>``; the sentence's end is scored, ``<s>``
+never is. Loss: cross-entropy, reported as perplexity per word, where ends of sentences count as
+words (as in the benchmark: its test set, held-out shard 0, has 159,658). Intervals treat sentences
+as the independent units.
 
 The full benchmark is 0.8 billion words; a task here is a *slice* of it: some shards to train on,
 some to validate, some to test. ``billion-word/heldout-10-13`` trains on held-out shards 10, 11 and
-12, validates on 13 and tests on 0. Others are spelled out in the id:
+12, validates on 13 and tests on 0. Other slices are defined in the id:
 ``billion-word/train=heldout:10+11+12,valid=heldout:13,test=heldout:0,min-count=3`` is the same one,
-``train=train:1+2`` takes training shards; ``+`` joins, and a part named once holds until the next.
+``train=train:1+2`` uses training shards; ``+`` joins shards, and a part applies until the next one.
 
 The vocabulary is that of the training slice: words seen at least ``min-count`` times (3 unless the
-id says otherwise), ``<unk>`` for all others, ``</s>`` and ``<s>``. Published perplexities are of
-the full training set and its 793,471 words: they do not apply. Chance: word frequencies of the
-training slice, with ``<unk>`` where the rule puts it.
+id says otherwise), ``<unk>`` for all others, ``</s>`` and ``<s>``. Published perplexities are for
+the full training set and its 793,471 words and are not comparable. Chance: word frequencies of the
+training slice, ``<unk>`` included.
 """
 
 from array import array
@@ -46,7 +46,7 @@ from seqmem.tasks.data.vocabulary import (
 )
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.losses import CrossEntropy
-from seqmem.tasks.parameters import integer, only
+from seqmem.tasks.parameters import check_names, integer
 from seqmem.tasks.task import Split
 
 __all__ = ["SLICES", "BillionWord", "Slice"]
@@ -57,10 +57,10 @@ MIN_COUNT = 3
 
 @dataclass(frozen=True)
 class Slice:
-    """Which shards are what, and the vocabulary rule.
+    """The shards of each split, and the smallest count of a word.
 
     Attributes:
-        train: shards to train on; also the vocabulary's.
+        train: shards to train on, which also define the vocabulary.
         valid: shards to validate on.
         test: shards to test on.
         min_count: the smallest count, in training, of a word of the vocabulary.
@@ -72,16 +72,16 @@ class Slice:
     min_count: int = MIN_COUNT
 
     def parts(self) -> dict[str, tuple[Shard, ...]]:
-        """Give the shards by split."""
+        """Return the shards by split."""
         return {"train": self.train, "valid": self.valid, "test": self.test}
 
     def __str__(self) -> str:
-        """Spell the slice out as an id's parameters."""
+        """Return the slice as the parameters of an id."""
         shards = [f"{name}={_write(part)}" for name, part in self.parts().items()]
         return ",".join([*shards, f"min-count={self.min_count}"])
 
 
-# The slices with a name of their own.
+# The slices that have names.
 SLICES: Mapping[str, Slice] = MappingProxyType(
     {
         "heldout-10-13": Slice(
@@ -95,7 +95,7 @@ SLICES: Mapping[str, Slice] = MappingProxyType(
 
 @dataclass(frozen=True)
 class _Sentences:
-    """One split: ids of words, each sentence ended by </s>, and where sentences begin."""
+    """One split: ids of words, </s> after each sentence, and where sentences begin."""
 
     ids: Ids
     starts: np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -113,14 +113,14 @@ class BillionWord(LanguageTask):
         self.id = f"billion-word/{name or chosen}"
         self.slice = chosen
         self.loss = CrossEntropy(score="perplexity", unit="nats per word")
-        # One target in eighty comes later in its sentence. On this benchmark an LSTM with about
+        # One target in eighty is later in its sentence. On this benchmark an LSTM with about
         # 13 words of context matches one that reads the sentence (Chelba et al. 2017, arXiv
         # 1703.10724).
         self.longest_context = 64
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "BillionWord":
-        """Read the parameters of an id.
+        """Return the task of an id's parameters.
 
         Raises:
             InputError: one is missing or unknown, a shard does not exist or is in two splits.
@@ -129,7 +129,7 @@ class BillionWord(LanguageTask):
             return cls(SLICES[parameters["variant"]], parameters["variant"])
         given = {"min-count": str(MIN_COUNT), **parameters}
         example = f"billion-word/{SLICES['heldout-10-13']}"
-        only(given, ("train", "valid", "test", "min-count"), example)
+        check_names(given, ("train", "valid", "test", "min-count"), example)
         train, valid, test = (_read(name, given[name]) for name in ("train", "valid", "test"))
         chosen = Slice(train, valid, test, integer("min-count", given["min-count"], 1, 10**6))
         seen: dict[Shard, str] = {}
@@ -137,7 +137,7 @@ class BillionWord(LanguageTask):
             for shard in shards:
                 if shard in seen:
                     raise InputError(
-                        f"shard {shard.part}:{shard.number} stands in {seen[shard]} and in {name}; "
+                        f"shard {shard.part}:{shard.number} is in {seen[shard]} and in {name}; "
                         "each shard belongs to one split, once"
                     )
                 seen[shard] = name
@@ -156,7 +156,7 @@ class BillionWord(LanguageTask):
     def _arrays(self) -> Arrays:
         files = {name: find_shards(shards) for name, shards in self.slice.parts().items()}
         shards = [item for part in files.values() for item in part.items()]
-        # The checksums as well: what was accepted without one is looked at again with one.
+        # The checksums as well: a shard accepted without one is checked again when there is one.
         checks = [ShardCheck(shard, path).official or "" for shard, path in shards]
         digests = [file_digest(path) for _, path in shards]
         key = cache_key(["billion-word", str(self.slice), *checks, *digests])
@@ -170,7 +170,7 @@ class BillionWord(LanguageTask):
         sentences = self._sentences(name)
         targets = torch.from_numpy(sentences.ids)
         starts = torch.from_numpy(sentences.starts)
-        # Inputs are the targets one step later; before a sentence's first word stands <s>.
+        # Inputs are the targets one step later; <s> precedes a sentence's first word.
         inputs = targets.roll(1)
         inputs[starts[:-1]] = self.words.index(BEGIN)
         return Split(
@@ -182,20 +182,20 @@ class BillionWord(LanguageTask):
         )
 
     def train(self, seed: int, epoch: int) -> Split:
-        """Give the training sentences, the same for every seed and epoch."""
+        """Return the training sentences, the same for every seed and epoch."""
         return self._split("train")
 
     def split(self, name: Literal["valid", "test"]) -> Split:
-        """Give the validation or test sentences."""
+        """Return the validation or test sentences."""
         return self._split(name)
 
     def counted_ids(self) -> Ids:
-        """Give the training slice."""
+        """Return the training slice."""
         return self._sentences("train").ids
 
 
 def _encode(files: Mapping[str, Mapping[Shard, Path]], min_count: int) -> Arrays:
-    """Read all shards, hold them against their checksums, number their words."""
+    """Read all shards, compare their checksums, number their words."""
     growing = GrowingIndex()
     train = _number(files["train"], growing)
     counts = count_ids(train, len(growing))
@@ -225,8 +225,8 @@ def _number(shards: Mapping[Shard, Path], index: dict[str, int]) -> Ids:
             words = line.split()
             if END in words or BEGIN in words:
                 raise InputError(
-                    f"{path}, line {at}: holds {END} or {BEGIN}, which the task puts around each "
-                    "sentence itself; take the benchmark's own shards, which hold neither"
+                    f"{path}, line {at}: contains {END} or {BEGIN}, which the task adds around "
+                    "each sentence; use the benchmark's shards, which contain neither"
                 )
             ids.extend(map(number, words))
             ids.append(end)
@@ -235,7 +235,7 @@ def _number(shards: Mapping[Shard, Path], index: dict[str, int]) -> Ids:
 
 
 def _read(name: str, text: str) -> tuple[Shard, ...]:
-    """Read ``heldout:10+11+train:3``."""
+    """Return the shards of ``heldout:10+11+train:3``."""
     part: Literal["heldout", "train"] | None = None
     shards = []
     for item in text.split("+"):
@@ -249,14 +249,14 @@ def _read(name: str, text: str) -> tuple[Shard, ...]:
             part = "heldout" if named == "heldout" else "train"
         if part is None:
             raise InputError(
-                f"{name}={text}: which shards is not said; write heldout:{text} or train:{text}"
+                f"{name}={text}: the part is missing; write heldout:{text} or train:{text}"
             )
         shards.append(Shard(part, integer(f"{name}={part}", number, *SHARDS[part])))
     return tuple(sorted(shards))
 
 
 def _write(shards: Iterable[Shard]) -> str:
-    """Undo `_read`, shards in order."""
+    """Return the text that `_read` reads, shards in order."""
     texts, part = [], ""
     for shard in shards:
         texts.append(f"{shard.number}" if shard.part == part else f"{shard.part}:{shard.number}")

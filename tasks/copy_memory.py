@@ -8,10 +8,10 @@ Schmidhuber 1997). One sequence has T + 20 inputs, ids in [0, 10):
 At the last ten inputs the targets are s_1 … s_10, and only these ten are scored. A model is
 trained, as in the paper, on all T + 20 positions: the target is 0 wherever nothing is recalled.
 
-With a fixed T every symbol comes back exactly T + 10 inputs later, so a predictor with k inputs
-knows all or nothing: L*(k) = ln 8 for k ≤ T + 10 and 0 from k = T + 11. With ``T=a-b`` the delay
-is drawn uniformly for each sequence, and L*(k) = ln 8 · P(T + 10 ≥ k), a ramp: the number of
-delimiters in the window tells which symbol is due, the end of the symbols tells where it stands.
+With a fixed T every symbol is recalled exactly T + 10 inputs later, so a predictor with k inputs
+knows all or nothing: L*(k) = ln 8 for k ≤ T + 10 and 0 from k = T + 11, a cliff. With ``T=a-b`` the
+delay is drawn uniformly for each sequence, and L*(k) = ln 8 · P(T + 10 ≥ k), a ramp: the number of
+delimiters in the window determines which symbol is due, the end of the symbols where it is.
 """
 
 import math
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from seqmem.tasks.losses import CrossEntropy
-from seqmem.tasks.parameters import integer_range, only
+from seqmem.tasks.parameters import check_names, integer_range
 from seqmem.tasks.task import Split, Task, Tokens, generator, geometric_contexts
 
 __all__ = ["CopyMemory"]
@@ -33,8 +33,8 @@ SYMBOLS = 8  # ids 1..8
 RECALLED = 10
 BLANK, DELIMITER = 0, 9
 
-# 2,000 sequences hold 20,000 scored targets. Were all ten of a sequence right or wrong together, a
-# solved share of one half would be known to ±2.2 %; independent, to ±0.7 %.
+# 2,000 sequences have 20,000 scored targets. If all ten of a sequence were right or wrong together,
+# an accuracy of one half would have an interval of ±2.2 %; if they were independent, ±0.7 %.
 SEQUENCES = {"valid": 500, "test": 2000}
 TRAIN_INPUTS = 1 << 18  # inputs drawn for one epoch
 
@@ -56,17 +56,17 @@ class CopyMemory(Task):
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "CopyMemory":
-        """Read the parameters of an id.
+        """Return the task of an id's parameters.
 
         Raises:
             InputError: T is missing, not a number or range, or not within 1 … 10,000.
         """
-        only(parameters, ("T",), "copy-memory/T=30 or copy-memory/T=10-50")
+        check_names(parameters, ("T",), "copy-memory/T=30 or copy-memory/T=10-50")
         return cls(*integer_range("T", parameters["T"], 1, 10_000))
 
     @property
     def contexts(self) -> tuple[int, ...]:
-        """Powers of two, and both sides of the cliff."""
+        """Powers of two, and both sides of the cliff, or of the ramp's end."""
         cliff = self.longest_context
         return (*(k for k in geometric_contexts(cliff) if k < cliff - 1), cliff - 1, cliff)
 
@@ -78,23 +78,23 @@ class CopyMemory(Task):
 
     @cache  # noqa: B019 - a task lives as long as the run
     def split(self, name: Literal["valid", "test"]) -> Split:
-        """Give the fixed sequences, the ten recalled symbols of each as targets."""
+        """Return the fixed sequences, with the ten recalled symbols of each as targets."""
         return self._draw(generator(self.id, name), SEQUENCES[name], everywhere=False)
 
     def dense_split(self, name: Literal["valid", "test"]) -> Split:
-        """Give the same sequences with a target at every position (Bai et al.'s loss)."""
+        """Return the same sequences with a target at every position (the loss of Bai et al.)."""
         return self._draw(generator(self.id, name), SEQUENCES[name], everywhere=True)
 
     def constant(self) -> Tensor:
-        """All eight symbols alike, nothing else."""
+        """Return equal scores for the eight symbols, and none for blank and delimiter."""
         return torch.tensor([-100.0] + [0.0] * SYMBOLS + [-100.0])
 
     def chance(self) -> float:
-        """Ln 8: a uniform guess among the symbols."""
+        """Return ln 8: a uniform guess among the symbols."""
         return math.log(SYMBOLS)
 
     def optimum(self, k: int | Literal["full"]) -> float:
-        """Ln 8 · P(T + 10 ≥ k)."""
+        """Return ln 8 · P(T + 10 ≥ k): the cliff, or the ramp."""
         if k == "full":
             return 0.0
         delays = self.longest - self.shortest + 1

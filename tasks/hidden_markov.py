@@ -1,18 +1,17 @@
 """Hidden Markov topics: next-symbol prediction whose optimum is known at every k.
 
 A hidden topic z_t is one of 8. At each step it stays with probability 1 − 1/dwell and otherwise
-moves to one of the other seven, all alike, so that it lasts `dwell` steps on average; the first
+changes to one of the other seven, uniformly, so that it lasts `dwell` steps on average; the first
 topic is uniform, which is the stationary distribution. Topic i emits symbol j of 32 with
 
     p(j | i) proportional to 1 / sqrt(1 + ((j − 4 i) mod 32)),
 
-a power law turned by four symbols from topic to topic. Inputs are the symbols, the target at every
-position is the next symbol. One symbol says little about the topic, so that context helps as long
-as a topic lasts: up to about k = dwell.
+a power law, rotated by four symbols from topic to topic. Inputs are the symbols, the target at
+every position is the next symbol. One symbol says little about the topic, so that context helps as
+long as a topic lasts: up to about k = dwell.
 
-L*(k) is the loss of the Bayes predictor on the very windows that models are scored on: the
-forward algorithm (Rabiner 1989, section III.A), started from the stationary distribution on each
-window.
+L*(k) is the loss of the Bayes predictor on the same windows on which models are scored: the forward
+algorithm (Rabiner 1989, section III.A), started from the stationary distribution on each window.
 """
 
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ import torch
 from torch import Tensor
 
 from seqmem.tasks.losses import CrossEntropy
-from seqmem.tasks.parameters import integer, only
+from seqmem.tasks.parameters import check_names, integer
 from seqmem.tasks.task import Split, Task, Tokens, generator
 
 __all__ = ["HiddenMarkov"]
@@ -42,32 +41,31 @@ class HiddenMarkov(Task):
     next_token: ClassVar[bool] = True
 
     def __init__(self, dwell: int) -> None:
-        """Take the mean number of steps a topic lasts, at least 2."""
+        """Take the mean number of steps that a topic lasts, at least 2."""
         self.id = f"hidden-markov/dwell={dwell}"
         self.inputs = Tokens(SYMBOLS)
         self.outputs = SYMBOLS
         self.loss = CrossEntropy(unit="nats per symbol")
         self.dwell = dwell
-        # Older inputs tell nothing new: for dwell = 10, 20 and 100, L*(k) is there within
-        # 1e-4 nats of L*(full).
+        # Older inputs add nothing: for dwell = 10, 20, 100 L*(k) is within 1e-4 nats of L*(full).
         self.longest_context = 1 << (2 * dwell - 1).bit_length()
         self.length = 8 * self.longest_context
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "HiddenMarkov":
-        """Read the parameters of an id.
+        """Return the task of an id's parameters.
 
         Raises:
             InputError: dwell is missing, not a number, or not within 2 … 1,000.
         """
-        only(parameters, ("dwell",), "hidden-markov/dwell=20")
+        check_names(parameters, ("dwell",), "hidden-markov/dwell=20")
         return cls(integer("dwell", parameters["dwell"], 2, 1000))
 
     @property
     def emission(self) -> np.ndarray:
         """(8, 32) p(symbol | topic)."""
-        turned = (np.arange(SYMBOLS) - 4 * np.arange(TOPICS)[:, None]) % SYMBOLS
-        weights = 1.0 / np.sqrt(1.0 + turned)
+        rotated = (np.arange(SYMBOLS) - 4 * np.arange(TOPICS)[:, None]) % SYMBOLS
+        weights = 1.0 / np.sqrt(1.0 + rotated)
         return np.asarray(weights / weights.sum(1, keepdims=True))
 
     @property
@@ -84,25 +82,25 @@ class HiddenMarkov(Task):
 
     @cache  # noqa: B019 - a task lives as long as the run
     def split(self, name: Literal["valid", "test"]) -> Split:
-        """Give the fixed sequences."""
+        """Return the fixed sequences."""
         return self._draw(generator(self.id, name), TARGETS[name])
 
     def constant(self) -> Tensor:
-        """The stationary distribution of the symbols."""
+        """Return the log of the stationary distribution of the symbols."""
         return torch.from_numpy(np.log(self.emission.mean(0))).float()
 
     def chance(self) -> float:
-        """The entropy of the stationary distribution of the symbols."""
+        """Return the entropy of the stationary distribution of the symbols."""
         marginal = self.emission.mean(0)
         return float(-(marginal * np.log(marginal)).sum())
 
     @cache  # noqa: B019 - a task lives as long as the run
     def optimum(self, k: int | Literal["full"]) -> float:
-        """The Bayes predictor's loss on the windows of the test split."""
+        """Return the Bayes predictor's loss on the windows of the test split."""
         return float(self.optimal_losses(self.split("test"), k).mean())
 
     def optimal_losses(self, split: Split, k: int | Literal["full"]) -> np.ndarray:
-        """Give the Bayes predictor's loss on each window of a split: (n,) nats."""
+        """Return the Bayes predictor's loss on each window of a split: (n,) nats."""
         if k == "full":
             return self._carried_losses(split)
         emission, transition = self.emission, self.transition
@@ -114,7 +112,7 @@ class HiddenMarkov(Task):
         for lag in range(longest - 1, -1, -1):
             seen = lag < available
             likelihood = emission[:, inputs[np.maximum(positions - lag, 0)]].T  # (n, 8)
-            # Where the sequence had not begun, nothing is seen: the belief stays stationary.
+            # Before the sequence begins nothing is observed: the belief stays stationary.
             belief *= np.where(seen[:, None], likelihood, 1.0)
             belief /= belief.sum(1, keepdims=True)
             belief = belief @ transition
@@ -122,7 +120,7 @@ class HiddenMarkov(Task):
         return np.asarray(-np.log(predicted))
 
     def _carried_losses(self, split: Split) -> np.ndarray:
-        """Give the losses of one forward pass over each sequence: the same as k = its length."""
+        """Return the losses of one forward pass through each sequence: equal to k = its length."""
         emission, transition = self.emission, self.transition
         inputs = split.inputs.numpy().reshape(-1, self.length)
         targets = split.targets.numpy().reshape(-1, self.length)
@@ -141,7 +139,7 @@ class HiddenMarkov(Task):
         steps = np.where(moves, rng.integers(1, TOPICS, moves.shape), 0)
         steps[:, 0] = rng.integers(0, TOPICS, sequences)
         topics = np.cumsum(steps, 1) % TOPICS
-        # Symbols by inverting the cumulative distribution; all topics share it, turned.
+        # Symbols by inverting the cumulative distribution, which topics share up to rotation.
         cumulative = np.cumsum(self.emission[0])
         ranks = np.searchsorted(cumulative, rng.random(topics.shape), side="right")
         symbols = (np.minimum(ranks, SYMBOLS - 1) + 4 * topics) % SYMBOLS

@@ -1,23 +1,26 @@
-"""What tasks of predicting the next word or character share."""
+"""Tasks of predicting the next word or character: a stream as a split, frequencies as chance."""
 
+import hashlib
 from abc import abstractmethod
 from functools import cache, cached_property
 from typing import ClassVar, Literal
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor
 
-from seqmem.tasks.data.vocabulary import Ids
-from seqmem.tasks.streams import hash_with_words, log_frequencies, mean_loss
-from seqmem.tasks.task import InputSpec, Task, Tokens
+from seqmem.tasks.data.vocabulary import Ids, count_ids
+from seqmem.tasks.task import InputSpec, Split, Task, Tokens
 
-__all__ = ["LanguageTask"]
+__all__ = ["LanguageTask", "stream_split"]
 
 
 class LanguageTask(Task):
-    """Inputs and targets are ids of one vocabulary, which is known once the data are read.
+    """A task whose inputs and targets are ids of one vocabulary, known once the data are read.
 
     Attributes:
-        line_ends: the words that stand for the end of a line, or of a sentence on its own line.
+        line_ends: the tokens for the end of a line, or of a sentence on its own line.
         unit: what a target is.
     """
 
@@ -36,7 +39,7 @@ class LanguageTask(Task):
 
     @abstractmethod
     def counted_ids(self) -> Ids:
-        """Give the tokens whose frequencies are chance: as a rule those of the training split."""
+        """Return the tokens whose frequencies are chance: usually those of the training split."""
 
     @property
     def inputs(self) -> InputSpec:  # type: ignore[override]  # known once the data are read
@@ -50,19 +53,42 @@ class LanguageTask(Task):
 
     @cache  # noqa: B019 - a task lives as long as the run
     def constant(self) -> Tensor:
-        """Log frequencies; a word that was not counted is taken to occur once."""
-        return log_frequencies(self.counted_ids(), self.outputs)
+        """Return log frequencies; a word that was not counted is assumed to occur once."""
+        counts = np.maximum(count_ids(self.counted_ids(), self.outputs), 1)
+        return torch.from_numpy(np.log(counts / counts.sum())).float()
 
     def initial_outputs(self) -> Tensor:
-        """Log frequencies: learning them word by word would take most of a short training."""
+        """Return log frequencies: learning them by gradient descent would take most steps."""
         return self.constant()
 
     @cache  # noqa: B019 - a task lives as long as the run
     def chance(self) -> float:
-        """The unigram model's loss on the test split, in nats."""
-        return mean_loss(self.constant(), self.split("test"))
+        """Return the unigram model's loss on the test split, in nats."""
+        return float(-self.constant().double()[self.split("test").targets.long()].mean())
 
     @cached_property
     def data_hash(self) -> str:
-        """The test split's ids, and the vocabulary."""
-        return hash_with_words(self.split("test").fingerprint(), self.words)
+        """The hash of the test split's ids and of the vocabulary, on which such models depend."""
+        lines = [self.split("test").fingerprint(), *self.words]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def stream_split(ids: Ids, blocks: npt.NDArray[np.int64] | None = None) -> Split:
+    """Return one stream as a split: input t is token t, the target token t + 1.
+
+    Args:
+        ids: (n,) at least two tokens; the first one is never predicted.
+        blocks: (n − 1,) of each target; None for a split whose blocks are not used.
+    """
+    tokens = torch.from_numpy(ids)
+    targets = len(ids) - 1
+    return Split(
+        inputs=tokens[:-1],
+        starts=torch.tensor([0, targets]),
+        positions=torch.arange(targets),
+        targets=tokens[1:],
+        # One number expanded n times: the blocks of a training stream would cost 8 bytes a token.
+        blocks=torch.zeros(1, dtype=torch.int64).expand(targets)
+        if blocks is None
+        else torch.from_numpy(blocks),
+    )

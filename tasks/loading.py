@@ -25,7 +25,7 @@ def load_tasks(
         task_ids: ids of tasks; either these or a suite.
         suite: the name of a suite.
         report: called with one line for each task that is skipped.
-        command: the command that asks, for messages, as in "seqmem eval".
+        command: the command, for messages, as in "seqmem eval".
 
     Returns:
         the tasks in the order given, each once; and task id -> reason for each skipped one.

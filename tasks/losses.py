@@ -1,6 +1,6 @@
-"""The losses: one number for each target, computed by the suite from a model's raw outputs.
+"""The losses: one number for each target, computed by seqmem from a model's raw outputs.
 
-The model gives unnormalised scores and never a probability, so that probabilities sum to one by
+The model returns unnormalised scores and never a probability, so that probabilities sum to one by
 construction.
 """
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 __all__ = ["Bernoulli", "CrossEntropy", "Loss", "SquaredError", "log_softmax"]
 
-# Numbers in a vector register of a CPU, which takes shorter rows number by number.
+# Numbers in a vector register of a CPU; shorter rows are processed number by number.
 REGISTER = 16
 
 
@@ -20,9 +20,9 @@ class Loss(Protocol):
     """A loss per target.
 
     Attributes:
-        name: the field's name for it.
+        name: its name.
         unit: the unit of one target's loss.
-        score: what a table shows: "loss" (its mean) or "perplexity" (the exponential of its mean).
+        score: what tables show: "loss" (the mean) or "perplexity" (the exponential of the mean).
     """
 
     @property
@@ -33,17 +33,17 @@ class Loss(Protocol):
     def score(self) -> str: ...  # noqa: D102
 
     def __call__(self, outputs: Tensor, targets: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Give the loss of each target: (m, outputs), (n,) or (n, D) -> (n,).
+        """Return the loss of each target: (m, outputs), (n,) or (n, D) -> (n,).
 
         Args:
             outputs: raw scores.
-            targets: what was to be predicted.
-            rows: (n,) the row of `outputs` that each target is scored with; None: one each.
+            targets: the values to be predicted.
+            rows: (n,) the row of `outputs` with which each target is scored; None: one each.
         """
         ...
 
     def correct(self, outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor | None:
-        """Say which targets the largest output names: (n,) bool; None where that means nothing."""
+        """Return which targets have the largest output: (n,) bool; None if that is undefined."""
         ...
 
 
@@ -53,7 +53,7 @@ class CrossEntropy:
 
     Attributes:
         score: "perplexity" for words, "loss" otherwise.
-        accuracy: whether the share of correct targets is reported as well.
+        accuracy: whether accuracy is reported as well.
     """
 
     score: str = "loss"
@@ -66,7 +66,7 @@ class CrossEntropy:
         logarithms = log_softmax(outputs)
         if rows is None:
             return F.nll_loss(logarithms, targets.long(), reduction="none")
-        # Normalised once a row, however many targets share it.
+        # Normalised once per row, however many targets share it.
         return -logarithms[rows, targets.long()]
 
     def correct(self, outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor | None:
@@ -80,14 +80,14 @@ class SquaredError:
 
     score: str = "loss"
     name: str = "squared error"
-    unit: str = "squared value"
+    unit: str = "mean squared error"
 
     def __call__(self, outputs: Tensor, targets: Tensor, rows: Tensor | None = None) -> Tensor:
         """(m, 1) outputs and (n,) targets -> (n,)."""
         return (_of(rows, outputs).squeeze(-1) - targets).square()
 
     def correct(self, outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor | None:
-        """Nothing: a real number is never exactly right."""
+        """Return None: a real number is never exactly right."""
         return None
 
 
@@ -105,20 +105,20 @@ class Bernoulli:
     def __call__(self, outputs: Tensor, targets: Tensor, rows: Tensor | None = None) -> Tensor:
         """(m, D) log-odds and (n, D) zeros and ones of any type -> (n,) nats."""
         signs = 2 * targets.to(outputs.dtype) - 1
-        # −log p(y) = −log sigmoid(±output). Nothing is subtracted from anything of its own size,
-        # so that a small loss keeps all its digits and a large one stays finite.
+        # −log p(y) = −log sigmoid(±output): without cancellation, so that a small loss has all its
+        # digits and a large one stays finite.
         return -F.logsigmoid(signs * _of(rows, outputs)).sum(-1)
 
     def correct(self, outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor | None:
-        """Nothing: a frame of many numbers has no largest output that names it."""
+        """Return None: no single output stands for a frame of many numbers."""
         return None
 
 
 def log_softmax(outputs: Tensor) -> Tensor:
-    """(m, V) -> (m, V), normalised over the V classes; of few classes in another layout.
+    """(m, V) -> (m, V), normalised over the V classes.
 
-    Few are laid out class by class, so that neighbouring rows fill a register together: that is
-    faster, the change of layout included.
+    Few classes are laid out class by class, so that neighbouring rows fill a register together:
+    that is faster, the change of layout included.
     """
     if outputs.shape[1] >= REGISTER:
         return F.log_softmax(outputs, 1)
@@ -126,5 +126,5 @@ def log_softmax(outputs: Tensor) -> Tensor:
 
 
 def _of(rows: Tensor | None, outputs: Tensor) -> Tensor:
-    """Give each target its row of the outputs."""
+    """Return the row of the outputs for each target."""
     return outputs if rows is None else outputs[rows]

@@ -1,4 +1,4 @@
-"""What can be measured: a causal map from inputs to outputs, best split into hidden and readout."""
+"""The interface of a model: a causal map from inputs to outputs, split into hidden and readout."""
 
 import hashlib
 from abc import abstractmethod
@@ -19,24 +19,23 @@ __all__ = [
     "weights_sha256",
 ]
 
-State = Any  # nested tuples of tensors, or None; its meaning belongs to the model
+State = Any  # nested tuples of tensors, or None; defined by the model
 
 
 class SequenceModel(nn.Module):
     """A causal sequence model: the output at t depends on inputs up to t only.
 
-    The outputs are raw scores; the suite turns them into probabilities. `hidden` and `readout` are
+    The outputs are raw scores; seqmem turns them into probabilities. `hidden` and `readout` are
     separate because only some positions are scored, and a large readout dominates the cost.
 
     Attributes:
         receptive_field: how many of the latest inputs an output depends on; None: all of them.
-        next_token_only: whether it is made for tasks whose targets are the next inputs, and for
-            no others.
+        next_token_only: whether it works only on tasks whose targets are the next inputs.
         stateful: whether `hidden` takes and returns a state, so that a sequence can be read in
             pieces.
-        float32_only: whether it cannot compute with shorter floats.
-        floats_per_step: how many floats `hidden` gives for each input where they are so many that
-            they bound what is read at once, as where features are the outputs; 0: they are few.
+        float32_only: whether it cannot compute in shorter floating-point types.
+        floats_per_step: how many floats `hidden` returns for each input if they are so many that
+            they limit what is read at once, as when features are the outputs; 0: they are few.
     """
 
     receptive_field: int | None = None
@@ -47,22 +46,22 @@ class SequenceModel(nn.Module):
 
     @abstractmethod
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Read inputs (B, L) or (B, L, D); give features (B, L, H) and the state behind them.
+        """Return features (B, L, H) of inputs (B, L) or (B, L, D), and the state after them.
 
         A state of None is the start of a sequence.
         """
 
     @abstractmethod
     def readout(self, hidden: Tensor) -> Tensor:
-        """Turn features (…, H) into outputs (…, outputs)."""
+        """Return outputs (…, outputs) of features (…, H)."""
 
     def features_at(
         self, inputs: Tensor, rows: Tensor, columns: Tensor, state: State = None
     ) -> tuple[Tensor, State]:
-        """Read inputs as `hidden` does; give the features at m of the positions only.
+        """Return what `hidden` returns, with the features at m of the positions only.
 
-        A model for which that is cheaper than all of them, or for which all are too many to keep,
-        has its own way.
+        Overridden by a model for which that is cheaper than all of them, or for which all are too
+        many for the memory.
 
         Args:
             inputs: (B, L) or (B, L, D).
@@ -71,10 +70,10 @@ class SequenceModel(nn.Module):
             state: as in `hidden`.
 
         Returns:
-            features (m, H), and the state behind the inputs.
+            features (m, H), and the state after the inputs.
 
         Raises:
-            CellError: `hidden` gave something else than one feature vector for each input.
+            CellError: `hidden` returned something else than one feature vector for each input.
         """
         features, state = self.hidden(inputs, state)
         check_features(features, inputs)
@@ -86,28 +85,28 @@ class SequenceModel(nn.Module):
         return outputs
 
     def start_from(self, outputs: Tensor) -> None:
-        """Begin training from constant outputs (outputs,); models that cannot do nothing."""
+        """Set the outputs at the start of training, (outputs,); models that cannot do nothing."""
 
     def constrain(self) -> None:
-        """Put the weights back into the set they are constrained to; most models have none.
+        """Project the weights onto the set to which they are constrained; most models have none.
 
         Called at the start of training and after every optimiser step.
         """
 
     def state_size(self, context: int) -> int | None:
-        """Count the floats kept between steps once `context` inputs are read; None: not known."""
+        """Return the floats stored between steps after `context` inputs; None if unknown."""
         return None
 
 
 class FullOutputs(SequenceModel):
-    """Any module that maps (B, L, …) inputs to (B, L, outputs): slower, as it reads out all."""
+    """Any module that maps (B, L, …) inputs to (B, L, outputs): slower, as it computes them all."""
 
     def __init__(self, module: nn.Module, outputs: int = 0) -> None:
-        """Wrap a module; its attribute `receptive_field` is taken over where it has one.
+        """Wrap a module, with its attribute `receptive_field` if it has one.
 
         Args:
-            module: gives (B, L, outputs).
-            outputs: how many, so that no more is read at once than memory holds; 0: few.
+            module: returns (B, L, outputs).
+            outputs: how many, to limit what is read at once to the memory; 0: few.
         """
         super().__init__()
         self.module = module
@@ -116,24 +115,24 @@ class FullOutputs(SequenceModel):
         self.receptive_field = None if field is None else int(field)
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Give the outputs themselves."""
+        """Return the outputs themselves."""
         return self.module(inputs), None
 
     def readout(self, hidden: Tensor) -> Tensor:
-        """Pass on what is an output already."""
+        """Return the features, which are outputs already."""
         return hidden
 
 
 def as_sequence_model(module: nn.Module, outputs: int = 0) -> SequenceModel:
-    """Give the module itself if it is a SequenceModel, or else a wrapper that makes it one."""
+    """Return the module itself if it is a SequenceModel, or else a wrapper that makes it one."""
     return module if isinstance(module, SequenceModel) else FullOutputs(module, outputs)
 
 
 def check_features(features: Tensor, inputs: Tensor) -> None:
-    """Hold a model to one feature vector for each input.
+    """Check that a model returned one feature vector for each input.
 
     Raises:
-        CellError: it gave something else.
+        CellError: it returned something else.
     """
     if not isinstance(features, Tensor):
         raise CellError(f"the model returned {type(features).__name__}, and must return one tensor")
@@ -145,7 +144,7 @@ def check_features(features: Tensor, inputs: Tensor) -> None:
 
 
 def detach(state: State) -> State:
-    """Cut a state from the graph that made it."""
+    """Return a state detached from the graph that computed it."""
     if state is None:
         return None
     if isinstance(state, torch.Tensor):
@@ -154,7 +153,7 @@ def detach(state: State) -> State:
 
 
 def weights_sha256(model: SequenceModel) -> str:
-    """Hash names, shapes and values of a model's weights."""
+    """Return the hash of names, shapes and values of a model's weights."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())

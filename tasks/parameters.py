@@ -1,30 +1,30 @@
-"""Reading the parameters of a task id, with errors that say what would have been right."""
+"""Reading the parameters of a task id, with errors that name the valid values."""
 
 import re
 from collections.abc import Collection, Mapping
 
 from seqmem.errors import InputError
 
-__all__ = ["integer", "integer_range", "only"]
+__all__ = ["check_names", "integer", "integer_range"]
 
 
-def only(parameters: Mapping[str, str], names: Collection[str], example: str) -> None:
-    """Check that exactly the named parameters are given.
+def check_names(parameters: Mapping[str, str], names: Collection[str], example: str) -> None:
+    """Check that exactly these parameters are given.
 
     Raises:
-        InputError: one is missing, or one is not of this family.
+        InputError: one is missing, or one is unknown to the family.
     """
     for name in parameters:
         if name not in names:
-            takes = f"takes {', '.join(names)}" if names else "takes no parameters"
-            raise InputError(f"unknown parameter '{name}'; this family {takes}, as in {example}")
+            known = f"has {', '.join(names)}" if names else "has no parameters"
+            raise InputError(f"unknown parameter '{name}'; this family {known}, as in {example}")
     for name in names:
         if name not in parameters:
             raise InputError(f"parameter {name} is missing, as in {example}")
 
 
 def integer(name: str, text: str, low: int, high: int) -> int:
-    """Read a whole number within [low, high].
+    """Return a whole number within [low, high].
 
     Raises:
         InputError: it is not one.
@@ -38,7 +38,7 @@ def integer(name: str, text: str, low: int, high: int) -> int:
 
 
 def integer_range(name: str, text: str, low: int, high: int) -> tuple[int, int]:
-    """Read ``a`` or ``a-b`` as (a, a) or (a, b), with low <= a <= b <= high.
+    """Return ``a`` or ``a-b`` as (a, a) or (a, b), with low <= a <= b <= high.
 
     Raises:
         InputError: it is neither.
@@ -47,5 +47,5 @@ def integer_range(name: str, text: str, low: int, high: int) -> tuple[int, int]:
     a = integer(name, first, low, high)
     b = integer(name, last, low, high) if dash else a
     if b < a:
-        raise InputError(f"{name}={text} runs backwards; write {name}={b}-{a}")
+        raise InputError(f"{name}={text} is descending; write {name}={b}-{a}")
     return a, b

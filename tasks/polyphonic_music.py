@@ -3,17 +3,17 @@
 The four sets of Boulanger-Lewandowski, Bengio & Vincent 2012 (arXiv 1206.6392), scored as by Bai,
 Kolter & Koltun 2018 (arXiv 1803.01271): Bach's chorales (``music/jsb``), British and American folk
 tunes (``music/nottingham``), orchestral music (``music/muse``), classical piano
-(``music/piano``). A frame is the keys that sound at one moment, 88 numbers 0 or 1. In a piece of
+(``music/piano``). A frame says which keys sound at one moment, 88 numbers 0 or 1. In a piece of
 T frames the inputs are frames 1 … T − 1, the targets frames 2 … T: the first frame has no input
 before it and is not scored.
 
 The loss of one frame is −Σ_keys [y log p + (1 − y) log(1 − p)] in nats, and a score is its mean
-over all frames, whichever pieces they are from; a mean of the pieces' means is another number.
-This is the factorised track: models of a frame's joint distribution (RNN-RBM, RNN-NADE) reach
-losses that no model can reach here, whatever it remembers.
+over all frames of all pieces, which differs from a mean of the pieces' means. Keys are predicted
+independently: models of a frame's joint distribution (RNN-RBM, RNN-NADE) reach losses that no
+model can reach here, whatever its memory.
 
-Chance: each key sounds with the share of the training targets in which it does. A key that never
-(or always) sounds there is taken to sound (to rest) in half a frame, so that no loss is infinite.
+Chance: each key sounds with its frequency in the training targets. A key that never (or always)
+sounds there counts as sounding (silent) in half a frame, so that no loss is infinite.
 """
 
 from collections.abc import Mapping
@@ -28,14 +28,14 @@ from torch import Tensor
 from seqmem.tasks.data.music_files import load_rolls
 from seqmem.tasks.data.piano_rolls import KEYS, Rolls
 from seqmem.tasks.losses import Bernoulli
-from seqmem.tasks.parameters import only
+from seqmem.tasks.parameters import check_names
 from seqmem.tasks.task import Features, Split, Task
 
 __all__ = ["PolyphonicMusic"]
 
 # No chorale is longer than 160 frames, and few targets have 128 before them. In the other sets
-# pieces run to thousands of frames; the best convolutional network published for Nottingham
-# looks back 151 (Bai et al., table 2), and nobody reports gains from further away.
+# pieces have up to thousands of frames; the best convolutional network published for Nottingham
+# has a receptive field of 151 (Bai et al., table 2), and no gains from longer ones are reported.
 LONGEST_CONTEXT = {"jsb": 128, "nottingham": 256, "muse": 256, "piano": 256}
 
 
@@ -44,8 +44,6 @@ class PolyphonicMusic(Task):
 
     version: ClassVar[int] = 1
     block_name: ClassVar[str] = "piece"
-    # All of JSB. There are no more than 170 pieces to a test split, so that the pieces, not the
-    # frames taken from each, say how wide an interval is.
 
     def __init__(self, variant: str) -> None:
         """Take the short name of a set; the data are read when they are first needed."""
@@ -58,12 +56,12 @@ class PolyphonicMusic(Task):
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "PolyphonicMusic":
-        """Read the parameters of an id: the variant, already held against the family's.
+        """Return the task of an id's variant, which is already checked.
 
         Raises:
-            InputError: there are others.
+            InputError: other parameters are given.
         """
-        only(parameters, ("variant",), "music/jsb")
+        check_names(parameters, ("variant",), "music/jsb")
         return cls(parameters["variant"])
 
     @cached_property
@@ -76,30 +74,30 @@ class PolyphonicMusic(Task):
         return load_rolls(self.variant)
 
     def train(self, seed: int, epoch: int) -> Split:
-        """Give the training pieces, the same for every seed and epoch."""
+        """Return the training pieces, the same for every seed and epoch."""
         return self._pieces("train")
 
     @cache  # noqa: B019 - a task lives as long as the run
     def split(self, name: Literal["valid", "test"]) -> Split:
-        """Give the validation or test pieces."""
+        """Return the validation or test pieces."""
         return self._pieces(name)
 
     def constant(self) -> Tensor:
-        """Log-odds of each key in the training targets."""
+        """Return the log-odds of each key in the training targets."""
         sounding, frames = self._counts("train")
         sounding = sounding.clip(0.5, frames - 0.5)
         return torch.from_numpy(np.log(sounding / (frames - sounding))).float()
 
     @cache  # noqa: B019 - a task lives as long as the run
     def chance(self) -> float:
-        """The loss of `constant` on the test split, in nats per frame."""
+        """Return the loss of `constant` on the test split, in nats per frame."""
         log_odds = self.constant().double().numpy()
         sounding, frames = self._counts("test")
         on, off = np.logaddexp(0, -log_odds), np.logaddexp(0, log_odds)  # −log p, −log(1 − p)
         return float((sounding * on + (frames - sounding) * off).sum() / frames)
 
     def _counts(self, name: str) -> tuple[np.ndarray, int]:
-        """Count in how many of a split's targets each key sounds, (88,), and the targets."""
+        """Return in how many of a split's targets each key sounds, (88,), and their number."""
         pieces = self.rolls[name]
         sounding = sum((piece[1:].sum(0, dtype=np.float64) for piece in pieces), np.zeros(KEYS))
         return sounding, sum(len(piece) - 1 for piece in pieces)

@@ -1,8 +1,8 @@
-"""What a task is: inputs in sequences, targets at some positions, a loss, and what is known of it.
+"""The interface of a task: sequences of inputs, targets at some positions, a loss, known optima.
 
-Every family fits one shape. All sequences of a split lie end to end in one array; a target is
-predicted once its position has been read. A corpus is one long sequence, copy memory is many
-short ones with ten targets each, the adding problem has one target for each sequence.
+All families have one form. All sequences of a split are concatenated in one array; a target is
+predicted once the input at its position has been read. A corpus is one long sequence, copy memory
+is many short ones with ten targets each, the adding problem has one target for each sequence.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ InputSpec = Tokens | Features
 
 @dataclass(frozen=True)
 class Split:
-    """Sequences laid end to end, and the targets to be predicted from them.
+    """Concatenated sequences, and the targets to be predicted from them.
 
     Attributes:
         inputs: (N,) int32 ids, or (N, D) float32.
@@ -69,24 +69,24 @@ class Split:
     blocks: Tensor
 
     def __len__(self) -> int:
-        """Count the targets."""
+        """Return the number of targets."""
         return len(self.positions)
 
     @cached_property
     def available(self) -> Tensor:
-        """(n,) how many inputs, its own among them, a target's sequence has given so far."""
+        """(n,) how many inputs of its sequence a target can see, its own position included."""
         sequence = torch.searchsorted(self.starts, self.positions, right=True) - 1
         return self.positions - self.starts[sequence] + 1
 
     @cached_property
     def target_at(self) -> Tensor:
-        """(N,) the index of the target predicted at each input, −1 where there is none."""
+        """(N,) the index of the target predicted at each input; −1 if there is none."""
         index = torch.full((len(self.inputs),), -1, dtype=torch.int64)
         index[self.positions] = torch.arange(len(self.positions))
         return index
 
     def subset(self, chosen: Tensor) -> "Split":
-        """Keep the targets with the (ascending) indices `chosen`; the inputs stay."""
+        """Return the split with the targets `chosen` (ascending indices) and all inputs."""
         return Split(
             self.inputs,
             self.starts,
@@ -96,14 +96,14 @@ class Split:
         )
 
     def prefix(self, targets: int) -> "Split":
-        """Keep the first targets, and no inputs behind the last of them."""
+        """Return the split with the first targets, and the inputs up to the last of them."""
         kept = self.subset(torch.arange(min(targets, len(self))))
         end = int(kept.positions[-1]) + 1
         starts = torch.cat([self.starts[self.starts < end], torch.tensor([end])])
         return Split(self.inputs[:end], starts, kept.positions, kept.targets, kept.blocks)
 
     def fingerprint(self) -> str:
-        """Hash inputs, sequence bounds, positions and targets: sha256, as hex."""
+        """Return the sha256 of inputs, sequence bounds, positions and targets, as hex."""
         digest = hashlib.sha256()
         for array in (self.inputs, self.starts, self.positions, self.targets):
             digest.update(f"{array.dtype}{tuple(array.shape)}".encode())
@@ -112,18 +112,18 @@ class Split:
 
 
 class Task(ABC):
-    """One task at one setting.
+    """One task with its parameters.
 
     Attributes:
-        version: counts the changes that make older scores incomparable.
+        version: a number, incremented when older scores become incomparable.
         block_name: what one block of dependent targets is.
-        next_token: whether inputs are ids and each target is the input that comes next.
+        next_token: whether inputs are ids and each target is the next input.
         stream: whether the training data are one long sequence, too long to train through.
         id: the task's id.
-        inputs: what one input is.
-        outputs: how many numbers the model gives for each position.
+        inputs: the type of an input.
+        outputs: how many numbers the model returns for each position.
         loss: the loss of one target.
-        longest_context: the longest k at which more context can still help, as far as is known.
+        longest_context: the longest k at which more context may still help, as far as is known.
     """
 
     version: ClassVar[int]
@@ -144,53 +144,53 @@ class Task(ABC):
 
     @property
     def contexts(self) -> tuple[int, ...]:
-        """The context lengths measured unless others are asked for."""
+        """The context lengths that are measured by default."""
         return geometric_contexts(self.longest_context)
 
     @abstractmethod
     def train(self, seed: int, epoch: int) -> Split:
-        """Give the training data of one epoch; a synthetic task draws it anew for every epoch.
+        """Return the training data of one epoch; a synthetic task draws new data for every epoch.
 
         Raises:
             InputError: the task has no training data: only trained models can be measured on it.
         """
 
     def training_hash(self, seed: int) -> str:
-        """The content hash of everything that a model learns from: sha256, as hex."""
+        """Return the content hash of everything from which a model learns: sha256, as hex."""
         return self.train(seed, 0).fingerprint()
 
     @abstractmethod
     def split(self, name: Literal["valid", "test"]) -> Split:
-        """Give the fixed validation or test data."""
+        """Return the fixed validation or test data."""
 
     @abstractmethod
     def constant(self) -> Tensor:
-        """Give the best output that depends on no input: (outputs,) float32."""
+        """Return the best output that depends on no input: (outputs,) float32."""
 
     @abstractmethod
     def chance(self) -> float:
-        """Give the loss of `constant`: the best predictor that remembers nothing."""
+        """Return the loss of `constant`, the best predictor without memory."""
 
     def optimum(self, k: Context) -> float | None:
-        """Give the smallest loss any predictor can reach with context k; None where unknown."""
+        """Return the smallest loss that any predictor can reach with context k; None if unknown."""
         return None
 
     def initial_outputs(self) -> Tensor | None:
-        """Give the outputs, (outputs,), that training had best start from; None for zeros."""
+        """Return good outputs at the start of training, (outputs,); None for zeros."""
         return None
 
     def dense_split(self, name: Literal["valid", "test"]) -> Split | None:
-        """Give the split with a target at every position, where that is another score in use."""
+        """Return the split with a target at every position, if the literature scores it so."""
         return None
 
     @cached_property
     def data_hash(self) -> str:
-        """The content hash of everything a score depends on: sha256, as hex."""
+        """The content hash of everything on which a score depends: sha256, as hex."""
         return self.split("test").fingerprint()
 
 
 def geometric_contexts(longest: int) -> tuple[int, ...]:
-    """Give 1, 2, 4, … up to `longest`, and `longest` itself."""
+    """Return 1, 2, 4, … up to `longest`, and `longest` itself."""
     powers = [1 << i for i in range(longest.bit_length())]
     return tuple(powers) if powers[-1] == longest else (*powers, longest)
 
@@ -199,10 +199,10 @@ _STREAMS = {"train": 0, "valid": 1, "test": 2}
 
 
 def generator(name: str, split: str, seed: int = 0, epoch: int = 0) -> np.random.Generator:
-    """Give the random stream of one split of one task, apart from every other one.
+    """Return the random generator of one split of one task, independent of all others.
 
-    The streams of different names, splits, seeds and epochs are separate children of one
-    ``numpy.random.SeedSequence``, so that no test sequence is drawn from a training stream.
+    The generators of different names, splits, seeds and epochs are separate children of one
+    ``numpy.random.SeedSequence``, so that no test sequence is drawn from a training generator.
     """
     entropy = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")
     key = (_STREAMS[split], seed, epoch)

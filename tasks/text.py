@@ -2,13 +2,13 @@ r"""Your own text: predict its next word or character.
 
 ``text:FILE`` with FILE a text file, plain, .gz or .xz; or a glob (``text:*.txt``; quote it), whose
 files are read one after the other in order of their names. Options follow a question mark:
-``text:FILE?unit=char&min-count=2``. The id is what was given; what the text holds is in the data
-hash of every record.
+``text:FILE?unit=char&min-count=2``. The id is the user's text; the content of the files determines
+the data hash of every record.
 
-Tokens. ``unit=word`` (the default): what stands between whitespace, and an ``<eos>`` after every
-line, an empty one too. ``unit=char``: every character, and a newline after every line. A line ends
-at ``\n`` or ``\r\n``, which give the same tokens. Words and lines may have any length. A word
-that reads ``<eos>`` or ``<unk>`` in the text is taken for that token.
+Tokens. ``unit=word`` (the default): words separated by whitespace, and an ``<eos>`` after every
+line, also an empty one. ``unit=char``: every character, and a newline after every line. A line ends
+at ``\n`` or ``\r\n``, which are equivalent. Words and lines may have any length. A word
+``<eos>`` or ``<unk>`` in the text is that token.
 
 Splits, by position: the first 90 % of the tokens train, the next 5 % validate, the last 5 % test
 (cut after ⌊0.9 n⌋ and ⌊0.95 n⌋ of them); each is one stream, whose first token is not scored. A
@@ -19,8 +19,8 @@ unless the id says otherwise) and ``<eos>``, or all its characters (``min-count`
 else is ``<unk>``. Loss: cross-entropy; words as perplexity per word, characters in nats per
 character. Chance: frequencies in the training part, ``<unk>`` counted at least once.
 
-No documents are known, so intervals take contiguous runs of targets for the independent units: the
-test part is cut into as many equal runs as hold 256 targets each, but at least 8 and at most 100.
+Document boundaries are unknown, so intervals treat contiguous runs of targets as the independent
+units: the test part is cut into equal runs of about 256 targets, but at least 8 and at most 100.
 """
 
 import re
@@ -44,10 +44,9 @@ from seqmem.tasks.data.vocabulary import (
     count_ids,
     renumber,
 )
-from seqmem.tasks.language import LanguageTask
+from seqmem.tasks.language import LanguageTask, stream_split
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import integer
-from seqmem.tasks.streams import stream_split
 from seqmem.tasks.task import Split
 
 __all__ = ["Text"]
@@ -69,7 +68,7 @@ class Text(LanguageTask):
     def __init__(
         self, pattern: str, unit: Literal["word", "char"], min_count: int, given: str
     ) -> None:
-        """Take a file or glob, the unit, the vocabulary rule, and the id's text."""
+        """Take a file or glob, the unit, the smallest count of a word, and the id's text."""
         self.id = f"text:{given}"
         self.pattern, self.unit, self.min_count = pattern, unit, min_count
         self.loss = CrossEntropy(
@@ -80,13 +79,13 @@ class Text(LanguageTask):
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "Text":
-        """Read the rest of an id, which stands under the key "text".
+        """Return the task of an id, whose text is under the key "text".
 
         Raises:
             InputError: no file is named, or an option is unknown or out of range.
         """
         given = parameters["text"]
-        # A question mark is a glob's as well: options are what reads like options.
+        # Globs have question marks as well: what looks like options is options.
         match = re.fullmatch(r"(.*)\?([^?=/&]+=[^?/]*)", given)
         pattern, options = (match[1], match[2]) if match else (given, "")
         if not pattern:
@@ -96,7 +95,7 @@ class Text(LanguageTask):
             key, equals, value = item.partition("=")
             if key not in ("unit", "min-count") or not equals or key in read:
                 raise InputError(
-                    f"'{item}' is not an option, or is given twice; a text takes unit=word, "
+                    f"'{item}' is not an option, or is given twice; a text has unit=word, "
                     f"unit=char and min-count=NUMBER, as in {EXAMPLE}"
                 )
             read[key] = value
@@ -124,7 +123,7 @@ class Text(LanguageTask):
         return cached_arrays("text", key, lambda: self._encode(files))
 
     def _encode(self, files: Sequence[Path]) -> Arrays:
-        """Number the tokens of all files; give up what is rare in the training part."""
+        """Number the tokens of all files; map those that are rare in the training part to <unk>."""
         growing, numbers = GrowingIndex(), array("i")
         number = growing.__getitem__
         for path in files:
@@ -140,7 +139,7 @@ class Text(LanguageTask):
             raise InputError(
                 f"{self.pattern}: too short to split, {len(ids):,} {self.unit}s with line ends "
                 f"counted; a text has at least {SHORTEST:,}"
-                + ("" if self.unit == "char" else " (or take its characters: ?unit=char)")
+                + ("" if self.unit == "char" else " (or use its characters: ?unit=char)")
             )
         words, rank = build_vocabulary(
             tuple(growing),
@@ -153,19 +152,19 @@ class Text(LanguageTask):
         return {"ids": ids, "words": pack_words(words)}
 
     def train(self, seed: int, epoch: int) -> Split:
-        """Give the first 90 %, the same for every seed and epoch."""
+        """Return the first 90 %, the same for every seed and epoch."""
         return stream_split(_part(self._arrays["ids"], "train"))
 
     @cache  # noqa: B019 - a task lives as long as the run
     def split(self, name: Literal["valid", "test"]) -> Split:
-        """Give the validation or test part."""
+        """Return the validation or test part."""
         ids = _part(self._arrays["ids"], name)
         targets = len(ids) - 1
         runs = min(max(targets // RUN, RUNS[0]), RUNS[1])
         return stream_split(ids, np.arange(targets) * runs // targets)
 
     def counted_ids(self) -> Ids:
-        """Give the first 90 %."""
+        """Return the first 90 %."""
         return _part(self._arrays["ids"], "train")
 
 

@@ -7,19 +7,19 @@ word of a split has no input before it and is not scored, as usual: 245,568 of t
 245,569 tokens are. Loss: cross-entropy, reported as perplexity per word. Chance: word frequencies
 of the training split.
 
-Contexts run on across articles, as everywhere in the literature; intervals treat articles as the
+Contexts extend across articles, as usual in the literature; intervals treat articles as the
 independent units, 60 in the test split.
 
 WikiText-103 can be measured without its training split, with another vocabulary. Such scores are
 not comparable with those in the published one, and the id says so:
 
-* ``wikitext-103/vocabulary=FILE``: one word a line; ``<unk>`` and ``<eos>`` are put at the end
-  where the file lacks them;
+* ``wikitext-103/vocabulary=FILE``: one word a line; ``<unk>`` and ``<eos>`` are appended if the
+  file lacks them;
 * ``wikitext-103/vocabulary=valid``: the words of the validation split.
 
-Words outside become ``<unk>``. Chance is then word frequencies of the validation split, a word of
-the vocabulary that does not occur there counted once. There is no training: only models that are
-trained already, or need none, can be measured.
+Other words become ``<unk>``. Chance is then word frequencies of the validation split, where a word
+of the vocabulary that does not occur counts once. There is no training data: only models that are
+trained already, or need no training, can be measured.
 """
 
 import hashlib
@@ -40,24 +40,23 @@ from seqmem.tasks.data.wikitext_files import (
     VocabularyFrom,
     load_corpus,
 )
-from seqmem.tasks.language import LanguageTask
+from seqmem.tasks.language import LanguageTask, stream_split
 from seqmem.tasks.losses import CrossEntropy
-from seqmem.tasks.parameters import only
-from seqmem.tasks.streams import hash_with_words, stream_split
+from seqmem.tasks.parameters import check_names
 from seqmem.tasks.task import Split
 
 __all__ = ["WikiText2", "WikiText103"]
 
 
 class _WikiText(LanguageTask):
-    """What both share."""
+    """The parts common to both."""
 
     block_name: ClassVar[str] = "article"
     stream: ClassVar[bool] = True
     source: ClassVar[CorpusSource]
 
     def __init__(self, vocabulary: VocabularyFrom = "train") -> None:
-        """Take where the words come from; the data are read when they are first needed."""
+        """Take the source of the vocabulary; the data are read when they are first needed."""
         self.id = self.source.name
         if vocabulary != "train":
             self.id += f"/vocabulary={vocabulary}"
@@ -81,21 +80,21 @@ class _WikiText(LanguageTask):
         return load_corpus(self.source, self.vocabulary)
 
     def train(self, seed: int, epoch: int) -> Split:
-        """Give the training stream, the same for every seed and epoch.
+        """Return the training stream, the same for every seed and epoch.
 
         Raises:
-            InputError: the task has none.
+            InputError: the task has no training split.
         """
         if self.vocabulary != "train":
             raise InputError(
                 f"{self.id} has no training split, so nothing can be trained on it; measure a "
-                f"model that is trained already, or take {self.source.name} with its train.txt"
+                f"model that is trained already, or use {self.source.name} with its train.txt"
             )
         return stream_split(self.corpus.ids["train"])
 
     @cache  # noqa: B019 - a task lives as long as the run
     def split(self, name: Literal["valid", "test"]) -> Split:
-        """Give the validation or test stream."""
+        """Return the validation or test stream."""
         ids, articles = self.corpus.ids[name], self.corpus.articles[name]
         blocks = np.searchsorted(articles, np.arange(1, len(ids)), side="right") - 1
         return stream_split(ids, blocks)
@@ -106,16 +105,15 @@ class _WikiText(LanguageTask):
         return self.corpus.words
 
     def counted_ids(self) -> Ids:
-        """Give the training split, or the validation split where there is none."""
+        """Return the training split, or the validation split if there is none."""
         return self.corpus.ids["train" if self.vocabulary == "train" else "valid"]
 
     @cached_property
     def data_hash(self) -> str:
-        """The test split's ids; and the vocabulary, where it is not the published one."""
-        fingerprint = self.split("test").fingerprint()
+        """The hash of the test split's ids, and of a vocabulary that is not the published one."""
         if self.vocabulary == "train":
-            return fingerprint
-        return hash_with_words(fingerprint, self.words)
+            return self.split("test").fingerprint()
+        return super().data_hash
 
 
 class WikiText2(_WikiText):
@@ -126,12 +124,12 @@ class WikiText2(_WikiText):
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "WikiText2":
-        """Read the parameters of an id: there are none.
+        """Return the task of an id without parameters.
 
         Raises:
-            InputError: there are some.
+            InputError: parameters are given.
         """
-        only(parameters, (), "wikitext-2")
+        check_names(parameters, (), "wikitext-2")
         return cls()
 
 
@@ -143,19 +141,19 @@ class WikiText103(_WikiText):
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "WikiText103":
-        """Read the parameters of an id.
+        """Return the task of an id's parameters.
 
         Raises:
             InputError: one is not ``vocabulary``.
         """
         if not parameters:
             return cls()
-        only(parameters, ("vocabulary",), WIKITEXT_103.without_train[0])
+        check_names(parameters, ("vocabulary",), WIKITEXT_103.without_train[0])
         given = parameters["vocabulary"]
         return cls("valid" if given == "valid" else Path(given))
 
     def training_hash(self, seed: int) -> str:
-        """Without a training split, a model can follow from nothing but the constant."""
+        """Return the hash of the constant where a model can learn from nothing else."""
         if self.vocabulary == "train":
             return super().training_hash(seed)
         return hashlib.sha256(self.constant().numpy().tobytes()).hexdigest()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.charts.theme import Spec
+from seqmem.leaderboard.tables.formatting import unit
 
 __all__ = ["Axes", "axes_of"]
 
@@ -126,7 +127,7 @@ def axes_of(board: Board, rows: Sequence[Row]) -> Axes:
     bottom, top, cut = low - room, top + room, high > chance + gain / 2
     if log:
         bottom, top = math.exp(bottom), math.exp(top)
-    title = "perplexity" if log else f"{facts.loss}, {facts.unit}"
+    title = "perplexity" if log else unit(facts)
     ks = tuple(k for k in board.contexts if k != "full")
     return Axes(bottom, top, log, cut, ks, title)
 

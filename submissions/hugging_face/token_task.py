@@ -11,8 +11,8 @@ from torch import Tensor
 from seqmem.errors import InputError
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
 from seqmem.submissions.hugging_face.word_pieces import language_task, text_of
+from seqmem.tasks.language import stream_split
 from seqmem.tasks.losses import CrossEntropy
-from seqmem.tasks.streams import stream_split
 from seqmem.tasks.task import Split, Task, Tokens
 
 __all__ = ["TokenTask"]

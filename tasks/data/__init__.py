@@ -1,1 +1,1 @@
-"""Corpora: where they are looked for, how they are checked, and how they become ids."""
+"""Data sets: where they are looked up, how they are checked, and how text becomes ids."""

@@ -1,8 +1,8 @@
-"""Arrays kept on disk under a hash of what they were computed from, and mapped, not read.
+"""A cache of arrays on disk, under a hash of their sources, memory-mapped when loaded.
 
-An entry is a folder of ``.npy`` files. It is made under another name and renamed when it is
-complete, so that it is whole or not there; of two processes that make it at once one is thrown
-away. The cache only saves time: where it cannot be written, the arrays stay in memory.
+An entry is a folder of ``.npy`` files. It is written under a temporary name and renamed when
+complete, so that an entry is never partial; if two processes write one at once, the second is
+discarded. The cache only saves time: if it cannot be written, the arrays stay in memory.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from seqmem.tasks.data.sources import cache_directory
 
 __all__ = ["Arrays", "cache_key", "cached_arrays", "pack_words", "unpack_words"]
 
-VERSION = 3  # of what the entries hold
+VERSION = 3  # of the content of entries
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def cache_key(parts: Iterable[bytes | str]) -> str:
-    """Hash everything that shapes an entry: sha256, as hex."""
+    """Return the hash of everything that determines an entry: sha256, as hex."""
     digest = hashlib.sha256(f"cache {VERSION}".encode())
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -35,21 +35,21 @@ def cache_key(parts: Iterable[bytes | str]) -> str:
 
 
 def cached_arrays(name: str, key: str, make: Callable[[], Arrays]) -> Arrays:
-    """Give the arrays of an entry, made only where it is not there yet.
+    """Return the arrays of an entry, computed only if it does not exist.
 
     Args:
-        name: what the arrays are, for people who look into the folder.
+        name: what the arrays are, for the name of the folder.
         key: from `cache_key`.
         make: computes the arrays; none may be empty.
 
     Returns:
-        arrays mapped from disk (changes to them do not reach it), or those just made.
+        arrays mapped from disk (changes to them are not written), or those just computed.
     """
     entry = cache_directory() / f"{name}-{key[:32]}"
     if entry.is_dir():
         try:
             return _load(entry)
-        except (OSError, ValueError):  # cut off by a crash of the machine
+        except (OSError, ValueError):  # truncated by a crash of the machine
             shutil.rmtree(entry, ignore_errors=True)
     arrays = make()
     try:
@@ -60,17 +60,17 @@ def cached_arrays(name: str, key: str, make: Callable[[], Arrays]) -> Arrays:
 
 
 def pack_words(words: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """Turn words into an array that a cache entry can hold."""
+    """Return words as an array, for a cache entry."""
     return np.frombuffer(json.dumps(words).encode(), np.uint8)
 
 
 def unpack_words(packed: npt.NDArray[Any]) -> tuple[str, ...]:
-    """Undo `pack_words`."""
+    """Return the words of an array from `pack_words`."""
     return tuple(json.loads(packed.tobytes()))
 
 
 def _load(entry: Path) -> dict[str, npt.NDArray[Any]]:
-    # Copy on write rather than read-only: torch warns of arrays that cannot be written.
+    # Copy-on-write rather than read-only: torch warns about read-only arrays.
     return {path.stem: np.load(path, mmap_mode="c") for path in entry.glob("*.npy")}
 
 
@@ -83,7 +83,7 @@ def _save(entry: Path, arrays: Arrays) -> None:
         try:
             temporary.rename(entry)
         except OSError:
-            if not entry.is_dir():  # else another process was first
+            if not entry.is_dir():  # otherwise another process was first
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

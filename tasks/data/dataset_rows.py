@@ -1,6 +1,6 @@
-"""Lines through the `datasets` library: from files of a data directory, or from the hub.
+"""Lines read by the `datasets` library: from files of a data directory, or from the hub.
 
-Rows arrive in Arrow tables, some thousand at a time; no split is ever held whole.
+Rows are read in Arrow tables, some thousand at a time; no split is ever in memory as a whole.
 """
 
 import hashlib
@@ -15,19 +15,19 @@ from seqmem.tasks.data.text_files import read_lines
 
 __all__ = ["HubRows", "file_rows", "hub_rows"]
 
-ROWS = 4096  # taken at a time
-# What the hub calls the splits.
+ROWS = 4096  # read at a time
+# Names of the splits on the hub.
 HUB_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
 class HubRows:
-    """A data set of the hub, downloaded.
+    """A data set downloaded from the hub.
 
     Attributes:
-        lines: by split, gives the lines from the start.
-        key: names the content: a hash of the library's files, which stand under the hub's commit
-            and are not changed; empty where the rows are in no file.
+        lines: by split, a function that returns an iterator over the lines.
+        key: identifies the content: a hash of the names of the library's files, which contain the
+            hub's commit and are not changed; empty if the rows are not in files.
     """
 
     lines: Mapping[str, Callable[[], Iterator[str]]]
@@ -35,18 +35,18 @@ class HubRows:
 
 
 def file_rows(path: Path) -> Iterator[str]:
-    """Stream the lines of a text file, compressed or not.
+    """Yield the lines of a text file, compressed or not.
 
     Raises:
-        InputError: it cannot be read; says why, and at which line.
+        InputError: it cannot be read; the message has the reason and the line.
     """
     try:
         rows = _datasets().load_dataset(
             "text", data_files={"text": str(path)}, split="text", streaming=True
         )
         yield from _lines(rows)
-    except Exception as error:  # the library wraps whatever went wrong, as one of many types
-        for _ in read_lines(path):  # this one knows the line
+    except Exception as error:  # the library wraps errors in many types
+        for _ in read_lines(path):  # raises an error with the line
             pass
         reason = error.__cause__ or error
         raise InputError(
@@ -57,16 +57,16 @@ def file_rows(path: Path) -> Iterator[str]:
 def hub_rows(
     name: str, hub: tuple[str, str], splits: Iterable[str], *, progress: bool = False
 ) -> HubRows:
-    """Download splits of a data set from the hub, or take the library's copy.
+    """Return splits of a data set, downloaded from the hub or from the library's cache.
 
     Args:
         name: the data set, for messages.
         hub: repository and configuration.
         splits: "train", "valid" or "test".
-        progress: whether to show bars on stderr.
+        progress: whether to show progress bars on stderr.
 
     Raises:
-        InputError: it cannot be had.
+        InputError: it is not available.
     """
     try:
         loaded = _datasets(progress).load_dataset(*hub)
@@ -74,7 +74,7 @@ def hub_rows(
     except Exception as error:  # no network, no such repository, a full disk: many types
         raise InputError(
             f"{name}: {hub[0]} ({hub[1]}) cannot be loaded from the hub: {type(error).__name__}: "
-            f"{error}; name a directory that holds it with --data-dir or SEQMEM_DATA"
+            f"{error}; give a directory that contains it with --data-dir or SEQMEM_DATA"
         ) from None
     files = [file["filename"] for split in rows.values() for file in split.cache_files]
     key = hashlib.sha256("\n".join(files).encode()).hexdigest() if files else ""

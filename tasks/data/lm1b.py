@@ -2,12 +2,12 @@
 
 Chelba et al. 2013 (arXiv 1312.3005). The benchmark is 100 shards of shuffled sentences, 1 to 99 of
 them for training; shard 0 is cut into 50 held-out ones, the first of which is its test set. In the
-data directory they lie in ``lm1b`` (or in folders below it, as they come out of the archive) under
+data directory they are in ``lm1b`` (or in folders below it, as unpacked from the archive) under
 their own names, plain or with .txt, .gz, .xz.
 
-The md5 of a shard's text is held against the official one. Five are written down here; the others
-are taken from the benchmark's file of checksums, ``README.corpus_generation_checkpoints``, where
-it lies beside the shards. Without it the others are accepted, and the listing says so.
+The md5 of a shard's text is compared with the official one. Five are in this file; the others are
+read from the benchmark's file of checksums, ``README.corpus_generation_checkpoints``, if it is in
+the shards' folder. Without it the others are accepted unchecked, and `seqmem data` says so.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ class Shard:
         return f"news.en-{self.number:05}-of-00100"
 
 
-# The benchmark's test set, and the four that the suite's own slice takes.
+# The shards of the slice heldout-10-13, without the test set.
 HELD_OUT_10_TO_13 = tuple(Shard("heldout", number) for number in (10, 11, 12, 13))
 
 _OFFICIAL: Mapping[Shard, str] = MappingProxyType(
@@ -78,7 +78,7 @@ class Lm1b:
 
     @property
     def how_to_get(self) -> str:
-        """Say what to do to have it here."""
+        """How to get the shards."""
         return (
             "1-billion-word-language-modeling-benchmark-r13output.tar.gz from "
             f"http://www.statmt.org/lm-benchmark/, unpacked into DIR/{self.name}; "
@@ -87,7 +87,7 @@ class Lm1b:
         )
 
     def locate(self) -> Located:
-        """Look for the shards of the suite's own slice."""
+        """Search for the shards of the slice heldout-10-13."""
         directory = data_directory()
         if directory is None:
             problem = "no data directory is given (--data-dir or SEQMEM_DATA)"
@@ -101,7 +101,7 @@ class Lm1b:
         return Located(where, files, "")
 
     def check(self) -> str | None:
-        """Hold every shard that is here against its official checksum.
+        """Compare every shard that is available with its official checksum.
 
         Raises:
             InputError: one is damaged or altered.
@@ -120,7 +120,7 @@ class Lm1b:
         if unknown:
             notes.append(
                 f"{len(unknown)} not checked, no checksum known ({', '.join(unknown[:3])}"
-                f"{', …' if len(unknown) > 3 else ''}): put {CHECKSUM_FILE} beside them"
+                f"{', …' if len(unknown) > 3 else ''}): put {CHECKSUM_FILE} into their folder"
             )
         return "; ".join(notes) or None
 
@@ -129,7 +129,7 @@ LM1B = Lm1b()
 
 
 def find_shards(shards: Iterable[Shard]) -> dict[Shard, Path]:
-    """Find the files of shards in the data directory.
+    """Return the files of shards in the data directory.
 
     Raises:
         InputError: no data directory is given, or a shard is not in it.
@@ -137,8 +137,8 @@ def find_shards(shards: Iterable[Shard]) -> dict[Shard, Path]:
     directory = data_directory()
     if directory is None:
         raise InputError(
-            "the One Billion Word benchmark is looked for in a data directory, and none is given; "
-            "name one with --data-dir or SEQMEM_DATA (`seqmem data` says how to get it)"
+            "the One Billion Word benchmark needs a data directory, and none is given; "
+            "give one with --data-dir or SEQMEM_DATA (`seqmem data` says how to get it)"
         )
     here = dict(_all_here(directory / LM1B.name))
     found = {}
@@ -146,7 +146,7 @@ def find_shards(shards: Iterable[Shard]) -> dict[Shard, Path]:
         if shard not in here:
             raise InputError(
                 f"shard {shard.name} (or .txt, .xz, .gz) is not in {directory / LM1B.name}; put it "
-                "there, or name another directory with --data-dir or SEQMEM_DATA (`seqmem data` "
+                "there, or give another directory with --data-dir or SEQMEM_DATA (`seqmem data` "
                 "says how to get it)"
             )
         found[shard] = here[shard]
@@ -154,7 +154,7 @@ def find_shards(shards: Iterable[Shard]) -> dict[Shard, Path]:
 
 
 def _all_here(folder: Path) -> list[tuple[Shard, Path]]:
-    """Give every shard below a folder, in order; of several copies the first by path."""
+    """Return every shard below a folder, in order; of several copies the first by path."""
     endings = "|".join(re.escape(text + end) for text in (".txt", "") for end in COMPRESSED)
     pattern = re.compile(
         rf"news\.en(?:\.heldout-(?P<heldout>\d{{5}})-of-00050|-(?P<train>\d{{5}})-of-00100)"
@@ -173,26 +173,26 @@ def _all_here(folder: Path) -> list[tuple[Shard, Path]]:
 
 
 class ShardCheck:
-    r"""Takes the md5 of a shard while its lines pass by.
+    r"""Computes the md5 of a shard line by line.
 
-    Line ends are taken as ``\n``, which is what the official files have.
+    Line ends count as ``\n``, as in the official files.
     """
 
     def __init__(self, shard: Shard, path: Path) -> None:
-        """Take the shard and its file; look for its official checksum."""
+        """Take the shard and its file; find its official checksum."""
         self.shard, self.path = shard, path
         self.official = _OFFICIAL.get(shard) or _listed(path).get(shard.name)
         self._md5 = hashlib.md5(usedforsecurity=False)
 
     def add(self, line: str) -> None:
-        """Look at the next line."""
+        """Add the next line."""
         self._md5.update(line.encode() + b"\n")
 
     def finish(self) -> None:
-        """Say that there are no more lines.
+        """Compare the checksum with the official one, after the last line.
 
         Raises:
-            InputError: they are not the official ones.
+            InputError: it differs.
         """
         found = self._md5.hexdigest()
         if self.official not in (None, found):
@@ -203,7 +203,7 @@ class ShardCheck:
 
 
 def _listed(path: Path) -> dict[str, str]:
-    """Read the checksum file beside a shard, or above it in ``lm1b``: name -> md5."""
+    """Return the checksums in a shard's folder, or above it in ``lm1b``: name -> md5."""
     for folder in path.parents:
         file = folder / CHECKSUM_FILE
         if file.is_file():

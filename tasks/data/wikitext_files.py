@@ -1,10 +1,10 @@
-"""The WikiText corpora: finding them, holding them against what they must be, turning them to ids.
+"""The WikiText corpora: their files, their expected content, and their ids.
 
-A corpus is looked for in the data directory (``--data-dir`` or SEQMEM_DATA), in the folder of its
-name, as ``train.txt`` or ``wiki.train.tokens`` and so on, plain or compressed (.xz, .gz). Only
-where no data directory is given is it taken from the hub. Either way the lines go through the
-`datasets` library as a stream; counts and hashes are checked on the way, before anything is
-measured. The ids stand in the cache under a hash of the files, and are mapped from there.
+A corpus is looked up in the data directory (``--data-dir`` or SEQMEM_DATA), in the folder of its
+name, as ``train.txt`` or ``wiki.train.tokens`` and so on, plain or compressed (.xz, .gz). Only if
+no data directory is given is it loaded from the hub. In both cases the `datasets` library streams
+the lines, and counts and hashes are checked before anything is measured. The ids are cached under a
+hash of the files, and memory-mapped from there.
 """
 
 from array import array
@@ -49,22 +49,22 @@ __all__ = [
 
 END_OF_LINE = "<eos>"
 
-# The published vocabulary is that of the training split; else words of valid, or of a file.
+# The published vocabulary is that of the training split; others are words of valid or of a file.
 VocabularyFrom = Literal["train", "valid"] | Path
 
 
 @dataclass(frozen=True)
 class CorpusSource:
-    """Where a corpus comes from and what it must be.
+    """A corpus: its source and expected content.
 
     Attributes:
         name: its folder in the data directory.
-        title: its name in full, with the paper.
+        title: its full name, with the paper.
         licence: the licence of the text.
         hub: repository and configuration on the Hugging Face hub.
         splits: the expected content by split name.
         vocabulary: the number of distinct tokens in the training split.
-        without_train: ids of tasks that can be measured where there is no training split.
+        without_train: ids of tasks that can be measured without the training split.
     """
 
     name: str
@@ -77,7 +77,7 @@ class CorpusSource:
 
     @property
     def how_to_get(self) -> str:
-        """Say what to do to have it here."""
+        """How to get the files."""
         files = ", ".join(f"{split}.txt" for split in self.splits)
         return (
             f"`seqmem data fetch {self.name}`; or put {files} (also wiki.train.tokens and so on, "
@@ -86,7 +86,7 @@ class CorpusSource:
         )
 
     def locate(self) -> Located:
-        """Look for the files on this machine."""
+        """Search for the files on this machine."""
         directory = data_directory()
         if directory is None:
             problem = "no data directory is given (--data-dir or SEQMEM_DATA)"
@@ -100,7 +100,7 @@ class CorpusSource:
             return Located(where, here if evaluable else None, str(error))
 
     def check(self) -> str | None:
-        """Load what is here, which checks it; say what is not.
+        """Load and check the available files; return what is not available.
 
         Raises:
             InputError: a file is damaged or altered.
@@ -109,7 +109,7 @@ class CorpusSource:
             load_corpus(self)
             return None
         load_corpus(self, "valid")
-        return f"no training split; to be measured as {' or '.join(self.without_train)}"
+        return f"no training split; only {' or '.join(self.without_train)} can be measured"
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ WIKITEXT_2 = CorpusSource(
     hub=("Salesforce/wikitext", "wikitext-2-v1"),
     splits=MappingProxyType(
         {
-            # Copies with another order of the articles are in circulation.
+            # There are copies with another order of the articles.
             "train": LineFacts(
                 36_718,
                 2_088_628,
@@ -164,8 +164,8 @@ WIKITEXT_103 = CorpusSource(
     hub=("Salesforce/wikitext", "wikitext-103-v1"),
     splits=MappingProxyType(
         {
-            # The published counts; together with the vocabulary's size they catch a cut-off or
-            # mixed-up file. No hash of the text is known to the suite.
+            # The published counts; with the size of the vocabulary they detect truncated or
+            # exchanged files. A hash of the text is not known.
             "train": LineFacts(1_801_350, 103_227_021, None),
             "valid": LineFacts(
                 3_760, 217_646, "457c37cc16b260d7052de1cc82854038ea655c4b281277a6d57dfd353d208bbb"
@@ -181,16 +181,16 @@ WIKITEXT_103 = CorpusSource(
 
 
 def find_files(source: CorpusSource, directory: Path, splits: Iterable[str]) -> dict[str, Path]:
-    """Find one file for each split.
+    """Return one file for each split.
 
     Raises:
-        InputError: a split has none.
+        InputError: a split has no file.
     """
     found = _present(source, directory, splits)
     for split in splits:
         if split not in found:
             ways = (
-                "put it there, name another directory with --data-dir or SEQMEM_DATA, or unset "
+                "put it there, give another directory with --data-dir or SEQMEM_DATA, or unset "
                 "SEQMEM_DATA to load it from the hub"
             )
             if split == "train" and source.without_train:
@@ -209,15 +209,15 @@ def _present(source: CorpusSource, directory: Path, splits: Iterable[str]) -> di
 
 
 def load_corpus(source: CorpusSource, vocabulary: VocabularyFrom = "train") -> Corpus:
-    """Load and check a corpus, from the data directory if one is given, else from the hub.
+    """Return a checked corpus, from the data directory if one is given, else from the hub.
 
     Args:
-        source: which.
-        vocabulary: where the words come from. With "valid" or a file the training split is
+        source: the corpus.
+        vocabulary: the source of the words. With "valid" or a file the training split is
             neither needed nor read, and other words are ``<unk>``.
 
     Raises:
-        InputError: a file is missing or damaged, or is not what it must be.
+        InputError: a file is missing, damaged or altered.
     """
     splits = tuple(source.splits) if vocabulary == "train" else ("valid", "test")
     words: tuple[str, ...] | None = None
@@ -260,8 +260,8 @@ def _check_and_encode(
     published: bool,
     words: tuple[str, ...] | None,
 ) -> Arrays:
-    """Hold lines against what is expected while turning words into ids."""
-    first = next(iter(lines))  # the split that the vocabulary comes from, unless it is given
+    """Return ids, articles and words, with lines checked against the expected content."""
+    first = next(iter(lines))  # the split that defines the vocabulary, unless one is given
     arrays: dict[str, npt.NDArray[np.generic]] = {}
 
     def encode(split: str, index: dict[str, int]) -> Ids:
@@ -280,7 +280,7 @@ def _check_and_encode(
     if published and len(words) != source.vocabulary:
         raise InputError(
             f"{where}: the training split has {len(words):,} distinct tokens, expected "
-            f"{source.vocabulary:,}; it is altered, get it again (`seqmem data` says where from)"
+            f"{source.vocabulary:,}; it is altered, get it again (see `seqmem data`)"
         )
     for split in lines:
         if f"ids.{split}" not in arrays:
@@ -296,7 +296,7 @@ def _check_and_encode(
 def _encode(
     lines: Iterable[str], index: dict[str, int], expected: LineFacts, where: str
 ) -> tuple[Ids, npt.NDArray[np.int64]]:
-    """Number the words of one split; find where its articles begin.
+    """Return the ids of one split's words, and where its articles begin.
 
     An article begins at a line ``= Title =`` with a blank line, or nothing, before and after.
     """
@@ -324,5 +324,5 @@ def _encode(
 
 
 def _is_title(line: Sequence[str]) -> bool:
-    """Say whether a line reads ``= Title =``; sections have two or more equals signs."""
+    """Return whether a line is ``= Title =``; sections have two or more equals signs."""
     return len(line) > 2 and line[0] == "=" == line[-1] and line[1] != "=" and line[-2] != "="

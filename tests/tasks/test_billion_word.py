@@ -212,7 +212,7 @@ def test_an_altered_shard_of_known_checksum_is_refused(own_data: Path) -> None:
     [
         (b"", "is empty"),
         (b"fine\n\xe9t\xe9\n", r"line 2: not UTF-8 \(byte 0xe9"),
-        (b"fine\nthe </s> end\n", "line 2: holds </s> or <s>"),
+        (b"fine\nthe </s> end\n", "line 2: contains </s> or <s>"),
     ],
 )
 def test_a_bad_shard_is_named(own_data: Path, content: bytes, problem: str) -> None:
@@ -228,7 +228,7 @@ def test_a_missing_shard_is_named(own_data: Path, monkeypatch: pytest.MonkeyPatc
         make().split("test")
     assert "00000-of-00050" in LM1B.locate().problem  # of the suite's own slice
     monkeypatch.delenv("SEQMEM_DATA")
-    with pytest.raises(InputError, match="none is given; name one with --data-dir"):
+    with pytest.raises(InputError, match="none is given; give one with --data-dir"):
         make().split("test")
     assert LM1B.locate().files is None
 
@@ -250,9 +250,9 @@ def test_shards_are_found_where_the_archive_puts_them(own_data: Path) -> None:
         ("", "did you mean billion-word/heldout-10-13"),
         ("heldout-10-12", "did you mean billion-word/heldout-10-13"),
         ("train=heldout:1,valid=heldout:2", "parameter test is missing"),
-        ("train=heldout:1+1,valid=heldout:2,test=heldout:3", "heldout:1 stands in train and in tr"),
-        ("train=heldout:1,valid=heldout:2,test=heldout:1", "heldout:1 stands in train and in test"),
-        ("train=heldout:1,valid=heldout:2,test=heldout:2", "heldout:2 stands in valid and in test"),
+        ("train=heldout:1+1,valid=heldout:2,test=heldout:3", "heldout:1 is in train and in tr"),
+        ("train=heldout:1,valid=heldout:2,test=heldout:1", "heldout:1 is in train and in test"),
+        ("train=heldout:1,valid=heldout:2,test=heldout:2", "heldout:2 is in valid and in test"),
         ("train=1,valid=heldout:2,test=heldout:3", "write heldout:1 or train:1"),
         ("train=dev:1,valid=heldout:2,test=heldout:3", "there are no shards 'dev'"),
         ("train=heldout:50,valid=heldout:2,test=heldout:3", "out of range: 0 to 49"),

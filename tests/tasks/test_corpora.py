@@ -170,7 +170,7 @@ def test_a_missing_split_says_where_and_the_ways_out(own_data: Path) -> None:
         find_files(source, own_data, source.splits)
     assert source.locate().files is not None
     assert "train.txt" in source.locate().problem
-    assert source.check() == "no training split; to be measured as tiny/vocabulary=valid"
+    assert source.check() == "no training split; only tiny/vocabulary=valid can be measured"
     assert TINY.locate().files is None
 
 

@@ -77,7 +77,7 @@ def test_a_file_that_is_not_right_is_replaced(server: str, tmp_path: Path) -> No
     ("path", "problem"),
     [
         ("cut-off", "IncompleteRead"),
-        ("altered", "what arrived is not the file expected, whose sha256 is"),
+        ("altered", "the downloaded file is not the expected one, with sha256"),
         ("missing", "404"),
     ],
 )
@@ -102,7 +102,7 @@ def test_the_command_line(server: str, own_data: Path, monkeypatch: pytest.Monke
     done = CliRunner().invoke(cli, ["data", "fetch", "polymusic"])
     assert done.exit_code == 0
     assert done.stdout == ""
-    assert done.stderr == f"polymusic: in {own_data}/polymusic, hashes right\n"
+    assert done.stderr == f"polymusic: in {own_data}/polymusic, hashes correct\n"
     assert (own_data / "polymusic" / "b.mat").read_bytes() == CONTENT
     elsewhere = own_data / "elsewhere"
     elsewhere.mkdir()
@@ -145,7 +145,7 @@ def test_what_cannot_be_downloaded(own_data: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(InputError, match=r"lm1b cannot .* http://www\.statmt\.org/lm-benchmark/"):
         fetch_data("lm1b")
     monkeypatch.delenv("SEQMEM_DATA")
-    with pytest.raises(InputError, match="polymusic: no place to put it is given"):
+    with pytest.raises(InputError, match="polymusic: no data directory is given"):
         fetch_data("polymusic")
 
 
@@ -172,11 +172,11 @@ def test_a_corpus_of_the_hub_becomes_files(
     )
     monkeypatch.setattr(corpora, "WIKITEXT_2", source)
     line = fetch_data("wikitext-2")
-    assert line == f"wikitext-2: in {own_data}/wikitext-2, counts and hashes right"
+    assert line == f"wikitext-2: in {own_data}/wikitext-2, counts and hashes correct"
     folder = own_data / "wikitext-2"
     assert sorted(path.name for path in folder.iterdir()) == ["test.txt", "train.txt", "valid.txt"]
     assert (folder / "test.txt").read_text() == text
-    (folder / "test.txt").write_text(text + "more\n")  # the user's file is kept, and told apart
+    (folder / "test.txt").write_text(text + "more\n")  # the user's file is kept, and checked
     with pytest.raises(InputError, match="wikitext-2, test: 5 lines, expected 4"):
         fetch_data("wikitext-2")
 

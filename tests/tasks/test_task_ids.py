@@ -48,7 +48,7 @@ def test_an_unknown_variant_or_parameter() -> None:
         load_task("billion-word/heldout-10-14")
     with pytest.raises(InputError, match=r"'valid' is not parameter=value; .* wikitext-103"):
         load_task("wikitext-103/valid")
-    with pytest.raises(InputError, match="takes no parameters"):
+    with pytest.raises(InputError, match="has no parameters"):
         load_task("wikitext-2/vocabulary=valid")
 
 

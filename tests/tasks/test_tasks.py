@@ -313,7 +313,7 @@ def test_looking_ahead_gains_nothing_from_a_window() -> None:
     scorer = Scorer(model, task, split, "cpu", lambda k, steps: None)
     able = np.flatnonzero(split.available.numpy() >= 4)
     assert scorer.windows(able, 4).scores().losses.mean() > task.chance()
-    # A pass over the whole sequence cannot hide the targets; that the model looks is found out.
+    # Reading the whole sequence does not hide the targets; the check finds the looking ahead.
     assert full_scores(model, task, split).losses.mean() < task.chance()
     with pytest.raises(CellError, match="looks ahead"):
         measure(model, task, split, [1, 4, "full"])
@@ -339,7 +339,7 @@ def test_looking_ahead_gains_nothing_from_a_window() -> None:
         ("adding-problem/T=1", "out of range: 2 to 5000"),
         ("adding-problem/T=99999999999999999999", "not a whole number"),
         ("hidden-markov/dwell=1", "out of range: 2 to 1000"),
-        ("wikitext-2/T=3", "takes no parameters"),
+        ("wikitext-2/T=3", "has no parameters"),
     ],
 )
 def test_wrong_ids_are_explained(task_id: str, says: str) -> None:

@@ -119,7 +119,7 @@ def test_long_words_and_lines_just_work(own_data: Path) -> None:
     ("content", "problem"),
     [
         (b"", "is empty"),
-        (b"a b c\n" * 10, r"too short to split, 40 words .* at least 1,000 \(or take its char"),
+        (b"a b c\n" * 10, r"too short to split, 40 words .* at least 1,000 \(or use its char"),
         (b"good\n\xff\n", "line 2: not UTF-8"),
     ],
 )
@@ -157,9 +157,9 @@ def test_a_wrong_id(own_data: Path, rest: str, problem: str) -> None:
 
 
 def test_a_text_is_named_after_a_colon() -> None:
-    with pytest.raises(InputError, match="named after a colon, text:FILE"):
+    with pytest.raises(InputError, match="path of a text follows a colon, text:FILE"):
         load_task("text")
-    with pytest.raises(InputError, match="named after a colon, text:FILE"):
+    with pytest.raises(InputError, match="path of a text follows a colon, text:FILE"):
         load_task("text/unit=char")
     assert FAMILIES["text"].user_data
 
