@@ -265,7 +265,7 @@ def test_a_task_is_described_with_its_own_parameters() -> None:
     tasks = ("adding-problem/T=16", "copy-memory/T=10-50", "hidden-markov/dwell=4", "music/jsb")
     data = page_data(boards(make_record({"full": 0.5}, task=task) for task in tasks), MODELS)
     said = {task["id"]: task["about"] for task in data["tasks"]}
-    assert said["adding-problem/T=16"] == "Add the two marked ones of 16 numbers"
+    assert said["adding-problem/T=16"] == "Add the two marked numbers out of 16"
     assert said["copy-memory/T=10-50"].endswith(" 10-50")
     assert "lasts 4 steps" in said["hidden-markov/dwell=4"]
     assert said["music/jsb"].startswith("Predict the next frame")

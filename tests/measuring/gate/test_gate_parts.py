@@ -1,4 +1,4 @@
-"""What the gate is made of: the plan, the twins, the checks of a curve, and the report."""
+"""The parts of the gate: the plan, perturbed inputs, checks of a curve, and the report."""
 
 import math
 import subprocess
