@@ -5,14 +5,14 @@ import json
 import re
 from functools import cache
 from types import ModuleType
-from typing import Literal
 from xml.sax.saxutils import quoteattr
 
 from seqmem.errors import InputError
 from seqmem.leaderboard.charts.theme import Spec
 
-__all__ = ["fingerprint", "javascript", "picture", "renderer"]
+__all__ = ["FORMATS", "fingerprint", "javascript", "picture", "renderer"]
 
+FORMATS = ("svg", "png")
 PIXELS = 2  # of a PNG, for each pixel of the chart
 
 
@@ -41,10 +41,14 @@ def javascript() -> str:
     return script
 
 
-def picture(chart: Spec, form: Literal["svg", "png"]) -> bytes:
+def picture(chart: Spec, form: str) -> bytes:
     """Return a chart as a file's content.
 
     An SVG holds its description for screen readers, and its `fingerprint`.
+
+    Args:
+        chart: what is drawn.
+        form: one of FORMATS.
     """
     if form == "png":
         image: bytes = renderer("plot").vegalite_to_png(chart, scale=PIXELS)

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from seqmem.errors import InputError, unknown
 from seqmem.files import write_output
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.charts.curve import curve_chart
-from seqmem.leaderboard.charts.picture import picture, renderer
+from seqmem.leaderboard.charts.picture import FORMATS, picture, renderer
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.selection import select
 
@@ -37,7 +36,11 @@ def draw(
         InputError: there are no such records, the file's name has another ending or it cannot be
             written, or the package that draws is missing.
     """
-    form = _form(output)
+    form = output.suffix.lower().removeprefix(".")
+    if form not in FORMATS:
+        raise InputError(
+            f"--output {output}: a picture's name ends in .svg or .png; choose such a name"
+        )
     renderer("plot")
     records = list(select(places, [task_id], say).records)
     if budget is not None:
@@ -46,14 +49,3 @@ def draw(
             raise unknown(f"budget of {task_id}", budget, known, "seqmem leaderboard")
         records = [record for record in records if record.training["budget"] == budget]
     write_output(output, picture(curve_chart(boards(records), models), form))
-
-
-def _form(output: Path) -> Literal["svg", "png"]:
-    match output.suffix.lower():
-        case ".svg":
-            return "svg"
-        case ".png":
-            return "png"
-    raise InputError(
-        f"--output {output}: a picture's name ends in .svg or .png; choose such a name"
-    )
