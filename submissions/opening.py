@@ -172,7 +172,7 @@ def open_model(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMo
 
 def _unknown(text: str) -> NoReturn:
     raise InputError(
-        f"model '{text}' is of no known format: name model.onnx, weights.safetensors, "
+        f"model '{text}' has no known format: name model.onnx, weights.safetensors, "
         "hf:DIRECTORY-OR-ID or model.py:build"
     )
 
@@ -180,7 +180,7 @@ def _unknown(text: str) -> NoReturn:
 def _bytes(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():  # a pipe or a device may have no end
-            raise InputError(f"model '{path}': is no file; name the ONNX file itself")
+            raise InputError(f"model '{path}': is not a file; name the ONNX file itself")
         if path.stat().st_size > LARGEST_FILE:
             raise SubmissionError(f"{path}: is larger than an ONNX file can be, 2 GiB")
         return path.read_bytes()

@@ -85,7 +85,7 @@ def load_baseline(path: Path) -> tuple[SequenceModel, WeightsMetadata]:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             sizes = {name: (s.get_shape(), s.get_dtype()) for name, s in slices.items()}
     except (SafetensorError, OSError) as error:
-        _refuse(path, f"is no safetensors file, or is cut short ({error})")
+        _refuse(path, f"is not a safetensors file, or is cut short ({error})")
     try:
         facts = _metadata(_content(metadata))
         _check_work(facts.architecture, len(sizes))
@@ -95,12 +95,12 @@ def load_baseline(path: Path) -> tuple[SequenceModel, WeightsMetadata]:
         with seeded(0):  # the initial weights are overwritten
             model = facts.architecture.build()
         load_model(model, path)
-    except (_WrongError, ValueError, RuntimeError, SafetensorError) as error:
+    except (_InvalidFileError, ValueError, RuntimeError, SafetensorError) as error:
         _refuse(path, str(error))
     return model.eval(), facts
 
 
-class _WrongError(Exception):
+class _InvalidFileError(Exception):
     """What is wrong with a file, as the end of a sentence about it."""
 
 
@@ -115,9 +115,9 @@ def _content(metadata: Mapping[str, str]) -> dict[str, Any]:
     except (KeyError, ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise _WrongError("was not written by `seqmem eval`: its metadata lack the model")
+        raise _InvalidFileError("was not written by `seqmem eval`: its metadata lack the model")
     if "made" not in content:
-        raise _WrongError(
+        raise _InvalidFileError(
             "was written by a version of seqmem that did not yet store the model's architecture; "
             "train it again with --fresh"
         )
@@ -133,10 +133,12 @@ def _metadata(content: dict[str, Any]) -> WeightsMetadata:
         if label.name != architecture.name or not label.options.items() <= (
             architecture.options.items()
         ):
-            raise _WrongError(f"names its model {str(label)!r}, but holds another architecture")
+            raise _InvalidFileError(
+                f"names its model {str(label)!r}, but holds another architecture"
+            )
         task, k_train = made["task"], made["k_train"]
         if not task["id"].isprintable():
-            raise _WrongError(f"holds {task['id']!r}, which is no task id")
+            raise _InvalidFileError(f"holds {task['id']!r}, which is not a task id")
         return WeightsMetadata(
             label=str(label),
             architecture=architecture,
@@ -150,22 +152,24 @@ def _metadata(content: dict[str, Any]) -> WeightsMetadata:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
-        raise _WrongError(f"holds metadata of an unknown form ({error!r})") from None
+        raise _InvalidFileError(f"holds metadata of an unknown form ({error!r})") from None
 
 
 def _architecture(given: Mapping[str, Any]) -> Architecture:
     """Return an architecture, within the bounds that hold on the command line as well."""
     name, options = given["name"], given["options"]
     if name not in BASELINES:
-        raise _WrongError(f"holds the unknown model {name!r}; `seqmem models` lists the known ones")
+        raise _InvalidFileError(
+            f"holds the unknown model {name!r}; `seqmem models` lists the known ones"
+        )
     if parse_model(str(ModelSpec(name, options))).options != options:
-        raise _WrongError(f"holds unknown options of {name}: {options!r}")
+        raise _InvalidFileError(f"holds unknown options of {name}: {options!r}")
     (kind, size), *others = given["inputs"].items()
     makers: Mapping[str, type[Tokens] | type[Features]]
     makers = {"vocabulary": Tokens, "dimension": Features}
     inputs: InputSpec = makers[kind](_count(size, MOST_OUTPUTS))
     if others:
-        raise _WrongError(f"holds inputs of two kinds: {given['inputs']!r}")
+        raise _InvalidFileError(f"holds inputs of two kinds: {given['inputs']!r}")
     return Architecture(
         name=name,
         options=options_of(name) | options,
@@ -178,7 +182,7 @@ def _architecture(given: Mapping[str, Any]) -> Architecture:
 
 def _count(number: object, most: int) -> int:
     if type(number) is not int or not 1 <= number <= most:
-        raise _WrongError(f"holds {number!r} instead of a whole number from 1 to {most:,}")
+        raise _InvalidFileError(f"holds {number!r} instead of a whole number from 1 to {most:,}")
     return number
 
 
@@ -189,7 +193,7 @@ def _check_work(architecture: Architecture, tensors: int) -> None:
     if options.get("dilation") == 1 and not options.get("levels"):  # one layer for every few inputs
         layers = max(layers, (architecture.context - 1) // options["kernel"])
     if layers > most:
-        raise _WrongError(f"holds {tensors:,} tensors, too few for {layers:,} layers")
+        raise _InvalidFileError(f"holds {tensors:,} tensors, too few for {layers:,} layers")
 
 
 def _compare(model: SequenceModel, sizes: _Sizes) -> None:
@@ -197,19 +201,19 @@ def _compare(model: SequenceModel, sizes: _Sizes) -> None:
     tensors = model.state_dict(keep_vars=True)
     stored = {id(tensors[name]) for name in sizes.keys() & tensors.keys()}
     missing = [name for name, tensor in tensors.items() if id(tensor) not in stored]
-    strange = sorted(sizes.keys() - tensors.keys())
+    unexpected = sorted(sizes.keys() - tensors.keys())
     for names, what in (
         (missing, "lacks"),
-        (strange, "does not fit: besides the model's tensors it holds"),
+        (unexpected, "does not fit: besides the model's tensors it holds"),
     ):
         if names:
-            raise _WrongError(f"{what} {len(names)} tensors, '{names[0]}' among them")
+            raise _InvalidFileError(f"{what} {len(names)} tensors, '{names[0]}' among them")
     counted = isinstance(model, KneserNey)  # its tables are as long as the text has n-grams
     for name, (shape, dtype) in sizes.items():
         wanted = list(tensors[name].shape)
         fits = len(shape) == 1 if counted and name != "unigram" else shape == wanted
         if not fits or dtype != _TYPES.get(tensors[name].dtype):
-            raise _WrongError(
+            raise _InvalidFileError(
                 f"holds '{name}' as {dtype} {shape}, the model has "
                 f"{_TYPES.get(tensors[name].dtype)} {wanted}"
             )
@@ -219,4 +223,4 @@ def _compare(model: SequenceModel, sizes: _Sizes) -> None:
             length["keys"] == length["log_backoff"] == length["begins"] - 1
             and length["words"] == length["log_probs"]
         ):
-            raise _WrongError("holds n-gram tables whose lengths do not fit")
+            raise _InvalidFileError("holds n-gram tables whose lengths do not fit")

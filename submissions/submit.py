@@ -269,14 +269,14 @@ def read_record(path: Path) -> Record:
     """Return the record in a file.
 
     Raises:
-        InputError: it cannot be read, or is no record.
+        InputError: it cannot be read, or is not a record.
     """
     try:
         return from_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"record {path}: cannot be read ({error.strerror})") from None
     except RecordError as error:
-        raise InputError(f"{path}: is no record ({error})") from None
+        raise InputError(f"{path}: is not a record ({error})") from None
 
 
 def _known_record(path: Path, name: str, opened: OpenedModel, task: Task) -> Record | None:

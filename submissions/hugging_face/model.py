@@ -176,7 +176,7 @@ def open_hugging_face(place: str) -> HuggingFaceModel:
     kind = config.get("model_type")
     if kind not in known:
         raise InputError(
-            f"{given}: model_type '{kind}' is no causal language model of the transformers "
+            f"{given}: model_type '{kind}' is not a causal language model of the transformers "
             "library; submit a model that predicts the next token, or the model as ONNX"
         )
     options = {"local_files_only": True, "trust_remote_code": False}
@@ -296,6 +296,6 @@ def _check_causal(model: HuggingFaceModel) -> None:
         alone = model.outputs(tokens[:, :cut])[0]
         if (whole[:cut] - alone).abs().max() > ROUNDING * whole.abs().max():
             raise InputError(
-                f"{model.given}: its outputs depend on later tokens, so it is no causal language "
-                "model; submit one that predicts the next token"
+                f"{model.given}: its outputs depend on later tokens, so it is not a causal "
+                "language model; submit one that predicts the next token"
             )

@@ -90,7 +90,7 @@ def language_task(task: Task) -> LanguageTask:
     """
     if not isinstance(task, LanguageTask):
         raise NotApplicableError(
-            f"{task.id} is no text: a model with a tokenizer is measured on wikitext-2, "
+            f"{task.id} is not a text: a model with a tokenizer is measured on wikitext-2, "
             "wikitext-103, billion-word/… or text:FILE"
         )
     if task.unit != "word":

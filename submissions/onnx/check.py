@@ -112,7 +112,7 @@ def parse_onnx(data: bytes) -> "ModelProto":
     except message.DecodeError:
         model = onnx.ModelProto()
     if not model.HasField("graph"):
-        _refuse("is no ONNX file, or is cut short")
+        _refuse("is not an ONNX file, or is cut short")
     return model
 
 
@@ -245,7 +245,7 @@ def _signature(model: "ModelProto") -> Signature:
 
 
 def _size(tensor: "TensorProto") -> int:
-    """Return the number of floats of a constant; a scalar is no parameter."""
+    """Return the number of floats of a constant; a scalar is not a parameter."""
     kinds = imported("onnx", "onnx").TensorProto
     floats = {kinds.FLOAT, kinds.FLOAT16, kinds.BFLOAT16, kinds.DOUBLE}
     size = math.prod(tensor.dims)

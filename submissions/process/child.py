@@ -125,7 +125,7 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """The process id; None where there is no process."""
+        """The process id; None while there is no process."""
         return None if self._process is None else self._process.pid
 
     def open(self, header: Header, payload: Buffers = ()) -> Header:

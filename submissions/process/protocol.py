@@ -56,7 +56,7 @@ def read_frame(read: Callable[[int], bytes | bytearray]) -> tuple[Header, int]:
     except (ValueError, RecursionError):
         raise ValueError("its header is not JSON") from None
     if not isinstance(header, dict):
-        raise ValueError("its header is no JSON object")
+        raise ValueError("its header is not a JSON object")
     return header, size
 
 

@@ -137,7 +137,7 @@ class RemoteModel(SequenceModel):
 
     @property
     def pid(self) -> int | None:
-        """The process id; None where there is no process."""
+        """The process id; None while there is no process."""
         return None if self._child is None else self._child.pid
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:

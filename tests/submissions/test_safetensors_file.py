@@ -150,7 +150,7 @@ WRONG: dict[str, tuple[Callable[[Header], object], str]] = {
     ),
     "task that moves the cursor": (
         content(lambda inner: inner["made"]["task"].update(id="\x1b[2J")),
-        r"holds '\\x1b\[2J', which is no task id",
+        r"holds '\\x1b\[2J', which is not a task id",
     ),
     "older": (content(lambda inner: inner.pop("made")), "by a version of seqmem that did not yet"),
     "unknown model": (architecture(name="lsmt"), "holds the unknown model 'lsmt'"),
@@ -220,7 +220,7 @@ def test_damaged_files(right: Path, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     for damaged in (b"", b"text", data[:7], data[:100], data[:-1], data + b"\0", bytes(999)):
         path.write_bytes(damaged)
-        with pytest.raises(SubmissionError, match="is no safetensors file, or is cut short"):
+        with pytest.raises(SubmissionError, match="is not a safetensors file, or is cut short"):
             load_baseline(path)
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(SubmissionError, match="was not written by `seqmem eval`"):

@@ -193,7 +193,7 @@ def test_code_runs_in_a_sandbox_unless_trusted(
     [
         (["net.pt", "--name", "x"], 1, "loading either can run code"),
         (["net.pkl", "--name", "x"], 1, "export it as ONNX"),
-        (["net.zip", "--name", "x"], 2, "is of no known format"),
+        (["net.zip", "--name", "x"], 2, "has no known format"),
         (["none.onnx", "--name", "x"], 2, "cannot be read"),
         (["none.onnx", "--name", "LSTM"], 2, "is a baseline"),
         (["none.onnx", "--name", "../x"], 2, "a name has 1 to 64 of"),

@@ -93,8 +93,8 @@ def test_two_names_of_one_file_are_distinguished(seqmem_: Command, board: Path) 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["fifo.onnx"], "is no file"),
-        (["zero.onnx"], "is no file"),
+        (["fifo.onnx"], "is not a file"),
+        (["zero.onnx"], "is not a file"),
         (["gone.py:build"], "there is no file"),
         (["gone.module:build"], "there is no module 'gone'"),
         ([":"], "a factory is named file.py:function"),
@@ -154,7 +154,7 @@ def test_a_forged_width_confirms_nothing(width: object, seqmem_: Command, board:
             point["half_width"] = width
         path.write_text(json.dumps(false))
         ran = seqmem_("verify", str(path), "net.py:build", "--trust")
-    # JSON has neither infinity nor NaN: a file with one is no record.
+    # JSON has neither infinity nor NaN: a file with one is not a record.
     assert ran.status == (1 if width == 1e9 else 2)
     assert "Traceback" not in ran.err
     assert list(board.glob("rescored-*")) == []

@@ -178,9 +178,9 @@ def test_a_tokenizer_is_required(folder: Path) -> None:
 
 def test_other_models_are_refused(folder: Path) -> None:
     tiny.change(folder / "config.json", model_type="vit")
-    refused(folder, "model_type 'vit' is no causal language model")
+    refused(folder, "model_type 'vit' is not a causal language model")
     tiny.change(folder / "config.json", model_type=None)
-    refused(folder, "model_type 'None' is no causal")
+    refused(folder, "model_type 'None' is not a causal")
 
 
 def test_a_model_without_its_head_is_refused(tmp_path: Path) -> None:

@@ -291,7 +291,7 @@ def test_a_failed_export_is_one_line(
     for arguments, says in (
         ((weights, "m.pt"), "must end in .onnx"),
         (("nothing", "m.onnx"), "there is no such file"),
-        (("text.safetensors", "m.onnx"), "is no safetensors file"),
+        (("text.safetensors", "m.onnx"), "is not a safetensors file"),
     ):
         ran = seqmem_("export", *arguments)
         assert ran.status == 2

@@ -324,10 +324,10 @@ def test_refused_for_its_own_reason(case: str) -> None:
     ("data", "says"),
     [
         (b"", "is empty"),
-        (b"import torch\nprint(torch)\n", "is no ONNX file, or is cut short"),
-        (b'{"model": "lstm"}', "is no ONNX file"),
-        (b"\n", "is no ONNX file"),
-        (np.random.default_rng(0).bytes(4096), "is no ONNX file"),
+        (b"import torch\nprint(torch)\n", "is not an ONNX file, or is cut short"),
+        (b'{"model": "lstm"}', "is not an ONNX file"),
+        (b"\n", "is not an ONNX file"),
+        (np.random.default_rng(0).bytes(4096), "is not an ONNX file"),
     ],
 )
 def test_other_files_are_refused(data: bytes, says: str) -> None:

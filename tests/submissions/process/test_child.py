@@ -107,7 +107,7 @@ BROKEN = {
     "not UTF-8": ("send(struct.pack('>4sIQ', b'sqm1', 4, 0) + b'\\xff\\xfe{}')", "is not UTF-8"),
     "not JSON": ("send(struct.pack('>4sIQ', b'sqm1', 4, 0) + b'{{{{')", "is not JSON"),
     "deep": ("send(struct.pack('>4sIQ', b'sqm1', 60000, 0) + b'[' * 60000)", "is not JSON"),
-    "no object": ("send(struct.pack('>4sIQ', b'sqm1', 2, 0) + b'[]')", "no JSON object"),
+    "no object": ("send(struct.pack('>4sIQ', b'sqm1', 2, 0) + b'[]')", "not a JSON object"),
     "other request": ("outputs(serial + 1)", "answers another request"),
     "other shape": ("outputs(serial, shape=[4, 3])", r"outputs of shape \[4, 3\]"),
     "odd shape": ("outputs(serial, shape={'a': [None]})", "shape {'a': "),
