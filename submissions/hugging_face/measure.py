@@ -18,11 +18,11 @@ from seqmem.tasks.task import Task
 __all__ = ["measure_hugging_face"]
 
 RULES = {
-    "text": "each word with a space before it, at the start of a line without; line and sentence "
-    "ends are a line feed; words encoded one by one",
-    "per word": "the sum over a word's tokens; a perplexity per word of a model that could say "
-    "more than the task's vocabulary, which one with that vocabulary for its outputs cannot: "
-    "compare the two with care, and models with tokenizers per byte",
+    "text": "each word after a space, but directly after the end of a line without; ends of lines "
+    "and sentences are a line feed; words encoded one by one",
+    "per word": "the sum over a word's tokens; a model with a tokenizer can also predict words "
+    "outside the task's vocabulary, a model with this vocabulary as outputs cannot: compare the "
+    "two with care, and models with different tokenizers per byte",
 }
 
 

@@ -75,7 +75,7 @@ class HuggingFaceModel(SequenceModel):
         self.bos_rule = (
             f"every window begins with {named}, as the tokenizer begins every text"
             if self.bos_tokens
-            else "nothing stands before a window: the tokenizer puts nothing before a text"
+            else "no token precedes a window, as the tokenizer puts none before a text"
         )
         self._accepted = set(inspect.signature(network.forward).parameters)
 

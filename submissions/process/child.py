@@ -3,9 +3,9 @@
 The child reads requests from one pipe and writes answers to another; a third takes whatever it
 prints, of which the end is stored for error messages. The child is not trusted: unless an answer
 has the requested size and shape and comes within the time limit, the child and all processes of its
-group are killed. Memory is limited by the address space (RLIMIT_AS). No other limit needs no
-privileges, covers shared memory and mapped files, and makes an allocation fail in the child rather
-than the machine run out of memory. (A GPU build of torch maps gigabytes.) It holds for each
+group are killed. Memory is limited by the address space (RLIMIT_AS). It is the only limit that
+needs no privileges, covers shared memory and mapped files, and makes an allocation fail in the
+child before the machine runs out of memory. (A GPU build of torch maps gigabytes.) It limits each
 process; the memory of all of them together is checked while an answer is awaited.
 """
 

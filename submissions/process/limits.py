@@ -39,7 +39,7 @@ def describe_exit(status: int, limits: Limits) -> str:
     """Return how a process ended, as the end of a sentence.
 
     Args:
-        status: the exit status; below 0 the number of a signal, as is 128 less under bubblewrap.
+        status: the exit status; −n after signal n, or 128 + n if bubblewrap started the process.
         limits: the limits of the process.
     """
     number = -status if status < 0 else status - 128

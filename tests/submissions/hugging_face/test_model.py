@@ -52,7 +52,7 @@ def test_facts(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
     facts = model.facts()
     assert facts["longest_input"] == 512
     assert facts["has_bos"] is True
-    assert "puts nothing before a text" in facts["bos_rule"]
+    assert "puts none before a text" in facts["bos_rule"]
     assert model.name == "hf:own"
     same = HuggingFaceModel(network, model.tokenizer, "hf:own")
     assert weights_sha256(model) == weights_sha256(same)

@@ -37,7 +37,7 @@ def test_an_honest_model_is_accepted_whatever_its_longest_input(
     assert {"finite", "causality", "batch", "repeat", "twins", "window"} <= set(made)
     assert all(check["passed"] and check["compared"] for check in made.values())
     assert record.model["longest_input"] == longest
-    assert record.model["bos_rule"].startswith("nothing stands before a window")
+    assert record.model["bos_rule"].startswith("no token precedes a window")
     words, nats = record.extras["words scored"], record.extras["nats per byte, k=2"]
     point = record.point(2)
     assert point is not None
