@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import seqmem
-from seqmem.errors import InputError
+from seqmem.errors import InputError, SubmissionError
 from seqmem.files import write_bytes
 from seqmem.submissions.extras import imported
 from seqmem.submissions.onnx.file import OnnxModel
@@ -47,10 +47,13 @@ def export_checkpoint(checkpoint: Path, path: Path) -> str:
         OSError: the file cannot be written.
     """
     _check_name(path)
-    model, facts = load_baseline(checkpoint)
-    about = {"model": facts.label, "task": facts.task, "k_train": str(facts.k_train)}
-    deviation = export_onnx(model, facts.architecture.inputs, path, about)
-    return f"{path}: {facts.label} on {facts.task}, within {deviation:.1e} of the original"
+    try:
+        model, stored = load_baseline(checkpoint)
+    except SubmissionError as error:  # here the user's input is wrong, and no model is refused
+        raise InputError(str(error)) from None
+    about = {"model": stored.label, "task": stored.task, "k_train": str(stored.k_train)}
+    deviation = export_onnx(model, stored.architecture.inputs, path, about)
+    return f"{path}: {stored.label} on {stored.task}, within {deviation:.1e} of the original"
 
 
 def export_onnx(
