@@ -142,20 +142,12 @@ def renewal_table(old: Expectation | None, new: Expectation) -> str:
     before = {} if old is None else _losses(old)
     rows = []
     for k, (loss, margin) in _losses(new).items():
-        old_loss, old_margin = "–", "–"
+        row: dict[str, object] = {"k": k, "old loss": None, "old margin": None}
         if k in before:
-            (old_loss,) = rounded([before[k][0]], margin / 10)
-            old_margin = _margin(before[k][1])
-        (new_loss,) = rounded([loss], margin / 10)
-        rows.append(
-            {
-                "k": k,
-                "old loss": old_loss,
-                "old margin": old_margin,
-                "new loss": new_loss,
-                "new margin": _margin(margin),
-            }
-        )
+            row["old loss"] = rounded([before[k][0]], margin / 10)[0]
+            row["old margin"] = _margin(before[k][1])
+        row["new loss"], row["new margin"] = rounded([loss], margin / 10)[0], _margin(margin)
+        rows.append(row)
     title = f"{curves.model} on {curves.setting.task}, {curves.unit}, seeds {len(curves.runs)}"
     return f"{title}\n\n{table(rows, 'table')}"
 

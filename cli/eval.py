@@ -114,4 +114,4 @@ def evaluate(
     records, failures = run(request, log)
     click.echo(board_text(boards(records), form), nl=False)
     if failures:
-        raise fail(f"{len(failures)} failed, the others are kept (see above)", 1)
+        raise fail(f"{len(failures)} failed, the others are saved (see above)", 1)

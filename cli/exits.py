@@ -48,8 +48,8 @@ def _one_line_errors() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except OSError as error:
-        raise fail(f"{error}: what was finished before is kept", 1) from None
+        raise fail(f"{error}: results finished before are saved", 1) from None
     except KeyboardInterrupt:
         raise fail(
-            "interrupted; finished work is kept, and the same command resumes from there", 130
+            "interrupted; finished work is saved, and the same command resumes from there", 130
         ) from None

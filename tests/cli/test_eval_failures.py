@@ -90,7 +90,7 @@ def test_a_failing_cell_leaves_the_others(
     ran = seqmem_("eval", "rnn", "lstm", *QUICK)
     assert ran.status == 1
     assert "failed: rnn on adding-problem/T=5" in ran.err
-    assert "1 failed, the others are kept" in ran.err
+    assert "1 failed, the others are saved" in ran.err
     assert "lstm" in ran.out
     assert len(record_files(tmp_path)) == 1
 

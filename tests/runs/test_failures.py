@@ -101,7 +101,7 @@ def test_a_diverged_cell_leaves_a_file_and_the_sweep_goes_on(
     ran = seqmem_(*sweep, "--jobs", jobs)
     assert ran.status == 1
     assert "failed: rnn on adding-problem/T=5, k_train=3 (reset)" in ran.err
-    assert "1 failed, the others are kept" in ran.err.splitlines()[-1]
+    assert "1 failed, the others are saved" in ran.err.splitlines()[-1]
     assert "marginal" in ran.out
     (path,) = record_files(tmp_path / "results" / "failures")
     assert str(path.relative_to(tmp_path)) in ran.err
@@ -143,7 +143,7 @@ def test_it_is_not_tried_again_unless_fresh(
     assert "failed: rnn on adding-problem/T=5, seed 0, smoke budget: not tried again" in line
     assert "--fresh tries again" in line
     assert "results/failures/adding-problem_T=5/rnn-" in line
-    assert "1 failed, the others are kept" in total
+    assert "1 failed, the others are saved" in total
 
     assert seqmem_("eval", "rnn", *QUICK, "--fresh").status == 1
     assert len(record_files(tmp_path / "results" / "failures")) == 2
