@@ -57,14 +57,12 @@ class LayerBounds:
         matrix: (n, n) A, the effect of a difference in each part on each part.
         gain: (n,) g, the effect of a difference of the inputs on each part.
         radius: (n,) R, the largest norm of each part of a state; the last part is the output.
-        forget: largest value of the forget gate; None for the RNN.
     """
 
     rate: float
     matrix: tuple[tuple[float, ...], ...]
     gain: tuple[float, ...]
     radius: tuple[float, ...]
-    forget: float | None = None
 
 
 @dataclass(frozen=True)
@@ -225,13 +223,8 @@ def _lstm_layer(layers: nn.Module, index: int, entering: float) -> LayerBounds |
     rate = (both + math.sqrt(both**2 - 4 * f * w)) / 2
     if not rate < SLOWEST:  # true for NaN as well
         return None
-    return LayerBounds(
-        rate,
-        ((f, a), (f, a + w)),
-        (gain, gain + float(u_o.max()) / 4),
-        (c, math.tanh(c)),
-        f,
-    )
+    gains = (gain, gain + float(u_o.max()) / 4)
+    return LayerBounds(rate, ((f, a), (f, a + w)), gains, (c, math.tanh(c)))
 
 
 def _weights(layers: nn.Module, index: int) -> tuple[Tensor, Tensor, Tensor]:

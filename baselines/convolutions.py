@@ -123,30 +123,29 @@ def match_channels(channels: int, wanted: int) -> nn.Module:
 
 
 def chained(
+    channels: int,
+    *,
     block: Callable[[int, int, int, int, float], nn.Module],
     stack: Stack,
     hidden: int,
     dropout: float,
-) -> Callable[[int], nn.Module]:
-    """Return a function that builds a chain of one block for each level, given input channels.
+) -> nn.Module:
+    """Return a chain of one block for each level, (B, channels, L) -> (B, hidden, L).
 
     Args:
+        channels: input channels of the first block.
         block: called with input channels, output channels, kernel, dilation and dropout.
         stack: kernel and dilations.
         hidden: output channels of each block.
         dropout: passed to each block.
     """
-
-    def layers(channels: int) -> nn.Module:
-        entering = [channels] + [hidden] * (stack.levels - 1)
-        return nn.Sequential(
-            *(
-                block(width, hidden, stack.kernel, dilation, dropout)
-                for width, dilation in zip(entering, stack.dilations, strict=True)
-            )
+    entering = [channels] + [hidden] * (stack.levels - 1)
+    return nn.Sequential(
+        *(
+            block(width, hidden, stack.kernel, dilation, dropout)
+            for width, dilation in zip(entering, stack.dilations, strict=True)
         )
-
-    return layers
+    )
 
 
 class Convolutional(LinearReadout):

@@ -1,5 +1,7 @@
 """GCNN: residual blocks of causal convolutions with gated linear units."""
 
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
@@ -57,7 +59,7 @@ class GCNN(Convolutional):
             tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         stack = fit_stack(context, covers, kernel=kernel, levels=levels, growth=dilation)
-        layers = chained(_GatedBlock, stack, hidden, dropout)
+        layers = partial(chained, block=_GatedBlock, stack=stack, hidden=hidden, dropout=dropout)
         super().__init__(inputs, outputs, stack, layers, hidden=hidden, dropout=dropout, tied=tied)
 
 

@@ -1,5 +1,7 @@
 """TCN: residual blocks of dilated causal convolutions."""
 
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
@@ -52,7 +54,7 @@ class TCN(Convolutional):
             tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         stack = fit_stack(context, covers, kernel=kernel, levels=levels, convolutions=2)
-        layers = chained(_ResidualBlock, stack, hidden, dropout)
+        layers = partial(chained, block=_ResidualBlock, stack=stack, hidden=hidden, dropout=dropout)
         super().__init__(inputs, outputs, stack, layers, hidden=hidden, dropout=dropout, tied=tied)
 
 

@@ -1,5 +1,7 @@
 """WaveNet: gated dilated convolutions with residual and skip connections."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -53,10 +55,7 @@ class WaveNet(Convolutional):
             tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         stack = fit_stack(context, covers, kernel=kernel, levels=levels)
-
-        def layers(channels: int) -> nn.Module:
-            return _GatedLayers(channels, hidden, stack, dropout)
-
+        layers = partial(_GatedLayers, hidden=hidden, stack=stack, dropout=dropout)
         super().__init__(inputs, outputs, stack, layers, hidden=hidden, dropout=dropout, tied=tied)
 
 

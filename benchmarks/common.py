@@ -1,7 +1,6 @@
 """Helpers of the benchmarks: trained language models, timing, and the machine's name."""
 
 import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +11,7 @@ import torch
 
 from seqmem.baselines.spec import model_class, parse_model
 from seqmem.baselines.training.recipes import recipe_for
+from seqmem.provenance import environment_facts
 from seqmem.runs.cell import plan_cell
 from seqmem.runs.run_cell import trained_model
 from seqmem.tasks import load_task
@@ -51,9 +51,5 @@ def say(line: str) -> None:
 
 def machine() -> str:
     """Return the processor, threads and torch version, for a table's caption."""
-    cpu = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if os.name == "posix" else ():
-        if line.startswith("model name"):
-            cpu = line.partition(":")[2].strip()
-    threads = torch.get_num_threads()
-    return f"{cpu}, {threads} threads, torch {torch.__version__}"
+    facts = environment_facts("cpu")
+    return f"{facts['processor']}, {facts['threads']} threads, torch {torch.__version__}"

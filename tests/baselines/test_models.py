@@ -11,16 +11,12 @@ from seqmem.baselines.layers import InputLayer
 from seqmem.baselines.recurrent import GRU, LSTM
 from seqmem.baselines.spec import (
     ModelSpec,
-    Option,
     build_model,
     model_class,
-    options_of,
     parse_model,
-    ranges_of,
 )
 from seqmem.baselines.tcn import TCN
 from seqmem.baselines.training.loop import ClosedForm, seeded
-from seqmem.errors import InputError
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Features, InputSpec, Task, Tokens
@@ -202,76 +198,3 @@ def test_dropout_acts_in_training_only(name: str) -> None:
         assert not torch.equal(model(inputs), model(inputs))
         model.eval()
         assert torch.equal(model(inputs), model(inputs))
-
-
-# Specifications from the command line.
-
-
-def test_specs_read_and_write() -> None:
-    spec = parse_model("lstm:layers=2,hidden=256,tied=TRUE,dropout=.5")
-    assert spec.options == {"layers": 2, "hidden": 256, "tied": True, "dropout": 0.5}
-    assert str(spec) == "lstm:dropout=0.5,hidden=256,layers=2,tied=true"
-    assert parse_model(str(spec)) == spec
-    assert str(parse_model("tcn")) == "tcn"
-    assert set(options_of("tcn")) == {"hidden", "kernel", "levels", "dropout", "tied"}
-
-
-def test_options_of_the_user_override_recipes() -> None:
-    task = load_task("copy-memory/T=5")
-    recipe: dict[str, Option] = {"hidden": 5, "dropout": 0.1, "kernel": 9}
-    with seeded(0):
-        _, options = build_model(parse_model("lstm:hidden=7"), task, "full", recipe)
-    assert options == {"hidden": 7, "layers": 1, "dropout": 0.1, "tied": False}
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("lsmt", "did you mean lstm"),
-        ("lsmt:dropout=0.5", "did you mean lstm"),
-        ("", "unknown model '': `seqmem models` lists them"),
-        ("net.onnx", "'net.onnx' is none of the baselines .* `seqmem submit net.onnx --name"),
-        ("./net.py:build", "'./net.py:build' is none of the baselines .* `seqmem submit"),
-        ("hf:gpt2", "'hf:gpt2' is none of the baselines"),
-        ("lstm:", "unknown option ''"),
-        ("lstm:hiden=3", "unknown option 'hiden'; lstm takes: hidden"),
-        ("lstm:hidden", "has no value"),
-        ("lstm:hidden=3,hidden=4", "given twice"),
-        ("lstm:hidden=2.5", "not a whole number"),
-        ("lstm:hidden=0", "out of range: from 1"),
-        ("lstm:hidden=-3", "out of range: from 1"),
-        ("lstm:dropout=1", "out of range: at least 0 and below 1"),
-        ("lstm:dropout=nan", "out of range"),
-        ("lstm:tied=2", "not true or false"),
-        ("tcn:context=3", "unknown option 'context'"),
-        ("marginal:hidden=3", "marginal takes: none"),
-    ],
-)
-def test_wrong_models_are_explained(text: str, says: str) -> None:
-    with pytest.raises(InputError, match=says):
-        parse_model(text)
-
-
-def test_sizes_are_found_without_reading_data_to_their_device(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A task may read its data to find its number of outputs, which fails on "meta"."""
-    task = load_task("hidden-markov/dwell=2")
-    usual, seen = task.outputs, []
-
-    def outputs(self: Task) -> int:
-        seen.append(torch.get_default_device().type)
-        return usual
-
-    monkeypatch.setattr(type(task), "outputs", property(outputs), raising=False)
-    model, _ = build_model(parse_model("lstm"), task, 8, {}, device="meta")
-    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
-    assert set(seen) == {"cpu"}
-
-
-def test_every_number_that_the_user_sets_has_a_range() -> None:
-    """Its class declares it, and its default is within it."""
-    for name in BASELINES:
-        ranges = ranges_of(name)
-        for option, default in options_of(name).items():
-            assert isinstance(default, bool) or default in ranges[option], (name, option)
