@@ -25,15 +25,17 @@ def now():
 began = now()
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.selection import select
+from seqmem.leaderboard.store import uncollected
 from seqmem.leaderboard.tables.board_table import board_text
 from pathlib import Path
 imported = now()
 assert "torch" not in sys.modules
 records = select([Path(sys.argv[1])], [], print).records
 read = now()
-made = boards(records)
-sorted_ = now()
-text = board_text(made, "table")
+with uncollected():  # as `seqmem leaderboard` does
+    made = boards(records)
+    sorted_ = now()
+    text = board_text(made, "table")
 end = now()
 print(len(records), sum(len(board.rows) for board in made), len(made), len(text))
 ends = (began, imported, read, sorted_, end)

@@ -44,8 +44,7 @@ def verify(
     """
     import secrets
 
-    import tabulate
-
+    from seqmem.leaderboard.tables.writing import table
     from seqmem.measuring.device import find_device
     from seqmem.submissions.verify import verify as verify_record
 
@@ -57,13 +56,13 @@ def verify(
     rows = [
         {
             "k": row.k,
-            "recorded": row.recorded,
-            "found": row.found,
-            "may differ by": row.allowed,
+            "recorded": f"{row.recorded:.5g}",
+            "found": f"{row.found:.5g}",
+            "may differ by": f"{row.allowed:.5g}",
             "": "agrees" if row.agrees else "DIFFERS",
         }
         for row in found.rows
     ]
-    click.echo(tabulate.tabulate(rows, headers="keys", floatfmt=".5g"))
+    click.echo(table(rows, "table", left=("",)), nl=False)
     if not found.confirmed:
         raise fail(f"{record} is contradicted", 1)
