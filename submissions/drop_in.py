@@ -23,7 +23,6 @@ baseline's values, and a correct class then reproduces the baseline's curve up t
 
 import inspect
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -32,8 +31,12 @@ from torch import Tensor, nn
 from seqmem.baselines.recurrent import GRU, LSTM, RNN, Recurrent
 from seqmem.baselines.spec import ModelSpec, architecture_of, build_model
 from seqmem.baselines.training.recipes import Recipe
-from seqmem.errors import InputError, SubmissionError
-from seqmem.submissions.python_factory import load_callable, parse_factory
+from seqmem.errors import InputError
+from seqmem.submissions.python_factory import (
+    Factory,
+    load_callable,
+    parse_factory,
+)
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
 
@@ -59,21 +62,26 @@ def build_drop_in(
     Raises:
         InputError: the class cannot be loaded or constructed, or its outputs are invalid.
     """
-    constructor = load_callable(parse_factory(text))
+    factory = parse_factory(text)
+    constructor = load_callable(factory)
     reference, _ = build_model(against, task, recipe.k_train, recipe.options)
     if isinstance(constructor, type) and issubclass(constructor, SequenceModel):
-        model = _whole(text, constructor, against, task, recipe)
+        model = _whole_model(factory, constructor, against, task, recipe)
         return model, _copy_weights(model, reference)
     if not isinstance(reference, Recurrent) or type(reference) not in LAYERED:
         raise InputError(
             f"--model {text} --against {against}: a layer can replace that of rnn, lstm or gru; "
             "a subclass of seqmem.tasks.model.SequenceModel any baseline"
         )
-    return reference, _replace_layer(text, constructor, reference)
+    return reference, _replace_layer(factory, constructor, reference)
 
 
-def _whole(
-    text: str, constructor: type[SequenceModel], against: ModelSpec, task: Task, recipe: Recipe
+def _whole_model(
+    factory: Factory,
+    constructor: type[SequenceModel],
+    against: ModelSpec,
+    task: Task,
+    recipe: Recipe,
 ) -> SequenceModel:
     """Return the user's model, constructed as the baseline is."""
     architecture = architecture_of(against, task, recipe.k_train, recipe.options)
@@ -87,13 +95,13 @@ def _whole(
         named = {p.name for p in parameters}
         offered = {key: value for key, value in offered.items() if key in named}
     called = ", ".join(["inputs", "outputs", *(f"{key}=" for key in offered)])
-    model: SequenceModel = _called(
-        text, called, partial(constructor, architecture.inputs, architecture.outputs, **offered)
-    )
-    return model
+    with factory.one_line_errors(f"called with ({called}) it"):
+        return constructor(architecture.inputs, architecture.outputs, **offered)
 
 
-def _replace_layer(text: str, constructor: Callable[..., object], reference: Recurrent) -> bool:
+def _replace_layer(
+    factory: Factory, constructor: Callable[..., object], reference: Recurrent
+) -> bool:
     """Replace a baseline's layer by the user's, after a check of its outputs.
 
     Returns:
@@ -101,16 +109,14 @@ def _replace_layer(text: str, constructor: Callable[..., object], reference: Rec
     """
     own = reference.layers
     width, hidden, layers = own.input_size, own.hidden_size, own.num_layers
-    layer = _called(
-        text,
-        f"{width}, {hidden}, num_layers={layers}, batch_first=True",
-        partial(constructor, width, hidden, num_layers=layers, batch_first=True),
-    )
+    called = f"{width}, {hidden}, num_layers={layers}, batch_first=True"
+    with factory.one_line_errors(f"called with ({called}) it"):
+        layer = constructor(width, hidden, num_layers=layers, batch_first=True)
     if not isinstance(layer, nn.Module):
-        raise SubmissionError(
-            f"model '{text}': it returned {type(layer).__name__}; it must return a torch.nn.Module"
+        raise factory.refusal(
+            f"it returned {type(layer).__name__}; it must return a torch.nn.Module"
         )
-    _check_layer(text, layer, width, hidden)
+    _check_layer(factory, layer, width, hidden)
     same = _copy_weights(layer, own)
     layer.register_forward_hook(_stored_by_step)
     setattr(reference, "layers", layer)  # noqa: B010 - it is declared as a layer of torch
@@ -138,29 +144,28 @@ def _copy_weights(module: nn.Module, own: nn.Module) -> bool:
     return same
 
 
-def _check_layer(text: str, layer: nn.Module, width: int, hidden: int) -> None:
+def _check_layer(factory: Factory, layer: nn.Module, width: int, hidden: int) -> None:
     """Check a layer on three inputs, and on three more from the state after them."""
     inputs = torch.zeros(2, 3, width)
     state: object = None
     for _ in range(2):
-        with torch.no_grad():
-            given = _called(text, f"inputs (2, 3, {width}), state", partial(layer, inputs, state))
-        if not isinstance(given, tuple) or len(given) != 2:
-            raise SubmissionError(
-                f"model '{text}': called with inputs and a state, it returned "
-                f"{type(given).__name__}; it must return a pair, features and a state"
+        called = f"called with (inputs (2, 3, {width}), state) it"
+        with torch.no_grad(), factory.one_line_errors(called):
+            returned = layer(inputs, state)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise factory.refusal(
+                f"{called} returned {type(returned).__name__}; it must return a pair, features and "
+                "a state"
             )
-        features, state = given
+        features, state = returned
         shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         if shape != (2, 3, hidden):
-            raise SubmissionError(
-                f"model '{text}': for inputs of shape (2, 3, {width}) it returned features of "
-                f"shape {shape}; the shape must be (2, 3, {hidden})"
+            raise factory.refusal(
+                f"{called} returned features of shape {shape}; the shape must be (2, 3, {hidden})"
             )
         if not _is_state(state):
-            raise SubmissionError(
-                f"model '{text}': its state is {type(state).__name__}; it must be None, a tensor "
-                "or a tuple of states"
+            raise factory.refusal(
+                f"its state is {type(state).__name__}; it must be None, a tensor or a tuple of both"
             )
 
 
@@ -168,16 +173,3 @@ def _is_state(state: object) -> bool:
     if isinstance(state, tuple):
         return all(map(_is_state, state))
     return state is None or isinstance(state, Tensor)
-
-
-def _called(text: str, arguments: str, call: Callable[[], Any]) -> Any:
-    """Run the user's code; turn its errors into one line."""
-    try:
-        return call()
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise SubmissionError(
-            f"model '{text}': called with ({arguments}) it raised {type(error).__name__}: {reason}"
-        ) from None

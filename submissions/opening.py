@@ -219,15 +219,8 @@ def _baseline(path: Path, task: Task, options: OpenOptions) -> OpenedModel:
         )
     if options.context is not None:
         raise InputError(f"--context {options.context}: {path} contains its receptive field")
-    training = {
-        **stored.training,
-        "k_train": stored.k_train,
-        "state": stored.state,
-        "task": stored.task,
-        "suite": dict(stored.suite),
-    }
     facts = {"format": "safetensors", "isolation": "data only", "architecture": stored.label}
-    return OpenedModel(model, weights_sha256(model), facts, training)
+    return OpenedModel(model, weights_sha256(model), facts, stored.training)
 
 
 def _hugging_face(place: str, options: OpenOptions) -> OpenedModel:
@@ -252,7 +245,7 @@ def _factory(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMode
     files = sha256_of_files(places, options.hidden) if places else source_sha256(factory.module)
     if not options.trust:
         facts = {"format": "python", "isolation": "bubblewrap, without network"}
-        yield from _remote(Submission("python", factory=text), files, facts, task, options)
+        yield from _remote(Submission("python", factory=factory), files, facts, task, options)
         return
     module = build_module(factory, task.inputs, task.outputs)
     model = as_sequence_model(module, task.outputs)

@@ -22,9 +22,9 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -65,6 +65,38 @@ class Factory:
     name: str
     folder: Path
     file: Path | None
+
+    def to_json(self) -> dict[str, str | None]:
+        """Return the fields as values of JSON."""
+        return {name: value and str(value) for name, value in asdict(self).items()}
+
+    @staticmethod
+    def from_json(fields: Mapping[str, Any]) -> "Factory":
+        """Return the factory with these fields."""
+        file = fields["file"]
+        return Factory(**{**fields, "folder": Path(fields["folder"]), "file": file and Path(file)})
+
+    def refusal(self, reason: str) -> SubmissionError:
+        """Return the error of a model that is refused for a reason."""
+        return SubmissionError(f"model '{self.text}': {reason}")
+
+    @contextmanager
+    def one_line_errors(self, what: str) -> Iterator[None]:
+        """Turn an error of the user's code into one line with its place."""
+        try:
+            yield
+        except (InputError, MemoryError):
+            raise
+        except (Exception, SystemExit) as error:
+            lines = [
+                f", line {frame.lineno}"
+                for frame in traceback.extract_tb(error.__traceback__)
+                if self.file is not None and frame.filename == str(self.file)
+            ]
+            reason = " ".join(str(error).split())
+            raise self.refusal(
+                f"{what} raised {type(error).__name__}: {reason}{''.join(lines[-1:])}"
+            ) from None
 
     def places(self) -> tuple[Path, ...]:
         """Return what must be readable for the code to load: the file's folder, or its package.
@@ -157,10 +189,7 @@ def open_factory(
         SubmissionError: it cannot be built.
         CellError: (the function) the module returns something other than outputs for each input.
     """
-    factory = parse_factory(request["factory"], Path(request["folder"]))
-    if request.get("file"):  # resolved by the parent: the current folder differs here
-        file = Path(request["file"])
-        factory = replace(factory, module=file.stem, folder=file.parent, file=file)
+    factory = Factory.from_json(request["factory"])
     with _in_path(factory):
         function = _function(factory)
         # After the untrusted code, whose errors need not wait for the import of torch.
@@ -173,7 +202,7 @@ def open_factory(
         inputs = Tokens(**spec) if "vocabulary" in spec else Features(**spec)
         module = _run(factory, function, inputs, request["outputs"], request["seed"])
     torch.set_num_threads(request["threads"])
-    with _one_line_errors(factory, "its receptive_field"):
+    with factory.one_line_errors("its receptive_field"):
         model = as_sequence_model(module)
         field = model.receptive_field
 
@@ -203,14 +232,11 @@ def _run(
 
     offered = dict(zip(OFFERED, (inputs, outputs, seed), strict=True))
     arguments = {name: offered[name] for name in _accepted(factory, function)}
-    with seeded(seed), _one_line_errors(factory, f"{factory.name}()"):
+    with seeded(seed), factory.one_line_errors(f"{factory.name}()"):
         module = function(**arguments)
     if not isinstance(module, nn.Module):
         kind = type(module).__name__
-        raise SubmissionError(
-            f"model '{factory.text}': {factory.name}() returned {kind}; it must return a "
-            "torch.nn.Module"
-        )
+        raise factory.refusal(f"{factory.name}() returned {kind}; it must return a torch.nn.Module")
     # In float32, as every format: rounding to fewer bits would hide small violations of causality.
     return module.eval().float()
 
@@ -220,15 +246,15 @@ def _function(factory: Factory) -> Callable[..., object]:
     module = _load(factory)
     if not hasattr(module, factory.name):
         own = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
-        raise SubmissionError(
-            f"model '{factory.text}': there is no '{factory.name}' in {factory.module}; it has "
+        raise factory.refusal(
+            f"there is no '{factory.name}' in {factory.module}; it has "
             f"{', '.join(own[:6]) or 'no functions'}"
         )
     function = getattr(module, factory.name)
+    kind = type(function).__name__
     if not callable(function):
-        raise SubmissionError(
-            f"model '{factory.text}': '{factory.name}' is {type(function).__name__}; it must be a "
-            "function that returns a torch.nn.Module"
+        raise factory.refusal(
+            f"'{factory.name}' is {kind}; it must be a function that returns a torch.nn.Module"
         )
     found: Callable[..., object] = function
     return found
@@ -236,7 +262,7 @@ def _function(factory: Factory) -> Callable[..., object]:
 
 def _load(factory: Factory) -> ModuleType:
     if factory.file is None:
-        with _one_line_errors(factory, f"import {factory.module}"):
+        with factory.one_line_errors(f"import {factory.module}"):
             try:
                 return importlib.import_module(factory.module)
             except ModuleNotFoundError as error:
@@ -252,7 +278,7 @@ def _load(factory: Factory) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    with _one_line_errors(factory, "its code"):
+    with factory.one_line_errors("its code"):
         spec.loader.exec_module(module)
     return module
 
@@ -274,9 +300,9 @@ def _accepted(factory: Factory, function: Callable[..., object]) -> list[str]:
     for p in parameters:
         needed = p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
         if needed and (p.name not in named or p.kind == p.POSITIONAL_ONLY):
-            raise SubmissionError(
-                f"model '{factory.text}': {factory.name}() requires '{p.name}'; the only "
-                f"arguments, passed by name if it names them, are {', '.join(OFFERED)}"
+            raise factory.refusal(
+                f"{factory.name}() requires '{p.name}'; the only arguments, passed by name if it "
+                f"names them, are {', '.join(OFFERED)}"
             )
     return named
 
@@ -303,23 +329,3 @@ def _in_path(factory: Factory) -> Iterator[None]:
     finally:
         if place in sys.path:
             sys.path.remove(place)
-
-
-@contextmanager
-def _one_line_errors(factory: Factory, what: str) -> Iterator[None]:
-    """Turn an error of the user's code into one line with its place."""
-    try:
-        yield
-    except (InputError, MemoryError):
-        raise
-    except (Exception, SystemExit) as error:
-        lines = [
-            f", line {frame.lineno}"
-            for frame in traceback.extract_tb(error.__traceback__)
-            if factory.file is not None and frame.filename == str(factory.file)
-        ]
-        reason = " ".join(str(error).split())
-        raise SubmissionError(
-            f"model '{factory.text}': {what} raised {type(error).__name__}: {reason}"
-            f"{''.join(lines[-1:])}"
-        ) from None

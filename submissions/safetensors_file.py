@@ -21,7 +21,7 @@ from seqmem.baselines.spec import Architecture, ModelSpec, options_of, parse_mod
 from seqmem.baselines.training.loop import seeded
 from seqmem.errors import InputError, SubmissionError
 from seqmem.tasks.model import SequenceModel
-from seqmem.tasks.task import Context, Features, InputSpec, Tokens
+from seqmem.tasks.task import Features, InputSpec, Tokens
 
 __all__ = ["WeightsMetadata", "load_baseline"]
 
@@ -44,19 +44,14 @@ class WeightsMetadata:
         architecture: everything that the model is built from.
         task: the id of the task that it was trained on.
         task_version: that task's version.
-        k_train: the context length in training.
-        state: whether the state was carried in training, or reset; None for stateless models.
-        suite: version and commit of seqmem, and whether the checkout had changes.
-        training: seed, budget, recipe, result, data hash and environment of the training.
+        training: how it was trained, as stored in a record: context length, treatment of the state,
+            seed, budget, recipe, result, data hash, environment, and version of seqmem.
     """
 
     label: str
     architecture: Architecture
     task: str
     task_version: int
-    k_train: Context
-    state: str | None
-    suite: Mapping[str, Any]
     training: Mapping[str, Any]
 
 
@@ -144,10 +139,13 @@ def _metadata(content: dict[str, Any]) -> WeightsMetadata:
             architecture=architecture,
             task=task["id"],
             task_version=_count(task["version"], 1000),
-            k_train="full" if k_train == "full" else _count(k_train, LONGEST_CONTEXT),
-            state=None if made["state"] is None else str(made["state"]),
-            suite=dict(made["suite"]),
-            training=content,
+            training={
+                **content,
+                "k_train": k_train if k_train == "full" else _count(k_train, LONGEST_CONTEXT),
+                "state": None if made["state"] is None else str(made["state"]),
+                "task": task["id"],
+                "suite": dict(made["suite"]),
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):

@@ -51,7 +51,7 @@ def export_checkpoint(checkpoint: Path, path: Path) -> str:
         model, stored = load_baseline(checkpoint)
     except SubmissionError as error:  # here the user's input is wrong, and no model is refused
         raise InputError(str(error)) from None
-    about = {"model": stored.label, "task": stored.task, "k_train": str(stored.k_train)}
+    about = {"model": stored.label, "task": stored.task, "k_train": str(stored.training["k_train"])}
     deviation = export_onnx(model, stored.architecture.inputs, path, about)
     return f"{path}: {stored.label} on {stored.task}, within {deviation:.1e} of the original"
 

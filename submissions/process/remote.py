@@ -11,14 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seqmem.errors import CellError, SubmissionError
+from seqmem.errors import CellError
 from seqmem.submissions.code_files import hidden_within
 from seqmem.submissions.process.child import Child
 from seqmem.submissions.process.launch import import_path, worker_command
 from seqmem.submissions.process.limits import Limits
 from seqmem.submissions.process.sandbox import check_sandbox, package_folders, sandboxed
 from seqmem.submissions.process.worker import FORMATS
-from seqmem.submissions.python_factory import Factory, parse_factory
+from seqmem.submissions.python_factory import Factory
 from seqmem.tasks.data.sources import cache_directory, data_directory
 from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import InputSpec
@@ -35,12 +35,12 @@ class Submission:
     Attributes:
         format: one of the worker's formats.
         data: the file's bytes, for formats that are files.
-        factory: ``file.py:build`` or ``package.module:build``, for code.
+        factory: the function that builds the model, for code.
     """
 
     format: str
     data: bytes = b""
-    factory: str = ""
+    factory: Factory | None = None
 
 
 class RemoteModel(SequenceModel):
@@ -107,13 +107,9 @@ class RemoteModel(SequenceModel):
             "seed": self._seed,
             "threads": self._threads,
         }
-        factory = None
-        if self._submission.factory:
-            factory = parse_factory(self._submission.factory)
-            request |= {"factory": factory.text, "folder": str(factory.folder)}
-            if factory.file is not None:
-                request["file"] = str(factory.file)
-        command = self._command(factory)
+        if self._submission.factory is not None:
+            request["factory"] = self._submission.factory.to_json()
+        command = self._command(self._submission.factory)
         with ExitStack() as stack:  # ends the process if the model does not load
             child = stack.enter_context(Child(command, self._limits, threads=self._threads))
             facts = child.open(request, [self._submission.data])
@@ -180,19 +176,21 @@ class RemoteModel(SequenceModel):
         folder = [] if factory is None else [str(factory.folder)]
         if not self._sandbox:
             return worker_command(self._limits, [*import_path(), *folder])
-        check_sandbox(self._submission.factory or self._submission.format)
+        check_sandbox(self._submission.format if factory is None else factory.text)
         data = data_directory()
         secrets = [cache_directory(), *([data] if data else [])]
-        readable = () if factory is None else factory.places()
-        for place in readable:
-            _check_own_folder(self._submission.factory, place, secrets)
-        if factory is not None and factory.file is None:
-            folder = [str(place.parent) for place in readable]
+        readable: tuple[Path, ...] = ()
+        if factory is not None:
+            readable = factory.places()
+            for place in readable:
+                _check_own_folder(factory, place, secrets)
+            if factory.file is None:
+                folder = [str(place.parent) for place in readable]
         command = worker_command(self._limits, [*package_folders(), *folder])
         return sandboxed(command, readable, [*secrets, *hidden_within(readable, self._hidden)])
 
 
-def _check_own_folder(model: str, folder: Path, secrets: Sequence[Path]) -> None:
+def _check_own_folder(factory: Factory, folder: Path, secrets: Sequence[Path]) -> None:
     """Refuse a model whose folder contains more than a model needs.
 
     Raises:
@@ -206,9 +204,8 @@ def _check_own_folder(model: str, folder: Path, secrets: Sequence[Path]) -> None
         problem = "is in the data or cache directory"
     else:
         return
-    raise SubmissionError(
-        f"model '{model}': its folder {folder} {problem}, all of which it could read; move it into "
-        "a folder of its own"
+    raise factory.refusal(
+        f"its folder {folder} {problem}, all of which it could read; move it to its own folder"
     )
 
 

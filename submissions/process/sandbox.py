@@ -11,6 +11,7 @@ missing or does not work, code is refused rather than run unprotected.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -29,21 +30,9 @@ SYSTEM = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/lib", "/lib32", "/lib64", "/
 PROCESSOR = "/sys/devices/system/cpu"
 # The parts of this package that open a model, and those that a model may be built from.
 PARTS = ("__init__.py", "errors.py", "files.py", "baselines", "measuring", "submissions", "tasks")
-SETUP = (
-    "--unshare-user",
-    "--unshare-all",
-    "--die-with-parent",
-    "--new-session",
-    "--cap-drop",
-    "ALL",
-    "--hostname",
-    "model",
-    "--proc",
-    "/proc",
-    "--dev",
-    "/dev",
-    "--tmpfs",
-    "/tmp",
+SETUP = shlex.split(
+    "--unshare-user --unshare-all --die-with-parent --new-session --cap-drop ALL --hostname model "
+    "--proc /proc --dev /dev --tmpfs /tmp"
 )
 
 

@@ -63,7 +63,7 @@ def test_the_file_alone_is_enough(
     assert again.receptive_field == model.receptive_field
     assert facts.label == text
     assert (facts.task, facts.task_version) == (task, load_task(task).version)
-    assert facts.k_train == (k_train or "full")
+    assert facts.training["k_train"] == (k_train or "full")
     assert facts.training["seed"] == 3
     assert facts.architecture.inputs == load_task(task).inputs
     inputs = load_task(task).split("test").inputs[:40][None]

@@ -56,7 +56,11 @@ def write(tmp_path: Path) -> Iterator[Write]:
 def remote(factory: str, limits: Limits = USUAL, outputs: int = OUTPUTS) -> RemoteModel:
     """A model without a sandbox: what is tested here holds on every system."""
     return RemoteModel(
-        Submission("python", factory=factory), IDS, outputs, limits=limits, sandbox=False
+        Submission("python", factory=parse_factory(factory)),
+        IDS,
+        outputs,
+        limits=limits,
+        sandbox=False,
     )
 
 
@@ -98,7 +102,7 @@ def test_an_honest_model_scores_as_in_this_process(
     here = measure(
         as_sequence_model(module), task, split, contexts, precision=0.02, every_k=every_k
     )
-    submission = Submission("python", factory=factory)
+    submission = Submission("python", factory=parse_factory(factory))
     with RemoteModel(
         submission, task.inputs, task.outputs, seed=5, limits=USUAL, sandbox=False
     ) as model:
@@ -320,7 +324,7 @@ def test_it_ends_when_its_parent_is_killed(write: Write, tmp_path: Path) -> None
 from seqmem.submissions.process.child import Child
 from seqmem.submissions.process.launch import worker_command
 from seqmem.submissions.process.limits import Limits
-request = {{"format": "python", "factory": {factory!r}, "folder": "/"}}
+request = {{"format": "python", "factory": {parse_factory(factory).to_json()}}}
 with Child(worker_command(Limits()), Limits()) as child:
     print(child.pid, flush=True)
     child.open(request)

@@ -14,6 +14,7 @@ from seqmem.errors import CellError, SubmissionError
 from seqmem.submissions.process.limits import Limits
 from seqmem.submissions.process.remote import RemoteModel, Submission
 from seqmem.submissions.process.sandbox import check_sandbox, sandbox_problem
+from seqmem.submissions.python_factory import parse_factory
 from seqmem.tasks.task import Tokens
 from seqmem.tests.processes import all_ended, need_sandbox, nothing_left
 
@@ -112,7 +113,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def remote(file: Path, outputs: int, sandbox: bool | None = None) -> RemoteModel:
-    submission = Submission("python", factory=f"{file}:build")
+    submission = Submission("python", factory=parse_factory(f"{file}:build"))
     return RemoteModel(submission, Tokens(9), outputs, limits=LIMITS, sandbox=sandbox)
 
 
@@ -214,7 +215,7 @@ def test_a_package_is_found_in_the_current_folder(
     )
     (folder / "other.txt").touch()
     monkeypatch.chdir(folder)
-    submission = Submission("python", factory="mine.net:build")
+    submission = Submission("python", factory=parse_factory("mine.net:build"))
     with RemoteModel(submission, Tokens(9), 4, limits=LIMITS) as model:
         assert model.hidden(torch.zeros(2, 3, dtype=torch.int32))[0].shape == (2, 3, 4)
 
