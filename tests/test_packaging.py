@@ -9,7 +9,17 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROOMS = ("tasks", "leaderboard", "measuring", "baselines", "submissions", "runs", "check", "cli")
+ROOMS = (
+    "tasks",
+    "leaderboard",
+    "measuring",
+    "baselines",
+    "testing",
+    "submissions",
+    "runs",
+    "check",
+    "cli",
+)
 
 MODULES = sorted(
     "seqmem." + str(path.relative_to(ROOT).with_suffix("")).replace("/", ".")

@@ -19,7 +19,8 @@ from seqmem.baselines.tcn import TCN
 from seqmem.baselines.training.loop import ClosedForm, seeded
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
-from seqmem.tasks.task import Features, InputSpec, Task, Tokens
+from seqmem.tasks.task import Features, Task, Tokens
+from seqmem.testing import check_model, example_inputs
 
 TASKS = ["copy-memory/T=5", "adding-problem/T=20"]
 NEXT_TOKEN = "hidden-markov/dwell=2"
@@ -32,13 +33,6 @@ def build(name: str, task: Task, k_train: int | str = "full") -> SequenceModel:
     with seeded(1):
         model, _ = build_model(ModelSpec(name), task, k_train, {"hidden": 6})  # type: ignore[arg-type]
     return model.eval()
-
-
-def inputs_for(spec: InputSpec, batch: int, length: int) -> torch.Tensor:
-    source = torch.Generator().manual_seed(3)
-    if isinstance(spec, Tokens):
-        return torch.randint(0, spec.vocabulary, (batch, length), generator=source).int()
-    return torch.rand(batch, length, spec.dimension, generator=source)
 
 
 PAIRS = [
@@ -55,34 +49,17 @@ def test_contract(name: str, task_id: str) -> None:
     model = build(name, task)
     if isinstance(model, ClosedForm):
         model.fit(task, 0)
-    inputs = inputs_for(task.inputs, 3, 40)
-    outputs = model(inputs)
-    assert outputs.shape == (3, 40, task.outputs)
-    # Causal: later inputs change nothing.
-    for cut in (1, 7, 23, 39):
-        torch.testing.assert_close(model(inputs[:, :cut]), outputs[:, :cut])
-    # Rows are independent.
-    torch.testing.assert_close(model(inputs[1:2]), outputs[1:2])
-    torch.testing.assert_close(model(inputs.flip(0)), outputs.flip(0))
-    # The same outputs again.
-    torch.testing.assert_close(model(inputs), outputs, rtol=0, atol=0)
-    # The forward pass is hidden, then readout.
-    torch.testing.assert_close(model.readout(model.hidden(inputs)[0]), outputs)
+    check_model(model, example_inputs(task.inputs), task.outputs)
     assert model.state_size(10) is not None
 
 
 @pytest.mark.parametrize("name", [n for n in BASELINES if model_class(n).stateful])
 @torch.inference_mode()
-def test_carried_state_is_one_pass(name: str) -> None:
+def test_state_size_is_the_number_of_floats_of_a_state(name: str) -> None:
     task = load_task("copy-memory/T=5")
     model = build(name, task)
-    inputs = inputs_for(task.inputs, 2, 30)
-    whole, _ = model.hidden(inputs)
-    state, pieces = None, []
-    for piece in inputs.split([1, 7, 2, 20], dim=1):
-        features, state = model.hidden(piece, state)
-        pieces.append(features)
-    torch.testing.assert_close(torch.cat(pieces, 1), whole)
+    inputs = example_inputs(task.inputs, 2, 30)
+    _, state = model.hidden(inputs)
     parts = state if isinstance(state, tuple) else (state,)
     # A complex number is two floats; the batch is the second dimension.
     floats = sum(part[:, 0].numel() * (1 + part.is_complex()) for part in parts)
@@ -104,7 +81,7 @@ def test_depends_on_exactly_its_receptive_field(
     assert field is not None
     assert field >= task.longest_context if k_train == "full" else field <= int(k_train)
     length = field + 12
-    inputs = inputs_for(task.inputs, 16, length)
+    inputs = example_inputs(task.inputs, 16, length)
     outputs = model(inputs)[:, -1]
 
     def changed_at(position: int) -> bool:
@@ -150,7 +127,7 @@ def test_gru_resets_after_the_matrix_product() -> None:
     with seeded(0):
         model = GRU(Features(2), 1, hidden=3)
     weights = {name: value.detach() for name, value in model.layers.named_parameters()}
-    inputs = inputs_for(Features(2), 1, 2)
+    inputs = example_inputs(Features(2), 1, 2)
     with torch.no_grad():
         before, after = model.hidden(inputs)[0][0]
     read = weights["weight_ih_l0"] @ inputs[0, 1] + weights["bias_ih_l0"]
@@ -193,7 +170,7 @@ def test_dropout_acts_in_training_only(name: str) -> None:
     task = load_task("copy-memory/T=5")
     with seeded(1):
         model, _ = build_model(parse_model(f"{name}:dropout=0.5"), task, "full", {})
-        inputs = inputs_for(task.inputs, 2, 9)
+        inputs = example_inputs(task.inputs, 2, 9)
         model.train()
         assert not torch.equal(model(inputs), model(inputs))
         model.eval()

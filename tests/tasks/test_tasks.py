@@ -10,11 +10,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from seqmem.baselines.marginal import Marginal
 from seqmem.errors import CellError, InputError
-from seqmem.leaderboard.statistics.intervals import block_mean, group_blocks
 from seqmem.measuring.curve import measure
 from seqmem.measuring.reference import full_scores
 from seqmem.measuring.window_scores import Scorer
@@ -23,7 +21,8 @@ from seqmem.tasks.adding_problem import AddingProblem
 from seqmem.tasks.copy_memory import CopyMemory
 from seqmem.tasks.hidden_markov import HiddenMarkov
 from seqmem.tasks.model import FullOutputs
-from seqmem.tasks.task import Context, Features, Split, Task, Tokens, generator, geometric_contexts
+from seqmem.tasks.task import Context, Split, generator, geometric_contexts
+from seqmem.testing import check_chance, check_scores, check_task
 from seqmem.tests.oracles import AddingOracle, CopyOracle, MarkovOracle, Peeking
 
 SYNTHETIC = [
@@ -46,61 +45,20 @@ REAL = [
 ]
 
 
-def mean_and_error(losses: np.ndarray, split: Split) -> tuple[float, float]:
-    groups = group_blocks(split.blocks.numpy(), 100)
-    mean = block_mean(np.bincount(groups, losses), np.bincount(groups))
-    assert mean.standard_error is not None
-    return mean.value, mean.standard_error
-
-
-def assert_scores(model: nn.Module, task: Task, expected: dict[Context, float]) -> None:
-    """The model's mean loss is as expected, within four standard errors, at every k."""
-    split = task.split("test")
-    sequence_model = model if isinstance(model, Marginal) else FullOutputs(model)
-    curve = measure(sequence_model, task, split, list(expected))
-    for k, value in expected.items():
-        mean, error = mean_and_error(curve.at(k).losses, split)
-        assert mean == pytest.approx(value, abs=4 * error + 1e-6), f"k={k}"
-
-
-# The contract.
-
-
-def assert_fulfils_the_contract(task: Task) -> None:
-    assert load_task(task.id).data_hash == task.data_hash
-    for split in (task.train(3, 1), task.split("valid"), task.split("test")):
-        assert split.starts[0] == 0
-        assert split.starts[-1] == len(split.inputs)
-        assert (split.starts.diff() > 0).all()
-        assert (split.positions.diff() > 0).all()
-        assert (split.blocks.diff() >= 0).all()
-        assert len(split.positions) == len(split.targets) == len(split.blocks) > 0
-        assert (split.available >= 1).all()
-        if isinstance(task.inputs, Tokens):
-            assert split.inputs.dtype == torch.int32
-            assert 0 <= split.inputs.min() <= split.inputs.max() < task.inputs.vocabulary
-            assert 0 <= split.targets.min() <= split.targets.max() < task.outputs
-        else:
-            assert isinstance(task.inputs, Features)
-            assert split.inputs.dtype == torch.float32
-            assert split.inputs.shape[1] == task.inputs.dimension
-    assert task.constant().shape == (task.outputs,)
-    assert task.contexts[0] == 1
-    assert list(task.contexts) == sorted(set(task.contexts))
-    assert task.contexts[-1] == task.longest_context
-
-
 @pytest.mark.parametrize("task_id", SYNTHETIC)
 def test_contract(task_id: str) -> None:
     task = load_task(task_id)
     assert task.id == task_id
-    assert_fulfils_the_contract(task)
+    assert load_task(task.id).data_hash == task.data_hash
+    check_task(task)
 
 
 @pytest.mark.parametrize("task_id", REAL)
 @pytest.mark.usefixtures("data")
 def test_contract_on_real_data(task_id: str) -> None:
-    assert_fulfils_the_contract(load_task(task_id))
+    task = load_task(task_id)
+    assert load_task(task.id).data_hash == task.data_hash
+    check_task(task)
 
 
 @pytest.mark.parametrize("task_id", REAL)
@@ -116,20 +74,15 @@ def test_blind_model_scores_chance_on_real_data(task_id: str) -> None:
 @pytest.mark.parametrize("task_id", SYNTHETIC)
 def test_blind_model_scores_chance(task_id: str) -> None:
     task = load_task(task_id)
-    blind = Marginal(task.inputs, task.outputs)
-    blind.fit(task, 0)
-    contexts: list[Context] = [1, task.longest_context, "full"]
-    assert_scores(blind, task, dict.fromkeys(contexts, task.chance()))
+    check_chance(task, (1, task.longest_context, "full"))
 
 
 @pytest.mark.parametrize("task_id", SYNTHETIC)
-def test_optimum_falls_from_chance(task_id: str) -> None:
+def test_the_optimum_is_known_at_every_k(task_id: str) -> None:
+    """And falls from chance, as `check_task` tests."""
     task = load_task(task_id)
     contexts: list[Context] = [*task.contexts, "full"]
-    values = [task.optimum(k) for k in contexts]
-    assert all(value is not None for value in values)
-    assert values == sorted(values, reverse=True)  # type: ignore[type-var]
-    assert values[0] <= task.chance()  # type: ignore[operator]
+    assert all(task.optimum(k) is not None for k in contexts)
 
 
 @pytest.mark.parametrize("task_id", SYNTHETIC)
@@ -186,7 +139,7 @@ def test_copy_memory_cliff_and_ramp() -> None:
 def test_copy_memory_oracle_reaches_the_optimum(delays: tuple[int, int]) -> None:
     task = CopyMemory(*delays)
     contexts: list[Context] = [1, 2, *range(delays[0] + 8, delays[1] + 13), 100, "full"]
-    assert_scores(CopyOracle(), task, {k: task.optimum(k) for k in contexts})
+    check_scores(FullOutputs(CopyOracle()), task, {k: task.optimum(k) for k in contexts})
 
 
 @settings(max_examples=25, deadline=None)
@@ -219,7 +172,7 @@ def test_adding_oracle_reaches_the_optimum(length: int) -> None:
     contexts = [k for k in contexts if k != 0] + [2 * length, "full"]
     line = {k: max(0, length - (length if k == "full" else k)) / (6 * length) for k in contexts}
     assert {k: task.optimum(k) for k in contexts} == pytest.approx(line)
-    assert_scores(AddingOracle(), task, line)
+    check_scores(FullOutputs(AddingOracle()), task, line)
 
 
 def test_adding_sequences_are_as_specified() -> None:
