@@ -125,7 +125,7 @@ def expected_of(cell: CheckCell, task: Task) -> Expectation:
         rounding = perturbed.losses() - curves.losses()
     return Expectation(
         curves,
-        tuple(tuple(map(_digits, each)) for each in rounding),
+        tuple(tuple(map(_four_digits, each)) for each in rounding),
         datetime.now(UTC).isoformat(timespec="seconds"),
         suite_facts(),
         environment_facts("cpu"),
@@ -174,8 +174,8 @@ def _run(
         seed=seed,
         group_sums=tuple(tuple(float(f"{total:.9g}") for total in each) for each in sums),
         model_steps=curve.steps,
-        training=None if step is None else _digits(step / unit),
-        measuring=_digits(1e6 * seconds / max(curve.steps, 1) / unit),
+        training=None if step is None else _four_digits(step / unit),
+        measuring=_four_digits(1e6 * seconds / max(curve.steps, 1) / unit),
     )
     return run, same_start
 
@@ -207,7 +207,7 @@ def _train(model: SequenceModel, task: Task, recipe: Recipe, seed: int) -> float
     return median(after - before for before, after in pairwise(times))
 
 
-def _digits(value: float) -> float:
+def _four_digits(value: float) -> float:
     return float(f"{value:.4g}")
 
 

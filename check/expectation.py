@@ -43,7 +43,7 @@ class Expectation:
     """What a baseline is expected to learn on a task.
 
     Attributes:
-        curves: what it learned with each of several seeds.
+        curves: its losses with each of several seeds.
         rounding: for each seed and k, the change of the loss where training starts from weights
             that differ in their last digits.
         created: time, ISO 8601, UTC.

@@ -105,11 +105,11 @@ def check(request: CheckRequest, on_line: OnLine) -> CheckReport:
         CellError: a process was killed.
     """
     plan = _plan(request, on_line)
-    cells, expected, settled = plan.cells, dict(plan.known), list(plan.verdicts)
+    cells, expected, others = plan.cells, dict(plan.known), list(plan.verdicts)
     unknown = [cell for cell in cells if cell.key not in expected]
     if request.drop_in is None:
         reason = "there is no expectation: `seqmem check --update` makes one"
-        settled += [Verdict(*cell.key, "missing", reason) for cell in unknown]
+        others += [Verdict(*cell.key, "missing", reason) for cell in unknown]
         cells = tuple(cell for cell in cells if cell.key in expected)
     else:  # the baseline is trained first
         baselines = [replace(cell, drop_in=None, seeds=EXPECTED) for cell in unknown]
@@ -126,7 +126,7 @@ def check(request: CheckRequest, on_line: OnLine) -> CheckReport:
         on_line(f"{cell}: {verdict.state}")
         verdicts[cell.key] = verdict
     return CheckReport(
-        (*(verdicts[cell.key] for cell in cells), *settled),
+        (*(verdicts[cell.key] for cell in cells), *others),
         request.speed,
         environment_facts("cpu"),
         suite_facts(),

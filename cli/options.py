@@ -81,13 +81,7 @@ def task(text: str = "A task", *, required: bool = False) -> Option:
 
 def results(kind: click.ParamType[Any], text: str) -> Option:
     """Return --results, of a folder or also of a URL."""
-    return click.option(
-        "--results",
-        metavar="DIR",
-        type=kind,
-        default=Path("results"),
-        help=text,
-    )
+    return click.option("--results", metavar="DIR", type=kind, default=Path("results"), help=text)
 
 
 def output_format(formats: Sequence[str] = FORMATS, note: str = "") -> Option:

@@ -23,7 +23,8 @@ __all__ = ["verify"]
 @click.option(
     "--seed",
     type=SEED,
-    help="Seed of the sampled windows.  [default: drawn anew, so that nobody can know it before]",
+    help="Seed of the sampled windows.  [default: drawn at random, so that it cannot be known "
+    "before]",
 )
 @options.opening
 @options.device

@@ -1,4 +1,4 @@
-"""The command line run within a test, and what it leaves behind."""
+"""The command line run within a test, and the records that it writes."""
 
 import json
 import sys

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -212,6 +214,19 @@ def test_other_processes_return_the_same(checked: Command) -> None:
     assert second["model"] == "lstm"
     # Another process has only the recipe of the cell.
     assert [at["found"] for at in second["points"]] == [at["found"] for at in first["points"]]
+
+
+def test_a_killed_process_costs_one_line(checked: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> Iterator[object]:
+        raise BrokenProcessPool
+        yield
+
+    monkeypatch.setattr("seqmem.check.run.in_processes", killed)
+    ran = run(checked, "lstm", "gru", "--jobs", "2", "--update")
+    assert ran.status == 1
+    assert ran.err == (
+        "seqmem: a process was killed, as happens when memory runs out: fewer --jobs use less\n"
+    )
 
 
 @pytest.mark.parametrize(

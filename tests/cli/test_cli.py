@@ -25,7 +25,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ("frob", "No such command 'frob'"),
         ("eval", "Missing argument"),
@@ -73,13 +73,13 @@ def test_help_imports_nothing_heavy() -> None:
     ],
 )
 def test_a_wrong_command_line_costs_one_line(
-    seqmem_: Command, tmp_path: Path, arguments: str, says: str
+    seqmem_: Command, tmp_path: Path, arguments: str, message: str
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     ran = seqmem_(*arguments.split())
     assert ran.status == 2
     assert ran.out == ""
-    assert says in ran.err
+    assert message in ran.err
     assert ran.err.count("\n") == 1
     assert not record_files(tmp_path)
 

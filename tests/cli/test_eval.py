@@ -178,8 +178,8 @@ def test_a_suite_skips_models_on_tasks_that_they_cannot_do(seqmem_: Command) -> 
     seeds = ["--seed", "0", "--seed", "1"]
     ran = seqmem_("eval", "kneser-ney", "marginal", "--suite", "smoke", *seeds)
     assert ran.status == 0, ran.err
-    says = [line for line in ran.err.splitlines() if line.startswith("kneser-ney on")]
-    assert [line.partition(" is skipped: ")[0] for line in says] == [
+    lines = [line for line in ran.err.splitlines() if line.startswith("kneser-ney on")]
+    assert [line.partition(" is skipped: ")[0] for line in lines] == [
         f"kneser-ney on {task}" for task in sorted(SUITES["smoke"].tasks) if "T=" in task
     ]
     shown = [line for line in ran.out.splitlines() if "kneser-ney" in line]
