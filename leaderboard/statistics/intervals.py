@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-__all__ = ["LEVEL", "Interval", "Mean", "block_mean", "group_blocks", "sum_of_means", "wilson"]
+__all__ = ["LEVEL", "Interval", "Mean", "block_mean", "group_blocks", "wilson"]
 
 LEVEL = 0.95
 _Z = 1.959963984540054  # the normal quantile of LEVEL
@@ -55,29 +55,14 @@ def group_blocks(blocks: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int
 
 def block_mean(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Mean:
     """Return the mean over targets, from each block's total loss and targets: (G,), (G,)."""
-    return sum_of_means((sums, counts))
-
-
-def sum_of_means(*parts: tuple[npt.NDArray[Any], npt.NDArray[Any]]) -> Mean:
-    """Return the sum of means over the same blocks, as over all targets and over a sample.
-
-    The covariance of the means within a block is taken into account.
-
-    Args:
-        parts: for each mean, every block's total and number of targets: (G,), (G,).
-    """
-    value, groups = 0.0, len(parts[0][0])
-    residuals = np.zeros(groups)  # each block's share of the deviation
-    for sums, counts in parts:
-        total = int(counts.sum())
-        mean = float(sums.sum() / total)
-        value += mean
-        residuals += (sums - mean * counts) / total
-    if groups < 2:
-        return Mean(value, None, None)
-    error = math.sqrt(groups / (groups - 1) * float(np.square(residuals).sum()))
-    half = float(stdtrit(groups - 1, (1 + LEVEL) / 2)) * error
-    return Mean(value, error, Interval(value - half, value + half))
+    total, blocks = int(counts.sum()), len(sums)
+    mean = float(sums.sum() / total)
+    if blocks < 2:
+        return Mean(mean, None, None)
+    residuals = (sums - mean * counts) / total  # each block's share of the deviation
+    error = math.sqrt(blocks / (blocks - 1) * float(np.square(residuals).sum()))
+    half = float(stdtrit(blocks - 1, (1 + LEVEL) / 2)) * error
+    return Mean(mean, error, Interval(mean - half, mean + half))
 
 
 def wilson(rate: float, trials: float) -> Interval:

@@ -3,82 +3,68 @@
 Screenshots go to the folder that SEQMEM_SCREENSHOTS names, if any.
 """
 
-import importlib.util
 import os
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 pytest.importorskip("vl_convert", reason="the page needs the plot extra")
 
+from seqmem.docs import board
 from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.statistics.answers import leaders, memory
 from seqmem.leaderboard.store import COMMITTED, read_records
 
-DOCS = Path(__file__).parent.parent.parent / "docs"
 SIZES = {"desktop": 1280, "phone": 390}
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    found = importlib.util.spec_from_file_location("board", DOCS / "board.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
+def test_the_page_is_fresh() -> None:
+    committed = board.own(board.PAGE.read_text(encoding="utf-8"))
+    assert committed == board.own(board.written()), "run `make board`"
 
 
-def test_the_page_is_fresh(script: ModuleType) -> None:
-    committed = script.own(script.PAGE.read_text(encoding="utf-8"))
-    assert committed == script.own(script.written()), "run `make board`"
-
-
-def test_it_is_compared_without_the_drawing_library_alone(script: ModuleType) -> None:
-    text = script.PAGE.read_text(encoding="utf-8")
-    own = script.own(text)
+def test_it_is_compared_without_the_drawing_library_alone() -> None:
+    text = board.PAGE.read_text(encoding="utf-8")
+    own = board.own(text)
     assert len(own) < len(text) - 500_000
     for kept in ('id="data"', "function openProvenance", "dl.answers", "default-src 'none'"):
         assert kept in own
 
 
-def test_it_stays_small(script: ModuleType) -> None:
-    assert len(script.own(script.PAGE.read_text(encoding="utf-8"))) < 1_500_000
+def test_it_stays_small() -> None:
+    assert len(board.own(board.PAGE.read_text(encoding="utf-8"))) < 1_500_000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-def test_a_new_reader_finds_the_answers(
-    script: ModuleType, tmp_path: Path, size: str, scheme: str
-) -> None:
+def test_a_new_reader_finds_the_answers(tmp_path: Path, size: str, scheme: str) -> None:
     """The first table alone says, for each task, what it needs and who is best at k = 8."""
     pytest.importorskip("playwright", reason="pages are opened with playwright, of the dev extra")
     from seqmem.tests.leaderboard.page.browser import launched, opened
 
     records, _ = read_records([COMMITTED])
-    made = boards(r for r in records if r.training["budget"] == script.BUDGET)
+    made = boards(r for r in records if r.training["budget"] == board.BUDGET)
     folder = Path(os.environ.get("SEQMEM_SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     with launched() as browser:
-        found = opened(browser, script.PAGE, SIZES[size], scheme)
+        found = opened(browser, board.PAGE, SIZES[size], scheme)
         page = found.page
         page.screenshot(path=folder / f"board-{size}-{scheme}-top.png")
         heads = page.locator("table.glance thead th:visible").all_inner_texts()
         assert heads[:3] == ["task", "memory it needs", "best model with k = 8 inputs"]
         lines = page.locator("table.glance tbody tr").all()
         assert len(lines) == len(made)
-        for line, board in zip(lines, made, strict=True):
+        for line, task in zip(lines, made, strict=True):
             box = line.bounding_box()
             assert box is not None
             assert box["x"] + box["width"] <= SIZES[size]  # nothing to scroll to
-            assert line.locator("a").inner_text() == board.task_id
+            assert line.locator("a").inner_text() == task.task_id
             needs, best = (line.locator("td").nth(i).inner_text() for i in (0, 1))
-            needed = memory(board)
+            needed = memory(task)
             k = needed.optimal if needed.known else needed.shown.k
             assert re.search(rf"\b{k} inputs?\b" if k else r"more than|not known", needs)
-            first = leaders(board, 8)
+            first = leaders(task, 8)
             assert first is not None
             if first.state == "better":
                 assert best.startswith(first.best.label)

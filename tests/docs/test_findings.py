@@ -1,38 +1,24 @@
 """docs/findings.md contains what the committed records contain."""
 
-import importlib.util
 import re
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from seqmem.docs import findings
 from seqmem.leaderboard.failure import Failure, read_failures, write_failure
 from seqmem.tests.records import make_record, make_trained
 
-ROOT = Path(__file__).parent.parent.parent
-PAGE = ROOT / "docs" / "findings.md"
+PAGE = findings.PAGE
 
 
-@pytest.fixture(scope="module")
-def findings() -> ModuleType:
-    found = importlib.util.spec_from_file_location("findings", ROOT / "docs" / "findings.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
-def test_page_and_charts_are_fresh(findings: ModuleType) -> None:
+def test_page_and_charts_are_fresh() -> None:
     records, failures = findings.committed()
     assert findings.stale(findings.chosen(records), failures) == [], "run `make findings`"
 
 
-def test_what_is_stale_is_named(
-    findings: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_stale_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "PAGE", tmp_path / "findings.md")
     monkeypatch.setattr(findings, "CHARTS", tmp_path / "findings")
     old = findings.chosen([make_trained({1: 0.5, "full": 0.4}), make_record({1: 0.9}, task="b")])
@@ -46,11 +32,11 @@ def test_what_is_stale_is_named(
 
 def test_pictures_exist_and_all_are_used() -> None:
     shown = set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", PAGE.read_text(encoding="utf-8")))
-    have = {f"findings/{path.name}" for path in (ROOT / "docs" / "findings").iterdir()}
+    have = {f"findings/{path.name}" for path in findings.CHARTS.iterdir()}
     assert shown == have
 
 
-def test_only_the_budget_and_the_latest_version_count(findings: ModuleType) -> None:
+def test_only_the_budget_and_the_latest_version_count() -> None:
     old = make_record({"full": 0.5}, created="2026-01-01")
     new = make_record({"full": 0.4}, version=2, created="2026-01-02")
     smoke = make_record({"full": 0.1}, budget="smoke", created="2026-01-03")
@@ -58,7 +44,7 @@ def test_only_the_budget_and_the_latest_version_count(findings: ModuleType) -> N
     assert board.records == (new,)
 
 
-def test_a_later_recipe_replaces_an_earlier_one(findings: ModuleType) -> None:
+def test_a_later_recipe_replaces_an_earlier_one() -> None:
     """Also if the earlier one was better: the best model is that of current recipes."""
     old = make_trained({1: 0.1, "full": 0.1}, created="2026-01-01")
     new = make_trained({1: 0.4, "full": 0.4}, created="2026-01-02")
@@ -68,13 +54,13 @@ def test_a_later_recipe_replaces_an_earlier_one(findings: ModuleType) -> None:
     assert [row.records for row in board.rows] == [(other,), (new,)]
 
 
-def test_records_of_an_old_schema_are_left_out(findings: ModuleType) -> None:
+def test_records_of_an_old_schema_are_left_out() -> None:
     records, _ = findings.committed()
     assert records
     assert all(record.measurement.get("plain_passes") is not None for record in records)
 
 
-def test_the_page_of_a_known_board(findings: ModuleType) -> None:
+def test_the_page_of_a_known_board() -> None:
     records = [
         make_trained({1: 0.9, 4: 0.1, "full": 0.1}, label=label, seed=seed)
         for label in ("lstm", "tcn")
@@ -107,7 +93,7 @@ def test_the_page_of_a_known_board(findings: ModuleType) -> None:
         pytest.fail("no row of lstm-stable in the task's table")
 
 
-def test_a_page_without_records(findings: ModuleType) -> None:
+def test_a_page_without_records() -> None:
     text = findings.page([], [])
     assert "(0 records on 0 tasks)" in text
     assert "Nothing measured." in text
@@ -115,7 +101,7 @@ def test_a_page_without_records(findings: ModuleType) -> None:
     assert "- Of 9 tasks, 9 without any record" in text
 
 
-def test_three_k_train_make_a_matrix(findings: ModuleType) -> None:
+def test_three_k_train_make_a_matrix() -> None:
     records = [
         make_trained({1: 0.5, "full": 0.4}, k_train=k, usual_k=8, label="lstm:hidden=3")
         for k in (1, 4, 8)
