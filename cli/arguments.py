@@ -3,6 +3,9 @@
 Imported for every command, `seqmem --help` too: nothing heavy is imported before a value is read.
 """
 
+import math
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,6 @@ if TYPE_CHECKING:
     from seqmem.leaderboard.remote_results import RemoteResults
     from seqmem.measuring.precision import Precision
     from seqmem.runs.request import KTrain
-    from seqmem.tasks.task import Context
 
 __all__ = ["COUNT", "SEED", "ContextList", "FolderOrURL", "KTrainList", "PrecisionType"]
 
@@ -37,57 +39,42 @@ class FolderOrURL(click.ParamType[Any]):
 
 
 class ContextList(click.ParamType[Any]):
-    """``1,2,4,full``: context lengths, given in any order."""
+    """``1,2,4,full``: context lengths, in any order."""
 
     name = "K,…"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> "tuple[Context, ...]":
-        """Return the contexts ascending, full last."""
-        if isinstance(value, tuple):
-            return value
-        contexts: set[Context] = set()
-        for item in str(value).split(","):
-            context = _context(item.strip())
-            if context is None:
-                self.fail(
-                    f"'{item.strip()}' is not a context length: a whole number from 1 on, or full"
-                )
-            contexts.add(context)
-        return tuple(sorted(contexts, key=lambda k: (k == "full", k if k != "full" else 0)))
-
-
-class KTrainList(click.ParamType[Any]):
-    """``1,2,full`` or ``diagonal``: contexts to train with."""
-
-    name = "K,…"
+    words: tuple[str, ...] = ("full",)
+    rule = "a context length: a whole number from 1 on, or full"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> "tuple[KTrain, ...]":
-        """Return the contexts in the order given, each once."""
+        """Return the contexts, each once."""
         if isinstance(value, tuple):
             return value
-        k_trains: dict[KTrain, None] = {}
-        for item in str(value).split(","):
-            text = item.strip()
-            k_train: KTrain = "diagonal" if text == "diagonal" else _context(text)
-            if k_train is None:
-                self.fail(
-                    f"'{text}' is not a context length to train with: a whole number from 1 on, "
-                    "full, or diagonal"
-                )
-            k_trains[k_train] = None
-        return tuple(k_trains)
+        contexts: dict[Any, None] = {}
+        for item in map(str.strip, str(value).split(",")):
+            if item in self.words:
+                contexts[item] = None
+            elif re.fullmatch("0{0,9}[1-9][0-9]{0,8}", item):
+                contexts[int(item)] = None
+            else:
+                self.fail(f"'{item}' is not {self.rule}")
+        return self.ordered(contexts)
+
+    def ordered(self, contexts: Iterable[Any]) -> "tuple[KTrain, ...]":
+        """Return contexts ascending, full last."""
+        return tuple(sorted(contexts, key=lambda k: math.inf if k == "full" else k))
 
 
-def _context(text: str) -> "Context | None":
-    """Return a context length; None where the text is not one."""
-    if text == "full":
-        return "full"
-    is_number = text.isascii() and text.isdigit() and 0 < int(text[:18]) < 10**9
-    return int(text) if is_number else None
+class KTrainList(ContextList):
+    """``1,2,full`` or ``diagonal``: contexts to train with."""
+
+    words = ("full", "diagonal")
+    rule = "a context length to train with: a whole number from 1 on, full, or diagonal"
+
+    def ordered(self, contexts: Iterable[Any]) -> "tuple[KTrain, ...]":
+        """Return contexts in the order given."""
+        return tuple(contexts)
 
 
 class PrecisionType(click.ParamType[Any]):
