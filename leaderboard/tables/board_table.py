@@ -1,11 +1,12 @@
 """Boards as text: a table for each task, or one flat list of every score."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.aggregate import Board, Row, Score, solved
 from seqmem.leaderboard.published import UNITS, Published
+from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.rows import k_train
 from seqmem.leaderboard.statistics.ranks import ranks
 from seqmem.leaderboard.tables.flat import flat
@@ -20,6 +21,8 @@ from seqmem.leaderboard.tables.formatting import (
 from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
 __all__ = ["board_text"]
+
+Columns = dict[str, Sequence[object]]
 
 RANKS = (
     "Rank: possible ranks at full, with 95 % confidence for each table as a whole (paired "
@@ -62,18 +65,17 @@ def _published(task_id: str, published: Sequence[Published], form: Format) -> li
     parts = []
     for kind in dict.fromkeys(entry.unit for entry in here):
         entries = [entry for entry in here if entry.unit == kind]
-        columns = {
+        columns: Columns = {
             "published": [entry.model for entry in entries],
             kind: [entry.printed for entry in entries],
             "context": [_context(entry) for entry in entries],
-            "parameters": [entry.parameters or "–" for entry in entries],
+            "parameters": [entry.parameters for entry in entries],
             "source": [str(entry.source) for entry in entries],
             "note": [entry.note for entry in entries],
         }
-        if not any(entry.parameters for entry in entries):
-            del columns["parameters"]
-        if not any(entry.note for entry in entries):
-            del columns["note"]
+        for name in ("parameters", "note"):
+            if not any(columns[name]):
+                del columns[name]
         differs = UNITS[kind].differs
         caveat = f" Not the measured score: {differs}." if differs else ""
         parts.append(paragraph(f"Published, as printed; not ranked.{caveat}", form))
@@ -81,15 +83,11 @@ def _published(task_id: str, published: Sequence[Published], form: Format) -> li
     return parts
 
 
-def _context(entry: Published) -> str:
-    if entry.at_most is not None:
-        return f"≤ {entry.at_most}"
-    return "–" if entry.context is None else str(entry.context)
+def _context(entry: Published) -> Context | str | None:
+    return entry.context if entry.at_most is None else f"≤ {entry.at_most}"
 
 
-def _section(
-    board: Board, columns: Mapping[str, list[str]], form: Format, ambiguous: bool
-) -> list[str]:
+def _section(board: Board, columns: Columns, form: Format, ambiguous: bool) -> list[str]:
     facts = board.records[0].task
     title = f"{board.task_id}: {unit(facts)}"
     if ambiguous:
@@ -119,57 +117,55 @@ def _section(
     return [*parts, table(shown, form, left=("model", "trust"))]
 
 
-def _columns(board: Board) -> dict[str, list[str]]:
-    """Return the columns, with a cell for each model."""
+def _columns(board: Board) -> Columns:
+    """Return the columns, with a cell for each model; None is missing."""
     rows = board.rows
-    columns = {
+    columns: Columns = {
         "model": [row.label for row in rows],
-        "rank": ["–" if rank is None else str(rank) for rank in ranks(rows)],
+        "rank": ranks(rows),
         "k_train": [k_train(row) for row in rows],
         "budget": [row.budget for row in rows],
-        "seeds": [str(len(row.records)) for row in rows],
+        "seeds": [len(row.records) for row in rows],
         "solved": [_solved(row) for row in rows],
         "trust": [trust(row) for row in rows],
-        "parameters": [f"{row.records[0].model['parameters']:,}" for row in rows],
-        "state, floats": [_state(row) for row in rows],
+        "parameters": [_thousands(row.records[0].model["parameters"]) for row in rows],
+        "state, floats": [_thousands(state_floats(row)) for row in rows],
         "passes": [_passes(row) for row in rows],
         "sampling error": [_sampling_error(row) for row in rows],
     }
-    if sum(cell != "–" for cell in columns["rank"]) < 2:
+    if sum(rank is not None for rank in columns["rank"]) < 2:
         del columns["rank"]
     for name in ("solved", "state, floats", "passes"):
-        if all(cell == "–" for cell in columns[name]):
+        if not any(columns[name]):
             del columns[name]
     for k in board.contexts:
         name = f"k={k}" if k != "full" else "full"
-        columns[name] = [_cell(row.scores[k]) if k in row.scores else "–" for row in rows]
+        columns[name] = [_cell(row.scores.get(k)) for row in rows]
     columns["k*(1 %)"] = [row_need(row) for row in rows]
     return columns
 
 
-def _solved(row: Row) -> str:
+def _thousands(number: int | None) -> str | None:
+    return None if number is None else f"{number:,}"
+
+
+def _solved(row: Row) -> str | None:
     """Return how many of the seeds solve the task."""
     count = solved(row)
-    return "–" if count is None else f"{count} of {len(row.records)}"
+    return None if count is None else f"{count} of {len(row.records)}"
 
 
-def _state(row: Row) -> str:
-    """Return the size of the model's state after the largest k measured, in floats."""
-    size = state_floats(row)
-    return "–" if size is None else f"{size:,}"
-
-
-def _passes(row: Row) -> str:
+def _passes(row: Row) -> str | None:
     """Return the cost of measuring the most expensive seed, in passes over the split."""
     passes = [record.measurement.get("plain_passes") for record in row.records]
     known = [value for value in passes if value is not None]
-    return f"{max(known):.3g}" if known else "–"
+    return f"{max(known):.3g}" if known else None
 
 
 def _sampling_error(row: Row) -> str:
     """Return the largest half-width over k of the 95 % interval of the mean over this split."""
-    points = [(record, point) for record in row.records for point in record.curve]
-    widest = max((point.half_width for _, point in points), default=0.0)
+    halves = [point.half_width for record in row.records for point in record.curve]
+    widest = max(halves, default=0.0)
     if widest == 0:
         return "exact"
     if row.records[0].task.score == "perplexity":
@@ -177,7 +173,9 @@ def _sampling_error(row: Row) -> str:
     return f"±{widest:.2g}"
 
 
-def _cell(score: Score) -> str:
+def _cell(score: Score | None) -> str | None:
+    if score is None:
+        return None
     text = number(score.value)
     if score.half is not None:
         text += f" ±{half_width(score.half, score.value)}"

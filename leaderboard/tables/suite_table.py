@@ -1,7 +1,9 @@
 """A suite as text: what its numbers mean, the normalised scores, and the context needs."""
 
+from collections.abc import Sequence
+
 from seqmem.leaderboard import Format
-from seqmem.leaderboard.statistics.suite_scores import Entry, NormalizedScore, Overview
+from seqmem.leaderboard.statistics.suite_scores import NormalizedScore, Overview
 from seqmem.leaderboard.tables.formatting import need, number, rounded
 from seqmem.leaderboard.tables.wording import count, listed
 from seqmem.leaderboard.tables.writing import heading, paragraph, table
@@ -41,14 +43,18 @@ def suite_text(name: str, found: Overview, form: Format) -> str:
     if found.entries:
         entries, tasks = found.entries, list(found.scales)
         who = {"model": [e.label for e in entries], "budget": [e.budget for e in entries]}
-        means = {
-            "mean": ["–" if e.mean is None else f"{e.mean:.3f}" for e in entries],
+        columns: dict[str, Sequence[object]] = {
+            **who,
+            "mean": [None if e.mean is None else f"{e.mean:.3f}" for e in entries],
             "tasks": [f"{len(e.scores)} of {len(found.suite)}" for e in entries],
         }
-        scores = {task: [_shown(entry.scores.get(task)) for entry in entries] for task in tasks}
-        needs = {task: [_need(entry, task) for entry in entries] for task in tasks}
+        columns |= {task: [_shown(e.scores.get(task)) for e in entries] for task in tasks}
+        needs: dict[str, Sequence[object]] = {
+            task: [need(e.scores[task].need) if task in e.scores else None for e in entries]
+            for task in tasks
+        }
         left = ("model", "budget")
-        parts.append(table({**who, **means, **scores}, form, left))
+        parts.append(table(columns, form, left))
         parts.append(heading(f"suite {name}: context need k*(1 %)", form))
         parts.append(table({**who, **needs}, form, left))
     return "\n".join(parts)
@@ -93,17 +99,13 @@ def _explanations(found: Overview) -> list[str]:
     return texts
 
 
-def _shown(score: NormalizedScore | None) -> str:
+def _shown(score: NormalizedScore | None) -> str | None:
     if score is None:
-        return "–"
+        return None
     if not score.half:
         return f"{score.value:.3f}".replace("-", "−")
     value, half = rounded([score.value, score.half], max(score.half, 0.001))
     return f"{value} ±{half}"
-
-
-def _need(entry: Entry, task: str) -> str:
-    return need(entry.scores[task].need) if task in entry.scores else "–"
 
 
 def _flat(name: str, found: Overview) -> dict[str, list[object]]:
