@@ -1,4 +1,4 @@
-"""Models that compute the optimum from what they are shown, and a few that do wrong."""
+"""Models that reach the optimum of a synthetic task, and one that looks ahead."""
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +9,9 @@ CERTAIN = 100.0  # a score so far above the others that the rest have probabilit
 
 
 class CopyOracle(nn.Module):
-    """Recalls a symbol if the window still holds it, and guesses evenly if not.
+    """Recalls a symbol that is in the window, and otherwise guesses uniformly.
 
-    The delimiters seen so far tell which symbol is due; the last symbol seen is the tenth.
+    The number of delimiters so far determines which symbol is due; the last symbol is the tenth.
     """
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ class CopyOracle(nn.Module):
 
 
 class AddingOracle(nn.Module):
-    """Answers the visible sum, and a half for each marker it has not seen."""
+    """Returns the sum of the visible marked numbers, plus ½ for each marker not seen."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         value, marker = inputs.unbind(-1)
@@ -60,7 +60,7 @@ class MarkovOracle(nn.Module):
 
 
 class Peeking(nn.Module):
-    """Gives the next input as its output where it can see one: a model that looks ahead."""
+    """Returns the next input as its output: a model that looks ahead."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Made-up piano rolls, and files of them in both forms."""
+"""Generated piano rolls, and files of them in both formats."""
 
 import gzip
 import json
@@ -15,8 +15,8 @@ from seqmem.tasks.data.piano_rolls import Roll, rolls_sha256
 Pieces = dict[str, list[Any]]
 
 
-def made_up() -> Pieces:
-    """Three splits of small pieces; the silent keys 0 … 9 and the constant key 87 among them."""
+def generated_pieces() -> Pieces:
+    """Return three splits of small pieces, with silent keys 0 … 9 and constant key 87."""
     rng = np.random.default_rng(0)
     lengths = {"train": (5, 9, 2), "valid": (3, 4), "test": (2, 7, 4)}
     pieces: Pieces = {}
@@ -47,7 +47,7 @@ def write_json(path: Path, splits: Mapping[str, Sequence[Any]]) -> Path:
         split: [notes(piece) if isinstance(piece, np.ndarray) else piece for piece in pieces]
         for split, pieces in splits.items()
     }
-    return write_document(path, {"name": "made up", "splits": lists})
+    return write_document(path, {"name": "generated", "splits": lists})
 
 
 def write_document(path: Path, document: object) -> Path:

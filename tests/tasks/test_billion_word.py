@@ -94,7 +94,7 @@ def test_context_never_crosses_a_sentence(own_data: Path) -> None:
 
 
 class Recorder(SequenceModel):
-    """Gives the unigram, and keeps what it was shown."""
+    """Returns the unigram distribution, and stores what it read."""
 
     receptive_field = None
 
@@ -114,7 +114,7 @@ class Recorder(SequenceModel):
         return 0
 
 
-def test_a_measured_model_is_shown_one_sentence_at_a_time(own_data: Path) -> None:
+def test_a_measured_model_reads_one_sentence_at_a_time(own_data: Path) -> None:
     put(own_data)
     task = make()
     split = task.split("test")
@@ -165,14 +165,14 @@ def test_shards_may_be_compressed(own_data: Path, ending: str) -> None:
     assert make().data_hash == plain
 
 
-def test_line_ends_of_windows_give_the_same_ids(own_data: Path) -> None:
+def test_windows_line_ends_have_the_same_ids(own_data: Path) -> None:
     put(own_data)
     unix = make().data_hash
     put(own_data, {n: text.replace("\n", "\r\n") for n, text in SENTENCES.items()})
     assert make().data_hash == unix
 
 
-def test_long_words_and_lines_just_work(own_data: Path) -> None:
+def test_long_words_and_lines(own_data: Path) -> None:
     long = "x" * 1_000_000
     put(own_data, {**SENTENCES, 1: f"{long} {long}\n", 4: "the " * 1_000_000 + long + "\n"})
     task = make()
@@ -180,7 +180,7 @@ def test_long_words_and_lines_just_work(own_data: Path) -> None:
     assert len(task.split("test")) == 1_000_002
 
 
-def test_a_checksum_file_is_heeded(own_data: Path) -> None:
+def test_a_checksum_file_is_used(own_data: Path) -> None:
     folder = put(own_data)
     md5 = hashlib.md5(SENTENCES[4].encode()).hexdigest()
     note = LM1B.check()
@@ -233,7 +233,7 @@ def test_a_missing_shard_is_named(own_data: Path, monkeypatch: pytest.MonkeyPatc
     assert LM1B.locate().files is None
 
 
-def test_shards_are_found_where_the_archive_puts_them(own_data: Path) -> None:
+def test_shards_are_found_in_the_folders_of_the_archive(own_data: Path) -> None:
     below = own_data / "lm1b" / "benchmark" / "training-monolingual.tokenized.shuffled"
     below.mkdir(parents=True)
     (below / "news.en-00007-of-00100").write_text("x\n")
@@ -267,7 +267,7 @@ def test_a_wrong_id(given: str, problem: str) -> None:
         load_task(f"billion-word/{given}")
 
 
-def test_an_id_is_spelled_in_one_way() -> None:
+def test_ids_are_canonical() -> None:
     task = make("billion-word/test=heldout:0,train=train:2+1+heldout:12+11,valid=heldout:13")
     assert task.id == (
         "billion-word/train=heldout:11+12+train:1+2,valid=heldout:13,test=heldout:0,min-count=3"
@@ -302,7 +302,7 @@ def test_the_slice_of_the_suite(data: Path) -> None:
     assert task.chance() == pytest.approx(6.3775, abs=1e-4)
 
 
-def test_spelled_out_it_is_the_same(data: Path) -> None:
+def test_a_slice_by_name_equals_its_definition(data: Path) -> None:
     named = make("billion-word/heldout-10-13")
     spelled = make(
         "billion-word/train=heldout:10+11+12,valid=heldout:13,test=heldout:0,min-count=3"

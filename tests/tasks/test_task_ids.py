@@ -1,3 +1,7 @@
+"""Task ids, families and suites."""
+
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +80,50 @@ def test_missing_data_cost_one_line(task: str, line: str, tmp_path: Path) -> Non
     assert done.exit_code == 2
     assert line in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("task_id", "says"),
+    [
+        ("nonsense", "unknown task"),
+        ("copy-memroy/T=30", "did you mean copy-memory"),
+        ("copy-memory", "T is missing"),
+        ("copy-memory/T=0", "out of range: 1 to 10000"),
+        ("copy-memory/T=20-10", "write T=10-20"),
+        ("copy-memory/T=-5", "not a whole number"),
+        ("copy-memory/T=1e3", "not a whole number"),
+        ("copy-memory/T=٣", "not a whole number"),
+        ("copy-memory/T=10,T=20", "given twice"),
+        ("copy-memory/T", "not parameter=value"),
+        ("copy-memory/T=5,x=1", "unknown parameter 'x'"),
+        ("adding-problem/T=1", "out of range: 2 to 5000"),
+        ("adding-problem/T=99999999999999999999", "not a whole number"),
+        ("hidden-markov/dwell=1", "out of range: 2 to 1000"),
+        ("wikitext-2/T=3", "has no parameters"),
+    ],
+)
+def test_wrong_ids_are_explained(task_id: str, says: str) -> None:
+    with pytest.raises(InputError, match=says) as caught:
+        load_task(task_id)
+    assert task_id in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("task_id", [f.example for f in FAMILIES.values()])
+def test_examples_load(task_id: str) -> None:
+    assert load_task(task_id).id == task_id
+
+
+def test_suites_name_tasks_that_exist() -> None:
+    for suite in SUITES.values():
+        assert [load_task(task_id).id for task_id in suite.tasks] == list(suite.tasks)
+        assert len(set(suite.tasks)) == len(suite.tasks)
+
+
+def test_ids_are_canonical() -> None:
+    assert load_task("copy-memory/T=010-010").id == "copy-memory/T=10"
+
+
+def test_importing_the_suite_brings_in_no_torch() -> None:
+    code = "import sys, seqmem.tasks, seqmem.baselines; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

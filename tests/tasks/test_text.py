@@ -63,7 +63,7 @@ def test_against_brute_force(file: Path, unit: str) -> None:
         assert task.loss.score == ("perplexity" if unit == "word" else "loss")
 
 
-def test_the_id_is_what_was_given_and_the_hash_what_it_holds(file: Path) -> None:
+def test_the_id_is_the_path_and_the_hash_that_of_the_content(file: Path) -> None:
     task = make(file)
     assert task.id == f"text:{file}"
     assert task.family == "text"
@@ -106,7 +106,7 @@ def test_blocks_are_equal_runs(own_data: Path) -> None:
         assert sizes.max() - sizes.min() <= 1
 
 
-def test_long_words_and_lines_just_work(own_data: Path) -> None:
+def test_long_words_and_lines(own_data: Path) -> None:
     path, long = own_data / "long", "x" * 1_000_000
     path.write_text("a " * 500_000 + (long + " ") * 3 + "b " * 500_000)
     task = make(path)

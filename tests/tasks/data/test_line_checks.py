@@ -22,7 +22,7 @@ def test_the_ordered_hash_is_that_of_the_text() -> None:
     assert check(LINES, LineFacts(3, 8, right)) == right
 
 
-def test_the_unordered_hash_does_not_see_order_but_everything_else() -> None:
+def test_the_unordered_hash_depends_on_everything_but_order() -> None:
     total = sum(
         int.from_bytes(hashlib.sha256(line.encode()).digest(), "big")
         for line in TEXT.splitlines(keepends=True)

@@ -15,15 +15,15 @@ from seqmem.tasks.data.piano_rolls import read_rolls, rolls_sha256
 from seqmem.tests.rolls import (
     Pieces,
     expected,
-    made_up,
+    generated_pieces,
     write_document,
     write_json,
     write_mat,
 )
 
 
-def test_both_forms_give_the_same_arrays(tmp_path: Path) -> None:
-    pieces = made_up()
+def test_both_formats_have_the_same_arrays(tmp_path: Path) -> None:
+    pieces = generated_pieces()
     mat = read_rolls(write_mat(tmp_path / "a.mat", pieces))
     text = read_rolls(write_json(tmp_path / "a.json.gz", pieces))
     assert list(mat) == list(text) == ["train", "valid", "test"]
@@ -36,14 +36,14 @@ def test_both_forms_give_the_same_arrays(tmp_path: Path) -> None:
 
 
 def test_a_matrix_of_doubles_or_booleans_is_read_as_well(tmp_path: Path) -> None:
-    pieces = made_up()
+    pieces = generated_pieces()
     for kind in (np.float64, bool):
         other = {split: [roll.astype(kind) for roll in rolls] for split, rolls in pieces.items()}
         read = read_rolls(write_mat(tmp_path / "a.mat", other))
         assert rolls_sha256(read["test"]) == rolls_sha256(pieces["test"])
 
 
-def test_the_hash_sees_where_a_piece_ends() -> None:
+def test_the_hash_depends_on_where_a_piece_ends() -> None:
     roll = np.zeros((6, 88), np.uint8)
     assert rolls_sha256([roll[:2], roll[2:]]) != rolls_sha256([roll[:3], roll[3:]])
 
@@ -74,7 +74,7 @@ def with_value(value: float) -> np.ndarray[Any, Any]:
     ],
 )
 def test_a_bad_piece_in_a_mat_is_named(tmp_path: Path, piece: Any, message: str) -> None:
-    path = write_mat(tmp_path / "a.mat", spoil(made_up(), piece))
+    path = write_mat(tmp_path / "a.mat", spoil(generated_pieces(), piece))
     with pytest.raises(InputError, match=f"a.mat: {message}"):
         read_rolls(path)
 
@@ -97,13 +97,13 @@ def test_a_bad_piece_in_a_mat_is_named(tmp_path: Path, piece: Any, message: str)
     ],
 )
 def test_a_bad_piece_in_a_json_is_named(tmp_path: Path, piece: Any, message: str) -> None:
-    path = write_json(tmp_path / "a.json.gz", spoil(made_up(), piece))
+    path = write_json(tmp_path / "a.json.gz", spoil(generated_pieces(), piece))
     with pytest.raises(InputError, match=f"a.json.gz: {message}"):
         read_rolls(path)
 
 
 def test_lowest_and_highest_note_are_the_outer_keys(tmp_path: Path) -> None:
-    pieces = spoil(made_up(), [[21], [], [108]])
+    pieces = spoil(generated_pieces(), [[21], [], [108]])
     roll = read_rolls(write_json(tmp_path / "a.json.gz", pieces))["valid"][1]
     assert np.argwhere(roll).tolist() == [[0, 0], [2, 87]]
 
@@ -113,13 +113,13 @@ def test_lowest_and_highest_note_are_the_outer_keys(tmp_path: Path) -> None:
 def test_a_missing_or_empty_split_is_named(
     tmp_path: Path, write: Callable[[Path, Pieces], Path], split: str
 ) -> None:
-    pieces = made_up()
+    pieces = generated_pieces()
     del pieces[split]
     path = tmp_path / ("a.mat" if write is write_mat else "a.json.gz")
     with pytest.raises(InputError, match=f"{path.name}: .*the {split} split.* missing"):
         read_rolls(write(path, pieces))
     with pytest.raises(InputError, match=f"{path.name}: the {split} split has no pieces"):
-        read_rolls(write(path, made_up() | {split: []}))
+        read_rolls(write(path, generated_pieces() | {split: []}))
 
 
 def test_a_mat_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_json_of_something_else_is_refused(tmp_path: Path, document: object) -
 
 
 def test_a_mat_cut_anywhere_is_refused(tmp_path: Path) -> None:
-    whole = write_mat(tmp_path / "a.mat", made_up()).read_bytes()
+    whole = write_mat(tmp_path / "a.mat", generated_pieces()).read_bytes()
     cut = tmp_path / "cut.mat"
     for size in (0, 1, 100, 127, 128, 131, *range(136, len(whole), max(len(whole) // 40, 1))):
         cut.write_bytes(whole[:size])
@@ -144,13 +144,13 @@ def test_a_mat_cut_anywhere_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_mat_without_checksums_is_refused(tmp_path: Path) -> None:
-    path = write_mat(tmp_path / "a.mat", made_up(), compressed=False)
+    path = write_mat(tmp_path / "a.mat", generated_pieces(), compressed=False)
     with pytest.raises(InputError, match=r"a\.mat cannot be read: .* not all of its variables are"):
         read_rolls(path)
 
 
 def test_a_json_cut_anywhere_is_refused(tmp_path: Path) -> None:
-    whole = write_json(tmp_path / "a.json.gz", made_up()).read_bytes()
+    whole = write_json(tmp_path / "a.json.gz", generated_pieces()).read_bytes()
     cut = tmp_path / "cut.json.gz"
     for size in range(0, len(whole), max(len(whole) // 40, 1)):
         cut.write_bytes(whole[:size])
@@ -159,7 +159,7 @@ def test_a_json_cut_anywhere_is_refused(tmp_path: Path) -> None:
 
 
 def test_damaged_bytes_are_refused_or_change_the_hash(tmp_path: Path) -> None:
-    pieces = made_up()
+    pieces = generated_pieces()
     right = expected("a", pieces)
     rng = np.random.default_rng(1)
     for path in (

@@ -22,9 +22,7 @@ TEXTS = st.lists(st.sampled_from(["a", "b", "c", "d", "<unk>", "é"]), min_size=
 
 
 @given(TEXTS, st.integers(1, 4), st.integers(1, 7))
-def test_one_pass_gives_what_counting_first_would(
-    text: list[str], minimum: int, chunk: int
-) -> None:
+def test_one_pass_equals_counting_first(text: list[str], minimum: int, chunk: int) -> None:
     counts = Counter(text)
     kept = {word: n for word, n in counts.items() if n >= minimum or word == "<unk>"}
     kept["<unk>"] = kept.get("<unk>", 0) + sum(n for w, n in counts.items() if w not in kept)
@@ -62,7 +60,7 @@ def test_read_vocabulary(tmp_path: Path) -> None:
         ("", "is empty"),
     ],
 )
-def test_a_vocabulary_that_is_none(tmp_path: Path, content: str, problem: str) -> None:
+def test_a_broken_vocabulary_file(tmp_path: Path, content: str, problem: str) -> None:
     path = tmp_path / "words"
     path.write_text(content)
     with pytest.raises(InputError, match=problem):

@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Base address of a server on this machine, asked without a proxy."""
+    """Base address of a server on this machine, used without a proxy."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     handler = type("Recording", (Handler,), {"asked": []})
     with HTTPServer(("127.0.0.1", 0), handler) as http:
@@ -67,7 +67,7 @@ def test_files_are_downloaded_once(server: str, tmp_path: Path) -> None:
     fetch(dict.fromkeys(files, ("http://127.0.0.1:1/gone", SHA256)), folder)  # asks nobody
 
 
-def test_a_file_that_is_not_right_is_replaced(server: str, tmp_path: Path) -> None:
+def test_a_file_with_another_hash_is_replaced(server: str, tmp_path: Path) -> None:
     (tmp_path / "a.mat").write_bytes(CONTENT[:100])
     fetch({"a.mat": (f"{server}/a", SHA256)}, tmp_path)
     assert (tmp_path / "a.mat").read_bytes() == CONTENT
@@ -81,7 +81,7 @@ def test_a_file_that_is_not_right_is_replaced(server: str, tmp_path: Path) -> No
         ("missing", "404"),
     ],
 )
-def test_nothing_half_written_stays(server: str, tmp_path: Path, path: str, problem: str) -> None:
+def test_no_partial_file_is_left(server: str, tmp_path: Path, path: str, problem: str) -> None:
     files = {"good": (f"{server}/good", SHA256), "bad": (f"{server}/{path}", SHA256)}
     with pytest.raises(FetchError, match=f"bad could not be downloaded from {server}/{path}") as e:
         fetch(files, tmp_path)
@@ -89,7 +89,7 @@ def test_nothing_half_written_stays(server: str, tmp_path: Path, path: str, prob
     assert [file.name for file in tmp_path.iterdir()] == ["good"]
 
 
-def test_nobody_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(FetchError, match=r"a could not be .* from http.*ConnectionError"):
         fetch({"a": ("http://127.0.0.1:1/a", SHA256)}, tmp_path)
@@ -152,7 +152,7 @@ def test_what_cannot_be_downloaded(own_data: Path, monkeypatch: pytest.MonkeyPat
 def test_a_corpus_of_the_hub_becomes_files(
     tmp_path: Path, own_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder with the layout of a hub repository stands in for the hub."""
+    """A folder with the layout of a hub repository replaces the hub."""
     text = " \n = A = \n \n the cat \n"
     repository = tmp_path / "repository"
     repository.mkdir()
@@ -188,7 +188,7 @@ def test_addresses_are_pinned() -> None:
             assert len(bytes.fromhex(sha256)) == 32
 
 
-def test_pinned_files_are_the_ones_known(data: Path) -> None:
+def test_pinned_hashes_are_those_of_the_real_files(data: Path) -> None:
     for name, sha256 in FETCHABLE["polymusic"].files.items():
         content = (data / "polymusic" / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == sha256

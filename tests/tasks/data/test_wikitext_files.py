@@ -1,26 +1,20 @@
+"""WikiText files: read, checked, cached; from a folder or from the hub."""
+
 import gzip
 import lzma
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from seqmem.baselines.spec import parse_model
 from seqmem.errors import InputError
-from seqmem.measuring.settings import MeasurementSettings
-from seqmem.runs.cell import plan_cell
-from seqmem.runs.run_cell import run_cell
-from seqmem.tasks import load_task
 from seqmem.tasks.data import wikitext_files as corpora
 from seqmem.tasks.data.line_checks import LineCheck, LineFacts
 from seqmem.tasks.data.wikitext_files import (
-    WIKITEXT_2,
-    WIKITEXT_103,
     Corpus,
     CorpusSource,
     find_files,
@@ -74,7 +68,7 @@ def tokens(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["{}.txt", "{}.txt.xz", "{}.txt.gz", "wiki.{}.tokens"])
-def test_a_corpus_is_read_whatever_its_files_are_called(own_data: Path, name: str) -> None:
+def test_a_corpus_is_read_under_every_file_name(own_data: Path, name: str) -> None:
     put(own_data, name=name)
     for _ in range(2):  # read, then mapped
         corpus = load_corpus(TINY)
@@ -97,7 +91,7 @@ def test_the_most_frequent_word_comes_first(own_data: Path) -> None:
     assert order == list(range(TINY.vocabulary))
 
 
-def test_line_ends_of_windows_give_the_same_ids(own_data: Path) -> None:
+def test_windows_line_ends_have_the_same_ids(own_data: Path) -> None:
     put(own_data)
     unix = load_corpus(TINY)
     put(own_data, {split: text.replace("\n", "\r\n") for split, text in TEXTS.items()})
@@ -161,7 +155,7 @@ def test_words_outside_the_vocabulary_are_refused(own_data: Path) -> None:
         load_corpus(source)
 
 
-def test_a_missing_split_says_where_and_the_ways_out(own_data: Path) -> None:
+def test_the_error_for_a_missing_split_says_what_to_do(own_data: Path) -> None:
     put(own_data, {split: TEXTS[split] for split in ("valid", "test")})
     with pytest.raises(InputError, match=r"train\.txt or wiki\.train\.tokens .* is not in .*/tiny"):
         load_corpus(TINY)
@@ -187,7 +181,7 @@ def test_a_vocabulary_from_valid_or_a_file(own_data: Path, tmp_path: Path) -> No
 
 
 def test_rows_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with the layout of a hub repository stands in for the hub."""
+    """A folder with the layout of a hub repository replaces the hub."""
     repository = tmp_path / "repository"
     repository.mkdir()
     (repository / "README.md").write_text(
@@ -203,11 +197,11 @@ def test_rows_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     source = replace(TINY, hub=(str(repository), "tiny-v1"))
     corpus = load_corpus(source)
     assert words(corpus, "test") == tokens(TEXTS["test"])
-    monkeypatch.setattr(corpora, "_encode", None)  # from here on only the cache is asked
+    monkeypatch.setattr(corpora, "_encode", None)  # from here on only the cache is read
     assert words(load_corpus(source), "test") == tokens(TEXTS["test"])
 
 
-def test_a_hub_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEQMEM_DATA", raising=False)
     source = replace(TINY, hub=(str(tmp_path / "gone"), "tiny-v1"))
     with pytest.raises(InputError, match=r"cannot be loaded from the hub: .*--data-dir"):
@@ -217,7 +211,7 @@ def test_a_hub_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 LOAD = """
 import sys
 from seqmem.tasks.data.wikitext_files import load_corpus
-from seqmem.tests.tasks.test_corpora import TINY
+from seqmem.tests.tasks.data.test_wikitext_files import TINY
 
 print("ready", flush=True)
 sys.stdin.readline()  # both begin at once
@@ -240,63 +234,3 @@ def test_two_processes_at_once(own_data: Path) -> None:
     expected = f"{load_corpus(TINY).ids['test'].tolist()}\n"
     assert [process.communicate(timeout=60)[0] for process in both] == [expected] * 2
     assert len(os.listdir(os.environ["SEQMEM_CACHE"])) == 1
-
-
-# The real corpora.
-
-
-def test_wikitext_2(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEQMEM_CACHE", str(tmp_path))
-    corpus = load_corpus(WIKITEXT_2)
-    assert {split: len(ids) for split, ids in corpus.ids.items()} == {
-        "train": 2_088_628,
-        "valid": 217_646,
-        "test": 245_569,
-    }
-    assert len(corpus.words) == 33_278
-    assert [len(corpus.articles[split]) for split in ("train", "valid", "test")] == [600, 60, 60]
-    began = time.monotonic()
-    again = load_corpus(WIKITEXT_2)
-    assert time.monotonic() - began < 1
-    assert np.array_equal(again.ids["test"], corpus.ids["test"])
-
-
-def test_wikitext_103_without_its_training_split(data: Path) -> None:
-    if (data / "wikitext-103" / "train.txt.xz").exists():
-        pytest.skip("has the training split")
-    with pytest.raises(InputError, match=r"wikitext-103: train\.txt or wiki\.train\.tokens"):
-        load_task("wikitext-103").split("test")
-    task = load_task("wikitext-103/vocabulary=valid")
-    test = task.split("test")
-    assert len(test) == 245_568
-    assert len(set(test.blocks.tolist())) == 60
-    assert 0 < task.chance() < np.log(task.outputs)
-    with pytest.raises(InputError, match="has no training split, so nothing can be trained on it"):
-        task.train(0, 0)
-    assert WIKITEXT_103.splits["train"].tokens == 103_227_021
-
-
-def test_wikitext_103_with_a_vocabulary_of_a_file(data: Path, tmp_path: Path) -> None:
-    for count in (1, 2):
-        (tmp_path / "words").write_text("".join(f"{w}\n" for w in ("the", "of")[:count]))
-        task = load_task(f"wikitext-103/vocabulary={tmp_path}/words")
-        assert task.outputs == count + 2
-        assert len(task.split("test")) == 245_568
-    hashes = {load_task(f"wikitext-103/vocabulary={v}").data_hash for v in (tmp_path / "words",)}
-    assert load_task("wikitext-103/vocabulary=valid").data_hash not in hashes
-
-
-def test_only_what_needs_no_training_is_planned_on_it(data: Path, tmp_path: Path) -> None:
-    task = load_task("wikitext-103/vocabulary=valid")
-    with pytest.raises(InputError, match="nothing can be trained on it"):
-        plan_cell(parse_model("lstm"), task, tmp_path)
-    measuring = MeasurementSettings(contexts=(1, "full"))
-    cell = plan_cell(parse_model("marginal"), task, tmp_path, measuring=measuring)
-    record = run_cell(cell, task, lambda line: None)
-    assert record.curve[0].loss.mean == pytest.approx(task.chance(), rel=0.02)
-
-
-@pytest.mark.parametrize("given", ["wikitext-103/vocabulary=gone.txt", "wikitext-103/T=3"])
-def test_a_wrong_id(data: Path, given: str) -> None:
-    with pytest.raises(InputError, match=r"gone\.txt cannot be read|unknown parameter 'T'"):
-        load_task(given).split("test")
