@@ -20,7 +20,7 @@ from seqmem.check.margin import CAP
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.statistics.intervals import block_mean
 
-__all__ = ["Comparison", "Speed", "State", "Verdict", "judge"]
+__all__ = ["PointVerdict", "Speed", "State", "Verdict", "judge"]
 
 State = Literal["green", "cannot tell", "red", "not comparable", "missing", "skipped"]
 SLOWER = 2.0  # times the expected time, relative to the calibration loop, is slow
@@ -37,8 +37,8 @@ _CHANGED = {
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The comparison at one k, in the loss's unit.
+class PointVerdict:
+    """The verdict at one k, in the loss's unit.
 
     Attributes:
         k: the context length.
@@ -101,7 +101,7 @@ class Verdict:
         unit: of the loss.
         seeds: of the trainings.
         paired: whether each was compared with the expectation's training of the same seed.
-        points: the comparison at each k.
+        points: the verdict at each k.
         speed: time and work; None where nothing was compared.
     """
 
@@ -112,7 +112,7 @@ class Verdict:
     unit: str = ""
     seeds: tuple[int, ...] = ()
     paired: bool = False
-    points: tuple[Comparison, ...] = ()
+    points: tuple[PointVerdict, ...] = ()
     speed: Speed | None = None
 
     @property
@@ -121,8 +121,8 @@ class Verdict:
         return self.state in ("red", "not comparable", "missing")
 
     @property
-    def worst(self) -> Comparison | None:
-        """The comparison that is largest relative to its margin, red ones first; None without."""
+    def worst(self) -> PointVerdict | None:
+        """The k whose difference is largest relative to its margin, red first; None without any."""
         order = {"red": 2, "cannot tell": 1}
         return max(self.points, key=lambda at: (order.get(at.state, 0), at.size), default=None)
 
@@ -163,7 +163,7 @@ def judge(expected: Expectation, found: Curves) -> Verdict:
             half = (mean.interval.high - mean.interval.low) / 2
         low, high = mean.value - half, mean.value + half
         points.append(
-            Comparison(
+            PointVerdict(
                 k=k,
                 expected=float(paired.losses().mean(0)[i]),
                 found=float(found.losses().mean(0)[i]),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import get_args
 
 from seqmem.check.expectation import Expectation
-from seqmem.check.judge import Comparison, Speed, State, Verdict
+from seqmem.check.judge import PointVerdict, Speed, State, Verdict
 from seqmem.check.margin import CAP, FLOOR, LEVEL
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.tables.formatting import rounded
@@ -168,7 +168,7 @@ def speed_text(speed: Speed | None) -> str:
     return f"{training}measuring ×{speed.measuring:.2f}{steps}"
 
 
-def _numbers(at: Comparison) -> dict[str, str]:
+def _numbers(at: PointVerdict) -> dict[str, str]:
     """Return the cells of one k: expected, found, difference with its interval, and margin."""
     expected, found = rounded([at.expected, at.found], at.margin / 10)
     return {
@@ -179,7 +179,7 @@ def _numbers(at: Comparison) -> dict[str, str]:
     }
 
 
-def _difference(at: Comparison) -> str:
+def _difference(at: PointVerdict) -> str:
     half = (at.high - at.low) / 2
     value, low, high = rounded((at.difference, at.low, at.high), max(half, at.margin / 100), "+")
     return f"{value} [{low}, {high}]"
