@@ -1,6 +1,6 @@
 """Boards as one flat table: a row for each score, for other programs to read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from seqmem.leaderboard.aggregate import Board, score, state_trained
 from seqmem.leaderboard.published import TRUST, UNITS, Published
@@ -9,38 +9,41 @@ from seqmem.leaderboard.statistics.ranks import Rank, ranks
 
 __all__ = ["COLUMNS", "flat"]
 
-COLUMNS = (
-    "task",
-    "task_version",
-    "model",
-    "k_train",
-    "state",
-    "budget",
-    "seed",
-    "k",
-    "n",
-    "method",
-    "loss",
-    "half_width",
-    "loss_low",
-    "loss_high",
-    "loss_unit",
-    "perplexity",
-    "excess_over_full",
-    "accuracy",
-    "optimum",
-    "chance",
-    "parameters",
-    "trust",
-    "k_at_most",
-    "printed",
-    "printed_unit",
-    "source",
-    "note",
-    "state_floats",
-    "rank_best",
-    "rank_worst",
-)
+# What each column holds of a measured score; None in those of published numbers alone.
+COLUMNS: dict[str, Callable[[Record, Point, Rank | None], object]] = {
+    "task": lambda record, point, rank: record.task.id,
+    "task_version": lambda record, point, rank: record.task.version,
+    "model": lambda record, point, rank: record.model["label"],
+    "k_train": lambda record, point, rank: record.training["k_train"],
+    "state": lambda record, point, rank: state_trained(record),
+    "budget": lambda record, point, rank: record.training["budget"],
+    "seed": lambda record, point, rank: record.training["seed"],
+    "k": lambda record, point, rank: point.k,
+    "n": lambda record, point, rank: point.n,
+    "method": lambda record, point, rank: point.method,
+    "loss": lambda record, point, rank: point.loss.mean,
+    "half_width": lambda record, point, rank: point.half_width,
+    "loss_low": lambda record, point, rank: (point.loss.interval or (None, None))[0],
+    "loss_high": lambda record, point, rank: (point.loss.interval or (None, None))[1],
+    "loss_unit": lambda record, point, rank: record.task.unit,
+    "perplexity": lambda record, point, rank: (
+        score(record, point.loss.mean) if record.task.score != "loss" else None
+    ),
+    "excess_over_full": lambda record, point, rank: point.excess.mean if point.excess else None,
+    "accuracy": lambda record, point, rank: point.accuracy[0] if point.accuracy else None,
+    "optimum": lambda record, point, rank: point.optimum,
+    "chance": lambda record, point, rank: record.task.chance,
+    "parameters": lambda record, point, rank: record.model["parameters"],
+    "trust": lambda record, point, rank: record.trust,
+    "k_at_most": lambda *_: None,
+    "printed": lambda *_: None,
+    "printed_unit": lambda *_: None,
+    "source": lambda *_: None,
+    "note": lambda *_: None,
+    "state_floats": lambda record, point, rank: point.state_floats,
+    "rank_best": lambda record, point, rank: rank.best if rank else None,
+    "rank_worst": lambda record, point, rank: rank.worst if rank else None,
+}
 
 
 def flat(boards: Sequence[Board], published: Sequence[Published] = ()) -> dict[str, list[object]]:
@@ -53,46 +56,19 @@ def flat(boards: Sequence[Board], published: Sequence[Published] = ()) -> dict[s
     only a bound on its context is known. ``rank_best`` and ``rank_worst`` bound the rank at that k,
     of all seeds of the model together.
     """
-    rows = []
+    scores = []
     for board in boards:
         places = {k: ranks(board.rows, k) for k in board.contexts}
-        rows += [
-            _measured(record, point, places[point.k][i])
+        scores += [
+            (record, point, places[point.k][i])
             for i, row in enumerate(board.rows)
             for record in row.records
             for point in record.curve
         ]
-    rows += map(_printed, published)
-    return {name: [row.get(name) for row in rows] for name in COLUMNS}
-
-
-def _measured(record: Record, point: Point, rank: Rank | None) -> dict[str, object]:
+    printed = [_printed(entry) for entry in published]
     return {
-        "task": record.task.id,
-        "task_version": record.task.version,
-        "model": record.model["label"],
-        "k_train": record.training["k_train"],
-        "state": state_trained(record),
-        "budget": record.training["budget"],
-        "seed": record.training["seed"],
-        "k": point.k,
-        "n": point.n,
-        "method": point.method,
-        "loss": point.loss.mean,
-        "half_width": point.half_width,
-        "loss_low": point.loss.interval[0] if point.loss.interval else None,
-        "loss_high": point.loss.interval[1] if point.loss.interval else None,
-        "loss_unit": record.task.unit,
-        "perplexity": score(record, point.loss.mean) if record.task.score != "loss" else None,
-        "excess_over_full": point.excess.mean if point.excess else None,
-        "accuracy": point.accuracy[0] if point.accuracy else None,
-        "optimum": point.optimum,
-        "chance": record.task.chance,
-        "parameters": record.model["parameters"],
-        "trust": record.trust,
-        "state_floats": point.state_floats,
-        "rank_best": rank.best if rank else None,
-        "rank_worst": rank.worst if rank else None,
+        name: [*(read(*score) for score in scores), *(entry.get(name) for entry in printed)]
+        for name, read in COLUMNS.items()
     }
 
 

@@ -8,24 +8,7 @@ from seqmem.leaderboard.tables.formatting import need, number, rounded
 from seqmem.leaderboard.tables.wording import count, listed
 from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
-__all__ = ["COLUMNS", "suite_text"]
-
-COLUMNS = (
-    "suite",
-    "task",
-    "model",
-    "budget",
-    "score",
-    "half_width",
-    "chance_loss",
-    "one_loss",
-    "one_is",
-    "need_state",
-    "need",
-    "need_low",
-    "need_high",
-    "need_largest",
-)
+__all__ = ["suite_text"]
 
 
 def suite_text(name: str, found: Overview, form: Format) -> str:
@@ -109,26 +92,22 @@ def _shown(score: NormalizedScore | None) -> str | None:
 
 
 def _flat(name: str, found: Overview) -> dict[str, list[object]]:
-    rows: list[tuple[object, ...]] = []
-    for entry in found.entries:
-        for task, score in entry.scores.items():
-            scale = found.scales[task]
-            rows.append(
-                (
-                    name,
-                    task,
-                    entry.label,
-                    entry.budget,
-                    score.value,
-                    score.half,
-                    scale.chance,
-                    scale.one,
-                    "optimum" if scale.best is None else f"best here: {scale.best.label}",
-                    score.need.state,
-                    score.need.k,
-                    score.need.low,
-                    score.need.high,
-                    score.need.largest,
-                )
-            )
-    return {column: [row[i] for row in rows] for i, column in enumerate(COLUMNS)}
+    cells = [(e, task, score) for e in found.entries for task, score in e.scores.items()]
+    scales = [found.scales[task] for _, task, _ in cells]
+    needs = [score.need for _, _, score in cells]
+    return {
+        "suite": [name] * len(cells),
+        "task": [task for _, task, _ in cells],
+        "model": [entry.label for entry, _, _ in cells],
+        "budget": [entry.budget for entry, _, _ in cells],
+        "score": [score.value for _, _, score in cells],
+        "half_width": [score.half for _, _, score in cells],
+        "chance_loss": [scale.chance for scale in scales],
+        "one_loss": [scale.one for scale in scales],
+        "one_is": [f"best here: {s.best.label}" if s.best else "optimum" for s in scales],
+        "need_state": [need.state for need in needs],
+        "need": [need.k for need in needs],
+        "need_low": [need.low for need in needs],
+        "need_high": [need.high for need in needs],
+        "need_largest": [need.largest for need in needs],
+    }

@@ -270,7 +270,7 @@ def test_two_versions_of_a_task_show_them_once() -> None:
 
 def test_flat_tables_mark_them_and_keep_measured_rows() -> None:
     table = pd.read_csv(io.StringIO(shown("csv")), dtype=str, keep_default_na=False)
-    assert tuple(table.columns) == COLUMNS
+    assert list(table.columns) == list(COLUMNS)
     measured = table[table["trust"] == "self-reported"]
     assert list(measured["loss"]) == ["9.0", "8.3"]
     assert set(measured["parameters"]) == {"1234"}
