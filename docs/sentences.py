@@ -137,14 +137,14 @@ def uses(board: Board) -> list[str]:
 def stable(board: Board) -> list[str]:
     """Return a sentence on each stable model and the same model unconstrained."""
     found = []
-    for pair in stable_pairs(usual_rows(board)):
-        sides: list[Place] = [(pair.stable, "full"), (pair.unconstrained, "full")]
-        paired = difference(pair.stable, pair.unconstrained, "full")
+    for stable, unconstrained in stable_pairs(usual_rows(board)):
+        sides: list[Place] = [(stable, "full"), (unconstrained, "full")]
+        paired = difference(stable, unconstrained, "full")
         if paired is not None:
             found.append(
-                f"{pair.stable.label} and {pair.unconstrained.label}: at full "
+                f"{stable.label} and {unconstrained.label}: at full "
                 f"{_compared(board, paired, *sides)}; context need "
-                f"{row_need(pair.stable)} against {row_need(pair.unconstrained)}."
+                f"{row_need(stable)} against {row_need(unconstrained)}."
             )
     return found
 

@@ -16,6 +16,7 @@ __all__ = [
     "Score",
     "better_than_chance",
     "boards",
+    "context_order",
     "score",
     "solved",
     "state_trained",
@@ -42,9 +43,9 @@ class Score:
     seeds: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
-    """A model on a task: all seeds of one training setting.
+    """A model on a task: all seeds of one training setting. Equal only to itself, and hashable.
 
     Attributes:
         label: the model, with the options that its user set.
@@ -162,7 +163,7 @@ def boards(records: Iterable[Record]) -> list[Board]:
 
 def _board(records: Sequence[Record]) -> Board:
     first = records[0]
-    contexts = sorted({point.k for record in records for point in record.curve}, key=_order)
+    contexts = sorted({point.k for record in records for point in record.curve}, key=context_order)
     optimum = {
         point.k: score(record, point.optimum)
         for record in records
@@ -206,7 +207,7 @@ def _joined(older: Record, newer: Record) -> Record:
     for point in older.curve:
         if point.k not in points or point.half_width < points[point.k].half_width:
             points[point.k] = point  # the more precise point counts, not the newer
-    curve = tuple(points[k] for k in sorted(points, key=_order))
+    curve = tuple(points[k] for k in sorted(points, key=context_order))
     return replace(newer, curve=curve, gain=newer.gain or older.gain)
 
 
@@ -251,5 +252,6 @@ def _full(row: Row) -> float:
     return row.scores["full"].value if "full" in row.scores else math.inf
 
 
-def _order(k: Context) -> float:
+def context_order(k: Context) -> float:
+    """Return a key that sorts context lengths: ascending, full last."""
     return math.inf if k == "full" else k

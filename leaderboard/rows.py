@@ -2,16 +2,15 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
 
-from seqmem.leaderboard.aggregate import Board, Row
+from seqmem.leaderboard.aggregate import Board, Row, context_order
 from seqmem.leaderboard.record import Context
 
 __all__ = [
     "Kind",
-    "StablePair",
     "k_train",
     "kind",
     "latest",
@@ -26,14 +25,6 @@ __all__ = [
 Kind = Literal["recurrent", "feed-forward", "not trained by steps"]
 
 STABLE = "-stable"  # how the name of a model with a stability constraint ends
-
-
-@dataclass(frozen=True)
-class StablePair:
-    """A stable model and the same model unconstrained, trained alike."""
-
-    stable: Row
-    unconstrained: Row
 
 
 def loss(row: Row, k: Context) -> float:
@@ -64,17 +55,13 @@ def usual_rows(board: Board) -> tuple[Row, ...]:
         recipe = record.training.get("recipe") or {}
         return (
             row.k_train == recipe.get("k_train", common) and row.state != "reset",
-            math.inf if row.k_train == "full" else row.k_train,
+            context_order(row.k_train),
             row.state != "reset",
             record.environment.get("dtype") in (None, "float32"),
-            max(record.created for record in row.records),
+            _created(row),
         )
 
-    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in board.rows:
-        groups[row.label, row.budget].append(row)
-    chosen = [max(rows, key=rank) for rows in groups.values()]
-    return tuple(row for row in board.rows if any(row is other for other in chosen))
+    return _chosen(board, lambda row: (row.label, row.budget), rank)
 
 
 def latest(board: Board) -> Board:
@@ -82,15 +69,27 @@ def latest(board: Board) -> Board:
 
     Such rows have the same model, k_train, state, budget and precision.
     """
-    newest: dict[tuple[object, ...], tuple[str, Row]] = {}
-    for row in board.rows:
+
+    def cell(row: Row) -> tuple[object, ...]:
         dtype = row.records[0].environment.get("dtype")
-        cell = (row.label, row.k_train, row.state, row.budget, dtype)
-        created = max(record.created for record in row.records)
-        if cell not in newest or created > newest[cell][0]:
-            newest[cell] = created, row
-    chosen = [row for _, row in newest.values()]
-    return replace(board, rows=tuple(row for row in board.rows if any(row is c for c in chosen)))
+        return row.label, row.k_train, row.state, row.budget, dtype
+
+    return replace(board, rows=_chosen(board, cell, _created))
+
+
+def _chosen(
+    board: Board, group: Callable[[Row], object], rank: Callable[[Row], Any]
+) -> tuple[Row, ...]:
+    """Return the row of each group with the highest rank, in the board's order."""
+    groups: dict[object, list[Row]] = defaultdict(list)
+    for row in board.rows:
+        groups[group(row)].append(row)
+    chosen = {max(rows, key=rank) for rows in groups.values()}
+    return tuple(row for row in board.rows if row in chosen)
+
+
+def _created(row: Row) -> str:
+    return max(record.created for record in row.records)
 
 
 def names(rows: Sequence[Row]) -> list[str]:
@@ -130,12 +129,12 @@ def named_rows(board: Board) -> dict[str, Row]:
 
 def name_of(board: Board, row: Row) -> str:
     """Return a row's name: of a usual row as in `named_rows`, of others among all rows."""
-    every = {id(each): name for name, each in zip(names(board.rows), board.rows, strict=True)}
-    usual = {id(each): name for name, each in named_rows(board).items()}
-    return usual.get(id(row), every[id(row)])
+    every = dict(zip(board.rows, names(board.rows), strict=True))
+    usual = {each: name for name, each in named_rows(board).items()}
+    return usual.get(row, every[row])
 
 
-def stable_pairs(rows: Sequence[Row]) -> tuple[StablePair, ...]:
+def stable_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Return stable models with the same models unconstrained, of equal k_train and state."""
     by_set_up = {(row.label, row.budget, row.k_train, row.state): row for row in rows}
     pairs = []
@@ -146,5 +145,5 @@ def stable_pairs(rows: Sequence[Row]) -> tuple[StablePair, ...]:
         label = name.removesuffix(STABLE) + colon + options
         unconstrained = by_set_up.get((label, row.budget, row.k_train, row.state))
         if unconstrained is not None:
-            pairs.append(StablePair(row, unconstrained))
-    return tuple(pairs)
+            pairs.append((row, unconstrained))
+    return pairs

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from seqmem.leaderboard.aggregate import Board, Row, score
+from seqmem.leaderboard.aggregate import Board, Row, context_order, score
 from seqmem.leaderboard.charts.axes import Axes, axes_of
 from seqmem.leaderboard.charts.styles import Style, styles
 from seqmem.leaderboard.charts.theme import PRINT, SCREEN, Spec, Theme, finished, layer
@@ -211,7 +211,7 @@ def _labels(board: Board, lines: Sequence[tuple[str, Row, Style]], axes: Axes, h
     entries = [(_last(row), name, look) for name, row, look in lines]
     entries.append((board.chance, "chance", Style(PRINT.quiet, CHANCE, "")))
     if board.optimum:
-        last = max(board.optimum, key=lambda k: math.inf if k == "full" else k)
+        last = max(board.optimum, key=context_order)
         entries.append((board.optimum[last], "optimum", Style(PRINT.quiet, OPTIMUM, "")))
     starts = sorted(
         (height * (1 - axes.height(value)), name, look)

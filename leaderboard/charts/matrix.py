@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from seqmem.leaderboard.aggregate import Board, Row
+from seqmem.leaderboard.aggregate import Board, Row, context_order
 from seqmem.leaderboard.charts.theme import PRINT, Spec, finished, layer
-from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.rows import loss
 from seqmem.leaderboard.tables.formatting import unit
 
@@ -97,7 +96,7 @@ def _panel(board: Board, rows: list[Row], name: str, ends: tuple[float, float]) 
 
 def _k_trains(rows: Sequence[Row]) -> list[str]:
     """Return every k_train, ascending, "full" last."""
-    return [str(k) for k in sorted({row.k_train for row in rows}, key=_order)]
+    return [str(k) for k in sorted({row.k_train for row in rows}, key=context_order)]
 
 
 def _short(value: float) -> str:
@@ -105,7 +104,3 @@ def _short(value: float) -> str:
     if not math.isfinite(value):
         return "∞"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:#.4g}"
-
-
-def _order(k: Context) -> float:
-    return math.inf if k == "full" else k

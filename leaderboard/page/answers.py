@@ -22,7 +22,7 @@ def usual_k(contexts: Sequence[Context]) -> Context:
     return below[-1] if below else finite[0] if finite else "full"
 
 
-def answers(board: Board, found: Memory, series: Sequence[str]) -> dict[str, Any]:
+def answers(board: Board, found: Memory, series: Mapping[Row, str]) -> dict[str, Any]:
     """Return the answers for a task, each as a headline and an explanation.
 
     Args:
@@ -30,15 +30,14 @@ def answers(board: Board, found: Memory, series: Sequence[str]) -> dict[str, Any
         found: how much memory the task needs.
         series: a name for each of its rows.
     """
-    named = {id(row): name for row, name in zip(board.rows, series, strict=True)}
     return {
-        "memory": _memory(found, named),
-        "leaders": [_leaders(board, leaders(board, k), k, named) for k in board.contexts],
+        "memory": _memory(found, series),
+        "leaders": [_leaders(board, leaders(board, k), k, series) for k in board.contexts],
     }
 
 
-def _memory(found: Memory, named: Mapping[int, str]) -> list[str]:
-    best = "" if found.best is None else named[id(found.best)]
+def _memory(found: Memory, named: Mapping[Row, str]) -> list[str]:
+    best = "" if found.best is None else named[found.best]
     uses = {
         "reached": f"The best model here, {best}, uses {need(found.shown)}.",
         "beyond": f"The best model here, {best}, uses more than {found.largest}.",
@@ -63,7 +62,7 @@ def _memory(found: Memory, named: Mapping[int, str]) -> list[str]:
 
 
 def _leaders(
-    board: Board, found: Leaders | None, k: Context, named: Mapping[int, str]
+    board: Board, found: Leaders | None, k: Context, named: Mapping[Row, str]
 ) -> list[str]:
     if found is None:
         return ["not measured", ""]
@@ -74,17 +73,17 @@ def _leaders(
     if found.state == "chance":
         return [
             "none better than chance",
-            f"Chance is {chance}; the best score is {value} ({named[id(found.best)]}).",
+            f"Chance is {chance}; the best score is {value} ({named[found.best]}).",
         ]
     note = f"score {value}"
     if found.tied:
         note += f"; tied with {_some(found.tied, named)}"
-    return [named[id(found.best)], note]
+    return [named[found.best], note]
 
 
-def _some(rows: Sequence[Row], named: Mapping[int, str]) -> str:
+def _some(rows: Sequence[Row], named: Mapping[Row, str]) -> str:
     """Return the names of the first rows and the number of the others."""
-    few = [named[id(row)] for row in rows[:NAMED]]
+    few = [named[row] for row in rows[:NAMED]]
     rest = len(rows) - len(few)
     if rest:
         return f"{', '.join(few)} and {count(rest, 'other')}"

@@ -7,7 +7,7 @@ numbers that was not measured.
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,14 +17,15 @@ from seqmem.leaderboard.charts import interactive_curve_chart, interactive_need_
 from seqmem.leaderboard.charts.matrix import COLOURS, DARK, STATES
 from seqmem.leaderboard.charts.styles import listing_order, model_of, styles
 from seqmem.leaderboard.page.answers import answers, usual_k
-from seqmem.leaderboard.page.provenance import SharedFacts, facts
-from seqmem.leaderboard.published import UNITS, Published
+from seqmem.leaderboard.page.provenance import SharedFacts, facts, number
+from seqmem.leaderboard.published import Published
 from seqmem.leaderboard.record import Context, MeanOf, Record
 from seqmem.leaderboard.rows import k_train, names, usual_rows
 from seqmem.leaderboard.statistics.answers import memory
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.statistics.envelope import Best
-from seqmem.leaderboard.statistics.ranks import Rank, ranks
+from seqmem.leaderboard.statistics.ranks import ranks
+from seqmem.leaderboard.tables.board_table import published_tables
 from seqmem.leaderboard.tables.formatting import need, row_need, state_floats, trust, unit
 from seqmem.tasks import FAMILIES, family_of
 
@@ -44,7 +45,6 @@ POINT = (
     "accuracy",
     "steps",
 )
-METHODS = ("all", "sample", "agrees with full", "receptive field", "no longer sequence")
 # The k at which a reader may compare models on all tasks; a task may have others, too.
 POWERS: tuple[Context, ...] = (*(2**i for i in range(21)), "full")
 
@@ -66,38 +66,46 @@ def page_data(
         models: known models, in their order, and what each is in one line.
         published: numbers from papers, shown with the last board of their task.
     """
-    shared = SharedFacts()
-    listed = [names(board.rows) for board in boards]
-    usual = [_usual(board) for board in boards]
+    shared: SharedFacts = {}
+    usual = {row for board in boards for row in usual_rows(board)}
     series = _series(boards, usual)
-    series_style = _series_styles(series, usual, list(models))
-    labels = dict.fromkeys(row.label for board in boards for row in board.rows)
+    as_usual = {series[row] for row in usual}
+
+    def place(name: str) -> tuple[object, ...]:  # models trained as usual choose their style first
+        return name not in as_usual, "," in name, *listing_order(name, list(models))
+
+    every = sorted(set(series.values()), key=place)
+    series_style = {
+        name: [style.colour, list(style.dash), style.shape]
+        for name, style in zip(every, styles(every, models), strict=True)
+    }
+    labels = dict.fromkeys(row.label for row in series)
     ids = [board.task_id for board in boards]
     last = {task_id: i for i, task_id in enumerate(ids)}
     tasks = []
     for i, board in enumerate(boards):
-        several = ids.count(board.task_id) > 1
         found = memory(board)
-        task = _task(board, several, found.shown) | {
+        printed = published if last[board.task_id] == i else ()
+        task = _task(board, ids.count(board.task_id) > 1, found.shown) | {
             "rows": [
                 _row(row, board, shared)
-                | {"name": name, "series": own, "usual": as_usual, "style": series_style[own]}
-                | {"rank": _rank(rank)}
-                for row, name, own, as_usual, rank in zip(
-                    board.rows, listed[i], series[i], usual[i], ranks(board.rows), strict=True
+                | {"name": name, "series": series[row], "usual": row in usual}
+                | {"style": series_style[series[row]], "rank": rank and [rank.best, rank.worst]}
+                for row, name, rank in zip(
+                    board.rows, names(board.rows), ranks(board.rows), strict=True
                 )
             ],
-            "answers": answers(board, found, series[i]),
+            "answers": answers(board, found, series),
             "envelope": _envelope(board, found.bests),
             "curveChart": interactive_curve_chart(board, found.bests),
             "needChart": interactive_need_chart(board, found.shown),
-            "published": _published(board.task_id, published) if last[board.task_id] == i else [],
+            "published": published_tables(board.task_id, printed),
         }
         tasks.append(task)
     for task_id in dict.fromkeys(entry.task for entry in published if entry.task not in last):
         tasks.append(
             {"id": task_id, "title": task_id, "about": _about(task_id), "rows": []}
-            | {"published": _published(task_id, published)}
+            | {"published": published_tables(task_id, published)}
         )
     records = [record for board in boards for record in board.records]
     measured = {k for board in boards for k in board.contexts}
@@ -109,62 +117,33 @@ def page_data(
         "models": list(labels),
         "series": list(series_style),
         "budgets": sorted({row.budget for board in boards for row in board.rows}),
-        "methods": list(METHODS),
         "point": list(POINT),
         "contexts": contexts,
         "at": usual_k(contexts),
         "about": {label: models.get(model_of(label), "") for label in labels},
         "tasks": tasks,
-        "shared": shared.items,
+        "shared": [item for _, item in shared.values()],
         "heat": {"colours": COLOURS, "dark": DARK, "states": STATES},
     }
 
 
-def _usual(board: Board) -> list[bool]:
-    """Return for each row whether it is trained as its recipe says."""
-    usual = {id(row) for row in usual_rows(board)}
-    return [id(row) in usual for row in board.rows]
-
-
-def _series(boards: Sequence[Board], usual: Sequence[Sequence[bool]]) -> list[list[str]]:
-    """Return a name for each row of each board, unique on its board.
+def _series(boards: Sequence[Board], usual: Collection[Row]) -> dict[Row, str]:
+    """Return a name for each row, unique on its board.
 
     Rows with the same model, budget and k_train have the same name on all boards.
     """
     budgets = Counter(row.budget for board in boards for row in board.rows)
-    common = budgets.most_common(1)[0][0] if budgets else ""
-    found = []
-    for board, as_usual in zip(boards, usual, strict=True):
+    common = max(budgets, key=budgets.__getitem__, default="")
+    found = {}
+    for board in boards:
         taken: Counter[str] = Counter()
-        names_here = []
-        for row, known in zip(board.rows, as_usual, strict=True):
+        for row in board.rows:
             name = row.label
             name += "" if row.budget == common else f", {row.budget}"
-            name += "" if known else f", k_train {k_train(row)}"
+            name += "" if row in usual else f", k_train {k_train(row)}"
             taken[name] += 1
-            names_here.append(name if taken[name] == 1 else f"{name}, recipe {taken[name]}")
-        found.append(names_here)
+            found[row] = name if taken[name] == 1 else f"{name}, recipe {taken[name]}"
     return found
-
-
-def _series_styles(
-    series: Sequence[Sequence[str]], usual: Sequence[Sequence[bool]], models: Sequence[str]
-) -> dict[str, list[Any]]:
-    """Return the style of each series on the whole page; models trained as usual choose first."""
-    first: dict[str, None] = {}
-    others: dict[str, None] = {}
-    for some, as_usual in zip(series, usual, strict=True):
-        for name, known in zip(some, as_usual, strict=True):
-            (first if known else others)[name] = None
-
-    def place(name: str) -> tuple[bool, int, str]:
-        return "," in name, *listing_order(name, models)
-
-    every = sorted(first, key=place) + sorted(others, key=place)
-    return {
-        name: [style.colour, list(style.dash), style.shape]
-        for name, style in zip(every, styles(every, models), strict=True)
-    }
 
 
 def _about(task_id: str) -> str:
@@ -217,15 +196,10 @@ def _row(row: Row, board: Board, shared: SharedFacts) -> dict[str, Any]:
         "cells": [_cell(row.scores.get(k)) for k in board.contexts],
         "need": asdict(row.need) | {"text": row_need(row)},
         "records": [
-            facts(record, shared) | {"points": _points(record, board.contexts)}
+            facts(record, shared) | {"points": _points(record, board.contexts, shared)}
             for record in row.records
         ],
     }
-
-
-def _rank(rank: Rank | None) -> list[int] | None:
-    """Return the best and the worst possible rank at full context."""
-    return None if rank is None else [rank.best, rank.worst]
 
 
 def _cell(cell: Score | None) -> list[float | int | None] | None:
@@ -236,13 +210,15 @@ def _cell(cell: Score | None) -> list[float | int | None] | None:
     return [*map(short, numbers), cell.seeds]
 
 
-def _points(record: Record, contexts: Sequence[Context]) -> list[list[Any] | None]:
+def _points(
+    record: Record, contexts: Sequence[Context], shared: SharedFacts
+) -> list[list[Any] | None]:
     """Return a record's curve, in the order of POINT, for each k of the board."""
     found: Mapping[Context, list[Any]] = {
         point.k: [
             *_mean(point.loss),
             point.n,
-            METHODS.index(point.method) if point.method in METHODS else point.method,
+            number(shared, point.method),
             short(point.half_width),
             *_mean(point.excess),
             short(point.accuracy[0]) if point.accuracy else None,
@@ -262,44 +238,12 @@ def _mean(value: MeanOf | None) -> list[float | None]:
 
 def _envelope(board: Board, bests: Sequence[Best]) -> list[list[Any] | None]:
     """Return for each k the best score with at most k inputs, its row and its index of k."""
-    rows = {id(row): i for i, row in enumerate(board.rows)}
-    places = {k: i for i, k in enumerate(board.contexts)}
     found = {
         best.k: [
             short(score(best.row.records[0], best.loss)),
-            rows[id(best.row)],
-            places[best.at],
+            board.rows.index(best.row),
+            board.contexts.index(best.at),
         ]
         for best in bests
     }
     return [found.get(k) for k in board.contexts]
-
-
-def _published(task_id: str, published: Sequence[Published]) -> list[dict[str, Any]]:
-    """Return a task's published numbers, grouped by their unit."""
-    here = [entry for entry in published if entry.task == task_id]
-    return [
-        {
-            "unit": kind,
-            "differs": UNITS[kind].differs,
-            "scores": [
-                {
-                    "model": entry.model,
-                    "printed": entry.printed,
-                    "context": _context(entry),
-                    "parameters": entry.parameters,
-                    "source": str(entry.source),
-                    "note": entry.note,
-                }
-                for entry in here
-                if entry.unit == kind
-            ],
-        }
-        for kind in dict.fromkeys(entry.unit for entry in here)
-    ]
-
-
-def _context(entry: Published) -> str:
-    if entry.at_most is not None:
-        return f"≤ {entry.at_most}"
-    return "" if entry.context is None else str(entry.context)

@@ -36,7 +36,7 @@ function pointOf(record, at) {
   const values = record.points[at];
   if (!values) return null;
   const point = Object.fromEntries(page.point.map((name, i) => [name, values[i]]));
-  if (typeof point.method === "number") point.method = page.methods[point.method];
+  point.method = facts(point.method);
   return point;
 }
 

@@ -6,32 +6,19 @@ from typing import Any
 
 from seqmem.leaderboard.record import Record
 
-__all__ = ["SharedFacts", "facts"]
+__all__ = ["SharedFacts", "facts", "number"]
 
 # Facts that the page shows in another place.
 _TRAINING = ("k_train", "state", "seed", "budget", "result", "environment")
 _MODEL = ("name", "label", "weights_sha256")
 
 
-class SharedFacts:
-    """A list of facts without duplicates.
+SharedFacts = dict[str, tuple[int, Any]]  # facts with their numbers, by their text
 
-    Attributes:
-        items: the facts; their indexes are their numbers.
-    """
 
-    def __init__(self) -> None:
-        """Start with an empty list."""
-        self.items: list[Any] = []
-        self._numbers: dict[str, int] = {}
-
-    def number(self, item: object) -> int:
-        """Return the number of some facts, a new one if they are new."""
-        text = json.dumps(item, sort_keys=True)
-        if text not in self._numbers:
-            self._numbers[text] = len(self.items)
-            self.items.append(item)
-        return self._numbers[text]
+def number(shared: SharedFacts, item: object) -> int:
+    """Return the number of some facts, which are added if they are new."""
+    return shared.setdefault(json.dumps(item, sort_keys=True), (len(shared), item))[0]
 
 
 def facts(record: Record, shared: SharedFacts) -> dict[str, Any]:
@@ -52,13 +39,13 @@ def facts(record: Record, shared: SharedFacts) -> dict[str, Any]:
         "result": training.get("result"),
         "cost": {k: record.measurement[k] for k in _OWN_MEASUREMENT if k in record.measurement},
         "extras": dict(record.extras),
-        "suite": shared.number(dict(record.suite)),
-        "model": shared.number({k: v for k, v in model.items() if k not in _MODEL}),
-        "training": shared.number({k: v for k, v in training.items() if k not in _TRAINING}),
-        "trained on": shared.number(training.get("environment")),
-        "measurement": shared.number(measurement),
-        "measured on": shared.number(_machine(record.environment)),
-        "validity": shared.number(_verdicts(record.validity)),
+        "suite": number(shared, dict(record.suite)),
+        "model": number(shared, {k: v for k, v in model.items() if k not in _MODEL}),
+        "training": number(shared, {k: v for k, v in training.items() if k not in _TRAINING}),
+        "trained on": number(shared, training.get("environment")),
+        "measurement": number(shared, measurement),
+        "measured on": number(shared, _machine(record.environment)),
+        "validity": number(shared, _verdicts(record.validity)),
     }
 
 

@@ -128,7 +128,7 @@ def section(index: int, task: Task, at: Context) -> str:
         )
     else:
         parts.append(f'<p class="about">{about}Nothing measured.</p>')
-    parts += [_published(kind) for kind in task["published"]]
+    parts += [_published(*each) for each in task["published"]]
     parts.append("</section>")
     return "\n".join(parts)
 
@@ -142,33 +142,21 @@ context length k, a line for each model. The table below holds the same numbers.
 </figure>"""
 
 
-def _published(kind: Mapping[str, Any]) -> str:
-    """Return a task's published numbers, as printed."""
-    scores = kind["scores"]
-    columns = [
-        ("published model", "model", ""),
-        (kind["unit"], "printed", "n"),
-        ("context", "context", "n"),
-        ("parameters", "parameters", "n"),
-        ("source", "source", ""),
-        ("note", "note", ""),
-    ]
-    columns = [c for c in columns if c[1] in ("model", "printed") or any(s[c[1]] for s in scores)]
-    heads = "".join(f'<th scope="col">{escape(title)}</th>' for title, _, _ in columns)
-    rows = []
-    for score in scores:
-        cells = []
-        for _, key, kept in columns:
-            text = escape(score[key] or "–") if key != "note" else escape(score[key])
-            tag = '<th scope="row">' if key == "model" else f'<td class="{kept or "text"}">'
-            cells.append(f"{tag}{text}</{tag[1:3]}>")
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    differs = f" Not the measured score: {escape(kind['differs'])}." if kind["differs"] else ""
+def _published(caption: str, columns: Mapping[str, Sequence[Any]]) -> str:
+    """Return a table of published numbers."""
+    heads = "".join(f'<th scope="col">{escape(title)}</th>' for title in columns)
+    rows = ""
+    for cells in zip(*columns.values(), strict=True):
+        rows += f'<tr><th scope="row">{escape(cells[0])}</th>'
+        for title, cell in list(zip(columns, cells, strict=True))[1:]:
+            kind = "text" if title in ("source", "note") else "n"
+            rows += f'<td class="{kind}">{escape("–" if cell is None else cell)}</td>'
+        rows += "</tr>"
     return f"""<div class="scroll published" role="region" tabindex="0"
 aria-label="Published numbers"><table>
-<caption><span>Published numbers, as printed; not ranked.{differs}</span></caption>
+<caption><span>{escape(caption)}</span></caption>
 <thead><tr>{heads}</tr></thead>
-<tbody>{"".join(rows)}</tbody></table></div>"""
+<tbody>{rows}</tbody></table></div>"""
 
 
 def needs(tasks: Sequence[Task]) -> str:

@@ -83,15 +83,11 @@ def leaders(board: Board, k: Context) -> Leaders | None:
     )
     if not rows:
         return None
-    first = rows[0]
-    placed = {id(row): rank for row, rank in zip(board.rows, ranks(board.rows, k), strict=True)}
-    bound = placed[id(first)]
-    tied = [
-        row
-        for row in rows[1:]
-        if (rank := placed[id(row)]) is not None and bound is not None and rank.best <= bound.best
-    ]
-    return Leaders(_state(board, first, k), first, tuple(tied))
+    first, *others = rows
+    places = zip(board.rows, ranks(board.rows, k), strict=True)
+    best = {row: rank.best for row, rank in places if rank is not None}
+    tied = tuple(row for row in others if best[row] <= best[first])
+    return Leaders(_state(board, first, k), first, tied)
 
 
 def _state(board: Board, row: Row, k: Context) -> Literal["better", "chance", "impossible"]:

@@ -20,7 +20,7 @@ from seqmem.leaderboard.tables.formatting import (
 )
 from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
-__all__ = ["board_text"]
+__all__ = ["board_text", "published_tables"]
 
 Columns = dict[str, Sequence[object]]
 
@@ -59,10 +59,10 @@ def board_text(boards: Sequence[Board], form: Format, published: Sequence[Publis
     return "\n".join([paragraph(RANKS, form), *parts] if ranked else parts)
 
 
-def _published(task_id: str, published: Sequence[Published], form: Format) -> list[str]:
-    """Return a table for each unit, the heading of the column of scores."""
+def published_tables(task_id: str, published: Sequence[Published]) -> list[tuple[str, Columns]]:
+    """Return a task's published numbers, as printed: for each unit a caption and the columns."""
     here = [entry for entry in published if entry.task == task_id]
-    parts = []
+    found = []
     for kind in dict.fromkeys(entry.unit for entry in here):
         entries = [entry for entry in here if entry.unit == kind]
         columns: Columns = {
@@ -73,12 +73,17 @@ def _published(task_id: str, published: Sequence[Published], form: Format) -> li
             "source": [str(entry.source) for entry in entries],
             "note": [entry.note for entry in entries],
         }
-        for name in ("parameters", "note"):
-            if not any(columns[name]):
-                del columns[name]
+        known = {name: cells for name, cells in columns.items() if any(cells)}
         differs = UNITS[kind].differs
         caveat = f" Not the measured score: {differs}." if differs else ""
-        parts.append(paragraph(f"Published, as printed; not ranked.{caveat}", form))
+        found.append((f"Published, as printed; not ranked.{caveat}", known))
+    return found
+
+
+def _published(task_id: str, published: Sequence[Published], form: Format) -> list[str]:
+    parts = []
+    for caption, columns in published_tables(task_id, published):
+        parts.append(paragraph(caption, form))
         parts.append(table(columns, form, left=("published", "source", "note")))
     return parts
 

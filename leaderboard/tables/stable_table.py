@@ -32,8 +32,7 @@ def measured_pairs(boards: Sequence[Board]) -> list[Cells]:
     """Return a row for each pair of models that were trained alike and scored at full."""
     found = []
     for board in boards:
-        for pair in stable_pairs(usual_rows(board)):
-            stable, unconstrained = pair.stable, pair.unconstrained
+        for stable, unconstrained in stable_pairs(usual_rows(board)):
             paired = difference(stable, unconstrained, "full")
             if paired is None:
                 continue

@@ -229,7 +229,7 @@ def test_files_that_cannot_be_sent_stay_in_the_mirror(
         ran = seqmem_("eval", "marginal", *QUICK, "--results", url)
     assert ran.status == 1
     assert "quota exceeded" in ran.err
-    assert "what was finished before is kept" in ran.err
+    assert "results finished before are saved" in ran.err
     again = seqmem_("eval", "marginal", *QUICK, "--results", url)
     assert "already measured" in again.err
     assert len(record_files(tmp_path / "shared/records")) == 1

@@ -51,9 +51,11 @@ def test_kinds_of_models() -> None:
 def test_stable_models_are_paired_with_their_own_options_only() -> None:
     labels = ("rnn", "rnn-stable", "lstm:hidden=3", "lstm-stable:hidden=3", "gru", "lru-stable")
     board = board_of(*(make_trained(SLOW, label=label) for label in labels))
-    found = {(pair.stable.label, pair.unconstrained.label) for pair in stable_pairs(board.rows)}
+    found = {
+        (stable.label, unconstrained.label) for stable, unconstrained in stable_pairs(board.rows)
+    }
     assert found == {("rnn-stable", "rnn"), ("lstm-stable:hidden=3", "lstm:hidden=3")}
     other = board_of(
         make_trained(SLOW, label="rnn"), make_trained(SLOW, label="rnn-stable", k_train=4)
     )
-    assert stable_pairs(other.rows) == ()
+    assert stable_pairs(other.rows) == []

@@ -178,8 +178,7 @@ def test_the_block_of_data_holds_the_numbers_of_the_flat_table(made: str) -> Non
                     if values is None:
                         continue
                     point = dict(zip(data["point"], values, strict=True))
-                    method = point["method"]
-                    point["method"] = data["methods"][method] if method in range(5) else method
+                    point["method"] = data["shared"][point["method"]]
                     cell = task["id"], row["label"], row["kTrain"], row["state"], record["seed"], k
                     assert cell not in found
                     found[cell] = point | {

@@ -18,7 +18,7 @@ def board_of(*records: Record) -> Board:
 
 def words(board: Board) -> dict[str, list[str]]:
     """Return the answers, those about leaders by k."""
-    found = answers(board, memory(board), [row.label for row in board.rows])
+    found = answers(board, memory(board), {row: row.label for row in board.rows})
     said = dict(zip(map(str, board.contexts), found["leaders"], strict=True))
     return {"memory": found["memory"], **said}
 
