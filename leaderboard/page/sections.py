@@ -150,7 +150,7 @@ def _published(caption: str, columns: Mapping[str, Sequence[Any]]) -> str:
         rows += f'<tr><th scope="row">{escape(cells[0])}</th>'
         for title, cell in list(zip(columns, cells, strict=True))[1:]:
             kind = "text" if title in ("source", "note") else "n"
-            rows += f'<td class="{kind}">{escape("–" if cell is None else cell)}</td>'
+            rows += f'<td class="{kind}">{escape("–" if cell is None else str(cell))}</td>'
         rows += "</tr>"
     return f"""<div class="scroll published" role="region" tabindex="0"
 aria-label="Published numbers"><table>
