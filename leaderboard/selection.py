@@ -33,7 +33,7 @@ class Selection:
 def select(
     places: Sequence[Path | RemoteResults],
     task_ids: Sequence[str],
-    say: Callable[[str], object],
+    log: Callable[[str], object],
     *,
     published: bool = False,
     listing: str = "seqmem leaderboard",
@@ -43,7 +43,7 @@ def select(
     Args:
         places: files, folders or URLs; none: the committed ones, and ./results.
         task_ids: the tasks; none: all that were measured.
-        say: called with one line for each file that is no record.
+        log: called with one line for each file that is no record.
         published: whether published numbers are read, also of tasks without records.
         listing: the command that lists the tasks.
 
@@ -61,7 +61,7 @@ def select(
     usual = [place for place in (COMMITTED, OWN) if place.is_dir()]
     records, problems = read_records(here or usual)
     for problem in problems:
-        say(f"skipped {problem}")
+        log(f"skipped {problem}")
     printed = read_published() if published else ()
     measured = {record.task.id for record in records}
     known = measured | {entry.task for entry in printed}

@@ -20,7 +20,7 @@ def draw(
     places: Sequence[Path | RemoteResults],
     budget: str | None,
     models: Iterable[str],
-    say: Callable[[str], object],
+    log: Callable[[str], object],
 ) -> None:
     """Draw the context curves of one task to a file.
 
@@ -30,7 +30,7 @@ def draw(
         places: files, folders or URLs of records; none: the committed ones, and ./results.
         budget: of training; None for all.
         models: names of known models; each has its own colour in every chart.
-        say: called with one line for each file that is no record.
+        log: called with one line for each file that is no record.
 
     Raises:
         InputError: there are no such records, the file's name has another ending or it cannot be
@@ -42,7 +42,7 @@ def draw(
             f"--output {output}: a picture's name ends in .svg or .png; choose such a name"
         )
     renderer("plot")
-    records = list(select(places, [task_id], say).records)
+    records = list(select(places, [task_id], log).records)
     if budget is not None:
         known = sorted({record.training["budget"] for record in records})
         if budget not in known:

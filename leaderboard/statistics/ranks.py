@@ -18,7 +18,7 @@ from seqmem.leaderboard.aggregate import Row
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.statistics.differences import differences
 
-__all__ = ["LEVEL", "Rank", "holm", "places", "ranks"]
+__all__ = ["LEVEL", "Rank", "holm", "possible_ranks", "ranks"]
 
 LEVEL = 0.05  # the probability of any false claim on a board
 
@@ -53,7 +53,9 @@ def ranks(rows: Sequence[Row], k: Context = "full") -> tuple[Rank | None, ...]:
     there = [i for i, row in enumerate(rows) if k in row.scores]
     found: list[Rank | None] = [None] * len(rows)
     if there:
-        for i, rank in zip(there, places(_better([rows[i] for i in there], k)), strict=True):
+        for i, rank in zip(
+            there, possible_ranks(_better([rows[i] for i in there], k)), strict=True
+        ):
             found[i] = rank
     return tuple(found)
 
@@ -88,7 +90,7 @@ def holm(p_values: npt.NDArray[np.float64], level: float = LEVEL) -> npt.NDArray
     return rejected
 
 
-def places(better: npt.NDArray[np.bool_]) -> list[Rank]:
+def possible_ranks(better: npt.NDArray[np.bool_]) -> list[Rank]:
     """Return possible ranks.
 
     Args:

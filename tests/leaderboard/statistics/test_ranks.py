@@ -15,7 +15,7 @@ from scipy import stats
 from seqmem.leaderboard.aggregate import Row, boards
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.statistics.differences import difference, differences
-from seqmem.leaderboard.statistics.ranks import Rank, holm, places, ranks
+from seqmem.leaderboard.statistics.ranks import Rank, holm, possible_ranks, ranks
 from seqmem.leaderboard.statistics.tails import quantile, two_sided
 from seqmem.tests.records import make_record, make_trained
 
@@ -152,7 +152,7 @@ def test_holm_rejects_by_its_definition(values: list[float]) -> None:
 def test_ranks_are_bounded_by_significant_differences() -> None:
     better = np.zeros((4, 4), dtype=bool)
     better[0, 2] = better[0, 3] = better[1, 3] = True
-    assert list(map(str, places(better))) == ["1–2", "1–3", "2–4", "3–4"]
+    assert list(map(str, possible_ranks(better))) == ["1–2", "1–3", "2–4", "3–4"]
 
 
 @pytest.mark.parametrize("name", ["one seed, 40 groups", "5 seeds that vary", "all alike"])
