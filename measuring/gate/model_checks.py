@@ -160,11 +160,7 @@ class _ModelChecks:
         """
         first = self._perturber.targets(lengths[0].length, 2)
         self._reader.check_form(self._perturber.windows(first, lengths[0].length))
-        groups = []
-        shorter = 0
-        for plan in lengths:
-            groups.append(self._draw(plan, shorter))
-            shorter = plan.length
+        groups = [self._draw(plan) for plan in lengths]
         for group in groups:
             self._read_scored(group)
         previous: _Group | None = None
@@ -183,8 +179,8 @@ class _ModelChecks:
         found = self._comparisons.measured_context(self._earlier_replaced, self._longest)
         return found, self._longest
 
-    def _draw(self, plan: LengthPlan, shorter: int) -> _Group:
-        rng, length = self._perturber.rng, plan.length
+    def _draw(self, plan: LengthPlan) -> _Group:
+        rng, length, shorter = self._perturber.rng, plan.length, plan.shorter
         later: list[tuple[int, int]] = []
         earlier: list[tuple[int, int]] = []
         targets = np.zeros(0, np.int64)

@@ -8,7 +8,7 @@ points: first one for each position that no shorter window has, then more.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,24 +40,40 @@ class LengthPlan:
 
     Attributes:
         length: inputs of a window.
-        scored: windows read as in scoring.
-        later_cuts: copies whose later inputs are replaced.
-        earlier_cuts: copies whose earlier inputs are replaced.
-        continues: whether the scored windows of the next shorter length are continued to this one.
+        shorter: the next shorter length; 0 for the shortest.
         is_context: whether it is a context length that is scored.
+        scored: windows read as in scoring.
+        continues: whether the scored windows of the next shorter length are continued to this one.
+        earlier_cuts: copies whose earlier inputs are replaced.
+        later_cuts: copies whose later inputs are replaced.
     """
 
     length: int
-    scored: int
-    later_cuts: int
-    earlier_cuts: int
-    continues: bool
+    shorter: int
     is_context: bool
+    scored: int
+    continues: bool
+    earlier_cuts: int
+    later_cuts: int = 0
 
     @property
     def windows(self) -> int:
         """The number of windows to draw: enough for the number of cut points."""
         return max(self.scored, -(-self.later_cuts // max(self.length - 1, 1)))
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is the run, longer than any context length that is scored."""
+        return self.scored > 0 and not self.is_context
+
+    @property
+    def fixed_steps(self) -> int:
+        """The steps without those of later cuts.
+
+        Scored windows are read three times, continued ones with their own inputs and with others.
+        """
+        rows = 3 * self.scored + 2 * SCORED * self.continues + self.earlier_cuts
+        return rows * self.length
 
 
 def plan_lengths(
@@ -97,75 +113,39 @@ def plan_lengths(
         lengths += [continued, run] if continued < run else [run]
     elif continued > finite[-1]:
         lengths += [continued]
-    drafts = [
-        _Draft(
-            length,
-            before,
-            is_context=length in finite,
-            is_run=length == run and run > finite[-1],
-            is_longest=length == max(run, finite[-1]),
+    plans = []
+    for shorter, length in zip([0, *lengths[:-1]], lengths, strict=True):
+        is_context, is_run = length in finite, length == run and run > finite[-1]
+        is_longest = length == max(run, finite[-1])  # of the lengths read as in scoring
+        beyond = is_context and declared is not None and declared < length
+        plans.append(
+            LengthPlan(
+                length,
+                shorter,
+                is_context,
+                scored=SCORED if is_context else RUNS if is_run else 0,
+                # Not to the run if a shorter length continues the same windows with fewer steps.
+                continues=shorter > 0 and not (is_run and length > 2 * shorter),
+                earlier_cuts=SCORED if is_longest or beyond else 0,
+            )
         )
-        for before, length in zip([0, *lengths[:-1]], lengths, strict=True)
-    ]
-    spare = steps + run_steps - sum(draft.fixed(declared) for draft in drafts)
-    return tuple(_with_cuts(drafts, declared, max(spare, 0.0)))
+    spare = steps + run_steps - sum(plan.fixed_steps for plan in plans)
+    return _with_cuts(plans, max(spare, 0.0))
 
 
-@dataclass(frozen=True)
-class _Draft:
-    """A length whose number of cut points is not chosen yet."""
-
-    length: int
-    before: int
-    is_context: bool
-    is_run: bool
-    is_longest: bool  # of the lengths read as in scoring
-
-    @property
-    def scored(self) -> int:
-        return SCORED if self.is_context else RUNS if self.is_run else 0
-
-    @property
-    def continues(self) -> bool:
-        """Not for the run, where a shorter length continues the same windows with fewer steps."""
-        return self.before > 0 and not (self.is_run and self.length > 2 * self.before)
-
-    def earlier_cuts(self, declared: int | None) -> int:
-        older = declared is not None and declared < self.length
-        return SCORED if self.is_longest or (self.is_context and older) else 0
-
-    def fixed(self, declared: int | None) -> float:
-        """Return the steps without those of cut points.
-
-        Scored windows are read three times, continued ones with their own inputs and with others.
-        """
-        rows = 3 * self.scored + 2 * SCORED * self.continues + self.earlier_cuts(declared)
-        return rows * self.length
-
-
-def _with_cuts(drafts: Sequence[_Draft], declared: int | None, spare: float) -> list[LengthPlan]:
+def _with_cuts(plans: Sequence[LengthPlan], spare: float) -> tuple[LengthPlan, ...]:
     """Spend the spare steps on cut points: a share on the run, the rest on context lengths."""
-    for_run = RUN_SHARE * spare if any(draft.is_run for draft in drafts) else 0.0
-    counts = _cuts([d for d in drafts if d.is_context and d.length > 1], spare - for_run)
-    counts |= {d.length: int(max(for_run / d.length, FEWEST)) for d in drafts if d.is_run}
-    return [
-        LengthPlan(
-            length=draft.length,
-            scored=draft.scored,
-            later_cuts=counts.get(draft.length, 0),
-            earlier_cuts=draft.earlier_cuts(declared),
-            continues=draft.continues,
-            is_context=draft.is_context,
-        )
-        for draft in drafts
-    ]
+    for_run = RUN_SHARE * spare if any(plan.is_run for plan in plans) else 0.0
+    counts = _cuts([p for p in plans if p.is_context and p.length > 1], spare - for_run)
+    counts |= {p.length: int(max(for_run / p.length, FEWEST)) for p in plans if p.is_run}
+    return tuple(replace(plan, later_cuts=counts.get(plan.length, 0)) for plan in plans)
 
 
-def _cuts(drafts: Sequence[_Draft], steps: float) -> dict[int, int]:
+def _cuts(plans: Sequence[LengthPlan], steps: float) -> dict[int, int]:
     """Return the number of cut points of each length, ascending, that the steps allow."""
     # A perturbed copy and, at worst, in short windows, a window of its own.
-    price = {d.length: d.length * (1 + 1 / (d.length - 1)) for d in drafts}
-    new = {d.length: d.length - max(d.before, 1) for d in drafts}
+    price = {p.length: p.length * (1 + 1 / (p.length - 1)) for p in plans}
+    new = {p.length: p.length - max(p.shorter, 1) for p in plans}
     needed = sum(price[length] * count for length, count in new.items())
     part = min(steps / needed, 1.0) if needed else 0.0
     counts = {length: max(int(part * count), FEWEST) for length, count in new.items()}
