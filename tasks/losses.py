@@ -4,8 +4,8 @@ The model returns unnormalised scores and never a probability, so that probabili
 construction.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,22 +16,21 @@ __all__ = ["Bernoulli", "CrossEntropy", "Loss", "SquaredError", "log_softmax"]
 REGISTER = 16
 
 
-class Loss(Protocol):
+@dataclass(frozen=True)
+class Loss(ABC):
     """A loss per target.
 
     Attributes:
+        score: what tables show: "loss" (the mean) or "perplexity" (the exponential of the mean).
         name: its name.
         unit: the unit of one target's loss.
-        score: what tables show: "loss" (the mean) or "perplexity" (the exponential of the mean).
     """
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def unit(self) -> str: ...  # noqa: D102
-    @property
-    def score(self) -> str: ...  # noqa: D102
+    score: str
+    name: str
+    unit: str
 
+    @abstractmethod
     def __call__(self, outputs: Tensor, targets: Tensor, rows: Tensor | None = None) -> Tensor:
         """Return the loss of each target: (m, outputs), (n,) or (n, D) -> (n,).
 
@@ -40,15 +39,14 @@ class Loss(Protocol):
             targets: the values to be predicted.
             rows: (n,) the row of `outputs` with which each target is scored; None: one each.
         """
-        ...
 
     def correct(self, outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor | None:
         """Return which targets have the largest output: (n,) bool; None if that is undefined."""
-        ...
+        return None
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(Loss):
     """−log softmax(outputs)[target], in nats.
 
     Attributes:
@@ -57,9 +55,9 @@ class CrossEntropy:
     """
 
     score: str = "loss"
-    accuracy: bool = False
     name: str = "cross-entropy"
     unit: str = "nats"
+    accuracy: bool = False
 
     def __call__(self, outputs: Tensor, targets: Tensor, rows: Tensor | None = None) -> Tensor:
         """(m, V) scores and (n,) class ids -> (n,) nats."""
@@ -75,7 +73,7 @@ class CrossEntropy:
 
 
 @dataclass(frozen=True)
-class SquaredError:
+class SquaredError(Loss):
     """(output − target)², for a model with one output."""
 
     score: str = "loss"
@@ -86,13 +84,9 @@ class SquaredError:
         """(m, 1) outputs and (n,) targets -> (n,)."""
         return (_of(rows, outputs).squeeze(-1) - targets).square()
 
-    def correct(self, outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor | None:
-        """Return None: a real number is never exactly right."""
-        return None
-
 
 @dataclass(frozen=True)
-class Bernoulli:
+class Bernoulli(Loss):
     """−Σ_i log p(y_i) over independent zeros and ones, with p(1) = sigmoid(output), in nats.
 
     One output for each number of a target: the binary cross-entropy, summed.
@@ -108,10 +102,6 @@ class Bernoulli:
         # −log p(y) = −log sigmoid(±output): without cancellation, so that a small loss has all its
         # digits and a large one stays finite.
         return -F.logsigmoid(signs * _of(rows, outputs)).sum(-1)
-
-    def correct(self, outputs: Tensor, targets: Tensor, rows: Tensor) -> Tensor | None:
-        """Return None: no single output stands for a frame of many numbers."""
-        return None
 
 
 def log_softmax(outputs: Tensor) -> Tensor:

@@ -51,6 +51,7 @@ __all__ = ["WikiText2", "WikiText103"]
 class _WikiText(LanguageTask):
     """The parts common to both."""
 
+    version: ClassVar[int] = 1
     block_name: ClassVar[str] = "article"
     stream: ClassVar[bool] = True
     source: ClassVar[CorpusSource]
@@ -119,7 +120,6 @@ class _WikiText(LanguageTask):
 class WikiText2(_WikiText):
     """``wikitext-2``."""
 
-    version: ClassVar[int] = 1
     source: ClassVar[CorpusSource] = WIKITEXT_2
 
     @classmethod
@@ -136,7 +136,6 @@ class WikiText2(_WikiText):
 class WikiText103(_WikiText):
     """``wikitext-103``, ``wikitext-103/vocabulary=valid``, ``wikitext-103/vocabulary=FILE``."""
 
-    version: ClassVar[int] = 1
     source: ClassVar[CorpusSource] = WIKITEXT_103
 
     @classmethod

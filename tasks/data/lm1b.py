@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from seqmem.errors import InputError
-from seqmem.tasks.data.sources import Located, data_directory
+from seqmem.tasks.data.sources import Located, Source, data_directory
 from seqmem.tasks.data.text_files import COMPRESSED, read_lines
 
 __all__ = [
@@ -69,12 +69,8 @@ _OFFICIAL: Mapping[Shard, str] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Lm1b:
+class Lm1b(Source):
     """The benchmark as a data set: its shards in the data directory."""
-
-    name: str = "lm1b"
-    title: str = "One Billion Word benchmark (Chelba et al. 2013, arXiv 1312.3005)"
-    licence: str = "WMT11 news crawl: no open licence stated, for research"
 
     @property
     def how_to_get(self) -> str:
@@ -125,7 +121,11 @@ class Lm1b:
         return "; ".join(notes) or None
 
 
-LM1B = Lm1b()
+LM1B = Lm1b(
+    name="lm1b",
+    title="One Billion Word benchmark (Chelba et al. 2013, arXiv 1312.3005)",
+    licence="WMT11 news crawl: no open licence stated, for research",
+)
 
 
 def find_shards(shards: Iterable[Shard]) -> dict[Shard, Path]:

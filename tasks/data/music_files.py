@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from seqmem.errors import InputError
 from seqmem.tasks.data.piano_rolls import SUFFIXES, Rolls, read_rolls, rolls_sha256
-from seqmem.tasks.data.sources import Located, data_directory
+from seqmem.tasks.data.sources import Located, Source, data_directory
 
 __all__ = [
     "POLYMUSIC",
@@ -62,19 +62,13 @@ class PianoRollSet:
 
 
 @dataclass(frozen=True)
-class PianoRollSource:
+class PianoRollSource(Source):
     """The sets: their source and expected content.
 
     Attributes:
-        name: the folder in the data directory.
-        title: the name in full, with the paper.
-        licence: the licence of the music.
         sets: by the short name in task ids.
     """
 
-    name: str
-    title: str
-    licence: str
     sets: Mapping[str, PianoRollSet]
 
     @property

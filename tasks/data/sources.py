@@ -5,10 +5,10 @@ folder of its name.
 """
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import platformdirs
 
@@ -33,29 +33,30 @@ class Located:
     variants: Mapping[str, str] = field(default_factory=dict)
 
 
-class Source(Protocol):
+@dataclass(frozen=True)
+class Source(ABC):
     """A data set that can be located and checked.
 
     Attributes:
-        name: its name, which is its folder in the data directory.
-        title: its name in full, with the paper.
+        name: its folder in the data directory.
+        title: its full name, with the paper.
         licence: the licence of its content.
-        how_to_get: how to get it.
     """
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def title(self) -> str: ...  # noqa: D102
-    @property
-    def licence(self) -> str: ...  # noqa: D102
-    @property
-    def how_to_get(self) -> str: ...  # noqa: D102
+    name: str
+    title: str
+    licence: str
 
+    @property
+    @abstractmethod
+    def how_to_get(self) -> str:
+        """How to get the data."""
+
+    @abstractmethod
     def locate(self) -> Located:
         """Search for the files on this machine, without reading them."""
-        ...
 
+    @abstractmethod
     def check(self) -> str | None:
         """Read the files found and compare counts and hashes with the expected ones.
 
@@ -65,7 +66,6 @@ class Source(Protocol):
         Raises:
             InputError: a file is missing, damaged or altered.
         """
-        ...
 
 
 def data_directory() -> Path | None:

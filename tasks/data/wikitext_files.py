@@ -21,7 +21,7 @@ from seqmem.errors import InputError
 from seqmem.tasks.data.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
 from seqmem.tasks.data.dataset_rows import file_rows, hub_rows
 from seqmem.tasks.data.line_checks import LineCheck, LineFacts
-from seqmem.tasks.data.sources import Located, data_directory
+from seqmem.tasks.data.sources import Located, Source, data_directory
 from seqmem.tasks.data.text_files import file_digest, find_file
 from seqmem.tasks.data.vocabulary import (
     UNKNOWN,
@@ -54,22 +54,16 @@ VocabularyFrom = Literal["train", "valid"] | Path
 
 
 @dataclass(frozen=True)
-class CorpusSource:
+class CorpusSource(Source):
     """A corpus: its source and expected content.
 
     Attributes:
-        name: its folder in the data directory.
-        title: its full name, with the paper.
-        licence: the licence of the text.
         hub: repository and configuration on the Hugging Face hub.
         splits: the expected content by split name.
         vocabulary: the number of distinct tokens in the training split.
         without_train: ids of tasks that can be measured without the training split.
     """
 
-    name: str
-    title: str
-    licence: str
     hub: tuple[str, str]
     splits: Mapping[str, LineFacts]
     vocabulary: int
