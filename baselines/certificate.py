@@ -26,8 +26,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -73,9 +71,6 @@ class Certificate:
         norm: the norm of features and of parts of a state: "euclidean" for the RNN, "maximum" for
             the LSTM.
         layers: the bounds of each layer, the first one first.
-        steps: r, the smallest number of steps whose map contracts the whole state (all layers,
-            cells included) in the Euclidean norm.
-        factor: λ of that r-step map, below 1.
         readout: the largest change of any output for a change of the features by 1 in `norm`. A
             cross-entropy changes at most twice as much as the outputs, a binary cross-entropy over
             D keys at most D times as much.
@@ -83,8 +78,6 @@ class Certificate:
 
     norm: Literal["euclidean", "maximum"]
     layers: tuple[LayerBounds, ...]
-    steps: int
-    factor: float
     readout: float
 
     @property
@@ -157,10 +150,7 @@ def certificate(model: SequenceModel) -> Certificate:
         readout = model.leave.weight.double()
         euclidean = isinstance(model, RNN)
         largest = float(readout.norm(2 if euclidean else 1, dim=1).max())
-    steps, factor = _iterated(layers, model.layers.hidden_size, euclidean)
-    return Certificate(
-        "euclidean" if euclidean else "maximum", tuple(layers), steps, factor, largest
-    )
+    return Certificate("euclidean" if euclidean else "maximum", tuple(layers), largest)
 
 
 def guaranteed_context_facts(model: SequenceModel) -> Mapping[str, float] | None:
@@ -234,43 +224,17 @@ def _weights(layers: nn.Module, index: int) -> tuple[Tensor, Tensor, Tensor]:
     return recurrent, inputs, biases[0] + biases[1]
 
 
-def _cascade(
-    layers: Sequence[LayerBounds], errors: Sequence[float], capped: bool = True
-) -> list[float]:
+def _cascade(layers: Sequence[LayerBounds], errors: Sequence[float]) -> list[float]:
     """Return the bounds of all parts of a state's difference, layer by layer, one step later."""
     after: list[float] = []
     entering = 0.0  # both runs read the same inputs
     start = 0
     for layer in layers:
         own = errors[start : start + len(layer.gain)]
-        following = [
-            sum(factor * error for factor, error in zip(row, own, strict=True)) + gain * entering
-            for row, gain in zip(layer.matrix, layer.gain, strict=True)
-        ]
-        if capped:  # two states within the radius are at most twice the radius apart
-            following = [min(e, 2 * r) for e, r in zip(following, layer.radius, strict=True)]
-        after += following
+        for row, gain, radius in zip(layer.matrix, layer.gain, layer.radius, strict=True):
+            error = sum(factor * each for factor, each in zip(row, own, strict=True))
+            # Two states within the radius are at most twice the radius apart.
+            after.append(min(error + gain * entering, 2 * radius))
         entering = after[-1]
         start += len(own)
     return after
-
-
-def _iterated(layers: Sequence[LayerBounds], hidden: int, euclidean: bool) -> tuple[int, float]:
-    """Return the smallest number of steps that contract in the Euclidean norm, and their factor.
-
-    The Euclidean norm of the parts' Euclidean norms is that of the state. Conversion from the
-    maximum norm of n numbers to the Euclidean norm and back costs a factor √n.
-    """
-    parts = sum(len(layer.gain) for layer in layers)
-    one: npt.NDArray[np.float64] = np.array(
-        [_cascade(layers, row, capped=False) for row in np.eye(parts).tolist()]
-    ).T
-    power, steps = one, 1
-    while True:
-        if euclidean:
-            factor = float(np.linalg.norm(power, 2))
-        else:
-            factor = math.sqrt(hidden * parts) * float(np.linalg.norm(power, np.inf))
-        if factor < 1:
-            return steps, factor
-        power, steps = power @ one, steps + 1
