@@ -1,43 +1,66 @@
-"""The n-gram language model with modified Kneser-Ney smoothing."""
+"""The n-gram language model with modified Kneser-Ney smoothing, from sorted arrays.
+
+For WikiText-2 (two million words) and n = 5 counting takes a few seconds and a few hundred
+megabytes; both grow a little faster than the number of words.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqmem.baselines.kneser_ney import fit_ngrams
 from seqmem.baselines.options import Count
 from seqmem.tasks.model import SequenceModel, State
-from seqmem.tasks.task import InputSpec, Task, Tokens
+from seqmem.tasks.task import InputSpec, Split, Task, Tokens
 
 __all__ = ["KneserNey"]
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+# The discounts that KenLM (Heafield et al. 2013, "Scalable modified Kneser-Ney language model
+# estimation", ACL) uses where they cannot be estimated from the counts of counts.
+FALLBACK = (0.5, 1.0, 1.5)
 
 
 class KneserNey(SequenceModel):
     """Interpolated modified Kneser-Ney smoothing (Chen & Goodman 1999, section 3).
 
-    The formula is in `seqmem.baselines.kneser_ney`. With order 1 the model predicts discounted
-    word frequencies.
+    The formula is in `_fit_ngrams`. With order 1 the model predicts discounted word frequencies.
 
     A window of fewer than n − 1 words uses the lower order that it fills. At such k the curve
     shows how this model predicts from less context, not how a model of that order would; `k_train`
     selects the latter.
 
+    Contexts are numbered: 0 is the empty one, followed by those of one word, of two, … A context
+    is encoded by the number of its suffix and its first word, as number × vocabulary + word.
+    `keys` holds these codes in ascending order; a context's number is its index there.
+
     Attributes:
         receptive_field: n − 1.
+        keys: (contexts,) the codes; −1 for the empty context.
+        log_backoff: (contexts,) log γ, the weight of the shorter context; 0 for the empty context.
+        begins: (contexts + 1,) the index of each context's first word in `words`; the empty
+            context has no words there, because `unigram` holds all of them.
+        words: (n-grams,) words seen after contexts.
+        log_probs: (n-grams,) log p(word | context), lower orders included.
+        unigram: (vocabulary,) log p(word).
     """
 
     float32_only = True  # shorter floats are too coarse for log-probabilities
     next_token_only = True
     reads_training_data = True  # see ClosedForm
 
-    # As in `SmoothedNGrams`, with logarithms of probabilities.
-    keys: Tensor  # (contexts,) int64
-    log_backoff: Tensor  # (contexts,)
-    begins: Tensor  # (contexts + 1,) int64
-    words: Tensor  # (n-grams,) int32
-    log_probs: Tensor  # (n-grams,)
-    unigram: Tensor  # (vocabulary,)
+    keys: Tensor
+    log_backoff: Tensor
+    begins: Tensor
+    words: Tensor
+    log_probs: Tensor
+    unigram: Tensor
 
     def __init__(
         self,
@@ -81,13 +104,9 @@ class KneserNey(SequenceModel):
         Raises:
             InputError: the task has no training data.
         """
-        ngrams = fit_ngrams(task.train(seed, 0), self.vocabulary, self.order)
-        self.keys = torch.from_numpy(ngrams.keys)
-        self.begins = torch.from_numpy(ngrams.begins)
-        self.words = torch.from_numpy(ngrams.words)
-        self.log_backoff = torch.from_numpy(np.log(ngrams.backoff)).float()
-        self.log_probs = torch.from_numpy(np.log(ngrams.probs)).float()
-        self.unigram = torch.from_numpy(np.log(ngrams.unigram)).float()
+        tables = _fit_ngrams(task.train(seed, 0), self.vocabulary, self.order)
+        for name, table in tables.items():
+            setattr(self, name, torch.from_numpy(table))
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
         """(B, L) ids -> (B, L, n − 1) the latest ids, oldest first, −1 before the start."""
@@ -148,3 +167,125 @@ def _resize_tables(
         saved = state_dict.get(prefix + name)
         if saved is not None and name != "unigram":  # the vocabulary must be the same
             setattr(module, name, buffer.new_empty(saved.shape))
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """The distinct n-grams of one order.
+
+    Attributes:
+        pairs: (e,) the context's number × vocabulary + word, ascending.
+        counts: (e,) occurrences at the highest order, distinct preceding words at lower orders.
+        lower: (e,) the index of each n-gram without its first word in the next lower order.
+    """
+
+    pairs: Ints
+    counts: Ints
+    lower: Ints
+
+
+def _fit_ngrams(
+    split: Split, vocabulary: int, order: int
+) -> Mapping[str, npt.NDArray[np.generic]]:
+    """Return the tables of a model from n-gram counts, interpolated from the lowest order upwards.
+
+    With h the last j words and h′ the last j − 1 of them,
+
+        p(w | h) = (c(hw) − D(c(hw))) / c(h·) + γ(h) p(w | h′),
+
+    where γ(h) normalises the distribution, D has three values for counts of 1, 2 and more,
+    estimated for each order, and unigrams are interpolated with the uniform distribution. At the
+    highest order c counts occurrences; at lower orders it counts the distinct words seen before
+    hw. At the start of a sequence, where no word precedes hw, it counts occurrences, as is usual
+    for n-grams that begin with ``<s>``.
+
+    Args:
+        split: the training data; targets are the next inputs.
+        vocabulary: number of words, whether they occur or not.
+        order: n, the largest number of words in an n-gram.
+    """
+    counted, keys = _count(split, vocabulary, order)
+    probs: Floats = np.full(1, 1 / vocabulary)  # of the lower order, at first uniform
+    tables, backoffs = [], []
+    for counts in counted:
+        number = counts.pairs // vocabulary
+        first = number[0]  # contexts of one length have consecutive numbers
+        total = np.bincount(number - first, counts.counts)
+        discount = _discounts(counts.counts)[np.minimum(counts.counts, 3)]
+        backoff = np.bincount(number - first, discount) / total
+        discounted = (counts.counts - discount) / total[number - first]
+        probs = discounted + backoff[number - first] * probs[counts.lower]
+        tables.append(probs)
+        backoffs.append(backoff)
+    unigram = np.full(vocabulary, backoffs[0][0] / vocabulary)
+    unigram[counted[0].pairs] = tables[0]
+    pairs = np.concatenate([np.zeros(0, np.int64), *(counts.pairs for counts in counted[1:])])
+    logarithms = {
+        "log_backoff": np.concatenate([np.ones(1), *backoffs[1:]]),
+        "log_probs": np.concatenate([np.zeros(0), *tables[1:]]),
+        "unigram": unigram,
+    }
+    return {
+        "keys": keys,
+        "begins": np.searchsorted(pairs, np.arange(len(keys) + 1) * vocabulary),
+        "words": (pairs % vocabulary).astype(np.int32),
+        **{name: np.log(value).astype(np.float32) for name, value in logarithms.items()},
+    }
+
+
+def _count(split: Split, vocabulary: int, order: int) -> tuple[list[_Counts], Ints]:
+    """Return the counts for contexts of 0, 1, … n − 1 words, and the codes of all contexts.
+
+    Orders that exceed the longest sequence are omitted.
+    """
+    inputs, positions = split.inputs.numpy(), split.positions.numpy()
+    targets = split.targets.numpy().astype(np.int64)
+    available = split.available.numpy()
+    order = min(order, int(available.max()) + 1)
+    length = np.minimum(available, order - 1)  # of each target's longest context
+    numbers = [np.zeros(len(targets), np.int64)]  # by context length; 0: the sequence is too short
+    keys = [np.full(1, -1, np.int64)]
+    first = 1
+    for lag in range(order - 1):
+        reaches = length > lag
+        key = numbers[-1][reaches] * vocabulary + inputs[positions[reaches] - lag]
+        found, inverse = np.unique(key, return_inverse=True)
+        number = np.zeros_like(targets)
+        number[reaches] = first + inverse
+        numbers.append(number)
+        keys.append(found)
+        first += len(found)
+    all_keys = np.concatenate(keys)
+
+    counted: list[_Counts] = []
+    pairs = np.zeros(0, np.int64)  # of the next higher order
+    for longest in reversed(range(order)):
+        # A target counts at the order of its longest context; at each lower order, every distinct
+        # n-gram of the next higher one counts once.
+        own = length == longest
+        fully = numbers[longest][own] * vocabulary + targets[own]
+        once = all_keys[pairs // vocabulary] // vocabulary * vocabulary + pairs % vocabulary
+        pairs, inverse, counts = np.unique(
+            np.concatenate([fully, once]), return_inverse=True, return_counts=True
+        )
+        if counted:
+            above = counted[-1]
+            counted[-1] = _Counts(above.pairs, above.counts, inverse[len(fully) :])
+        counted.append(_Counts(pairs, counts, np.zeros(len(pairs), np.int64)))
+    return counted[::-1], all_keys
+
+
+def _discounts(counts: Ints) -> Floats:
+    """Return D for counts of 0, 1, 2 and more: (4,) (Chen & Goodman 1999, section 3).
+
+    `FALLBACK` is used if a count from 1 to 4 never occurs, or if a discount is not above 0 and
+    below its count.
+    """
+    n1, n2, n3, n4 = (int((counts == i).sum()) for i in range(1, 5))
+    estimates = FALLBACK
+    if n1 and n2 and n3 and n4:
+        y = n1 / (n1 + 2 * n2)
+        found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
+        if all(0 < discount < count for count, discount in enumerate(found, 1)):
+            estimates = found
+    return np.array([0.0, *estimates])
