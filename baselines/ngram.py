@@ -184,9 +184,7 @@ class _Counts:
     lower: Ints
 
 
-def _fit_ngrams(
-    split: Split, vocabulary: int, order: int
-) -> Mapping[str, npt.NDArray[np.generic]]:
+def _fit_ngrams(split: Split, vocabulary: int, order: int) -> Mapping[str, npt.NDArray[np.generic]]:
     """Return the tables of a model from n-gram counts, interpolated from the lowest order upwards.
 
     With h the last j words and h′ the last j − 1 of them,

@@ -52,11 +52,16 @@ class Recipe:
     options: Mapping[str, Option] = field(default_factory=dict)
 
 
+_SMOKE = Recipe(
+    steps=250,
+    batch=64,
+    k_train="full",
+    learning_rate=5e-3,
+    validate_every=125,
+    options={"hidden": 32},
+)
 _RECURRENT_MEMORY = Recipe(
     steps=4000, batch=64, k_train="full", learning_rate=2e-3, options={"hidden": 64}
-)
-_MARKOV = Recipe(
-    steps=1500, batch=64, k_train=64, learning_rate=4e-3, validate_every=150, options={"hidden": 64}
 )
 _WORDS = Recipe(
     steps=2400,
@@ -76,16 +81,6 @@ _WORDS_SMOKE = Recipe(
     validation_targets=4096,
     options={"hidden": 64, "tied": True},
 )
-# Whole sentences side by side, short ones padded to the longest.
-_SENTENCES = Recipe(
-    steps=2000,
-    batch=32,
-    k_train="full",
-    learning_rate=3e-3,
-    validate_every=500,
-    validation_targets=16_384,
-    options={"hidden": 160, "dropout": 0.2, "tied": True},
-)
 # pytorch/examples word_language_model: 2 × 650, dropout 0.5, tied, 40 epochs of WikiText-2.
 _WORDS_FULL = Recipe(
     steps=119_360,
@@ -100,91 +95,75 @@ _WORDS_FULL = Recipe(
     validation_targets=217_645,
     options={"hidden": 650, "layers": 2, "dropout": 0.5, "tied": True},
 )
-
-_MUSIC = Recipe(
-    steps=6000,
-    batch=8,
-    # Most chorales in one segment; the far longer pieces of the other sets in several.
-    k_train=128,
-    learning_rate=5e-3,
-    # JSB overfits within minutes: its training ends by patience, not by the budget.
-    validate_every=200,
-    patience=5,
-    validation_targets=1 << 17,  # all: a model with state reads the whole split anyway
-    options={"hidden": 200, "dropout": 0.3},
+_WORDS_FULL_ADAM = replace(_WORDS_FULL, optimizer="adam", learning_rate=1e-3, schedule="cosine")
+# Longer and larger. Bai et al. 2018 tune each model separately; here all share a recipe.
+_MEMORY_FULL = Recipe(
+    steps=50_000, batch=32, k_train="full", learning_rate=5e-4, options={"hidden": 128}
 )
 
 _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
     {
-        ("copy-memory", "smoke"): Recipe(
-            steps=250,
-            batch=64,
-            k_train="full",
-            learning_rate=5e-3,
-            validate_every=125,
-            options={"hidden": 32},
-        ),
+        ("copy-memory", "smoke"): _SMOKE,
         ("copy-memory", "small"): _RECURRENT_MEMORY,
-        ("adding-problem", "smoke"): Recipe(
-            steps=500,
-            batch=64,
-            k_train="full",
-            learning_rate=5e-3,
-            validate_every=250,
-            options={"hidden": 32},
-        ),
+        ("copy-memory", "full"): _MEMORY_FULL,
+        ("adding-problem", "smoke"): replace(_SMOKE, steps=500, validate_every=250),
         ("adding-problem", "small"): _RECURRENT_MEMORY,
-        ("hidden-markov", "smoke"): Recipe(
-            steps=250,
-            batch=64,
-            k_train=32,
-            learning_rate=5e-3,
-            validate_every=125,
-            options={"hidden": 32},
+        ("adding-problem", "full"): replace(_MEMORY_FULL, learning_rate=2e-3),
+        ("hidden-markov", "smoke"): replace(_SMOKE, k_train=32),
+        ("hidden-markov", "small"): replace(
+            _RECURRENT_MEMORY, steps=1500, k_train=64, learning_rate=4e-3, validate_every=150
         ),
-        ("hidden-markov", "small"): _MARKOV,
+        ("hidden-markov", "full"): Recipe(
+            steps=20_000, batch=64, k_train=256, learning_rate=2e-3, options={"hidden": 128}
+        ),
         ("wikitext-2", "smoke"): _WORDS_SMOKE,
         ("wikitext-2", "small"): _WORDS,
-        ("music", "smoke"): Recipe(
-            steps=250,
-            batch=8,
-            k_train=64,
-            learning_rate=1e-2,
-            validate_every=125,
-            options={"hidden": 64},
-        ),
-        ("music", "small"): _MUSIC,
+        ("wikitext-2", "full"): _WORDS_FULL,
         # The readout dominates and is eight times as large, hence an eighth of the steps.
         ("wikitext-103", "smoke"): replace(_WORDS_SMOKE, steps=10, validate_every=10),
         ("wikitext-103", "small"): replace(
             _WORDS, steps=300, validate_every=100, validation_targets=8192
         ),
-        ("billion-word", "smoke"): replace(_WORDS_SMOKE, k_train="full"),
-        ("billion-word", "small"): _SENTENCES,
-        ("text", "smoke"): _WORDS_SMOKE,
-        ("text", "small"): _WORDS,
-        # Longer and larger. Bai et al. 2018 tune each model separately; here all share a recipe.
-        ("copy-memory", "full"): Recipe(
-            steps=50_000, batch=32, k_train="full", learning_rate=5e-4, options={"hidden": 128}
-        ),
-        ("adding-problem", "full"): Recipe(
-            steps=50_000, batch=32, k_train="full", learning_rate=2e-3, options={"hidden": 128}
-        ),
-        ("hidden-markov", "full"): Recipe(
-            steps=20_000, batch=64, k_train=256, learning_rate=2e-3, options={"hidden": 128}
-        ),
-        ("wikitext-2", "full"): _WORDS_FULL,
         # No published recipe of this size: that of WikiText-2 with Adam, for two epochs of 103
         # million words.
         ("wikitext-103", "full"): replace(
-            _WORDS_FULL,
+            _WORDS_FULL_ADAM,
             steps=92_000,
             batch=64,
-            optimizer="adam",
-            learning_rate=1e-3,
-            schedule="cosine",
             validate_every=4600,
-            options={"hidden": 650, "layers": 2, "dropout": 0.2, "tied": True},
+            options={**_WORDS_FULL.options, "dropout": 0.2},
+        ),
+        # Whole sentences side by side, short ones padded to the longest.
+        ("billion-word", "smoke"): replace(_WORDS_SMOKE, k_train="full"),
+        ("billion-word", "small"): replace(
+            _WORDS,
+            steps=2000,
+            batch=32,
+            k_train="full",
+            validate_every=500,
+            validation_targets=16_384,
+        ),
+        # seqmem's slice of the corpus is small: 40 epochs as on WikiText-2.
+        ("billion-word", "full"): replace(
+            _WORDS_FULL_ADAM, steps=36_400, k_train="full", validate_every=910
+        ),
+        ("text", "smoke"): _WORDS_SMOKE,
+        ("text", "small"): _WORDS,
+        ("text", "full"): _WORDS_FULL,
+        ("music", "smoke"): replace(
+            _SMOKE, batch=8, k_train=64, learning_rate=1e-2, options={"hidden": 64}
+        ),
+        ("music", "small"): Recipe(
+            steps=6000,
+            batch=8,
+            # Most chorales in one segment; the far longer pieces of the other sets in several.
+            k_train=128,
+            learning_rate=5e-3,
+            # JSB overfits within minutes: its training ends by patience, not by the budget.
+            validate_every=200,
+            patience=5,
+            validation_targets=1 << 17,  # all: a model with state reads the whole split anyway
+            options={"hidden": 200, "dropout": 0.3},
         ),
         # Bai et al. 2018 and their code: Adam at 1e-3, batch 1, 100 epochs (of Nottingham's 694
         # pieces; the smaller sets stop by patience), a rate that falls when validation does not
@@ -200,17 +179,6 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
             validation_targets=1 << 17,
             options={"hidden": 200, "layers": 2, "dropout": 0.2},
         ),
-        # seqmem's slice of the corpus is small: 40 epochs as on WikiText-2, whole sentences.
-        ("billion-word", "full"): replace(
-            _WORDS_FULL,
-            steps=36_400,
-            k_train="full",
-            optimizer="adam",
-            learning_rate=1e-3,
-            schedule="cosine",
-            validate_every=910,
-        ),
-        ("text", "full"): _WORDS_FULL,
     }
 )
 
