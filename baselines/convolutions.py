@@ -123,20 +123,19 @@ def match_channels(channels: int, wanted: int) -> nn.Module:
 
 
 def chained(
-    channels: int,
-    *,
     block: Callable[[int, int, int, int, float], nn.Module],
-    stack: Stack,
+    channels: int,
     hidden: int,
+    stack: Stack,
     dropout: float,
 ) -> nn.Module:
     """Return a chain of one block for each level, (B, channels, L) -> (B, hidden, L).
 
     Args:
-        channels: input channels of the first block.
         block: called with input channels, output channels, kernel, dilation and dropout.
-        stack: kernel and dilations.
+        channels: input channels of the first block.
         hidden: output channels of each block.
+        stack: kernel and dilations.
         dropout: passed to each block.
     """
     entering = [channels] + [hidden] * (stack.levels - 1)
@@ -156,7 +155,7 @@ class Convolutional(LinearReadout):
         inputs: InputSpec,
         outputs: int,
         stack: Stack,
-        layers: Callable[[int], nn.Module],
+        layers: Callable[[int, int, Stack, float], nn.Module],
         *,
         hidden: int,
         dropout: float,
@@ -168,15 +167,16 @@ class Convolutional(LinearReadout):
             inputs: the type and size of one input.
             outputs: the number of outputs for each position.
             stack: defines the receptive field of the layers.
-            layers: builds a module (B, channels, L) -> (B, hidden, L), given channels.
+            layers: builds a module (B, channels, L) -> (B, hidden, L), given channels, hidden,
+                stack and dropout.
             hidden: input channels of the readout, and size of an id's embedding.
-            dropout: share of the embedding dropped in training.
+            dropout: share of the embedding, and of activations, dropped in training.
             tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         super().__init__()
         self.enter = InputLayer(inputs, hidden)
         self.dropout = nn.Dropout(dropout)
-        self.blocks = layers(self.enter.width)
+        self.blocks = layers(self.enter.width, hidden, stack, dropout)
         self.leave = readout_layer(hidden, outputs, self.enter if tied else None)
         self.receptive_field = stack.receptive_field
 

@@ -59,7 +59,7 @@ class GCNN(Convolutional):
             tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         stack = fit_stack(context, covers, kernel=kernel, levels=levels, growth=dilation)
-        layers = partial(chained, block=_GatedBlock, stack=stack, hidden=hidden, dropout=dropout)
+        layers = partial(chained, _GatedBlock)
         super().__init__(inputs, outputs, stack, layers, hidden=hidden, dropout=dropout, tied=tied)
 
 

@@ -54,7 +54,7 @@ class TCN(Convolutional):
             tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         stack = fit_stack(context, covers, kernel=kernel, levels=levels, convolutions=2)
-        layers = partial(chained, block=_ResidualBlock, stack=stack, hidden=hidden, dropout=dropout)
+        layers = partial(chained, _ResidualBlock)
         super().__init__(inputs, outputs, stack, layers, hidden=hidden, dropout=dropout, tied=tied)
 
 

@@ -1,7 +1,5 @@
 """WaveNet: gated dilated convolutions with residual and skip connections."""
 
-from functools import partial
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -55,8 +53,9 @@ class WaveNet(Convolutional):
             tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         stack = fit_stack(context, covers, kernel=kernel, levels=levels)
-        layers = partial(_GatedLayers, hidden=hidden, stack=stack, dropout=dropout)
-        super().__init__(inputs, outputs, stack, layers, hidden=hidden, dropout=dropout, tied=tied)
+        super().__init__(
+            inputs, outputs, stack, _GatedLayers, hidden=hidden, dropout=dropout, tied=tied
+        )
 
 
 class _GatedLayers(nn.Module):

@@ -18,9 +18,9 @@ from tabulate import tabulate
 
 from seqmem.baselines.spec import build_model, parse_model
 from seqmem.baselines.training.batches import Batch, Step, batches
-from seqmem.baselines.training.denormals import denormals_flushed
 from seqmem.baselines.training.learner import Learner
 from seqmem.baselines.training.loop import seeded
+from seqmem.baselines.training.process import denormals_flushed
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.tasks import load_task
 

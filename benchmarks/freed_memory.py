@@ -21,9 +21,8 @@ from tabulate import tabulate
 
 from seqmem.baselines.spec import build_model, parse_model
 from seqmem.baselines.training.batches import Batch, batches
-from seqmem.baselines.training.denormals import denormals_flushed
 from seqmem.baselines.training.loop import seeded
-from seqmem.baselines.training.process import keep_freed_memory
+from seqmem.baselines.training.process import denormals_flushed, keep_freed_memory
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.tasks import load_task
 from seqmem.tasks.task import Task

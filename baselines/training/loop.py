@@ -18,8 +18,8 @@ from torch import Tensor
 
 from seqmem.baselines.training.batches import Step, Windows, batches, window_steps
 from seqmem.baselines.training.checkpoint import Checkpoint
-from seqmem.baselines.training.denormals import denormals_flushed
 from seqmem.baselines.training.learner import Learner
+from seqmem.baselines.training.process import denormals_flushed
 from seqmem.baselines.training.process_group import SINGLE_PROCESS, ProcessGroup
 from seqmem.baselines.training.recipes import Recipe
 from seqmem.errors import CellError, DivergedError, NotFiniteError

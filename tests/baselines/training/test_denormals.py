@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from seqmem.baselines.recurrent import RNN
-from seqmem.baselines.training.denormals import denormals_flushed, flush_in_threads
 from seqmem.baselines.training.loop import seeded, train
+from seqmem.baselines.training.process import denormals_flushed, flush_in_threads
 from seqmem.baselines.training.recipes import Recipe
 from seqmem.tasks import load_task
 from seqmem.tasks.model import State
