@@ -9,11 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from seqmem.baselines.recurrent import LSTM, RNN
-from seqmem.baselines.tcn import TCN
-from seqmem.baselines.training.loop import seeded
-from seqmem.baselines.transformer import Transformer
-from seqmem.errors import CellError
 from seqmem.measuring import reference, scoring, window_scores
 from seqmem.measuring.curve import measure
 from seqmem.tasks.adding_problem import AddingProblem
@@ -21,44 +16,12 @@ from seqmem.tasks.copy_memory import CopyMemory
 from seqmem.tasks.hidden_markov import HiddenMarkov
 from seqmem.tasks.model import FullOutputs, SequenceModel, State
 from seqmem.tasks.task import Context, Features, Split, Task
-
-CONTEXTS: list[Context] = [1, 2, 3, 5, 8, 100, "full"]
-
-
-def make(kind: str, task: Task) -> SequenceModel:
-    """A small model with random weights."""
-    with seeded(7):
-        if kind == "tcn":
-            model: SequenceModel = TCN(task.inputs, task.outputs, context=6, hidden=5, kernel=2)
-        elif kind == "transformer":
-            model = Transformer(task.inputs, task.outputs, context=6, hidden=5, heads=2)
-        elif kind == "wrapped":
-            plain = LSTM(task.inputs, task.outputs, hidden=5)
-            model = FullOutputs(nn.Sequential(plain))
-        else:
-            layers = {"rnn": RNN, "lstm": LSTM}[kind]
-            model = layers(task.inputs, task.outputs, hidden=5, layers=2)
-        for parameter in model.parameters():
-            nn.init.normal_(parameter, std=0.6)
-    return model.eval()
-
-
-def brute_force(model: SequenceModel, task: Task, split: Split, k: Context) -> list[float]:
-    """Each target's loss, from its own window, on its own."""
-    losses = []
-    starts = split.starts.tolist()
-    for position, target in zip(split.positions.tolist(), split.targets, strict=True):
-        start = max(s for s in starts if s <= position)
-        begin = start if k == "full" else max(start, position - k + 1)
-        with torch.inference_mode():
-            outputs = model(split.inputs[None, begin : position + 1])[0, -1:]
-        losses.append(float(task.loss(outputs, target[None])))
-    return losses
+from seqmem.tests.measuring.small_models import CONTEXTS, Wrong, brute_force, make, stream
 
 
 @st.composite
 def splits(draw: st.DrawFn, features: bool, everywhere: bool = False) -> Split:
-    """Sequences of any lengths, some with no target, targets anywhere or everywhere."""
+    """Draw sequences of any lengths, with targets at some or all positions."""
     lengths = draw(st.lists(st.integers(1, 14), min_size=1, max_size=6))
     total = sum(lengths)
     chosen = draw(st.sets(st.integers(0, total - 1), min_size=1))
@@ -80,7 +43,7 @@ def splits(draw: st.DrawFn, features: bool, everywhere: bool = False) -> Split:
 @pytest.mark.parametrize("task", [CopyMemory(5, 5), AddingProblem(9)], ids=["ids", "floats"])
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
-def test_curve_is_brute_force(kind: str, task: Task, data: st.DataObject) -> None:
+def test_the_curve_equals_brute_force(kind: str, task: Task, data: st.DataObject) -> None:
     split = data.draw(splits(isinstance(task.inputs, Features)))
     model = make(kind, task)
     curve = measure(model, task, split, CONTEXTS)
@@ -93,8 +56,8 @@ def test_curve_is_brute_force(kind: str, task: Task, data: st.DataObject) -> Non
 @pytest.mark.parametrize("kind", ["rnn", "lstm", "tcn", "transformer"])
 @settings(max_examples=10, deadline=None)
 @given(data=st.data(), every_k=st.booleans())
-def test_windows_that_grow_are_brute_force(kind: str, data: st.DataObject, every_k: bool) -> None:
-    """With targets everywhere, windows go on from shorter ones, or are read once for every k."""
+def test_growing_windows_equal_brute_force(kind: str, data: st.DataObject, every_k: bool) -> None:
+    """With targets everywhere, windows continue shorter ones, or are read once for every k."""
     split = data.draw(splits(features=False, everywhere=True))
     model, task = make(kind, CopyMemory(5, 5)), CopyMemory(5, 5)
     contexts: list[Context] = [*range(1, 16), "full"] if every_k else CONTEXTS
@@ -155,7 +118,7 @@ def test_full_is_the_usual_stateful_perplexity() -> None:
 
 
 class Counting(SequenceModel):
-    """Records how large the readouts and windows are that it is asked for."""
+    """Records the sizes of readouts and windows."""
 
     stateful = True
 
@@ -182,14 +145,14 @@ def test_only_scored_positions_are_read_out_in_bounded_chunks() -> None:
     split = task.split("valid").subset(torch.arange(400))
     model = Counting(task.outputs)
     curve = measure(model, task, split, [1, 41, "full"])
-    # At k = 1 all targets look alike. At 41 none is like another; but the first of each sequence's
-    # ten has no more than 41 inputs, and sees them in the reference pass.
+    # At k = 1 all windows are equal. At 41 no two are equal; but the first of each sequence's ten
+    # targets has no more than 41 inputs, and the reference pass has its loss.
     assert model.rows == 400 + 1 + 360
     assert model.largest_readout <= scoring.READOUT["cpu"]
     assert model.steps == curve.steps == len(split.inputs) + 1 + 360 * 41
 
 
-def test_a_window_that_holds_all_there_is_costs_nothing() -> None:
+def test_a_window_of_the_whole_sequence_costs_nothing() -> None:
     task = AddingProblem(10)
     split = task.split("valid")
     for contexts, windows in (([10], 0), ([10, 20, 40], 0), ([5, 10, 11], 5), ([5, 9], 14)):
@@ -200,8 +163,8 @@ def test_a_window_that_holds_all_there_is_costs_nothing() -> None:
             assert (curve.at(k).method == "no longer sequence") == (k >= 10)
 
 
-def test_windows_that_grow_cost_half() -> None:
-    """Each of 1, 2, 4 … 64 inputs goes on from the one before: 64 steps, not 127."""
+def test_growing_windows_cost_half() -> None:
+    """Each of 1, 2, 4 … 64 inputs continues the previous window: 64 steps, not 127."""
     task = HiddenMarkov(2)
     ids = torch.arange(3000).int() * 7919 % 32
     split = stream(ids)
@@ -212,17 +175,8 @@ def test_windows_that_grow_cost_half() -> None:
     assert curve.steps < 3000 + 32 + 3000 * 64
 
 
-def stream(ids: Tensor) -> Split:
-    """A text: each id is the target of the one before."""
-    length = len(ids) - 1
-    return Split(
-        ids[:-1], torch.tensor([0, length]), torch.arange(length), ids[1:].long(),
-        torch.arange(length) // 100,
-    )  # fmt: skip
-
-
 class Shift(SequenceModel):
-    """Remembers the last `order` inputs and nothing else, though it carries a state."""
+    """Its state is the last `order` inputs, and nothing else."""
 
     stateful = True
 
@@ -249,8 +203,8 @@ class Shift(SequenceModel):
         return hidden
 
 
-def test_what_is_forgotten_costs_nothing() -> None:
-    """Once windows say what the carried state says, longer ones are not read."""
+def test_windows_longer_than_the_memory_cost_nothing() -> None:
+    """Once windows agree with the carried state, longer ones are not read."""
     task = HiddenMarkov(2)
     ids = torch.randint(0, 32, (5001,), generator=torch.Generator().manual_seed(1)).int()
     split, model = stream(ids), Shift(3, task.outputs)
@@ -265,65 +219,18 @@ def test_what_is_forgotten_costs_nothing() -> None:
     assert abs(curve.at(2).losses.mean() - curve.at("full").losses.mean()) > 0.1
 
 
-class Wrong(nn.Module):
-    """Breaks one rule of the contract."""
-
-    def __init__(self, how: str) -> None:
-        super().__init__()
-        self.how = how
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        outputs = torch.zeros(*inputs.shape[:2], 10)
-        if self.how == "nan":
-            outputs[0, -1, 3] = math.nan
-        elif self.how == "infinity":
-            outputs[..., 0] = math.inf
-        elif self.how == "width":
-            outputs = outputs[..., :9]
-        elif self.how == "length":
-            outputs = outputs[:, 1:]
-        elif self.how == "last":
-            outputs = outputs[:, -1]
-        return outputs
-
-
-@pytest.mark.parametrize(
-    ("how", "says"),
-    [
-        ("nan", "not finite"),
-        ("infinity", "not finite"),
-        ("width", r"\(9,\) outputs .* the task needs \(10,\)"),
-        ("length", "must be the same"),
-        ("last", "must be the same"),
-    ],
-)
-@pytest.mark.parametrize("contexts", [[4], ["full"]], ids=["window", "full"])
-def test_broken_outputs_are_an_error(how: str, says: str, contexts: list[Context]) -> None:
-    task = CopyMemory(3, 3)
-    with pytest.raises(CellError, match=says):
-        measure(FullOutputs(Wrong(how)), task, task.split("valid"), contexts)
-
-
-def test_a_long_stream_needs_state_or_a_receptive_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference, "LONGEST_PASS", 10)
-    task = CopyMemory(3, 3)
-    with pytest.raises(CellError, match="neither carries state"):
-        measure(make("wrapped", task), task, task.split("valid"), ["full"])
-    measure(make("wrapped", task), task, task.split("valid"), [4])
-
-
 def test_accuracy_counts_the_largest_output() -> None:
     task = CopyMemory(3, 3)
     split = task.split("valid")
     model = FullOutputs(Wrong("not at all"))
     scores = measure(model, task, split, [2]).at(2)
     assert scores.correct is not None
-    assert not scores.correct.any()  # all alike: the first, the blank, is never recalled
+    assert not scores.correct.any()  # equal scores: the first class, blank, is never recalled
     assert scores.losses == pytest.approx(np.full(len(split), math.log(10)))
 
 
 class Latch(SequenceModel):
-    """Forgets all before the latest id that is a multiple of five; carries a state."""
+    """Forgets everything before the latest id that is a multiple of five; has a state."""
 
     stateful = True
 
@@ -335,7 +242,7 @@ class Latch(SequenceModel):
         kept = torch.full((len(inputs),), -1.0) if state is None else state
         features = []
         for symbol in inputs.T:
-            # Remembers the first symbol since then; the others change nothing.
+            # Remembers the first symbol since then; later ones have no effect.
             kept = torch.where(symbol % 5 == 0, -1.0, torch.where(kept < 0, symbol.float(), kept))
             features.append(torch.stack([kept, torch.full_like(kept, 1e9 * self.wide)], -1))
         return torch.stack(features, 1), kept
@@ -346,7 +253,7 @@ class Latch(SequenceModel):
 
 
 def latched(length: int, share: float) -> Split:
-    """A stream where a given share of places lets the latch go."""
+    """Return a stream in which a given share of positions resets the latch."""
     rng = np.random.default_rng(3)
     ids = np.where(rng.random(length) < share, 0, 1 + rng.integers(0, 4, length))
     return stream(torch.from_numpy(ids.astype(np.int32)))
@@ -372,136 +279,7 @@ def test_features_that_agree_because_one_is_huge_do_not_count() -> None:
     assert all(found.method in ("sample", "all") for found in curve.estimates.values())
 
 
-def test_a_k_as_long_as_a_stream_that_cannot_be_read_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference, "LONGEST_PASS", 100)
-    task = HiddenMarkov(2)
-    split = stream(torch.arange(500).int() % 32)
-    model = make("wrapped", task)
-    curve = measure(model, task, split, [2, 400, 499, 10**6])
-    assert list(curve.estimates) == [2, 400]
-    assert curve.full is None
-    assert list(curve.failures) == [499, 10**6]
-    assert curve.at(2).losses[1:] == pytest.approx(brute_force(model, task, split, 2)[1:], abs=1e-5)
-
-
-def test_looking_at_what_a_model_declares_costs_little() -> None:
-    """A model that reads a long sequence whole is held to windows of a quarter of a pass."""
-    task = HiddenMarkov(2)
-    split = stream(torch.arange(4001).int() * 7 % 32)
-    model = make("wrapped", task)
-    curve = measure(model, task, split, [1, "full"], precision=0.5)
-    assert curve.steps < 4000 * 1.25 + 256 + 32 + 1
-
-
-class NotANumberAt(SequenceModel):
-    """Breaks on windows of one length."""
-
-    def __init__(self, k: int, outputs: int) -> None:
-        super().__init__()
-        self.k, self.outputs = k, outputs
-
-    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        fill = math.nan if inputs.shape[1] == self.k else 0.0
-        return torch.full((*inputs.shape[:2], 2), fill), None
-
-    def readout(self, hidden: Tensor) -> Tensor:
-        return hidden[..., :1].expand(*hidden.shape[:-1], self.outputs)
-
-
-@pytest.mark.parametrize("precision", [None, 0.01])
-def test_a_k_that_fails_leaves_the_others(precision: float | None) -> None:
-    task = AddingProblem(20)
-    model = NotANumberAt(8, 1)
-    curve = measure(model, task, task.split("valid"), [4, 8, 16, "full"], precision=precision)
-    assert list(curve.estimates) == [4, 16]
-    assert list(curve.failures) == [8]
-    assert "not finite" in curve.failures[8]
-    assert curve.at(16).losses == pytest.approx(curve.at("full").losses)
-
-
-class Greedy(SequenceModel):
-    """Runs out of memory when it is given more than so many inputs, or features, at once."""
-
-    def __init__(self, inner: SequenceModel, most: int) -> None:
-        super().__init__()
-        self.inner, self.most = inner, most
-        self.stateful, self.receptive_field = inner.stateful, inner.receptive_field
-
-    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        if inputs.shape[0] * inputs.shape[1] > self.most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return self.inner.hidden(inputs, state)
-
-    def readout(self, hidden: Tensor) -> Tensor:
-        if len(hidden) > self.most:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        outputs: Tensor = self.inner.readout(hidden)
-        return outputs
-
-
-def test_a_k_that_never_fits_in_memory_costs_only_itself() -> None:
-    task = AddingProblem(20)
-    split = task.split("valid").prefix(400)
-
-    class TooLong(Declares):
-        def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-            if inputs.shape[1] == 8:
-                raise torch.OutOfMemoryError("CUDA out of memory")
-            return super().hidden(inputs, state)
-
-    model = TooLong(3, 0)
-    model.receptive_field = None
-    curve = measure(model, task, split, [4, 8, 16, "full"])
-    assert list(curve.estimates) == [4, 16]
-    assert curve.failures == {8: "out of memory"}
-
-
-@pytest.mark.parametrize("kind", ["lstm", "tcn"])
-@pytest.mark.parametrize("precision", [None, 0.02])
-def test_where_memory_runs_out_batches_get_smaller(kind: str, precision: float | None) -> None:
-    task = HiddenMarkov(2)
-    split = task.split("valid").prefix(2000)
-    model = make(kind, task)
-    expected = measure(model, task, split, CONTEXTS, precision=precision)
-    curve = measure(Greedy(model, 300), task, split, CONTEXTS, precision=precision)
-    for k in CONTEXTS:
-        assert curve.at(k).losses == pytest.approx(expected.at(k).losses, abs=1e-4)
-    with pytest.raises(torch.OutOfMemoryError):  # not even one step of the reference pass
-        measure(Greedy(model, 0), task, split, CONTEXTS)
-
-
-class Declares(SequenceModel):
-    """Sums inputs from `back` steps before to `ahead` after; declares a receptive field of 4."""
-
-    def __init__(self, back: int, ahead: int) -> None:
-        super().__init__()
-        self.receptive_field = 4
-        self.back, self.ahead = back, ahead
-
-    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        values = inputs[..., 0]  # (B, L)
-        padded = nn.functional.pad(values, (self.back, self.ahead))
-        return padded.unfold(1, self.back + 1 + self.ahead, 1).sum(-1, keepdim=True), None
-
-    def readout(self, hidden: Tensor) -> Tensor:
-        return hidden
-
-
-@pytest.mark.parametrize(("back", "ahead", "honest"), [(3, 0, True), (4, 0, False), (2, 1, False)])
-def test_a_false_receptive_field_is_found_out(back: int, ahead: int, honest: bool) -> None:
-    task = AddingProblem(20)
-    split = task.split("valid")
-    # Targets in the middle, where there is something to look ahead at.
-    middle = Split(split.inputs, split.starts, split.positions - 8, split.targets, split.blocks)
-    if honest:
-        curve = measure(Declares(back, ahead), task, middle, [1, 4, 8, "full"])
-        assert curve.at(8).method == "receptive field"
-    else:
-        with pytest.raises(CellError, match="looks ahead, or its receptive field"):
-            measure(Declares(back, ahead), task, middle, [1, 4, 8, "full"])
-
-
-def test_a_k_beyond_every_sequence_costs_nothing_and_is_full() -> None:
+def test_a_k_longer_than_every_sequence_equals_full_context() -> None:
     task = AddingProblem(5)
     split = task.split("valid")
     model = make("rnn", task)
@@ -509,7 +287,7 @@ def test_a_k_beyond_every_sequence_costs_nothing_and_is_full() -> None:
     assert curve.at(10**9).losses == pytest.approx(curve.at("full").losses, abs=1e-5)
 
 
-def test_a_prefix_keeps_the_first_targets_and_what_they_need() -> None:
+def test_a_prefix_has_the_first_targets_and_their_inputs() -> None:
     split = CopyMemory(2, 6).split("test")
     model = make("lstm", CopyMemory(2, 6))
     whole = measure(model, CopyMemory(2, 6), split, ["full"]).at("full").losses

@@ -29,7 +29,7 @@ CONTEXTS: list[Context] = [1, 2, 4, 8, 16, 32, "full"]
 
 
 class Frames(HiddenMarkov):
-    """Frames of six keys that stick, in pieces of uneven length; some shorter than a window."""
+    """Frames of six keys that change rarely, in pieces of various lengths, some very short."""
 
     def __init__(self) -> None:
         super().__init__(2)
@@ -93,7 +93,7 @@ def make(kind: str, task: Task) -> SequenceModel:
 def test_estimates_are_what_exact_measuring_gives(
     case: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Unbiased, as precise as asked for, and right within the interval about 95 times in 100."""
+    """Unbiased, as precise as requested, and within the interval about 95 times in 100."""
     task, split = CASES[case]()
     model = make(kind, task)
     exact = measure(model, task, split, CONTEXTS)
@@ -115,7 +115,7 @@ def test_estimates_are_what_exact_measuring_gives(
                 assert abs(deviation) <= 1e-5
     for k, of_k in deviations.items():
         assert abs(np.mean(of_k)) < 4 * 0.5 / np.sqrt(len(of_k)), k
-    if not sampled:  # few windows differ among blanks and delimiters: all were scored
+    if not sampled:  # there are few distinct windows of blanks and delimiters: all were scored
         assert case == "recall"
         return
     hits = np.abs(np.concatenate(list(deviations.values()))) <= 1
@@ -164,11 +164,11 @@ def test_every_k_is_estimated_at_once(kind: str) -> None:
         deviation = abs(estimate.losses.mean() - exact.at(k).losses.mean())
         outside += deviation > estimate.half_width + 1e-5
         assert deviation < 2.5 * estimate.half_width + 1e-5
-    assert outside <= 8  # neighbouring k share their sample, and so their luck
+    assert outside <= 8  # neighbouring k share their sample, and so their errors
 
 
 class Table(ByTarget):
-    """Looks losses up instead of asking a model."""
+    """Reads losses from a table instead of a model."""
 
     def __init__(self, scorer: Scorer, seed: int, losses: dict[int, np.ndarray]) -> None:
         super().__init__(scorer, seed)
@@ -210,7 +210,7 @@ def test_what_few_targets_gain_from_long_contexts_is_not_overlooked() -> None:
         search.run()
         for k in shares:
             found = search.estimate(k, 0)
-            assert found.n >= 600 or k == 1  # 3 / n of 2 nats is what may be overlooked
+            assert found.n >= 600 or k == 1  # 3 / n of 2 nats may be missed
             hits[k] += abs(found.losses.mean() - losses[k].mean()) <= found.half_width
     assert all(count >= 85 for count in hits.values()), hits
 

@@ -1,4 +1,4 @@
-"""Only the features that are scored are asked for, and no pass gives more than memory holds."""
+"""Only the features that are scored are computed, and no pass exceeds the memory."""
 
 import math
 
@@ -20,7 +20,7 @@ CONTEXTS: list[Context] = [1, 2, 4, 8, 16]
 
 
 class Sparse(SequenceModel):
-    """Gives features where it is asked for them, and never all."""
+    """Returns features at the requested positions, and never all."""
 
     def __init__(self, inner: SequenceModel, wrong: str = "") -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Sparse(SequenceModel):
         self.stateful, self.receptive_field = inner.stateful, inner.receptive_field
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        raise AssertionError("all features were asked for")
+        raise AssertionError("all features were requested")
 
     def features_at(
         self, inputs: Tensor, rows: Tensor, columns: Tensor, state: State = None
@@ -77,7 +77,7 @@ def test_features_elsewhere_are_an_error(wrong: str, contexts: list[Context]) ->
 
 
 class Wide(nn.Module):
-    """Gives many outputs for each input, and remembers how many at once."""
+    """Returns many outputs for each input, and records how many at once."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ def test_full_outputs_bound_what_is_read_at_once(
     assert bounded.largest <= 512 * 1000
     assert curve.at(8).losses == pytest.approx(math.log(1000))
     measure(FullOutputs(free), task, split, contexts, every_k=every_k)
-    assert free.largest > 512 * 1000  # the bound is what held it
+    assert free.largest > 512 * 1000  # so it was the bound that limited it
 
 
 def test_a_sequence_whose_outputs_do_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

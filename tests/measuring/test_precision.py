@@ -1,4 +1,4 @@
-"""What a precision means for each kind of score, and which are refused."""
+"""The half-width of a precision for each kind of score, and invalid precisions."""
 
 import math
 
@@ -40,6 +40,6 @@ def test_wrong_ones(text: str) -> None:
         parse_precision(text)
 
 
-def test_less_than_rounding_is_refused() -> None:
+def test_a_precision_below_the_rounding_error_is_refused() -> None:
     with pytest.raises(InputError, match=r"less than the rounding error .*--exact"):
         parse_precision("0.00000001%").half_width(AddingProblem(10))

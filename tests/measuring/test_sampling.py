@@ -44,7 +44,7 @@ def test_all_targets_leave_nothing_open() -> None:
 
 
 def test_intervals_cover_and_means_of_groups_are_right() -> None:
-    """Skewed differences to a control, as between truncated and full context."""
+    """Return skewed differences to a control, as between truncated and full context."""
     rng = np.random.default_rng(1)
     population, size, repeats = 5000, 300, 1000
     control = rng.gamma(2.0, 2.0, population)
@@ -67,7 +67,7 @@ def test_intervals_cover_and_means_of_groups_are_right() -> None:
 
 @pytest.mark.parametrize("usual", [0.0, 2.0])
 def test_a_control_that_hardly_varies_is_subtracted_as_it_is(usual: float) -> None:
-    """A task that is nearly solved: nearly all targets have one loss, and few another.
+    """A task that is nearly solved: nearly all targets have one loss, and a few another.
 
     A slope read off the few that a sample has, or the control thrown away where it has none, would
     give a wrong mean with an interval of no width. The difference is known without either.
@@ -89,7 +89,7 @@ def test_a_control_that_hardly_varies_is_subtracted_as_it_is(usual: float) -> No
 
 
 def test_what_is_rare_asks_for_more_targets() -> None:
-    """With 3 in n unseen, n is such that they cannot move the mean by more than is allowed."""
+    """With 3 in n not sampled, they cannot change the mean by more than the half-width."""
     assert size_to_see(largest=2.0, population=10**6, half_width=0.01) == 600
     assert size_to_see(largest=0.01, population=10**6, half_width=0.01) == PILOT
     assert size_to_see(largest=9.0, population=500, half_width=0.01) == 500

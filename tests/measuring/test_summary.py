@@ -1,4 +1,4 @@
-"""What a record says of a curve."""
+"""The numbers of a curve in a record."""
 
 from dataclasses import replace
 
@@ -71,7 +71,7 @@ def test_a_sample_says_the_same_less_precisely(
         assert abs(point.loss.mean - right.loss.mean) < 2 * point.half_width
         assert point.excess is not None
         assert right.excess is not None
-        # What sampling leaves open is part of the interval over groups.
+        # The interval over groups includes the sampling error.
         assert point.excess.standard_error is not None
         assert right.excess.standard_error is not None
         assert point.excess.standard_error > point.half_width / 3 > right.excess.standard_error / 3
@@ -97,7 +97,7 @@ def test_the_best_constant_gains_nothing(task: HiddenMarkov) -> None:
 
 
 def test_a_perfect_rate_has_an_interval() -> None:
-    """All of 2,000 sequences right: as sure as 100 independent groups make it, not surer."""
+    """With all 2,000 sequences right, the interval is that of 100 independent groups."""
     task = CopyMemory(3, 3)
     split = task.split("test")
     curve = measure(Marginal(task.inputs, task.outputs), task, split, [1])

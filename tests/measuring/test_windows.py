@@ -1,4 +1,4 @@
-"""Which windows are the same, against comparing them one by one."""
+"""Distinct windows, against comparing them one by one."""
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ def test_distinct_windows_are_those_that_differ(
         representatives = window_inputs(split, torch.from_numpy(shared.first), k)
         # Each target's window is that of its representative.
         assert torch.equal(representatives[torch.from_numpy(shared.window)], windows)
-        # None is kept twice, unless nearly all differed at a shorter length already.
+        # None is there twice, unless nearly all were distinct at a shorter length.
         count = len({tuple(row) for row in windows.tolist()})
         assert len(shared.first) == count or len(shared.first) == len(chosen)
         if count < 0.5 * len(chosen):

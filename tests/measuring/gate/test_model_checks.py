@@ -1,4 +1,4 @@
-"""The gate: every model of the zoo is caught by the check that is meant for it, no honest one."""
+"""The checks of a model: each broken model of the zoo fails its check, no honest one does."""
 
 import copy
 import json
@@ -115,7 +115,7 @@ def test_the_zoo_is_caught(name: str) -> None:
     if check != "finite":
         assert found.deviation is not None
         assert found.deviation > found.tolerance
-        # What did no harm to others does not fail with it: an honest model passes them all.
+        # The checks that it passes are passed by an honest model as well.
         assert report.check("finite") in set(report.checks) - set(report.failed)
 
 
@@ -156,7 +156,7 @@ def test_a_model_that_raises_is_refused_in_one_line() -> None:
 
 
 class LooksAround(SequenceModel):
-    """Splits into hidden and readout; the readout mixes the positions it is given."""
+    """Split into hidden and readout; the readout mixes positions."""
 
     def __init__(self, honest: zoo.Honest) -> None:
         super().__init__()
@@ -196,7 +196,7 @@ def test_a_context_declared_one_too_small_is_caught(seed: int) -> None:
 
 
 class LastOf(nn.Module):
-    """Outputs depend on the input `lag` places back, and on nothing else."""
+    """Outputs depend on the input `lag` positions before, and on nothing else."""
 
     def __init__(self, lag: int, outputs: int) -> None:
         super().__init__()
@@ -236,7 +236,7 @@ def test_a_context_without_bound_is_not_measured() -> None:
 
 @pytest.fixture(scope="module")
 def text_task(tmp_path_factory: pytest.TempPathFactory) -> Task:
-    """Characters of a made-up text."""
+    """Return the characters of a generated text as a task."""
     file = tmp_path_factory.mktemp("text") / "made-up.txt"
     source = torch.Generator().manual_seed(0)
     words = torch.randint(0, 40, (12_000,), generator=source).tolist()
@@ -253,7 +253,7 @@ TASKS: dict[str, Callable[[], Task]] = {
 
 
 def built(name: str, task: Task, seed: int, gain: float = 1.5) -> SequenceModel:
-    """A baseline with weights larger than it starts with, so that outputs are far from even."""
+    """Return a baseline with larger weights, so that outputs are far from uniform."""
     with seeded(seed):
         options: dict[str, Any] = {"hidden": 8}
         model, _ = build_model(ModelSpec(name), task, "full", options)
@@ -282,13 +282,13 @@ def test_honest_models_pass(name: str, kind: str, request: pytest.FixtureRequest
     assert report.passed, report_text(report)
     assert {"finite", "causality", "batch", "repeat"} <= {check.name for check in report.checks}
     assert all(check.compared > 0 for check in report.checks)
-    # With all that a submitted model may be, full outputs without a state.
+    # Like most submitted models: full outputs without state.
     report = examined(zoo.Changed(model, lambda inputs, outputs: outputs), task)
     assert report.passed, report_text(report)
 
 
 class FourierConvolution(nn.Module):
-    """Causal to rounding: a convolution by Fourier transform, as state space models have it."""
+    """Causal up to rounding: a convolution by Fourier transform, as in state space models."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -325,7 +325,7 @@ def test_no_false_alarm_over_seeds(name: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("name", [n for n in BASELINES if not model_class(n).float32_only])
 def test_shorter_floats_are_no_cheating(name: str, dtype: torch.dtype) -> None:
-    """And a peek is seen all the same."""
+    """And a model that looks ahead is detected all the same."""
     model = copy.deepcopy(built(name, MARKOV, 3, gain=1.0)).to(dtype)
     report = examined(model, declared=model.receptive_field)
     assert report.passed, report_text(report)
@@ -337,7 +337,7 @@ def test_shorter_floats_are_no_cheating(name: str, dtype: torch.dtype) -> None:
 
 
 def test_a_masked_class_hides_nothing() -> None:
-    """Scores far below all others are honest, and no scale to measure others by."""
+    """Scores far below all others are honest, and do not enlarge the scale of differences."""
 
     def masked(inputs: Tensor, outputs: Tensor) -> Tensor:
         return torch.cat([outputs[..., :-1], torch.full_like(outputs[..., -1:], -1e9)], -1)
@@ -377,7 +377,7 @@ def test_any_contexts_can_be_examined(contexts: tuple[Context, ...]) -> None:
 def test_no_longer_inputs_than_scoring_are_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A model may be made for the longest sequence, and for no more."""
+    """A model may be limited to the length of the longest sequence."""
     for task in (load_task("adding-problem/T=20"), load_task("copy-memory/T=5"), zoo.Chords()):
         seen: list[int] = []
 
