@@ -23,7 +23,7 @@ def now():
     return time.perf_counter(), time.process_time()
 
 began = now()
-from seqmem.leaderboard.aggregate import boards
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.selection import select
 from seqmem.leaderboard.store import uncollected
 from seqmem.leaderboard.tables.board_table import board_text

@@ -14,9 +14,9 @@ import numpy as np
 from common import machine, say, timed
 
 from seqmem.baselines import BASELINES
-from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.page import page
 from seqmem.leaderboard.record import Context, MeanOf, Point, Record, TaskFacts, to_json
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.store import read_records
 
 CONTEXTS: tuple[Context, ...] = (*(2**i for i in range(10)), "full")

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from tabulate import tabulate
 
-from seqmem.leaderboard.aggregate import Row, boards
 from seqmem.leaderboard.record import MeanOf, Point, Record, TaskFacts
+from seqmem.leaderboard.statistics.aggregate import Row, boards
 from seqmem.leaderboard.statistics.ranks import Rank, ranks
 
 

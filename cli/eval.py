@@ -99,7 +99,7 @@ def evaluate(
     Finished cells are not run again; an interrupted run resumes where it was.
     """
     from seqmem.baselines.training.process import set_up_process
-    from seqmem.leaderboard.aggregate import boards
+    from seqmem.leaderboard.statistics.aggregate import boards
     from seqmem.leaderboard.tables.board_table import board_text
     from seqmem.runs.evaluate import evaluate as run
     from seqmem.runs.request import Request

@@ -61,8 +61,8 @@ def leaderboard(
     """
     from seqmem.errors import InputError
     from seqmem.files import write_output
-    from seqmem.leaderboard.aggregate import boards
     from seqmem.leaderboard.selection import select
+    from seqmem.leaderboard.statistics.aggregate import boards
     from seqmem.leaderboard.statistics.suite_scores import overview
     from seqmem.leaderboard.store import uncollected
     from seqmem.leaderboard.tables.board_table import board_text

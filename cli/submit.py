@@ -60,7 +60,7 @@ def submit(
     from dataclasses import replace
 
     from seqmem.errors import InputError
-    from seqmem.leaderboard.aggregate import boards
+    from seqmem.leaderboard.statistics.aggregate import boards
     from seqmem.leaderboard.tables.board_table import board_text
     from seqmem.measuring.device import find_device
     from seqmem.measuring.settings import MeasurementSettings

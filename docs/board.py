@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from seqmem.baselines import BASELINES
-from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.page import page
 from seqmem.leaderboard.published import read_published
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.store import COMMITTED, read_records
 
 PAGE = Path(__file__).parent / "board.html"

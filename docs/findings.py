@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from seqmem.baselines import BASELINES
 from seqmem.docs.limitations import limitations
 from seqmem.docs.sentences import MOST, kinds, most_gained, needs, stable, trained_at, uses
-from seqmem.leaderboard.aggregate import Board, Row, boards, solved
 from seqmem.leaderboard.charts.styles import listing_order
 from seqmem.leaderboard.failure import Failure, read_failures
 from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.rows import k_train, latest, name_of, named_rows
+from seqmem.leaderboard.statistics.aggregate import Board, Row, boards, solved
 from seqmem.leaderboard.statistics.context_need import optimum_need, tolerance
 from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
+from seqmem.leaderboard.statistics.rows import k_train, latest, name_of, named_rows
 from seqmem.leaderboard.store import COMMITTED, read_records
 from seqmem.leaderboard.tables.formatting import need, number, row_need, state_floats, unit
 from seqmem.leaderboard.tables.stable_table import GUARANTEE, measured_pairs

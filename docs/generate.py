@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from seqmem.cli.listings import Row, model_rows, task_rows, write_rows
-from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.published import Published, read_published
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.store import COMMITTED, read_records
 from seqmem.leaderboard.tables.board_table import board_text
 

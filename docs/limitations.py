@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
-from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.failure import Failure
-from seqmem.leaderboard.rows import kind, named_rows
+from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.statistics.context_need import tolerance
 from seqmem.leaderboard.statistics.differences import difference
+from seqmem.leaderboard.statistics.rows import kind, named_rows
 from seqmem.leaderboard.tables.wording import TIED, count, listed, verdict
 
 __all__ = ["limitations"]

@@ -8,12 +8,12 @@ of `wording.VERDICTS`.
 from collections import defaultdict
 from collections.abc import Sequence
 
-from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.rows import kind, name_of, named_rows, stable_pairs, usual_rows
+from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.statistics.context_need import ContextNeed, optimum_need, tolerance
 from seqmem.leaderboard.statistics.differences import Difference, difference
 from seqmem.leaderboard.statistics.envelope import Best, envelope, envelope_need
+from seqmem.leaderboard.statistics.rows import kind, name_of, named_rows, stable_pairs, usual_rows
 from seqmem.leaderboard.tables.formatting import need, number, row_need
 from seqmem.leaderboard.tables.wording import (
     VERDICTS,

@@ -17,10 +17,10 @@ from seqmem.errors import InputError, SubmissionError
 from seqmem.measuring.record import MeasuredCurve, measure_model
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
-from seqmem.submissions.code_files import sha256_of_files
 from seqmem.submissions.hugging_face.measure import measure_hugging_face
 from seqmem.submissions.hugging_face.model import HuggingFaceModel, open_hugging_face
 from seqmem.submissions.hugging_face.token_task import TokenTask
+from seqmem.submissions.process.code_files import sha256_of_files
 from seqmem.submissions.process.limits import Limits
 from seqmem.submissions.process.remote import RemoteModel, Submission
 from seqmem.submissions.python_factory import build_module, parse_factory
@@ -28,7 +28,14 @@ from seqmem.submissions.safetensors_file import load_baseline
 from seqmem.tasks.model import SequenceModel, as_sequence_model, weights_sha256
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["TRAINED_OUTSIDE", "TRUSTED", "OpenOptions", "OpenedModel", "open_model"]
+__all__ = [
+    "TRAINED_OUTSIDE",
+    "TRUSTED",
+    "OpenOptions",
+    "OpenedHuggingFace",
+    "OpenedModel",
+    "open_model",
+]
 
 TRUSTED = "none: trusted code"
 

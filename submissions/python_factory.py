@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, Any
 
 import seqmem
 from seqmem.errors import InputError, SubmissionError
-from seqmem.submissions.process.protocol import Header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,7 +172,7 @@ def load_callable(factory: Factory) -> Callable[..., object]:
 
 
 def open_factory(
-    request: Header, data: bytearray
+    request: Mapping[str, Any], data: bytearray
 ) -> "tuple[Callable[[Array, Positions, Positions], Array], dict[str, Any]]":
     """Build the model that a request names; runs in the model's own process.
 

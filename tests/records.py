@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from seqmem.leaderboard.aggregate import Board, boards
 from seqmem.leaderboard.record import Context, MeanOf, Point, Record, TaskFacts
+from seqmem.leaderboard.statistics.aggregate import Board, boards
 
 Losses = dict[Context, float]
 

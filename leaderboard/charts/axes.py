@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.charts.theme import Spec
+from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.tables.formatting import unit
 
 __all__ = ["Axes", "axes_of"]

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from seqmem.leaderboard.aggregate import Board, Row, context_order, score
 from seqmem.leaderboard.charts.axes import Axes, axes_of
 from seqmem.leaderboard.charts.styles import Style, styles
 from seqmem.leaderboard.charts.theme import PRINT, SCREEN, Spec, Theme, finished, layer
-from seqmem.leaderboard.rows import named_rows
+from seqmem.leaderboard.statistics.aggregate import Board, Row, context_order, score
 from seqmem.leaderboard.statistics.envelope import Best
+from seqmem.leaderboard.statistics.rows import named_rows
 from seqmem.leaderboard.tables.formatting import number, unit
 from seqmem.leaderboard.tables.wording import count
 

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from seqmem.leaderboard.aggregate import Board, Row, context_order
 from seqmem.leaderboard.charts.theme import PRINT, Spec, finished, layer
-from seqmem.leaderboard.rows import loss
+from seqmem.leaderboard.statistics.aggregate import Board, Row, context_order
+from seqmem.leaderboard.statistics.rows import loss
 from seqmem.leaderboard.tables.formatting import unit
 
 __all__ = ["COLOURS", "DARK", "STATES", "matrix_chart"]

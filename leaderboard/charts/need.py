@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
-from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.charts.styles import listing_order
 from seqmem.leaderboard.charts.theme import PRINT, SCREEN, Spec, Theme, finished, layer
-from seqmem.leaderboard.rows import named_rows
+from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.statistics.context_need import ContextNeed, tolerance
 from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
+from seqmem.leaderboard.statistics.rows import named_rows
 from seqmem.leaderboard.tables.formatting import row_need
 
 __all__ = ["interactive_need_chart", "need_chart"]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from seqmem.errors import InputError, unknown
 from seqmem.files import write_output
-from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.charts.curve import curve_chart
 from seqmem.leaderboard.charts.picture import FORMATS, picture, renderer
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.selection import select
+from seqmem.leaderboard.statistics.aggregate import boards
 
 __all__ = ["draw"]
 

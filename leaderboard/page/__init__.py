@@ -5,11 +5,11 @@ The page needs no network: the drawing library, styles and data are in the file.
 
 from collections.abc import Mapping, Sequence
 
-from seqmem.leaderboard.aggregate import Board
 from seqmem.leaderboard.charts.picture import renderer
 from seqmem.leaderboard.page.data import page_data
 from seqmem.leaderboard.page.document import document
 from seqmem.leaderboard.published import Published
+from seqmem.leaderboard.statistics.aggregate import Board
 
 __all__ = ["page"]
 

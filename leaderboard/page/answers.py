@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.statistics.answers import Leaders, Memory, leaders
 from seqmem.leaderboard.tables.formatting import need, number
 from seqmem.leaderboard.tables.wording import count

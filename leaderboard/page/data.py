@@ -12,7 +12,6 @@ from dataclasses import asdict
 from typing import Any
 
 import seqmem
-from seqmem.leaderboard.aggregate import Board, Row, Score, score
 from seqmem.leaderboard.charts import interactive_curve_chart, interactive_need_chart
 from seqmem.leaderboard.charts.matrix import COLOURS, DARK, STATES
 from seqmem.leaderboard.charts.styles import listing_order, model_of, styles
@@ -20,11 +19,12 @@ from seqmem.leaderboard.page.answers import answers, usual_k
 from seqmem.leaderboard.page.provenance import SharedFacts, facts, number
 from seqmem.leaderboard.published import Published
 from seqmem.leaderboard.record import Context, MeanOf, Record
-from seqmem.leaderboard.rows import k_train, names, usual_rows
+from seqmem.leaderboard.statistics.aggregate import Board, Row, Score, score
 from seqmem.leaderboard.statistics.answers import memory
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.statistics.envelope import Best
 from seqmem.leaderboard.statistics.ranks import ranks
+from seqmem.leaderboard.statistics.rows import k_train, names, usual_rows
 from seqmem.leaderboard.tables.board_table import published_tables
 from seqmem.leaderboard.tables.formatting import need, row_need, state_floats, trust, unit
 from seqmem.tasks import FAMILIES, family_of

@@ -7,12 +7,12 @@ Otherwise the best models here show what suffices for them; a better one may use
 from dataclasses import dataclass
 from typing import Literal
 
-from seqmem.leaderboard.aggregate import Board, Row, better_than_chance
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.rows import latest
+from seqmem.leaderboard.statistics.aggregate import Board, Row, better_than_chance
 from seqmem.leaderboard.statistics.context_need import ContextNeed, optimum_need, tolerance
 from seqmem.leaderboard.statistics.envelope import Best, envelope, envelope_need
 from seqmem.leaderboard.statistics.ranks import ranks
+from seqmem.leaderboard.statistics.rows import latest
 
 __all__ = ["Leaders", "Memory", "leaders", "memory"]
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr
 
-from seqmem.leaderboard.aggregate import Row
 from seqmem.leaderboard.record import Context, Record
+from seqmem.leaderboard.statistics.aggregate import Row
 from seqmem.leaderboard.statistics.intervals import LEVEL, block_mean
 from seqmem.leaderboard.statistics.tails import quantile, two_sided
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.rows import loss
+from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.statistics.context_need import ContextNeed, first_within
 from seqmem.leaderboard.statistics.differences import difference
+from seqmem.leaderboard.statistics.rows import loss
 
 __all__ = ["Best", "envelope", "envelope_need"]
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from seqmem.leaderboard.aggregate import Row
 from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.statistics.aggregate import Row
 from seqmem.leaderboard.statistics.differences import differences
 
 __all__ = ["LEVEL", "Rank", "holm", "possible_ranks", "ranks"]

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
-from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.rows import usual_rows
+from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.statistics.envelope import envelope
+from seqmem.leaderboard.statistics.rows import usual_rows
 
 __all__ = ["Entry", "NormalizedScore", "Overview", "Scale", "overview"]
 

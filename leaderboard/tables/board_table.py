@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 
 from seqmem.leaderboard import Format
-from seqmem.leaderboard.aggregate import Board, Row, Score, solved
 from seqmem.leaderboard.published import UNITS, Published
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.rows import k_train
+from seqmem.leaderboard.statistics.aggregate import Board, Row, Score, solved
 from seqmem.leaderboard.statistics.ranks import ranks
+from seqmem.leaderboard.statistics.rows import k_train
 from seqmem.leaderboard.tables.flat import flat
 from seqmem.leaderboard.tables.formatting import (
     half_width,

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from seqmem.leaderboard.aggregate import Board, score, state_trained
 from seqmem.leaderboard.published import TRUST, UNITS, Published
 from seqmem.leaderboard.record import Point, Record
+from seqmem.leaderboard.statistics.aggregate import Board, score, state_trained
 from seqmem.leaderboard.statistics.ranks import Rank, ranks
 
 __all__ = ["COLUMNS", "flat"]

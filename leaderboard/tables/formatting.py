@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from seqmem.leaderboard.aggregate import Row
 from seqmem.leaderboard.record import TaskFacts
+from seqmem.leaderboard.statistics.aggregate import Row
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 
 __all__ = [

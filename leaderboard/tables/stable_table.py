@@ -9,10 +9,10 @@ no output differs by more than 0.01 from the output with the full context.
 from collections.abc import Mapping, Sequence
 
 from seqmem.leaderboard import Format
-from seqmem.leaderboard.aggregate import Board, Row
 from seqmem.leaderboard.published import Published
-from seqmem.leaderboard.rows import stable_pairs, usual_rows
+from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.statistics.differences import difference
+from seqmem.leaderboard.statistics.rows import stable_pairs, usual_rows
 from seqmem.leaderboard.tables.formatting import row_need
 from seqmem.leaderboard.tables.wording import difference_text, shown, verdict
 from seqmem.leaderboard.tables.writing import heading, paragraph, table

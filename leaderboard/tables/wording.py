@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable
 
-from seqmem.leaderboard.aggregate import Board, Row, Score, better_than_chance
 from seqmem.leaderboard.record import Context, TaskFacts
+from seqmem.leaderboard.statistics.aggregate import Board, Row, Score, better_than_chance
 from seqmem.leaderboard.statistics.context_need import tolerance
 from seqmem.leaderboard.statistics.differences import Difference
 from seqmem.leaderboard.tables.formatting import rounded

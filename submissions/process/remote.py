@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from seqmem.errors import CellError
-from seqmem.submissions.code_files import hidden_within
 from seqmem.submissions.process.child import Child
+from seqmem.submissions.process.code_files import hidden_within
 from seqmem.submissions.process.launch import import_path, worker_command
 from seqmem.submissions.process.limits import Limits
 from seqmem.submissions.process.sandbox import check_sandbox, package_folders, sandboxed

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("vl_convert", reason="the page needs the plot extra")
 
 from seqmem.docs import board
-from seqmem.leaderboard.aggregate import boards
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.statistics.answers import leaders, memory
 from seqmem.leaderboard.store import COMMITTED, read_records
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from seqmem.docs.limitations import limitations
-from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.failure import Failure
 from seqmem.leaderboard.record import Context, Record
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.tests.records import make_record, make_trained
 
 GOOD: dict[Context, float] = {1: 0.9, 4: 0.1, "full": 0.1}

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from seqmem.docs import sentences
-from seqmem.leaderboard.aggregate import Board
 from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.statistics.aggregate import Board
 from seqmem.tests.records import FAST, SLOW, Losses, board_of, make_trained
 
 

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from seqmem.errors import InputError
-from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.published import UNITS, Citation, Published, read_published
 from seqmem.leaderboard.record import Record, RecordError
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.store import COMMITTED, read_records
 from seqmem.leaderboard.tables.board_table import board_text
 from seqmem.leaderboard.tables.flat import COLUMNS

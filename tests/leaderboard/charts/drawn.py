@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from seqmem.baselines import BASELINES
-from seqmem.leaderboard.aggregate import Board, boards
 from seqmem.leaderboard.charts.picture import picture
 from seqmem.leaderboard.charts.theme import Spec
 from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.statistics.aggregate import Board, boards
 from seqmem.tests.records import make_trained
 
 LOSSES: dict[Context, float] = {1: 0.9, 2: 0.5, 16: 0.2, "full": 0.2}

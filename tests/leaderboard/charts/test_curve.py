@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 pytest.importorskip("vl_convert", reason="charts need the plot extra")
 
 from seqmem.baselines import BASELINES
-from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.charts import curve_chart, need_chart
 from seqmem.leaderboard.charts.curve import _apart
 from seqmem.leaderboard.charts.picture import picture
 from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.tests.leaderboard.charts.drawn import LOSSES, everything, points, values
 from seqmem.tests.records import make_record
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.charts import matrix_chart
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.tests.leaderboard.charts.drawn import values
 from seqmem.tests.records import make_trained
 

@@ -16,9 +16,9 @@ pytest.importorskip("playwright", reason="pages are opened with playwright, of t
 from playwright.sync_api import Browser, Page
 
 from seqmem.baselines import BASELINES
-from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.page import page as page_of
 from seqmem.leaderboard.published import read_published
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.tests.leaderboard.page.browser import CONTRASTS, FOCUS, Opened, launched, opened
 from seqmem.tests.records import make_record, make_trained
 

@@ -19,7 +19,6 @@ import pytest
 pytest.importorskip("vl_convert", reason="the page needs the plot extra")
 
 from seqmem.baselines import BASELINES
-from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.charts.picture import javascript
 from seqmem.leaderboard.page import page
 from seqmem.leaderboard.page.data import page_data
@@ -27,6 +26,7 @@ from seqmem.leaderboard.page.document import SCRIPTS
 from seqmem.leaderboard.page.document import document as document_of
 from seqmem.leaderboard.published import Published, read_published
 from seqmem.leaderboard.record import Record
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.statistics.envelope import envelope
 from seqmem.leaderboard.store import write_record
 from seqmem.leaderboard.tables.board_table import board_text

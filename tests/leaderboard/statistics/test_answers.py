@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from seqmem.leaderboard.aggregate import Board, boards
 from seqmem.leaderboard.page.answers import answers, usual_k
 from seqmem.leaderboard.record import Context, Record
+from seqmem.leaderboard.statistics.aggregate import Board, boards
 from seqmem.leaderboard.statistics.answers import leaders, memory
 from seqmem.tests.records import make_record, make_trained
 

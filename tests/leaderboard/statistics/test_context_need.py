@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.record import (
     Context,
 )
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.statistics.context_need import ContextNeed, context_need, first_within
 from seqmem.leaderboard.tables.formatting import need, row_need
 from seqmem.tests.leaderboard.statistics.test_ranks import benchmark

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from seqmem.leaderboard.aggregate import Row, boards
 from seqmem.leaderboard.record import Record
+from seqmem.leaderboard.statistics.aggregate import Row, boards
 from seqmem.leaderboard.statistics.differences import difference, differences
 from seqmem.leaderboard.statistics.ranks import Rank, holm, possible_ranks, ranks
 from seqmem.leaderboard.statistics.tails import quantile, two_sided

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.published import read_published
 from seqmem.leaderboard.record import (
     Context,
     Record,
 )
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.statistics.suite_scores import overview
 from seqmem.leaderboard.tables.board_table import board_text
 from seqmem.leaderboard.tables.stable_table import measured_pairs, published_pairs, stable_text

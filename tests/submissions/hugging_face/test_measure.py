@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from seqmem.leaderboard.aggregate import boards
 from seqmem.leaderboard.record import Record, from_json, to_json
+from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.tables.board_table import board_text
 from seqmem.measuring.record import make_record
 from seqmem.measuring.settings import MeasurementSettings

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from seqmem.leaderboard.aggregate import better_than_chance, boards, solved
 from seqmem.leaderboard.record import (
     Context,
     MeanOf,
 )
+from seqmem.leaderboard.statistics.aggregate import better_than_chance, boards, solved
 from seqmem.leaderboard.tables.board_table import board_text
 from seqmem.tests.records import make_record
 

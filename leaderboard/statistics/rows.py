@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from seqmem.leaderboard.aggregate import Board, Row, context_order
 from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.statistics.aggregate import Board, Row, context_order
 
 __all__ = [
     "Kind",

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from seqmem.leaderboard.rows import kind, named_rows, stable_pairs, usual_rows
+from seqmem.leaderboard.statistics.rows import kind, named_rows, stable_pairs, usual_rows
 from seqmem.tests.records import SLOW, Losses, board_of, make_record, make_trained
 
 
