@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from seqmem.leaderboard.charts.axes import Axes, axes_of
 from seqmem.leaderboard.charts.styles import Style, styles
 from seqmem.leaderboard.charts.theme import PRINT, SCREEN, Spec, Theme, finished, layer
@@ -250,22 +252,11 @@ def _last(row: Row) -> float | None:
 
 
 def _apart(heights: Sequence[float], least: float, most: float) -> list[float]:
-    """Move ascending heights as little as possible, until neighbours are `least` apart.
+    """Move ascending heights as little as possible, until neighbours are `least` apart."""
+    from scipy.optimize import isotonic_regression  # slow to import
 
-    Groups that touch are moved together around the mean of their first heights.
-    """
-    groups: list[list[float]] = []  # heights before they are moved
-    for height in heights:
-        groups.append([height])
-        while len(groups) > 1 and _top(groups[-1], least, most) < (
-            _top(groups[-2], least, most) + least * len(groups[-2])
-        ):
-            groups[-2:] = [groups[-2] + groups[-1]]
-    return [_top(group, least, most) + i * least for group in groups for i in range(len(group))]
-
-
-def _top(group: Sequence[float], least: float, most: float) -> float:
-    """Return the height of the first of a group."""
-    reach = least * (len(group) - 1)
-    first = sum(group) / len(group) - reach / 2
-    return min(max(first, 0.0), max(most - reach, 0.0))
+    spread = least * np.arange(len(heights))
+    moved = isotonic_regression(np.array(heights) - spread).x
+    moved = np.clip(moved, 0, max(most - spread[-1], 0)) + spread
+    places: list[float] = moved.round(6).tolist()
+    return places

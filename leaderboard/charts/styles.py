@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 __all__ = ["Style", "listing_order", "model_of", "styles"]
 
@@ -45,14 +46,10 @@ def styles(names: Sequence[str], models: Iterable[str]) -> list[Style]:
         models: names of known models; each has a style of its own in every chart, by its place.
     """
     own = {name: slot for slot, name in enumerate(models)}
-    taken: dict[int, int] = {}
-    for i, name in enumerate(names):
-        slot = own.get(model_of(name))
-        if slot is not None and slot not in taken:
-            taken[slot] = i
-    slots = {i: slot for slot, i in taken.items()}
-    free = (slot for slot in range(len(own), len(own) + len(names)))
-    return [_style(slots[i] if i in slots else next(free)) for i in range(len(names))]
+    free = count(len(own))
+    return [
+        _style(own.pop(model) if (model := model_of(name)) in own else next(free)) for name in names
+    ]
 
 
 def _style(slot: int) -> Style:

@@ -26,8 +26,8 @@ function definitions(pairs) {
   return list;
 }
 
-const group = (title, pairs, open = false) =>
-  element("details", { open }, element("summary", {}, title), definitions(pairs));
+const group = (title, pairs) =>
+  element("details", {}, element("summary", {}, title), definitions(pairs));
 
 const entries = (mapping) => Object.entries(mapping ?? {});
 
@@ -128,9 +128,7 @@ function recordSection(task, row, record, at) {
       ["record schema", record.schema],
       ...entries(facts(record["measured on"])),
     ]),
-    group("Validity gate", [
-      ...(facts(record.validity) === null ? [["gate", "not run"]] : entries(facts(record.validity))),
-    ]),
+    group("Validity gate", entries(facts(record.validity) ?? { gate: "not run" })),
     entries(record.extras).length ? group("Further scores", entries(record.extras)) : null,
   );
 }

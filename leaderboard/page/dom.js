@@ -22,8 +22,16 @@ function drawing(tag, attributes, ...children) {
   return made;
 }
 
-/** A table's caption, which stays visible when the table is scrolled. */
-const captioned = (...texts) => element("caption", {}, element("span", {}, ...texts));
+/** A table of rows; its caption stays visible when it is scrolled. */
+const tableOf = (caption, head, body, foot = [], attributes = {}) =>
+  element(
+    "table",
+    attributes,
+    element("caption", {}, element("span", {}, ...caption)),
+    element("thead", {}, ...head),
+    element("tbody", {}, ...body),
+    foot.length ? element("tfoot", {}, ...foot) : null,
+  );
 
 /** Announce a text to screen readers. */
 function announce(text) {

@@ -74,13 +74,9 @@ function heat(task, rows, all) {
   const name = `${rows[0].label}, ${rows[0].budget} budget, ${page.heat.states[rows[0].state]}`;
   const heads = task.contexts.map((k) => element("th", { scope: "col", class: "n" }, String(k)));
   const lines = rows.toSorted((a, b) => asNumber(a.kTrain) - asNumber(b.kTrain));
-  const table = element(
-    "table",
-    { class: "heat" },
-    captioned(name),
-    element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "k_train \\ k"), ...heads)),
-    element("tbody", {}, ...lines.map((row) => heatRow(task, row, (v) => (scale(v) - low) / (high - low)))),
-  );
+  const head = element("tr", {}, element("th", { scope: "col" }, "k_train \\ k"), ...heads);
+  const body = lines.map((row) => heatRow(task, row, (v) => (scale(v) - low) / (high - low)));
+  const table = tableOf([name], [head], body, [], { class: "heat" });
   const box = { class: "scroll", role: "region", tabindex: 0, "aria-label": name };
   return element("div", box, withArrowKeys(table));
 }

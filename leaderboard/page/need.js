@@ -14,35 +14,23 @@ const breakable = (name) =>
 const needText = (need) => (need.state === "chance" ? "none" : need.text);
 
 function needTable(shown) {
-  const names = new Map();
-  for (const task of shown) {
-    for (const row of needRows(task, task.most.listed)) {
-      if (!names.has(row.series)) names.set(row.series, new Map());
-      names.get(row.series).set(task.index, row);
-    }
-  }
   const heads = shown.map((task) =>
     element("th", { scope: "col", class: "n" }, element("a", { href: `#task-${task.index}` }, ...breakable(task.title))),
   );
-  const order = (name) => page.series.indexOf(name);
-  const listed = [...names].toSorted(([a], [b]) => order(a) - order(b));
-  const rows = listed.map(([name, found]) => {
-    const some = [...found.values()][0];
-    const cells = shown.map((task) => {
-      const row = found.get(task.index);
-      const text = row ? needText(row.need) : "";
-      return element("td", { class: "n" }, text);
-    });
-    return element("tr", {}, element("th", { scope: "row", title: name }, swatch(some.style), name), ...cells);
+  const found = shown.map((task) => needRows(task, task.most.listed));
+  const rows = page.series.flatMap((name) => {
+    const own = found.map((some) => some.find((row) => row.series === name));
+    const known = own.find(Boolean);
+    if (!known) return [];
+    const cells = own.map((row) => element("td", { class: "n" }, row ? needText(row.need) : ""));
+    return [element("tr", {}, element("th", { scope: "row", title: name }, swatch(known.style), name), ...cells)];
   });
   const enough = shown.map((task) => element("td", { class: "n" }, needText(task.need)));
-  return element(
-    "table",
-    {},
-    captioned("k*(1\u00a0%), in inputs. “none”: never better than chance; “>”: larger than every k measured."),
-    element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "model"), ...heads)),
-    element("tbody", {}, ...rows),
-    element("tfoot", {}, element("tr", {}, element("th", { scope: "row" }, "best of all"), ...enough)),
+  return tableOf(
+    ["k*(1\u00a0%), in inputs. “none”: never better than chance; “>”: larger than every k measured."],
+    [element("tr", {}, element("th", { scope: "col" }, "model"), ...heads)],
+    rows,
+    [element("tr", {}, element("th", { scope: "row" }, "best of all"), ...enough)],
   );
 }
 

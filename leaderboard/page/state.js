@@ -39,44 +39,4 @@ function shownRows(task) {
   return sorted(rows, task.sort);
 }
 
-/** Sorted rows; missing values come last in both directions. The board's order breaks ties. */
-function sorted(rows, { key, down }) {
-  if (key === "best") return rows;
-  const keyed = rows.map((row) => [sortKey(row, key), row]);
-  keyed.sort(([a], [b]) => {
-    if (a === null || b === null) return (a === null) - (b === null);
-    const order = typeof a === "string" ? a.localeCompare(b, "en") : a - b;
-    return down ? -order : order;
-  });
-  return keyed.map(([, row]) => row);
-}
-
 const asNumber = (k) => (k === "full" ? Infinity : k);
-
-function sortKey(row, key) {
-  if (key.startsWith("k")) {
-    const cell = row.cells[Number(key.slice(1))];
-    return cell ? (cell[0] ?? Infinity) : null;
-  }
-  switch (key) {
-    case "model":
-      return row.label;
-    case "trained":
-      return row.kTrain === "unknown" ? null : asNumber(row.kTrain);
-    case "rank":
-      return row.rank ? row.rank[0] + row.rank[1] / 1e6 : null;
-    case "trust":
-      return row.trust;
-    case "floats":
-      return row.floats;
-    case "budget":
-      return row.budget;
-    case "seeds":
-      return row.records.length;
-    case "parameters":
-      return row.parameters;
-    case "need":
-      return { reached: row.need.k, beyond: 1e12, chance: 1e13 }[row.need.state] ?? null;
-  }
-  return null;
-}

@@ -1,35 +1,53 @@
 // The table of a task: sortable; every number opens its source.
 
+/** The columns after the scores: a key, a title, and what a row has there. */
 const AFTER = [
-  ["budget", "budget"],
-  ["seeds", "seeds"],
-  ["parameters", "parameters"],
-  ["floats", "state, floats"],
-  ["trust", "trust"],
+  ["budget", "budget", (row) => row.budget],
+  ["seeds", "seeds", (row) => row.records.length],
+  ["parameters", "parameters", (row) => row.parameters],
+  ["floats", "state, floats", (row) => row.floats],
+  ["trust", "trust", (row) => row.trust],
 ];
-const TEXTS = ["budget", "trust"]; // those of these columns that hold text
 
-/** The columns after the scores that distinguish rows of this task. */
-function columnsOf(task) {
-  const several = (read) => new Set(task.rows.map(read)).size > 1;
-  const useful = {
-    budget: several((row) => row.budget),
-    seeds: task.rows.some((row) => row.records.length > 1),
-    parameters: true,
-    floats: task.rows.some((row) => row.floats !== null),
-    trust: several((row) => row.trust),
-  };
-  return AFTER.filter(([key]) => useful[key]);
+/** What the columns other than scores are sorted by. */
+const KEYS = {
+  model: (row) => row.label,
+  trained: (row) => (row.kTrain === "unknown" ? null : asNumber(row.kTrain)),
+  rank: ({ rank }) => rank && rank[0] + rank[1] / 1e6,
+  need: ({ need }) => ({ reached: need.k, beyond: 1e12, chance: 1e13 })[need.state] ?? null,
+  ...Object.fromEntries(AFTER.map(([key, , read]) => [key, read])),
+};
+
+/** Sorted rows; missing values come last in both directions. The board's order breaks ties. */
+function sorted(rows, { key, down }) {
+  if (key === "best") return rows;
+  const keyed = rows.map((row) => [sortKey(row, key), row]);
+  keyed.sort(([a], [b]) => {
+    if (a === null || b === null) return (a === null) - (b === null);
+    const order = typeof a === "string" ? a.localeCompare(b, "en") : a - b;
+    return down ? -order : order;
+  });
+  return keyed.map(([, row]) => row);
 }
+
+function sortKey(row, key) {
+  if (KEYS[key]) return KEYS[key](row);
+  const cell = row.cells[Number(key.slice(1))];
+  return cell ? (cell[0] ?? Infinity) : null;
+}
+
+/** The columns after the scores in which the rows of this task differ. */
+const columnsOf = (task) => AFTER.filter(([, , read]) => new Set(task.rows.map(read)).size > 1);
 
 /** A note of the values that all rows share, whose columns are left out. */
 function sharedNote(task, columns) {
-  const [row] = task.rows;
-  const shown = new Set(columns.map(([key]) => key));
-  const common = { budget: row.budget, seeds: "1", trust: row.trust };
-  const left = Object.entries(common).filter(([key]) => !shown.has(key));
-  return left.length ? `All: ${left.map((pair) => pair.join(" ")).join(", ")}. ` : "";
+  const shared = AFTER.filter((column) => !columns.includes(column));
+  const common = shared.map(([, title, read]) => [title, read(task.rows[0])]);
+  const known = common.filter(([, value]) => value !== null);
+  return known.length ? `All: ${known.map(([title, value]) => `${title} ${plain(value)}`).join(", ")}. ` : "";
 }
+
+const isText = (value) => typeof value === "string";
 
 function headCell(task, key, title, numeric, here = false) {
   const { sort } = task;
@@ -84,20 +102,13 @@ function numberCell(task, row, at, least) {
 }
 
 function bodyRow(task, row, columns, leasts) {
-  const texts = {
-    budget: row.budget,
-    seeds: String(row.records.length),
-    parameters: row.parameters.toLocaleString("en"),
-    floats: row.floats === null ? "–" : row.floats.toLocaleString("en"),
-    trust: row.trust,
-  };
   const head = element("th", { scope: "row", title: row.name }, swatch(row.style), row.label);
   const rank = element("td", { class: "n" }, rankText(row.rank));
   const trained = element("td", { class: "n" }, row.trainedAt);
   const numbers = task.contexts.map((_, at) => numberCell(task, row, at, leasts[at]));
   const need = element("td", { class: "n" }, needText(row.need));
-  const after = columns.map(([key]) =>
-    element("td", { class: TEXTS.includes(key) ? "text" : "n" }, texts[key]),
+  const after = columns.map(([, , read]) =>
+    element("td", { class: isText(read(row)) ? "text" : "n" }, plain(read(row))),
   );
   return element("tr", { "data-row": row.index }, head, rank, trained, ...numbers, need, ...after);
 }
@@ -134,7 +145,7 @@ function references(task, columns) {
     lines.push(line("optimum", task.optimum.map(text)));
   }
   lines.push(line("chance", task.contexts.map(() => text(task.chance))));
-  return element("tfoot", {}, ...lines);
+  return lines;
 }
 
 /** The table of a task. */
@@ -150,32 +161,27 @@ function makeTable(task, rows) {
     headCell(task, "trained", "k_train", true),
     ...task.contexts.map((k, at) => headCell(task, `k${at}`, String(k), true, k === chosen.at)),
     headCell(task, "need", "k*(1\u00a0%)", true),
-    ...columns.map(([key, title]) => headCell(task, key, title, !TEXTS.includes(key))),
+    ...columns.map(([key, title, read]) => headCell(task, key, title, !isText(read(task.rows[0])))),
   ];
-  const body = element("tbody", {}, ...listed.map((row) => bodyRow(task, row, columns, leasts)));
+  const body = listed.map((row) => bodyRow(task, row, columns, leasts));
   if (!listed.length) {
     const nothing = element("td", { colspan: heads.length, class: "none" }, "no row matches");
-    body.append(element("tr", {}, nothing));
+    body.push(element("tr", {}, nothing));
   }
-  const over = element("tr", { class: "over" });
-  over.append(
+  const over = element(
+    "tr",
+    { class: "over" },
     element("td", { colspan: 3 }),
     element("th", { scope: "colgroup", colspan: task.contexts.length }, "context length k"),
     element("td", { colspan: 1 + columns.length }),
   );
-  const table = element(
-    "table",
-    {},
-    captioned(
-      `${count(rows.length, "row")} of ${task.rows.length.toLocaleString("en")}. `,
-      sharedNote(task, columns),
-      element("span", { class: "hint" }, "Select a number to see its source; arrow keys move."),
-    ),
-    element("thead", {}, over, element("tr", {}, ...heads)),
-    body,
-    references(task, columns),
-  );
-  return withArrowKeys(table);
+  const caption = [
+    `${count(rows.length, "row")} of ${task.rows.length.toLocaleString("en")}. `,
+    sharedNote(task, columns),
+    element("span", { class: "hint" }, "Select a number to see its source; arrow keys move."),
+  ];
+  const head = [over, element("tr", {}, ...heads)];
+  return withArrowKeys(tableOf(caption, head, body, references(task, columns)));
 }
 
 /** A number that opens its source. */
