@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import with_config
 
-from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.validation import Context, Count, Number, Positive, Whole
 
 __all__ = ["Curves", "Run", "Setting"]
 
 Values = npt.NDArray[np.float64]
 
 
+@with_config(extra="forbid")
 @dataclass(frozen=True)
 class Setting:
     """Everything that two curves must share to be compared.
@@ -33,14 +35,15 @@ class Setting:
     """
 
     task: str
-    version: int
+    version: Whole
     data_hash: str
     training_hash: str
     contexts: tuple[Context, ...]
-    group_counts: tuple[int, ...]
+    group_counts: tuple[Positive, ...]
     recipe: Mapping[str, Any]
 
 
+@with_config(extra="forbid")
 @dataclass(frozen=True)
 class Run:
     """One training with one seed, measured.
@@ -54,11 +57,11 @@ class Run:
         measuring: time of one model step in measuring, in millionths of the calibration loop.
     """
 
-    seed: int
-    group_sums: tuple[tuple[float, ...], ...]
-    model_steps: int
-    training: float | None
-    measuring: float
+    seed: Whole
+    group_sums: tuple[tuple[Number, ...], ...]
+    model_steps: Count
+    training: Number | None
+    measuring: Number
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Curves:
     model: str
     setting: Setting
     unit: str
-    chance: float
+    chance: Number
     runs: tuple[Run, ...]
     same_start: bool = True
 

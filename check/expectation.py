@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqmem.check.curves import Curves, Run, Setting
+from seqmem.check.curves import Curves
 from seqmem.check.margin import fresh_margin, half_widths, same_half_width, same_margin, spread
 from seqmem.leaderboard.store import record_directory, write_once
+from seqmem.leaderboard.validation import Number, validated
 
 __all__ = [
     "EXPECTATIONS",
@@ -52,7 +53,7 @@ class Expectation:
     """
 
     curves: Curves
-    rounding: tuple[tuple[float, ...], ...]
+    rounding: tuple[tuple[Number, ...], ...]
     created: str
     suite: Mapping[str, Any]
     environment: Mapping[str, Any]
@@ -113,25 +114,10 @@ def expectation_from_json(text: str) -> Expectation:
                 f"form {data['form']} is newer than this version of seqmem reads ({FORM}); "
                 "update seqmem"
             )
-        setting = data["setting"]
-        for name in ("contexts", "group_counts"):
-            setting[name] = tuple(setting[name])
-        runs = []
-        for run in data["runs"]:
-            run["group_sums"] = tuple(tuple(map(float, sums)) for sums in run["group_sums"])
-            runs.append(Run(**run))
-        curves = Curves(
-            data["model"], Setting(**setting), data["unit"], data["chance"], tuple(runs)
-        )
-        expectation = Expectation(
-            curves,
-            tuple(tuple(map(float, changes)) for changes in data["rounding"]),
-            data["created"],
-            data["suite"],
-            data["environment"],
-        )
-        shape = (len(runs), len(curves.setting.contexts), len(curves.setting.group_counts))
-        if len(runs) < 2 or curves.sums().shape != shape:
+        expectation = validated(Expectation, {**data, "curves": data})
+        curves = expectation.curves
+        shape = (len(curves.runs), len(curves.setting.contexts), len(curves.setting.group_counts))
+        if shape[0] < 2 or curves.sums().shape != shape:
             raise ValueError("the numbers of runs, contexts and groups do not match")
         if np.array(expectation.rounding).shape != shape[:2]:
             raise ValueError("rounding does not match the runs and contexts")

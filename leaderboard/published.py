@@ -5,16 +5,19 @@ nothing is invented to fill the gap. `published.toml` contains them, and the rul
 """
 
 import math
-import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field, with_config
 
 from seqmem.errors import unknown
-from seqmem.leaderboard.record import Context, RecordError
+from seqmem.leaderboard.record import RecordError
+from seqmem.leaderboard.validation import Context, Positive, Text, Whole, validated
 from seqmem.tasks import family_of, listed_tasks
 
 __all__ = ["PUBLISHED", "TRUST", "UNITS", "Citation", "Published", "Unit", "read_published"]
@@ -22,6 +25,8 @@ __all__ = ["PUBLISHED", "TRUST", "UNITS", "Citation", "Published", "Unit", "read
 PUBLISHED = Path(__file__).parent / "published.toml"
 
 TRUST = "published"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
 _SIZES = {"K": 1_000, "M": 1_000_000}
 
 
+@with_config(extra="forbid")
 @dataclass(frozen=True)
 class Citation:
     """The source of a published number.
@@ -74,15 +80,24 @@ class Citation:
         where: the paper or repository, and the table.
     """
 
-    work: str
-    year: int
-    where: str
+    work: Text
+    year: Whole
+    where: Text
 
     def __str__(self) -> str:
         """Return it in one line, as in a table."""
         return f"{self.work} {self.year}, {self.where}"
 
 
+def _positive(score: object) -> object:
+    """Return a score after checking that it is text, so that no digit is lost, and positive."""
+    with suppress(ValueError):
+        if isinstance(score, str) and 0 < float(score) < math.inf:
+            return score
+    raise ValueError("is not a positive number in quotes; write it as printed")
+
+
+@with_config(extra="forbid")
 @dataclass(frozen=True)
 class Published:
     """One published score.
@@ -92,22 +107,22 @@ class Published:
         model: the model, as in its source.
         printed: the score, digit for digit as printed.
         unit: the unit of the score, one of UNITS.
+        source: its source.
         context: the context length it was scored with; None if unknown.
         at_most: an upper bound on an unknown context length; else None.
-        parameters: how many, as printed; None if not printed.
-        source: its source.
+        parameters: how many, as printed, like 70K or 33M; None if not printed.
         note: what to consider in a comparison; may be empty.
     """
 
     task: str
-    model: str
-    printed: str
+    model: Text
+    printed: Annotated[str, BeforeValidator(_positive), Field(validation_alias="score")]
     unit: str
-    context: Context | None
-    at_most: int | None
-    parameters: str | None
     source: Citation
-    note: str
+    context: Context | None = None
+    at_most: Positive | None = None
+    parameters: Annotated[str, Field(pattern=r"^[0-9.]+[KM]$")] | None = None
+    note: str = ""
 
     @property
     def score(self) -> float:
@@ -132,11 +147,14 @@ def read_published(path: Path = PUBLISHED) -> tuple[Published, ...]:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise RecordError(f"{path.name} is not TOML: {error}") from None
-    sources = {key: _source(key, facts) for key, facts in data.get("sources", {}).items()}
+    sources = {
+        key: _checked(f"published source '{key}'", Citation, facts)
+        for key, facts in data.get("sources", {}).items()
+    }
     found: dict[tuple[str, str, Citation], Published] = {}
     for group in data.get("group", []):
-        for facts in group.get("scores", []):
-            entry = _entry(group, facts, sources)
+        for facts in group.pop("scores", []):
+            entry = _entry({**group, **facts}, sources)
             key = entry.task, entry.model, entry.source
             if key in found:
                 raise RecordError(
@@ -147,74 +165,25 @@ def read_published(path: Path = PUBLISHED) -> tuple[Published, ...]:
     return tuple(found.values())
 
 
-def _source(key: str, facts: Mapping[str, Any]) -> Citation:
-    try:
-        source = Citation(**facts)
-    except TypeError:
+def _entry(facts: Mapping[str, Any], sources: Mapping[str, Citation]) -> Published:
+    name, source = f"published {facts.get('task')}, {facts.get('model')}", str(facts.get("source"))
+    if source not in sources:
+        raise RecordError(f"{name}: source '{source}' is not described; add it under [sources]")
+    entry = _checked(name, Published, {**facts, "source": sources[source]})
+    if entry.task not in listed_tasks():
+        raise RecordError(f"{name}: {unknown('task', entry.task, listed_tasks(), 'seqmem tasks')}")
+    fitting = [key for key, value in UNITS.items() if family_of(entry.task) in value.families]
+    if entry.unit not in fitting:
         raise RecordError(
-            f"published source '{key}' has fields {', '.join(facts)}; it takes work, year and where"
-        ) from None
-    if not (source.work and source.where and type(source.year) is int):
-        raise RecordError(
-            f"published source '{key}': work and where must be text, year a whole number"
+            f"{name}: unit '{entry.unit}' is not a unit of this task: {'; '.join(fitting)}"
         )
-    return source
-
-
-def _entry(
-    group: Mapping[str, Any], facts: Mapping[str, Any], sources: Mapping[str, Citation]
-) -> Published:
-    task, unit = str(group.get("task")), str(group.get("unit"))
-    name = f"published {task}, {facts.get('model')}"
-    _only(name, group, {"task", "unit", "source", "scores"})
-    _only(name, facts, {"model", "score", "context", "at_most", "parameters", "note"})
-    if task not in listed_tasks():
-        raise RecordError(f"{name}: {unknown('task', task, listed_tasks(), 'seqmem tasks')}")
-    if unit not in UNITS or family_of(task) not in UNITS[unit].families:
-        fitting = [key for key, value in UNITS.items() if family_of(task) in value.families]
-        raise RecordError(f"{name}: unit '{unit}' is not a unit of this task: {'; '.join(fitting)}")
-    if group.get("source") not in sources:
-        raise RecordError(
-            f"{name}: source '{group.get('source')}' is not described; add it under [sources]"
-        )
-    if not facts.get("model"):
-        raise RecordError(f"{name}: model is missing; use the name in the source")
-    context, at_most = facts.get("context"), facts.get("at_most")
-    for k in (context, at_most):
-        if k is not None and (k != "full" or k is at_most) and not (type(k) is int and k > 0):
-            raise RecordError(f"{name}: {k!r} is not a context length: from 1 on, or full")
-    if context is not None and at_most is not None:
+    if entry.context is not None and entry.at_most is not None:
         raise RecordError(f"{name}: context and at_most are both given; remove one")
-    parameters = facts.get("parameters")
-    if parameters is not None and not re.fullmatch(r"[0-9.]+[KM]", str(parameters)):
-        raise RecordError(f"{name}: parameters {parameters!r} are not text like 70K or 33M")
-    return Published(
-        task=task,
-        model=facts["model"],
-        printed=_printed(name, facts.get("score")),
-        unit=unit,
-        context=context,
-        at_most=at_most,
-        parameters=parameters,
-        source=sources[group["source"]],
-        note=facts.get("note", ""),
-    )
+    return entry
 
 
-def _printed(name: str, score: object) -> str:
-    """Return a score after checking that it is text, so that no digit is lost, and positive."""
+def _checked(name: str, kind: type[T], facts: Mapping[str, Any]) -> T:
     try:
-        value = float(score) if isinstance(score, str) else math.nan
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise RecordError(
-            f"{name}: score {score!r} is not a positive number in quotes; write it as printed"
-        )
-    return str(score)
-
-
-def _only(name: str, given: Mapping[str, Any], takes: set[str]) -> None:
-    for key in given:
-        if key not in takes:
-            raise RecordError(f"{name}: unknown field '{key}'; it takes {', '.join(sorted(takes))}")
+        return validated(kind, facts)
+    except ValueError as error:
+        raise RecordError(f"{name}: {error}") from None

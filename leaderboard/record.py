@@ -6,18 +6,19 @@ it is read. Files are versioned by `SCHEMA`; every later version reads the older
 
 import json
 import math
-from array import array
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from types import NoneType
-from typing import Any, Literal
+from typing import Annotated, Any
 
-import orjson
+import pydantic_core
+from pydantic import with_config
 
 from seqmem.leaderboard.schemas import upgrade
+from seqmem.leaderboard.validation import Context, Count, Number, Positive, Whole, having, validated
 
 __all__ = [
     "SCHEMA",
+    "Context",
     "MeanOf",
     "Point",
     "Record",
@@ -29,8 +30,6 @@ __all__ = [
 
 SCHEMA = 3
 
-Context = int | Literal["full"]
-
 
 class RecordError(ValueError):
     """A file is not a record that this version can read; the message contains the reason."""
@@ -40,9 +39,9 @@ class RecordError(ValueError):
 class MeanOf:
     """A mean in the loss's unit, with its standard error and 95 % interval if known."""
 
-    mean: float
-    standard_error: float | None
-    interval: tuple[float, float] | None
+    mean: Number
+    standard_error: Number | None
+    interval: tuple[Number, Number] | None
 
 
 @dataclass(frozen=True)
@@ -68,16 +67,16 @@ class Point:
     """
 
     k: Context
-    n: int
+    n: Count
     method: str
     loss: MeanOf
-    half_width: float
+    half_width: Number
     excess: MeanOf | None
-    optimum: float | None
-    accuracy: tuple[float, float, float] | None
-    state_floats: int | None
-    steps: int | None
-    group_sums: tuple[float, ...]
+    optimum: Number | None
+    accuracy: tuple[Number, Number, Number] | None
+    state_floats: Count | None
+    steps: Count | None
+    group_sums: tuple[Number, ...]
 
 
 @dataclass(frozen=True)
@@ -97,16 +96,17 @@ class TaskFacts:
     """
 
     id: str
-    version: int
+    version: Whole
     data_hash: str
     split: str
     loss: str
     unit: str
     score: str
-    chance: float
-    optimum: float | None
+    chance: Number
+    optimum: Number | None
 
 
+@with_config(extra="forbid")
 @dataclass(frozen=True)
 class Record:
     """One measured cell.
@@ -134,13 +134,16 @@ class Record:
     suite: Mapping[str, Any]
     created: str
     task: TaskFacts
-    model: Mapping[str, Any]
-    training: Mapping[str, Any]
-    measurement: Mapping[str, Any]
-    group_counts: tuple[int, ...]
+    model: Annotated[Mapping[str, Any], having(label=str, parameters=Count)]
+    training: Annotated[
+        Mapping[str, Any],
+        having(k_train=Positive | str, budget=str, seed=Whole, state=(str | None, None)),
+    ]
+    measurement: Annotated[Mapping[str, Any], having(targets=Count)]
+    group_counts: tuple[Count, ...]
     gain: MeanOf | None
     curve: tuple[Point, ...]
-    extras: Mapping[str, float]
+    extras: Mapping[str, Number]
     validity: Mapping[str, Any] | None
     environment: Mapping[str, Any]
     trust: str
@@ -172,7 +175,7 @@ def from_json(text: str | bytes) -> Record:
         RecordError: the text is not JSON, not a record, or of a later version.
     """
     try:
-        data = orjson.loads(text)
+        data = pydantic_core.from_json(text, allow_inf_nan=False)
     except ValueError as error:
         raise RecordError(f"not JSON: {error}") from None
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
@@ -183,13 +186,7 @@ def from_json(text: str | bytes) -> Record:
             "update seqmem"
         )
     try:
-        if data["schema"] < SCHEMA:
-            data = upgrade(data)
-        data["task"] = TaskFacts(**data["task"])
-        data["curve"] = tuple(map(_point, data["curve"]))
-        data["gain"] = _mean_of(data["gain"])
-        data["group_counts"] = tuple(data["group_counts"])
-        record = Record(**data)
+        record = validated(Record, data if data["schema"] == SCHEMA else upgrade(data))
         _check(record)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"a field is missing or wrong: {error}") from None
@@ -197,52 +194,10 @@ def from_json(text: str | bytes) -> Record:
 
 
 def _check(record: Record) -> None:
-    """Raise ValueError if a record breaks an assumption of its readers."""
-    for value, kind in (
-        (record.created, str),
-        (record.task.id, str),
-        (record.task.version, int),
-        (record.task.data_hash, str),
-        (record.task.score, str),
-        (record.task.chance, (int, float)),
-        (record.model["label"], str),
-        (record.model["parameters"], int),
-        (record.training["k_train"], (int, str)),
-        (record.training["budget"], str),
-        (record.training["seed"], int),
-        (record.training.get("state"), (str, NoneType)),
-        (record.measurement["targets"], int),
-        (record.supersedes, (str, NoneType)),
-    ):
-        if not isinstance(value, kind):
-            raise ValueError(f"{value!r} has the wrong type")
+    """Raise ValueError if parts of a record do not fit together."""
     for point in record.curve:
         if (sums := len(point.group_sums)) != len(record.group_counts):
             raise ValueError(f"{sums} group_sums at k = {point.k} of {len(record.group_counts)}")
     order = [math.inf if point.k == "full" else point.k for point in record.curve]
     if not order or order != sorted(set(order)):
         raise ValueError("the curve's k are not ascending")
-
-
-def _point(data: dict[str, Any]) -> Point:
-    k = data["k"]
-    if k != "full" and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
-        raise ValueError(f"k is {k!r}")
-    loss = _mean_of(data["loss"])
-    if loss is None:
-        raise ValueError("a point has no loss")
-    data["loss"], data["excess"] = loss, _mean_of(data["excess"])
-    if data["accuracy"] is not None:
-        data["accuracy"] = tuple(map(float, data["accuracy"]))
-    if isinstance(data["half_width"], bool) or not isinstance(data["half_width"], int | float):
-        raise ValueError(f"half_width is {data['half_width']!r}")
-    data["group_sums"] = tuple(array("d", data["group_sums"]))
-    return Point(**data)
-
-
-def _mean_of(data: dict[str, Any] | None) -> MeanOf | None:
-    if data is None:
-        return None
-    low_high = data["interval"]
-    interval = None if low_high is None else (float(low_high[0]), float(low_high[1]))
-    return MeanOf(float(data["mean"]), data["standard_error"], interval)

@@ -11,27 +11,32 @@ All fields are optional. Paths are relative to the manifest.
 """
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, with_config
 
 from seqmem.errors import InputError
+from seqmem.leaderboard.validation import Positive, validated
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.task import Task
 
 __all__ = ["Manifest", "check_vocabulary", "read_manifest"]
 
-_FIELDS: dict[str, type] = {
-    "name": str,
-    "authors": list,
-    "reference": str,
-    "licence": str,
-    "context": int,
-    "vocabulary": str,
-}
 LONGEST = 500  # characters of a text
 
 
+def _one_line(text: object) -> str:
+    if not (isinstance(text, str) and text.isprintable() and 0 < len(text) <= LONGEST):
+        raise ValueError(f"must be one line of 1 to {LONGEST} characters")
+    return text
+
+
+Line = Annotated[str, BeforeValidator(_one_line)]
+
+
+@with_config(extra="forbid")
 @dataclass(frozen=True)
 class Manifest:
     """The fields of a manifest; a field that is not set is None.
@@ -45,12 +50,12 @@ class Manifest:
         vocabulary: a file with one word per line.
     """
 
-    name: str | None = None
-    authors: tuple[str, ...] = ()
-    reference: str | None = None
-    licence: str | None = None
-    context: int | None = None
-    vocabulary: Path | None = None
+    name: Line | None = None
+    authors: tuple[Line, ...] = ()
+    reference: Line | None = None
+    licence: Line | None = None
+    context: Positive | None = None
+    vocabulary: Annotated[Path, BeforeValidator(_one_line)] | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return the fields that a record stores."""
@@ -73,35 +78,13 @@ def read_manifest(path: Path) -> Manifest:
         raise InputError(f"--manifest {path}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"--manifest {path}: is not TOML ({error})") from None
-    for key, value in given.items():
-        if key not in _FIELDS:
-            raise InputError(
-                f"--manifest {path}: unknown field '{key}'; the fields are {', '.join(_FIELDS)}"
-            )
-        if not isinstance(value, _FIELDS[key]) or isinstance(value, bool):
-            raise InputError(
-                f"--manifest {path}: {key} = {value!r} must be a {_FIELDS[key].__name__}"
-            )
-    texts = [
-        text for value in given.values() for text in (value if isinstance(value, list) else [value])
-    ]
-    for text in texts:
-        if not isinstance(text, int) and not (
-            isinstance(text, str) and text.isprintable() and 0 < len(text) <= LONGEST
-        ):
-            raise InputError(
-                f"--manifest {path}: {text!r} must be one line of at most {LONGEST} characters"
-            )
-    if given.get("context", 1) < 1:
-        raise InputError(f"--manifest {path}: context = {given['context']} must be at least 1")
-    vocabulary = given.get("vocabulary")
-    return Manifest(
-        **{
-            **given,
-            "authors": tuple(given.get("authors", ())),
-            "vocabulary": None if vocabulary is None else path.parent / vocabulary,
-        }
-    )
+    try:
+        manifest = validated(Manifest, given)
+    except ValueError as error:
+        raise InputError(f"--manifest {path}: {error}") from None
+    if manifest.vocabulary is None:
+        return manifest
+    return replace(manifest, vocabulary=path.parent / manifest.vocabulary)
 
 
 def check_vocabulary(file: Path, task: Task) -> None:

@@ -95,9 +95,13 @@ def test_records_survive_json(losses: dict[Context, float]) -> None:
         (lambda d: d.update(curve=[]), "not ascending"),
         (lambda d: d.update(curve=d["curve"][::-1]), "not ascending"),
         (lambda d: d.update(measurement={}), "missing or wrong"),
-        (lambda d: d["task"].update(chance=None), "has the wrong type"),
-        (lambda d: d["task"].update(id=5), "has the wrong type"),
-        (lambda d: d["curve"][0].update(loss=None), "a point has no loss"),
+        (lambda d: d["task"].update(chance=None), "task.chance = None should be a valid number"),
+        (lambda d: d["task"].update(id=5), "task.id = 5 should be a valid string"),
+        (lambda d: d["curve"][0].update(loss=None), "curve.0.loss = None should be"),
+        (lambda d: d["curve"][0].update(k=True), "curve.0.k = True should be a valid integer"),
+        (lambda d: d["curve"][0].update(n=-1), "curve.0.n = -1 should be greater than or equal"),
+        (lambda d: d["training"].update(state=3), "training.state = 3 should be a valid string"),
+        (lambda d: d.update(surprise=1), "unknown field 'surprise'; the fields are suite, "),
     ],
 )
 def test_other_objects_are_refused(change: object, says: str) -> None:

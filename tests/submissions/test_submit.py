@@ -224,9 +224,10 @@ def test_a_manifest_describes_the_model(
     assert record.model["authors"] == ["A. Author"]
     assert record.model["licence"] == "MIT"
     for text, says in (
-        ("context = 0", "at least 1"),
+        ("context = 0", "context = 0 should be greater than or equal to 1"),
         ("contxt = 3", "unknown field 'contxt'"),
-        ("context = true", "must be a int"),
+        ("context = true", "context = True should be a valid integer"),
+        ("authors = [3]", "authors.0 = 3 must be one line"),
         ('name = "a\\nb"', "must be one line"),
         ("name =", "is not TOML"),
         ('name = "other"\nvocabulary = "words.txt"', "cannot be read"),
