@@ -17,7 +17,7 @@ from common import machine, say, timed, trained
 from tabulate import tabulate
 
 from seqmem.measuring.curve import Curve, measure
-from seqmem.measuring.estimate import Search
+from seqmem.measuring.estimate import AdaptiveSampling
 from seqmem.measuring.reference import Reference
 from seqmem.measuring.scoring import Scores
 from seqmem.measuring.window_scores import ByStart, ByTarget, Scorer, WindowScores
@@ -108,7 +108,7 @@ def coverage(
     widest: dict[int, float] = dict.fromkeys(contexts, 0.0)
     for seed in range(repeats):
         scorer = TableScorer(_Carried(grows), task, split, "cpu", lambda k, steps: None, table)
-        search = Search(kind(scorer, seed), reference, contexts, half_width)
+        search = AdaptiveSampling(kind(scorer, seed), reference, contexts, half_width)
         search.run()
         for k in contexts:
             found = search.estimate(k, 0)

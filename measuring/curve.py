@@ -21,14 +21,14 @@ import numpy as np
 import torch
 
 from seqmem.errors import CellError
-from seqmem.measuring.estimate import Estimate, Method, Search, of_reference
+from seqmem.measuring.estimate import AdaptiveSampling, Estimate, Method, of_reference
 from seqmem.measuring.reference import Reference, read_reference
 from seqmem.measuring.sampling import PILOT
 from seqmem.measuring.window_scores import ByStart, ByTarget, Scorer, WindowScores, is_dense
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Split, Task, geometric_contexts
 
-__all__ = ["Curve", "Estimate", "measure", "search_curve"]
+__all__ = ["Curve", "Estimate", "estimate_curve", "measure"]
 
 
 # Number of targets on which a model without state is checked against its declared receptive field,
@@ -142,10 +142,10 @@ def measure(
     reference = _reference(windows, measured, "full" in contexts, progress)
     if reference.is_full and not model.stateful:
         _check_reach(windows, reference, max(reach, 1))
-    return search_curve(windows, reference, finite, reach, precision, spent)
+    return estimate_curve(windows, reference, finite, reach, precision, spent)
 
 
-def search_curve(
+def estimate_curve(
     windows: WindowScores,
     reference: Reference,
     finite: Sequence[int],
@@ -164,7 +164,7 @@ def search_curve(
         spent: model steps by k, updated by what scores windows.
     """
     measured = [k for k in finite if k < reach]
-    search = Search(windows, reference, measured, precision)
+    search = AdaptiveSampling(windows, reference, measured, precision)
     search.run()
     longest = int(windows.available.max())
     failures: dict[Context, str] = dict(search.failures.items())

@@ -19,7 +19,7 @@ from seqmem.measuring.scoring import Scores, is_out_of_memory
 from seqmem.measuring.window_scores import WindowScores
 from seqmem.measuring.windows import DistinctWindowFinder
 
-__all__ = ["Estimate", "Method", "Search", "of_reference"]
+__all__ = ["AdaptiveSampling", "Estimate", "Method", "of_reference"]
 
 Method = Literal["all", "sample", "agrees with full", "receptive field", "no longer sequence"]
 
@@ -63,7 +63,7 @@ def of_reference(
     return Estimate(method, n or len(scores.losses), half_width, scores.losses, correct, 0)
 
 
-class Search:
+class AdaptiveSampling:
     """Scores windows until the estimate at every context length is precise enough.
 
     Attributes:
@@ -91,11 +91,6 @@ class Search:
         self._agrees: int | None = None  # from this k on windows equal the reference
         self.failures: dict[int, str] = {}
 
-    @property
-    def known(self) -> set[int]:
-        """The context lengths that could be measured; complete once `run` is done."""
-        return set(self._contexts) - set(self.failures)
-
     def run(self) -> None:
         """Score as many windows as the precision requires."""
         if self._precision is not None:
@@ -110,7 +105,7 @@ class Search:
         """Return the estimate at a context length.
 
         Args:
-            k: one of `known`.
+            k: a context length that is not in `failures`.
             steps: model steps spent on it.
         """
         reference = self._reference

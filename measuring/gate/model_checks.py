@@ -257,8 +257,8 @@ class _ModelChecks:
         if earlier:
             # Windows and copies, one after the other: the other features need not be stored.
             stored = mixed.rows([row for pair in earlier for row in (pair.left, pair.right)])
-            moved = [replace(p, left=2 * i, right=2 * i + 1) for i, p in enumerate(earlier)]
-            self._earlier_replaced.append((stored, moved))
+            renumbered = [replace(p, left=2 * i, right=2 * i + 1) for i, p in enumerate(earlier)]
+            self._earlier_replaced.append((stored, renumbered))
 
     def _add_later_replaced(
         self, batch: _Batch, base: Sequence[int], group: _Group

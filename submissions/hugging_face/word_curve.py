@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from seqmem.errors import CellError, InputError
-from seqmem.measuring.curve import Curve, search_curve
+from seqmem.measuring.curve import Curve, estimate_curve
 from seqmem.measuring.window_scores import ByTarget
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
 from seqmem.submissions.hugging_face.word_pieces import language_task, word_pieces
@@ -103,7 +103,7 @@ def measure_words(
     compared = [lengths[k] for k in finite if k < reach]
     full = "full" in contexts or any(k >= reach for k in finite)
     reference, longest_piece = scorer.reference(max(compared, default=lengths[1]), full)
-    curve = search_curve(windows, reference, finite, reach, precision, steps_at)
+    curve = estimate_curve(windows, reference, finite, reach, precision, steps_at)
     if not reference.is_full and "full" in contexts:
         too_long["full"] = (
             f"a sequence has {text.longest_window(reach):,} tokens, and the model reads at most "

@@ -13,7 +13,7 @@ from seqmem.baselines.spec import build_model, model_class, parse_model
 from seqmem.baselines.tcn import TCN
 from seqmem.baselines.training.loop import seeded
 from seqmem.measuring.curve import measure
-from seqmem.measuring.estimate import Search
+from seqmem.measuring.estimate import AdaptiveSampling
 from seqmem.measuring.reference import Reference
 from seqmem.measuring.sampling import PILOT
 from seqmem.measuring.scoring import Scores
@@ -201,7 +201,7 @@ def test_what_few_targets_gain_from_long_contexts_is_not_overlooked() -> None:
     hits = dict.fromkeys(shares, 0)
     for seed in range(100):
         scorer = Scorer(make("lstm", task), task, split, "cpu", lambda k, steps: None)
-        search = Search(
+        search = AdaptiveSampling(
             Table(scorer, seed, losses),
             Reference(Scores(known, None), True, {}, 0),
             list(shares),

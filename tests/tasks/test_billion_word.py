@@ -20,7 +20,7 @@ from seqmem.tasks.data.text_files import read_lines
 from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import Split
 
-# Held-out shards without a checksum written down, so that made-up ones are accepted.
+# Held-out shards without a known checksum, so that generated ones are accepted.
 TINY = "billion-word/train=heldout:1+2,valid=heldout:3,test=heldout:4,min-count=2"
 SENTENCES = {
     1: "the cat sat\nthe dog sat\n",

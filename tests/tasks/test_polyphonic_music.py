@@ -49,11 +49,11 @@ def small() -> PolyphonicMusic:
 
 def test_a_suite_skips_a_missing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQMEM_DATA", str(tmp_path))
-    said: list[str] = []
+    lines: list[str] = []
     request = Request(("marginal",), suite="smoke", results=tmp_path / "results")
-    cells = plan(request, said.append).cells
+    cells = plan(request, lines.append).cells
     assert "music/jsb" not in {cell.task_id for cell in cells}
-    assert any(line.startswith("music/jsb is skipped: polymusic: JSB_Chor") for line in said)
+    assert any(line.startswith("music/jsb is skipped: polymusic: JSB_Chor") for line in lines)
 
 
 def test_listings_work_without_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ CHEATS: dict[str, tuple[str, Callable[[], zoo.Change]]] = {
         "causality",
         lambda: zoo.peek(zoo.at_positions(lambda i: i % 50 == 49)),
     ),
-    "behind one word in fifty": ("causality", lambda: zoo.peek(zoo.by_content)),
+    "after one word in fifty": ("causality", lambda: zoo.peek(zoo.by_content)),
     "in windows of 64 only": ("causality", lambda: zoo.only_when(64, zoo.peek())),
     "in whole sequences only": ("causality", lambda: zoo.only_when(512, zoo.peek())),
     "at the 64th position only": (
@@ -237,7 +237,7 @@ def test_a_context_without_bound_is_not_measured() -> None:
 @pytest.fixture(scope="module")
 def text_task(tmp_path_factory: pytest.TempPathFactory) -> Task:
     """Return the characters of a generated text as a task."""
-    file = tmp_path_factory.mktemp("text") / "made-up.txt"
+    file = tmp_path_factory.mktemp("text") / "generated.txt"
     source = torch.Generator().manual_seed(0)
     words = torch.randint(0, 40, (12_000,), generator=source).tolist()
     file.write_text("\n".join(f"w{'abcdefghij'[w % 10] * (1 + w // 10)}" for w in words))

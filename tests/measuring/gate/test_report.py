@@ -29,14 +29,14 @@ def test_a_report_is_passed_only_if_all_checks_are() -> None:
     assert REPORT.passed
     refused = replace(
         REPORT,
-        checks=(*FINE, Check("causality", False, 1e-5, 0.5, 7, "it moved")),
+        checks=(*FINE, Check("causality", False, 1e-5, 0.5, 7, "it changed")),
         measured_context=None,
     )
     assert not refused.passed
     assert [check.name for check in refused.failed] == ["causality"]
     text = report_text(refused)
     assert text.startswith("refused: 1 of 4 checks\n")
-    assert "it moved" in text
+    assert "it changed" in text
     assert "context: not checked, the model declares none" in text
     assert "measured more than 100" in text
 

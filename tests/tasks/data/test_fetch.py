@@ -22,10 +22,10 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):
-    asked: list[str]
+    requested: list[str]
 
     def do_GET(self) -> None:
-        self.asked.append(self.path)
+        self.requested.append(self.path)
         if self.path == "/missing":
             self.send_error(404)
             return
@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Base address of a server on this machine, used without a proxy."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    handler = type("Recording", (Handler,), {"asked": []})
+    handler = type("Recording", (Handler,), {"requested": []})
     with HTTPServer(("127.0.0.1", 0), handler) as http:
         thread = threading.Thread(target=http.serve_forever)
         thread.start()
@@ -64,7 +64,7 @@ def test_files_are_downloaded_once(server: str, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == dict.fromkeys(
         files, CONTENT
     )
-    fetch(dict.fromkeys(files, ("http://127.0.0.1:1/gone", SHA256)), folder)  # asks nobody
+    fetch(dict.fromkeys(files, ("http://127.0.0.1:1/gone", SHA256)), folder)  # no download
 
 
 def test_a_file_with_another_hash_is_replaced(server: str, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_corpus_of_the_hub_becomes_files(
     folder = own_data / "wikitext-2"
     assert sorted(path.name for path in folder.iterdir()) == ["test.txt", "train.txt", "valid.txt"]
     assert (folder / "test.txt").read_text() == text
-    (folder / "test.txt").write_text(text + "more\n")  # the user's file is kept, and checked
+    (folder / "test.txt").write_text(text + "more\n")  # the user's file stays, and is checked
     with pytest.raises(InputError, match="wikitext-2, test: 5 lines, expected 4"):
         fetch_data("wikitext-2")
 

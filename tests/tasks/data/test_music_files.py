@@ -36,7 +36,7 @@ def own_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PianoRollSour
     (tmp_path / "polymusic").mkdir()
     write_mat(tmp_path / "polymusic" / "One.mat", generated_pieces())
     sets = {"one": expected("One", generated_pieces()), "two": expected("Two", generated_pieces())}
-    return PianoRollSource("polymusic", "made up", "none", sets)
+    return PianoRollSource("polymusic", "generated", "none", sets)
 
 
 def test_a_missing_set_is_no_problem_of_the_others(own_source: PianoRollSource) -> None:
