@@ -103,8 +103,8 @@ def main() -> None:
     rows = [[way, *(counts[way, state] for state in states)] for way in WAYS]
     say(tabulate(rows, headers=["what differs", *states], tablefmt="pipe"))
     red = sum(count for (_, state), count in counts.items() if state == "red")
-    bounds = wilson(red / repetitions, repetitions)
-    say(f"{red} of {repetitions} red; 95 % interval {bounds.low:.2%} to {bounds.high:.2%}")
+    low, high = wilson(red / repetitions, repetitions)
+    say(f"{red} of {repetitions} red; 95 % interval {low:.2%} to {high:.2%}")
     say(machine())
     if red > MOST * repetitions:
         sys.exit(f"more than {MOST:.0%} are red")

@@ -27,7 +27,7 @@ and that at the k before is just above it.
 import argparse
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -131,10 +131,10 @@ def _record(
 def _mean(sums: Floats, counts: npt.NDArray[np.int64], level: float) -> MeanOf:
     found = block_mean(sums, counts)
     if found.interval is None:
-        return MeanOf(found.value, found.standard_error, None)
+        return found
     quantiles = stdtrit(len(counts) - 1, [(1 + level) / 2, (1 + LEVEL) / 2])
-    half = (found.interval.high - found.interval.low) / 2 * quantiles[0] / quantiles[1]
-    return MeanOf(found.value, found.standard_error, (found.value - half, found.value + half))
+    half = (found.interval[1] - found.interval[0]) / 2 * quantiles[0] / quantiles[1]
+    return replace(found, interval=(found.mean - half, found.mean + half))
 
 
 @dataclass(frozen=True)

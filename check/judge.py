@@ -160,14 +160,14 @@ def judge(expected: Expectation, found: Curves) -> Verdict:
     for i, k in enumerate(found.setting.contexts):
         mean, half = block_mean(difference[i], counts), halves[i]
         if not same and mean.interval is not None:
-            half = (mean.interval.high - mean.interval.low) / 2
-        low, high = mean.value - half, mean.value + half
+            half = (mean.interval[1] - mean.interval[0]) / 2
+        low, high = mean.mean - half, mean.mean + half
         points.append(
             PointVerdict(
                 k=k,
                 expected=float(paired.losses().mean(0)[i]),
                 found=float(found.losses().mean(0)[i]),
-                difference=mean.value,
+                difference=mean.mean,
                 low=low,
                 high=high,
                 margin=margins[i],

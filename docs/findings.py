@@ -258,7 +258,9 @@ def bullets(lines: Sequence[str]) -> str:
 
 def charts(found: Sequence[Board]) -> dict[str, "Spec"]:
     """Return every chart by the name of its file."""
-    from seqmem.leaderboard.charts import curve_chart, matrix_chart, need_chart
+    from seqmem.leaderboard.charts.curve import curve_chart
+    from seqmem.leaderboard.charts.matrix import matrix_chart
+    from seqmem.leaderboard.charts.need import need_chart
 
     drawn = {chart_name(board): curve_chart([board], BASELINES) for board in found}
     drawn |= {name: matrix_chart(board, label) for board, label, name in matrices(found)}

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from seqmem.leaderboard.record import MeanOf, Point
-from seqmem.leaderboard.statistics.intervals import Mean, block_mean, group_blocks, wilson
+from seqmem.leaderboard.statistics.intervals import block_mean, group_blocks, wilson
 from seqmem.measuring.arrays import Floats
 from seqmem.measuring.curve import Curve
 from seqmem.tasks.model import SequenceModel
@@ -80,7 +80,7 @@ class _Groups:
         return tuple(float(f"{total:.9g}") for total in self.totals(values)[0])
 
     def mean(self, values: Floats) -> MeanOf:
-        return _mean_of(block_mean(*self.totals(values)))
+        return block_mean(*self.totals(values))
 
     def rate(self, correct: Floats) -> tuple[float, float, float]:
         """Return a rate and its interval; dependent targets count for less than their number."""
@@ -89,13 +89,7 @@ class _Groups:
         rate, error = min(max(share.mean, 0.0), 1.0), share.standard_error
         # The number of independent trials with this standard error.
         trials = rate * (1 - rate) / error**2 if error else float(len(self.counts))
-        bounds = wilson(rate, min(trials, len(correct)) or 1.0)
-        return rate, bounds.low, bounds.high
-
-
-def _mean_of(mean: Mean) -> MeanOf:
-    ends = None if mean.interval is None else (mean.interval.low, mean.interval.high)
-    return MeanOf(mean.value, mean.standard_error, ends)
+        return rate, *wilson(rate, min(trials, len(correct)) or 1.0)
 
 
 def _constant_losses(task: Task) -> Floats:

@@ -84,8 +84,8 @@ def check_scores(
         found = block_mean(np.bincount(groups, curve.at(k).losses), np.bincount(groups))
         allowed = 4 * (found.standard_error or 0.0) + 1e-6
         require(
-            abs(found.value - (value or 0.0)) <= allowed,
-            f"k = {k}: the mean loss, {found.value:.6g}, is {value} ± {allowed:.2g}",
+            abs(found.mean - (value or 0.0)) <= allowed,
+            f"k = {k}: the mean loss, {found.mean:.6g}, is {value} ± {allowed:.2g}",
         )
 
 

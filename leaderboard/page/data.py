@@ -12,8 +12,9 @@ from dataclasses import asdict
 from typing import Any
 
 import seqmem
-from seqmem.leaderboard.charts import interactive_curve_chart, interactive_need_chart
+from seqmem.leaderboard.charts.curve import interactive_curve_chart
 from seqmem.leaderboard.charts.matrix import COLOURS, DARK, STATES
+from seqmem.leaderboard.charts.need import interactive_need_chart
 from seqmem.leaderboard.charts.styles import listing_order, model_of, styles
 from seqmem.leaderboard.page.answers import answers, usual_k
 from seqmem.leaderboard.page.provenance import SharedFacts, facts, number

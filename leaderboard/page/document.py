@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seqmem.leaderboard.charts.picture import javascript
-from seqmem.leaderboard.page.reading import introduction, reading
+from seqmem.leaderboard.page.reading import INTRODUCTION, reading
 from seqmem.leaderboard.page.sections import contents, glance, needs, section
 
 __all__ = ["document", "script"]
@@ -57,7 +57,11 @@ def document(data: Mapping[str, Any]) -> str:
 </head>
 <body>
 <a class="skip" href="#main">Skip to the boards</a>
-{_header(data)}
+<header class="top">
+<h1>seqmem</h1>
+{INTRODUCTION}
+{contents(data["tasks"])}
+</header>
 {_controls(data) if drawn else ""}
 <main id="main" tabindex="-1">
 <noscript><p class="empty">A script in this page draws its charts and tables from data in this page.
@@ -99,14 +103,6 @@ def _json(data: Mapping[str, Any]) -> str:
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
-
-
-def _header(data: Mapping[str, Any]) -> str:
-    return f"""<header class="top">
-<h1>seqmem</h1>
-{introduction()}
-{contents(data["tasks"])}
-</header>"""
 
 
 def _controls(data: Mapping[str, Any]) -> str:

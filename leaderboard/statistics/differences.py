@@ -85,7 +85,7 @@ def difference(
     values = np.array([_loss(one, k) - _loss(two, other) for one, two in pairs])
     mean = block_mean(values, np.ones(len(values), dtype=np.int64))
     assert mean.interval is not None
-    return Difference(mean.value, mean.interval.low, mean.interval.high, len(pairs))
+    return Difference(mean.mean, *mean.interval, len(pairs))
 
 
 def _over_targets(one: Record, two: Record, k: Context, other: Context) -> Difference:

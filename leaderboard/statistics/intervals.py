@@ -8,34 +8,18 @@ that the variation that both share cancels.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-__all__ = ["LEVEL", "Interval", "Mean", "block_mean", "group_blocks", "wilson"]
+from seqmem.leaderboard.record import MeanOf
 
-LEVEL = 0.95
+__all__ = ["LEVEL", "block_mean", "group_blocks", "wilson"]
+
+LEVEL = 0.95  # of two-sided intervals
 _Z = 1.959963984540054  # the normal quantile of LEVEL
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A two-sided 95 % interval."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean with its standard error and interval; both None if there is only one block."""
-
-    value: float
-    standard_error: float | None
-    interval: Interval | None
 
 
 def group_blocks(blocks: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
@@ -53,21 +37,24 @@ def group_blocks(blocks: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int
     return np.asarray(number if count <= most else number * most // count)
 
 
-def block_mean(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Mean:
-    """Return the mean over targets, from each block's total loss and targets: (G,), (G,)."""
+def block_mean(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> MeanOf:
+    """Return the mean over targets, from each block's total loss and targets: (G,), (G,).
+
+    Its standard error and interval are None if there is only one block.
+    """
     total, blocks = int(counts.sum()), len(sums)
     mean = float(sums.sum() / total)
     if blocks < 2:
-        return Mean(mean, None, None)
+        return MeanOf(mean, None, None)
     residuals = (sums - mean * counts) / total  # each block's share of the deviation
     error = math.sqrt(blocks / (blocks - 1) * float(np.square(residuals).sum()))
     half = float(stdtrit(blocks - 1, (1 + LEVEL) / 2)) * error
-    return Mean(mean, error, Interval(mean - half, mean + half))
+    return MeanOf(mean, error, (mean - half, mean + half))
 
 
-def wilson(rate: float, trials: float) -> Interval:
+def wilson(rate: float, trials: float) -> tuple[float, float]:
     """Return Wilson's score interval (1927) of a rate; its width is never 0."""
     centre = rate + _Z**2 / (2 * trials)
     half = _Z * math.sqrt(rate * (1 - rate) / trials + _Z**2 / (4 * trials**2))
     scale = 1 + _Z**2 / trials
-    return Interval(max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale))
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)

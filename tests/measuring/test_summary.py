@@ -107,7 +107,7 @@ def test_a_perfect_rate_has_an_interval() -> None:
     assert point.accuracy is not None
     rate, low, high = point.accuracy
     assert (rate, high) == (1.0, 1.0)
-    assert low == pytest.approx(wilson(1.0, 100).low)
+    assert low == pytest.approx(wilson(1.0, 100)[0])
 
 
 def test_a_large_vocabulary_does_not_meet_every_target(

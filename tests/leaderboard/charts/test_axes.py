@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqmem.baselines import BASELINES
-from seqmem.leaderboard.charts import curve_chart, interactive_curve_chart
 from seqmem.leaderboard.charts.axes import _ticks, axes_of
+from seqmem.leaderboard.charts.curve import curve_chart, interactive_curve_chart
 from seqmem.leaderboard.statistics.envelope import envelope
 from seqmem.tests.leaderboard.charts.drawn import everything
 from seqmem.tests.records import board_of, make_record

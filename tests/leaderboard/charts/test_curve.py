@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 pytest.importorskip("vl_convert", reason="charts need the plot extra")
 
 from seqmem.baselines import BASELINES
-from seqmem.leaderboard.charts import curve_chart, need_chart
-from seqmem.leaderboard.charts.curve import _apart
+from seqmem.leaderboard.charts.curve import _apart, curve_chart
+from seqmem.leaderboard.charts.need import need_chart
 from seqmem.leaderboard.charts.picture import picture
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.statistics.aggregate import boards

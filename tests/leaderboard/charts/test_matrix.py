@@ -2,7 +2,7 @@
 
 import pytest
 
-from seqmem.leaderboard.charts import matrix_chart
+from seqmem.leaderboard.charts.matrix import matrix_chart
 from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.tests.leaderboard.charts.drawn import values
 from seqmem.tests.records import make_trained

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("vl_convert", reason="charts need the plot extra")
 
 from seqmem.baselines import BASELINES
-from seqmem.leaderboard.charts import need_chart
+from seqmem.leaderboard.charts.need import need_chart
 from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.tests.leaderboard.charts.drawn import points, values
 from seqmem.tests.records import make_trained

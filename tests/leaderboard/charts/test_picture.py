@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("vl_convert", reason="charts need the plot extra")
 
 from seqmem.baselines import BASELINES
-from seqmem.leaderboard.charts import curve_chart
+from seqmem.leaderboard.charts.curve import curve_chart
 from seqmem.leaderboard.charts.picture import picture
 from seqmem.tests.leaderboard.charts.drawn import everything
 
