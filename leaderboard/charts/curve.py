@@ -257,6 +257,6 @@ def _apart(heights: Sequence[float], least: float, most: float) -> list[float]:
 
     spread = least * np.arange(len(heights))
     moved = isotonic_regression(np.array(heights) - spread).x
-    moved = np.clip(moved, 0, max(most - spread[-1], 0)) + spread
+    moved = np.clip(moved, 0, max(most - least * (len(heights) - 1), 0)) + spread
     places: list[float] = moved.round(6).tolist()
     return places
