@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from seqmem.tasks.data.line_checks import LineFacts
 from seqmem.tasks.data.wikitext_files import WIKITEXT_103, CorpusSource, load_corpus
 
 LINE = 57  # tokens in most lines, <eos> counted: as many as WikiText-103 has on average
@@ -65,7 +64,9 @@ def load(counts: dict[str, list[int]]) -> dict[str, float]:
         title="",
         licence="",
         hub=("", ""),
-        splits={name: LineFacts(lines, tokens, None) for name, (lines, tokens) in counts.items()},
+        splits={
+            name: {"lines": lines, "tokens": tokens} for name, (lines, tokens) in counts.items()
+        },
         vocabulary=WIKITEXT_103.vocabulary,
     )
     before, began = peak(), time.monotonic()
@@ -92,7 +93,7 @@ def write_corpus(folder: Path, scale: float) -> dict[str, list[int]]:
     edges = np.cumsum(weights / weights.sum())
     counts = {}
     for split, share in (("train", scale), ("valid", 0.01 * scale), ("test", 0.01 * scale)):
-        tokens = int(WIKITEXT_103.splits["train"].tokens * share)
+        tokens = int(WIKITEXT_103.splits["train"]["tokens"] * share)
         with (folder / f"{split}.txt").open("w") as file:
             lines = written = 0
             if split == "train":  # every word once

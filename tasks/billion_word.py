@@ -24,7 +24,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -32,8 +31,15 @@ import torch
 
 from seqmem.errors import InputError
 from seqmem.tasks.data.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
-from seqmem.tasks.data.lm1b import HELD_OUT_10_TO_13, SHARDS, Shard, ShardCheck, find_shards
-from seqmem.tasks.data.text_files import file_digest, read_lines
+from seqmem.tasks.data.lm1b import (
+    HELD_OUT_10_TO_13,
+    SHARDS,
+    Shard,
+    find_shards,
+    official_md5,
+    shard_lines,
+)
+from seqmem.tasks.data.text_files import file_digest
 from seqmem.tasks.data.vocabulary import (
     UNKNOWN,
     GrowingIndex,
@@ -60,45 +66,29 @@ class Slice:
     """The shards of each split, and the smallest count of a word.
 
     Attributes:
-        train: shards to train on, which also define the vocabulary.
-        valid: shards to validate on.
-        test: shards to test on.
+        splits: "train", "valid", "test" -> shards; those to train on also define the vocabulary.
         min_count: the smallest count, in training, of a word of the vocabulary.
     """
 
-    train: tuple[Shard, ...]
-    valid: tuple[Shard, ...]
-    test: tuple[Shard, ...]
+    splits: Mapping[str, tuple[Shard, ...]]
     min_count: int = MIN_COUNT
-
-    def parts(self) -> dict[str, tuple[Shard, ...]]:
-        """Return the shards by split."""
-        return {"train": self.train, "valid": self.valid, "test": self.test}
 
     def __str__(self) -> str:
         """Return the slice as the parameters of an id."""
-        shards = [f"{name}={_write(part)}" for name, part in self.parts().items()]
+        shards = [f"{name}={_write(part)}" for name, part in self.splits.items()]
         return ",".join([*shards, f"min-count={self.min_count}"])
 
 
 # The slices that have names.
-SLICES: Mapping[str, Slice] = MappingProxyType(
-    {
-        "heldout-10-13": Slice(
-            train=HELD_OUT_10_TO_13[:3],
-            valid=HELD_OUT_10_TO_13[3:],
-            test=(Shard("heldout", 0),),
-        )
-    }
-)
-
-
-@dataclass(frozen=True)
-class _Sentences:
-    """One split: ids of words, </s> after each sentence, and where sentences begin."""
-
-    ids: Ids
-    starts: np.ndarray[tuple[int], np.dtype[np.int64]]
+SLICES: Mapping[str, Slice] = {
+    "heldout-10-13": Slice(
+        {
+            "train": HELD_OUT_10_TO_13[:3],
+            "valid": HELD_OUT_10_TO_13[3:],
+            "test": (Shard("heldout", 0),),
+        }
+    )
+}
 
 
 class BillionWord(LanguageTask):
@@ -130,10 +120,10 @@ class BillionWord(LanguageTask):
         given = {"min-count": str(MIN_COUNT), **parameters}
         example = f"billion-word/{SLICES['heldout-10-13']}"
         check_names(given, ("train", "valid", "test", "min-count"), example)
-        train, valid, test = (_read(name, given[name]) for name in ("train", "valid", "test"))
-        chosen = Slice(train, valid, test, integer("min-count", given["min-count"], 1, 10**6))
+        splits = {name: _read(name, given[name]) for name in ("train", "valid", "test")}
+        chosen = Slice(splits, integer("min-count", given["min-count"], 1, 10**6))
         seen: dict[Shard, str] = {}
-        for name, shards in chosen.parts().items():
+        for name, shards in splits.items():
             for shard in shards:
                 if shard in seen:
                     raise InputError(
@@ -154,22 +144,18 @@ class BillionWord(LanguageTask):
 
     @cached_property
     def _arrays(self) -> Arrays:
-        files = {name: find_shards(shards) for name, shards in self.slice.parts().items()}
+        files = {name: find_shards(shards) for name, shards in self.slice.splits.items()}
         shards = [item for part in files.values() for item in part.items()]
         # The checksums as well: a shard accepted without one is checked again when there is one.
-        checks = [ShardCheck(shard, path).official or "" for shard, path in shards]
+        checks = [official_md5(shard, path) or "" for shard, path in shards]
         digests = [file_digest(path) for _, path in shards]
         key = cache_key(["billion-word", str(self.slice), *checks, *digests])
         return cached_arrays("billion-word", key, lambda: _encode(files, self.slice.min_count))
 
-    def _sentences(self, name: str) -> _Sentences:
-        return _Sentences(self._arrays[f"ids.{name}"], self._arrays[f"starts.{name}"])
-
     @cache  # noqa: B019 - a task lives as long as the run
     def _split(self, name: str) -> Split:
-        sentences = self._sentences(name)
-        targets = torch.from_numpy(sentences.ids)
-        starts = torch.from_numpy(sentences.starts)
+        targets = torch.from_numpy(self._arrays[f"ids.{name}"])  # </s> after each sentence
+        starts = torch.from_numpy(self._arrays[f"starts.{name}"])
         # Inputs are the targets one step later; <s> precedes a sentence's first word.
         inputs = targets.roll(1)
         inputs[starts[:-1]] = self.words.index(BEGIN)
@@ -191,7 +177,7 @@ class BillionWord(LanguageTask):
 
     def counted_ids(self) -> Ids:
         """Return the training slice."""
-        return self._sentences("train").ids
+        return self._arrays["ids.train"]
 
 
 def _encode(files: Mapping[str, Mapping[Shard, Path]], min_count: int) -> Arrays:
@@ -219,9 +205,7 @@ def _number(shards: Mapping[Shard, Path], index: dict[str, int]) -> Ids:
     ids = array("i")
     number, end = index.__getitem__, index[END]
     for shard, path in shards.items():
-        check = ShardCheck(shard, path)
-        for at, line in enumerate(read_lines(path), 1):
-            check.add(line)
+        for at, line in enumerate(shard_lines(shard, path), 1):
             words = line.split()
             if END in words or BEGIN in words:
                 raise InputError(
@@ -230,24 +214,22 @@ def _number(shards: Mapping[Shard, Path], index: dict[str, int]) -> Ids:
                 )
             ids.extend(map(number, words))
             ids.append(end)
-        check.finish()
     return as_ids(ids)
 
 
 def _read(name: str, text: str) -> tuple[Shard, ...]:
     """Return the shards of ``heldout:10+11+train:3``."""
-    part: Literal["heldout", "train"] | None = None
-    shards = []
+    part, shards = "", []
     for item in text.split("+"):
         named, colon, number = item.rpartition(":")
         if colon:
-            if named not in ("heldout", "train"):
+            if named not in SHARDS:
                 raise InputError(
                     f"{name}={text}: there are no shards '{named}'; write heldout:NUMBER or "
                     "train:NUMBER, more of them with +, as in heldout:10+11"
                 )
-            part = "heldout" if named == "heldout" else "train"
-        if part is None:
+            part = named
+        if not part:
             raise InputError(
                 f"{name}={text}: the part is missing; write heldout:{text} or train:{text}"
             )

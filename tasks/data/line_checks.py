@@ -6,76 +6,44 @@ order: the sum, modulo 2²⁵⁶, of the sha256 of each such line; no text has t
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
-from seqmem.errors import InputError
+from seqmem.tasks.data.sources import Facts, compare_facts
 
-__all__ = ["LineCheck", "LineFacts"]
+__all__ = ["checked_lines"]
 
 
-@dataclass(frozen=True)
-class LineFacts:
-    """The expected content of a split of text.
+def checked_lines(lines: Iterable[str], expected: Facts, where: str) -> Iterator[list[str]]:
+    """Yield the words of each line; after the last one, compare their counts and hash.
 
-    Attributes:
-        lines: the number of lines.
-        tokens: the number of words, with one <eos> for each line.
-        sha256: the hash as above; None if unknown.
-        ordered: whether the order of the lines matters.
+    Args:
+        lines: the lines.
+        expected: the number of "lines" and of "tokens" (words, with one <eos> for each line), and
+            "sha256" or "sha256_in_any_order" if it is known.
+        where: the place of the lines, for messages.
+
+    Raises:
+        InputError: a count or the hash differs.
     """
-
-    lines: int
-    tokens: int
-    sha256: str | None
-    ordered: bool = True
-
-
-class LineCheck:
-    """Counts and hashes lines one by one."""
-
-    def __init__(self, expected: LineFacts) -> None:
-        """Take the expected content."""
-        self.expected = expected
-        self.lines = self.tokens = 0
-        self._whole = hashlib.sha256()
-        self._sum = 0
-
-    def add(self, words: Sequence[str]) -> None:
-        """Add the next line."""
-        self.lines += 1
-        self.tokens += len(words) + 1
-        if self.expected.sha256 is None:
-            return
-        line = (" ".join(words) + "\n").encode()
-        if self.expected.ordered:
-            self._whole.update(line)
+    count = tokens = total = 0
+    whole = hashlib.sha256()
+    hashed = "sha256" in expected or "sha256_in_any_order" in expected
+    for line in lines:
+        words = line.split()
+        count += 1
+        tokens += len(words) + 1
+        yield words
+        if not hashed:
+            continue
+        text = (" ".join(words) + "\n").encode()
+        if "sha256" in expected:
+            whole.update(text)
         else:
-            self._sum += int.from_bytes(hashlib.sha256(line).digest(), "big")
-
-    @property
-    def sha256(self) -> str:
-        """The hash of the lines added so far."""
-        return self._whole.hexdigest() if self.expected.ordered else f"{self._sum % 2**256:064x}"
-
-    def finish(self, where: str) -> None:
-        """Compare the lines with the expected content, after the last one.
-
-        Raises:
-            InputError: a count or the hash differs.
-        """
-        for what, found, right in (
-            ("lines", self.lines, self.expected.lines),
-            ("tokens", self.tokens, self.expected.tokens),
-        ):
-            if found != right:
-                raise InputError(
-                    f"{where}: {found:,} {what}, expected {right:,}; the file is truncated or "
-                    "altered, get it again (see `seqmem data`)"
-                )
-        right_hash = self.expected.sha256
-        if right_hash is not None and self.sha256 != right_hash:
-            raise InputError(
-                f"{where}: sha256 of the text is {self.sha256[:16]}…, expected "
-                f"{right_hash[:16]}…; the file is altered, get it again (see `seqmem data`)"
-            )
+            total += int.from_bytes(hashlib.sha256(text).digest(), "big")
+    found = {
+        "lines": count,
+        "tokens": tokens,
+        "sha256": whole.hexdigest(),
+        "sha256_in_any_order": f"{total % 2**256:064x}",
+    }
+    compare_facts(where, found, expected)

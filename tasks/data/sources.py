@@ -1,18 +1,32 @@
-"""where data sets are looked up.
+"""Where data sets are looked up, and what they must contain.
 
 The data directory is given by the user: ``--data-dir`` or SEQMEM_DATA. Each data set is in the
 folder of its name.
 """
 
 import os
+import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
-__all__ = ["Located", "Source", "cache_directory", "data_directory"]
+from seqmem.errors import InputError
+
+__all__ = [
+    "Facts",
+    "Located",
+    "Source",
+    "cache_directory",
+    "compare_facts",
+    "data_directory",
+    "expected_content",
+]
+
+Facts = Mapping[str, Any]  # counts and hashes of a content, by name; see expected.toml
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,12 @@ class Source(ABC):
     def how_to_get(self) -> str:
         """How to get the data."""
 
+    @property
+    def folder(self) -> Path | None:
+        """Its folder in the data directory; None if no data directory is given."""
+        directory = data_directory()
+        return None if directory is None else directory / self.name
+
     @abstractmethod
     def locate(self) -> Located:
         """Search for the files on this machine, without reading them."""
@@ -77,3 +97,30 @@ def data_directory() -> Path | None:
 def cache_directory() -> Path:
     """Return the folder of caches: SEQMEM_CACHE, or the default of the system."""
     return Path(os.environ.get("SEQMEM_CACHE") or platformdirs.user_cache_dir("seqmem"))
+
+
+def expected_content(name: str) -> dict[str, Any]:
+    """Return a table of expected.toml."""
+    text = Path(__file__).with_name("expected.toml").read_text(encoding="utf-8")
+    table: dict[str, Any] = tomllib.loads(text)[name]
+    return table
+
+
+def compare_facts(where: str, found: Facts, expected: Facts) -> None:
+    """Compare counts and hashes with the expected ones, in the order of the latter.
+
+    Raises:
+        InputError: one differs.
+    """
+    for name, right in expected.items():
+        value = found[name]
+        if value == right:
+            continue
+        if isinstance(right, int):
+            difference = f"{value:,} {name}, expected {right:,}; the file is truncated or altered"
+        else:
+            difference = (
+                f"sha256 of the content is {value[:16]}…, expected {right[:16]}…; "
+                "the file is altered"
+            )
+        raise InputError(f"{where}: {difference}, get it again (see `seqmem data`)")

@@ -17,7 +17,6 @@ from seqmem.tasks.data.text_files import read_lines
 
 __all__ = [
     "UNKNOWN",
-    "ClosedIndex",
     "GrowingIndex",
     "Ids",
     "IndexWithUnknown",
@@ -37,47 +36,20 @@ Ids = npt.NDArray[np.int32]
 class GrowingIndex(dict[str, int]):
     """word -> number; a new word gets the next number."""
 
+    def __init__(self, words: Sequence[str] = ()) -> None:
+        """Take the first words."""
+        super().__init__(zip(words, range(len(words)), strict=True))
+
     def __missing__(self, word: str) -> int:
         number = self[word] = len(self)
         return number
 
 
-class IndexWithUnknown(dict[str, int]):
+class IndexWithUnknown(GrowingIndex):
     """word -> id; any other word is ``<unk>``."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        super().__init__(zip(words, range(len(words)), strict=True))
-        self._unknown = self[UNKNOWN]
-
     def __missing__(self, word: str) -> int:
-        return self._unknown
-
-
-class ClosedIndex(dict[str, int]):
-    """word -> id; any other word is an error of the file, raised by `finish`.
-
-    Until then it counts as the first word: other errors of the file are more informative.
-    """
-
-    def __init__(self, words: Sequence[str]) -> None:
-        super().__init__(zip(words, range(len(words)), strict=True))
-        self._foreign: str | None = None
-
-    def __missing__(self, word: str) -> int:
-        self._foreign = self._foreign or word
-        return 0
-
-    def finish(self, where: str) -> None:
-        """Check, after the last word, that all were in the vocabulary.
-
-        Raises:
-            InputError: one was not in the vocabulary.
-        """
-        if self._foreign is not None:
-            raise InputError(
-                f"{where}: '{self._foreign[:40]}' is not in the vocabulary of the training split; "
-                "the files do not belong together, get them again"
-            )
+        return self[UNKNOWN]
 
 
 def as_ids(numbers: "array[int]") -> Ids:

@@ -10,8 +10,8 @@ hash of the files, and memory-mapped from there.
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -20,12 +20,11 @@ import numpy.typing as npt
 from seqmem.errors import InputError
 from seqmem.tasks.data.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
 from seqmem.tasks.data.dataset_rows import file_rows, hub_rows
-from seqmem.tasks.data.line_checks import LineCheck, LineFacts
-from seqmem.tasks.data.sources import Located, Source, data_directory
+from seqmem.tasks.data.line_checks import checked_lines
+from seqmem.tasks.data.sources import Facts, Located, Source, expected_content
 from seqmem.tasks.data.text_files import file_digest, find_file
 from seqmem.tasks.data.vocabulary import (
     UNKNOWN,
-    ClosedIndex,
     GrowingIndex,
     Ids,
     IndexWithUnknown,
@@ -43,7 +42,6 @@ __all__ = [
     "Corpus",
     "CorpusSource",
     "VocabularyFrom",
-    "find_files",
     "load_corpus",
 ]
 
@@ -65,7 +63,7 @@ class CorpusSource(Source):
     """
 
     hub: tuple[str, str]
-    splits: Mapping[str, LineFacts]
+    splits: Mapping[str, Facts]
     vocabulary: int
     without_train: tuple[str, ...] = ()
 
@@ -79,19 +77,44 @@ class CorpusSource(Source):
             f"{self.hub[0]} ({self.hub[1]}) is loaded from the hub"
         )
 
+    def present(self, folder: Path) -> dict[str, Path]:
+        """Return the file of each split that has one in a folder."""
+        names = {split: (f"{split}.txt", f"wiki.{split}.tokens") for split in self.splits}
+        found = {split: find_file(folder, names[split]) for split in self.splits}
+        return {split: path for split, path in found.items() if path is not None}
+
+    def find(self, folder: Path, splits: Iterable[str]) -> dict[str, Path]:
+        """Return one file for each split.
+
+        Raises:
+            InputError: a split has no file.
+        """
+        found = self.present(folder)
+        for split in splits:
+            if split not in found:
+                ways = (
+                    "put it there, give another directory with --data-dir or SEQMEM_DATA, or unset "
+                    "SEQMEM_DATA to load it from the hub"
+                )
+                if split == "train" and self.without_train:
+                    ways += f"; without it only {' or '.join(self.without_train)} can be measured"
+                raise InputError(
+                    f"{self.name}: {split}.txt or wiki.{split}.tokens (or .xz, .gz) is not in "
+                    f"{folder}; {ways}"
+                )
+        return {split: found[split] for split in splits}
+
     def locate(self) -> Located:
         """Search for the files on this machine."""
-        directory = data_directory()
-        if directory is None:
+        if self.folder is None:
             problem = "no data directory is given (--data-dir or SEQMEM_DATA)"
             return Located(f"hub: {self.hub[0]}, {self.hub[1]}", None, problem)
-        where = str(directory / self.name)
+        here = self.present(self.folder)
         try:
-            return Located(where, find_files(self, directory, self.splits), "")
+            return Located(str(self.folder), self.find(self.folder, self.splits), "")
         except InputError as error:
-            here = _present(self, directory, self.splits)
             evaluable = self.without_train and {"valid", "test"} <= here.keys()
-            return Located(where, here if evaluable else None, str(error))
+            return Located(str(self.folder), here if evaluable else None, str(error))
 
     def check(self) -> str | None:
         """Load and check the available files; return what is not available.
@@ -127,28 +150,7 @@ WIKITEXT_2 = CorpusSource(
     title="WikiText-2 (Merity et al. 2016, arXiv 1609.07843)",
     licence="CC BY-SA 3.0, Wikipedia contributors",
     hub=("Salesforce/wikitext", "wikitext-2-v1"),
-    splits=MappingProxyType(
-        {
-            # There are copies with another order of the articles.
-            "train": LineFacts(
-                36_718,
-                2_088_628,
-                "e55fe35231e6122445263f5d4d34693e9525b239918d2e42ed4bb43166dd3342",
-                ordered=False,
-            ),
-            "valid": LineFacts(
-                3_760,
-                217_646,
-                "4427e8fc24d5ceaaff4f1d9ee42f4e82172572b107d6a4e1f32d84fa7913c3ff",
-            ),
-            "test": LineFacts(
-                4_358,
-                245_569,
-                "f68796e87c3250872a5a82da5027c4f75494ca617fbad67e36acce8a057ff3e8",
-            ),
-        }
-    ),
-    vocabulary=33_278,
+    **expected_content("wikitext-2"),
 )
 
 WIKITEXT_103 = CorpusSource(
@@ -156,50 +158,9 @@ WIKITEXT_103 = CorpusSource(
     title="WikiText-103 (Merity et al. 2016, arXiv 1609.07843)",
     licence="CC BY-SA 3.0, Wikipedia contributors",
     hub=("Salesforce/wikitext", "wikitext-103-v1"),
-    splits=MappingProxyType(
-        {
-            # The published counts; with the size of the vocabulary they detect truncated or
-            # exchanged files. A hash of the text is not known.
-            "train": LineFacts(1_801_350, 103_227_021, None),
-            "valid": LineFacts(
-                3_760, 217_646, "457c37cc16b260d7052de1cc82854038ea655c4b281277a6d57dfd353d208bbb"
-            ),
-            "test": LineFacts(
-                4_358, 245_569, "d60a1c910b4ed1cd5fcba38f3aa51a8dada0b15b8787a2bf85d78eff346696c7"
-            ),
-        }
-    ),
-    vocabulary=267_735,
     without_train=("wikitext-103/vocabulary=valid", "wikitext-103/vocabulary=FILE"),
+    **expected_content("wikitext-103"),
 )
-
-
-def find_files(source: CorpusSource, directory: Path, splits: Iterable[str]) -> dict[str, Path]:
-    """Return one file for each split.
-
-    Raises:
-        InputError: a split has no file.
-    """
-    found = _present(source, directory, splits)
-    for split in splits:
-        if split not in found:
-            ways = (
-                "put it there, give another directory with --data-dir or SEQMEM_DATA, or unset "
-                "SEQMEM_DATA to load it from the hub"
-            )
-            if split == "train" and source.without_train:
-                ways += f"; without it only {' or '.join(source.without_train)} can be measured"
-            raise InputError(
-                f"{source.name}: {split}.txt or wiki.{split}.tokens (or .xz, .gz) is not in "
-                f"{directory / source.name}; {ways}"
-            )
-    return found
-
-
-def _present(source: CorpusSource, directory: Path, splits: Iterable[str]) -> dict[str, Path]:
-    folder = directory / source.name
-    found = {split: find_file(folder, (f"{split}.txt", f"wiki.{split}.tokens")) for split in splits}
-    return {split: path for split, path in found.items() if path is not None}
 
 
 def load_corpus(source: CorpusSource, vocabulary: VocabularyFrom = "train") -> Corpus:
@@ -220,16 +181,15 @@ def load_corpus(source: CorpusSource, vocabulary: VocabularyFrom = "train") -> C
     if isinstance(vocabulary, Path):
         words = read_vocabulary(vocabulary, (UNKNOWN, END_OF_LINE))
         parts.append("\n".join(words))
-    directory = data_directory()
     lines: Mapping[str, Callable[[], Iterator[str]]]
-    if directory is None:
-        rows = hub_rows(source.name, source.hub, splits)
-        lines, where = rows.lines, f"hub: {source.hub[0]}"
-        key = cache_key([*parts, rows.key]) if rows.key else ""
+    if source.folder is None:
+        where = f"hub: {source.hub[0]}"
+        lines, rows = hub_rows(source.name, source.hub, splits)
+        key = cache_key([*parts, rows]) if rows else ""
     else:
-        files = find_files(source, directory, splits)
-        lines = {split: _reader(path) for split, path in files.items()}
-        where = str(directory / source.name)
+        where = str(source.folder)
+        files = source.find(source.folder, splits)
+        lines = {split: partial(file_rows, path) for split, path in files.items()}
         key = cache_key([*parts, *(file_digest(path) for path in files.values())])
 
     def make() -> Arrays:
@@ -241,10 +201,6 @@ def load_corpus(source: CorpusSource, vocabulary: VocabularyFrom = "train") -> C
         {split: arrays[f"ids.{split}"] for split in splits},
         {split: arrays[f"articles.{split}"] for split in splits},
     )
-
-
-def _reader(path: Path) -> Callable[[], Iterator[str]]:
-    return lambda: file_rows(path)
 
 
 def _check_and_encode(
@@ -259,8 +215,8 @@ def _check_and_encode(
     arrays: dict[str, npt.NDArray[np.generic]] = {}
 
     def encode(split: str, index: dict[str, int]) -> Ids:
-        place = f"{where}, {split}"
-        ids, articles = _encode(lines[split](), index, source.splits[split], place)
+        checked = checked_lines(lines[split](), source.splits[split], f"{where}, {split}")
+        ids, articles = _encode(checked, index)
         arrays[f"ids.{split}"], arrays[f"articles.{split}"] = ids, articles
         return ids
 
@@ -276,32 +232,30 @@ def _check_and_encode(
             f"{where}: the training split has {len(words):,} distinct tokens, expected "
             f"{source.vocabulary:,}; it is altered, get it again (see `seqmem data`)"
         )
+    index = GrowingIndex(words) if published else IndexWithUnknown(words)
     for split in lines:
         if f"ids.{split}" not in arrays:
-            if not published:
-                encode(split, IndexWithUnknown(words))
-                continue
-            closed = ClosedIndex(words)
-            encode(split, closed)
-            closed.finish(f"{where}, {split}")
+            encode(split, index)
+        if len(index) > len(words):
+            raise InputError(
+                f"{where}, {split}: '{[*index][len(words)][:40]}' is not in the vocabulary of the "
+                "training split; the files do not belong together, get them again"
+            )
     return {**arrays, "words": pack_words(words)}
 
 
 def _encode(
-    lines: Iterable[str], index: dict[str, int], expected: LineFacts, where: str
+    lines: Iterable[Sequence[str]], index: dict[str, int]
 ) -> tuple[Ids, npt.NDArray[np.int64]]:
-    """Return the ids of one split's words, and where its articles begin.
+    """Return the ids of the words of one split's lines, and where its articles begin.
 
     An article begins at a line ``= Title =`` with a blank line, or nothing, before and after.
     """
-    check = LineCheck(expected)
     number, end = index.__getitem__, index[END_OF_LINE]
     ids = array("i")
     articles: list[int] = []
     blank_before, title_at = True, -1
-    for line in lines:
-        words = line.split()
-        check.add(words)
+    for words in lines:
         if title_at >= 0 and not words:
             articles.append(title_at)
         title_at = len(ids) if blank_before and _is_title(words) else -1
@@ -310,7 +264,6 @@ def _encode(
         ids.append(end)
     if title_at >= 0:
         articles.append(title_at)
-    check.finish(where)
     if not articles or articles[0] > 1:
         articles.insert(0, 0)
     articles[0] = 0  # the blank line before the first title belongs to it

@@ -291,7 +291,7 @@ def test_the_slice_of_the_suite(data: Path) -> None:
     assert len(task.train(0, 0)) == 161_828 + 160_878 + 156_753
     counts = Counter(
         word
-        for shard in SLICES["heldout-10-13"].train
+        for shard in SLICES["heldout-10-13"].splits["train"]
         for line in read_lines(find_shards([shard])[shard])
         for word in line.split()
     )

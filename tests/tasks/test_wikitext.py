@@ -47,7 +47,7 @@ def test_wikitext_103_without_its_training_split(data: Path) -> None:
     assert 0 < task.chance() < np.log(task.outputs)
     with pytest.raises(InputError, match="has no training split, so nothing can be trained on it"):
         task.train(0, 0)
-    assert WIKITEXT_103.splits["train"].tokens == 103_227_021
+    assert WIKITEXT_103.splits["train"]["tokens"] == 103_227_021
 
 
 def test_wikitext_103_with_a_vocabulary_of_a_file(data: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 from click.testing import CliRunner
@@ -14,8 +13,7 @@ from seqmem.submit import cli
 from seqmem.tasks import DATA
 from seqmem.tasks.data import fetch as fetching
 from seqmem.tasks.data import wikitext_files as corpora
-from seqmem.tasks.data.fetch import FETCHABLE, Remote, fetch, fetch_data
-from seqmem.tasks.data.line_checks import LineFacts
+from seqmem.tasks.data.fetch import FETCHABLE, fetch, fetch_data
 
 CONTENT = bytes(range(256)) * 4000  # a megabyte
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -97,7 +95,7 @@ def test_an_unreachable_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_command_line(server: str, own_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    remote = Remote(server, MappingProxyType({"a.mat": SHA256, "b.mat": SHA256}))
+    remote = {name: (f"{server}/{name}", SHA256) for name in ("a.mat", "b.mat")}
     monkeypatch.setattr(fetching, "FETCHABLE", {"polymusic": remote})
     done = CliRunner().invoke(cli, ["data", "fetch", "polymusic"])
     assert done.exit_code == 0
@@ -123,7 +121,7 @@ def test_one_line_and_a_status(
     status: int,
     line: str,
 ) -> None:
-    remote = Remote(server + base, MappingProxyType({"a.mat": SHA256}))
+    remote = {"a.mat": (f"{server}{base}/a.mat", SHA256)}
     monkeypatch.setattr(fetching, "FETCHABLE", {"polymusic": remote})
     done = CliRunner().invoke(cli, ["data", "fetch", "polymusic"])
     assert done.exit_code == status
@@ -167,7 +165,7 @@ def test_a_corpus_of_the_hub_becomes_files(
     source = replace(
         corpora.WIKITEXT_2,
         hub=(str(repository), "tiny-v1"),
-        splits={name: LineFacts(4, 9, None) for name in names.values()},
+        splits={name: {"lines": 4, "tokens": 9} for name in names.values()},
         vocabulary=5,
     )
     monkeypatch.setattr(corpora, "WIKITEXT_2", source)
@@ -183,12 +181,12 @@ def test_a_corpus_of_the_hub_becomes_files(
 
 def test_addresses_are_pinned() -> None:
     for remote in FETCHABLE.values():
-        for address, sha256 in remote.addresses().values():
+        for address, sha256 in remote.values():
             assert address.startswith("https://")
             assert len(bytes.fromhex(sha256)) == 32
 
 
 def test_pinned_hashes_are_those_of_the_real_files(data: Path) -> None:
-    for name, sha256 in FETCHABLE["polymusic"].files.items():
+    for name, (_, sha256) in FETCHABLE["polymusic"].items():
         content = (data / "polymusic" / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == sha256

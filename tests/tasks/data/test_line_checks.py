@@ -3,23 +3,21 @@ import hashlib
 import pytest
 
 from seqmem.errors import InputError
-from seqmem.tasks.data.line_checks import LineCheck, LineFacts
+from seqmem.tasks.data.line_checks import checked_lines
+from seqmem.tasks.data.sources import Facts
 
-LINES = [["=", "A", "="], [], ["b", "c"]]
+LINES = ["= A  =", "", " b c "]
 TEXT = "= A =\n\nb c\n"
 
 
-def check(lines: list[list[str]], expected: LineFacts) -> str:
-    looked = LineCheck(expected)
-    for line in lines:
-        looked.add(line)
-    looked.finish("HERE")
-    return looked.sha256
+def check(lines: list[str], expected: Facts) -> list[list[str]]:
+    return list(checked_lines(lines, expected, "HERE"))
 
 
 def test_the_ordered_hash_is_that_of_the_text() -> None:
     right = hashlib.sha256(TEXT.encode()).hexdigest()
-    assert check(LINES, LineFacts(3, 8, right)) == right
+    words = [["=", "A", "="], [], ["b", "c"]]
+    assert check(LINES, {"lines": 3, "tokens": 8, "sha256": right}) == words
 
 
 def test_the_unordered_hash_depends_on_everything_but_order() -> None:
@@ -28,22 +26,22 @@ def test_the_unordered_hash_depends_on_everything_but_order() -> None:
         for line in TEXT.splitlines(keepends=True)
     )
     right = f"{total % 2**256:064x}"
-    expected = LineFacts(3, 8, right, ordered=False)
-    assert check(LINES, expected) == check(LINES[::-1], expected) == right
-    with pytest.raises(InputError, match="HERE: sha256 of the text is"):
-        check([LINES[0], [], ["b", "d"]], expected)
-    with pytest.raises(InputError, match="HERE: sha256 of the text is"):
-        check([LINES[0], ["c"], ["b"]], expected)  # the same words in other lines
+    expected = {"lines": 3, "tokens": 8, "sha256_in_any_order": right}
+    assert check(LINES, expected) == check(LINES[::-1], expected)[::-1]
+    with pytest.raises(InputError, match="HERE: sha256 of the content is"):
+        check([LINES[0], "", "b d"], expected)
+    with pytest.raises(InputError, match="HERE: sha256 of the content is"):
+        check([LINES[0], "c", "b"], expected)  # the same words in other lines
 
 
 @pytest.mark.parametrize(
     ("expected", "problem"),
     [
-        (LineFacts(4, 8, None), "HERE: 3 lines, expected 4"),
-        (LineFacts(3, 9, None), "HERE: 8 tokens, expected 9"),
-        (LineFacts(3, 8, "0" * 64), "HERE: sha256 of the text is"),
+        ({"lines": 4, "tokens": 8}, "HERE: 3 lines, expected 4"),
+        ({"lines": 3, "tokens": 9}, "HERE: 8 tokens, expected 9"),
+        ({"lines": 3, "tokens": 8, "sha256": "0" * 64}, "HERE: sha256 of the content is"),
     ],
 )
-def test_another_text(expected: LineFacts, problem: str) -> None:
+def test_another_text(expected: Facts, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         check(LINES, expected)

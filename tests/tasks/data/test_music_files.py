@@ -74,15 +74,15 @@ def test_counts_and_hashes_are_compared_with_the_expected_ones(tmp_path: Path) -
     check_rolls(path, generated_pieces(), right)
     fewer = generated_pieces()
     fewer["valid"].pop()
-    with pytest.raises(InputError, match=r"One\.mat: the valid split has 1 pieces, expected 2"):
+    with pytest.raises(InputError, match=r"One\.mat, valid: 1 pieces, expected 2"):
         check_rolls(path, fewer, right)
     shorter = generated_pieces()
     shorter["test"][1] = shorter["test"][1][:-1]
-    with pytest.raises(InputError, match=r"One\.mat: the test split has 12 frames, expected 13"):
+    with pytest.raises(InputError, match=r"One\.mat, test: 12 frames, expected 13"):
         check_rolls(path, shorter, right)
     altered = generated_pieces()
     altered["train"][2][1, 40] ^= 1
-    message = r"One\.mat: sha256 of the train split is [0-9a-f]{16}…, expected [0-9a-f]{16}…"
+    message = r"One\.mat, train: sha256 of the content is [0-9a-f]{16}…, expected [0-9a-f]{16}…"
     with pytest.raises(InputError, match=message):
         check_rolls(path, altered, right)
 

@@ -1,6 +1,7 @@
 """WikiText files: read, checked, cached; from a folder or from the hub."""
 
 import gzip
+import hashlib
 import lzma
 import os
 import subprocess
@@ -13,11 +14,10 @@ import pytest
 
 from seqmem.errors import InputError
 from seqmem.tasks.data import wikitext_files as corpora
-from seqmem.tasks.data.line_checks import LineCheck, LineFacts
+from seqmem.tasks.data.sources import Facts
 from seqmem.tasks.data.wikitext_files import (
     Corpus,
     CorpusSource,
-    find_files,
     load_corpus,
 )
 
@@ -28,11 +28,14 @@ TEXTS = {
 }
 
 
-def expected(text: str, *, ordered: bool = True) -> LineFacts:
-    check = LineCheck(LineFacts(0, 0, "some", ordered))
-    for line in text.splitlines():
-        check.add(line.split())
-    return LineFacts(check.lines, check.tokens, check.sha256, ordered)
+def expected(text: str, *, ordered: bool = True) -> Facts:
+    lines = [" ".join(line.split()) + "\n" for line in text.splitlines()]
+    each = [hashlib.sha256(line.encode()).digest() for line in lines]
+    counts = {"lines": len(lines), "tokens": sum(len(line.split()) + 1 for line in lines)}
+    if ordered:
+        return {**counts, "sha256": hashlib.sha256("".join(lines).encode()).hexdigest()}
+    total = sum(int.from_bytes(digest, "big") for digest in each) % 2**256
+    return {**counts, "sha256_in_any_order": f"{total:064x}"}
 
 
 TINY = CorpusSource(
@@ -112,8 +115,8 @@ def test_articles_of_train_may_be_in_another_order(own_data: Path) -> None:
     [
         ("test", TEXTS["test"][:-8], "tiny, test: 6 lines, expected 8; the file is truncated"),
         ("test", TEXTS["test"].replace("<unk>", "the the"), "test: 18 tokens, expected 17"),
-        ("test", TEXTS["test"].replace("<unk>", "cat"), "tiny, test: sha256 of the text is"),
-        ("train", TEXTS["train"].replace("cat", "dog", 1), "tiny, train: sha256 of the text is"),
+        ("test", TEXTS["test"].replace("<unk>", "cat"), "tiny, test: sha256 of the content is"),
+        ("train", TEXTS["train"].replace("cat", "dog", 1), "tiny, train: sha256 of the content is"),
         ("train", "", "tiny, train: 0 lines, expected 9"),
     ],
     ids=["cut off", "a word more", "another word", "another word in train", "empty"],
@@ -161,7 +164,7 @@ def test_the_error_for_a_missing_split_says_what_to_do(own_data: Path) -> None:
         load_corpus(TINY)
     source = replace(TINY, without_train=("tiny/vocabulary=valid",))
     with pytest.raises(InputError, match="without it only tiny/vocabulary=valid can be measured"):
-        find_files(source, own_data, source.splits)
+        source.find(own_data / "tiny", source.splits)
     assert source.locate().files is not None
     assert "train.txt" in source.locate().problem
     assert source.check() == "no training split; only tiny/vocabulary=valid can be measured"
