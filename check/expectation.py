@@ -110,7 +110,7 @@ def expectation_from_json(text: str) -> Expectation:
     try:
         data = json.loads(text)
         if data["form"] > FORM:
-            raise ExpectationError(
+            raise ValueError(
                 f"form {data['form']} is newer than this version of seqmem reads ({FORM}); "
                 "update seqmem"
             )
@@ -121,8 +121,6 @@ def expectation_from_json(text: str) -> Expectation:
             raise ValueError("the numbers of runs, contexts and groups do not match")
         if np.array(expectation.rounding).shape != shape[:2]:
             raise ValueError("rounding does not match the runs and contexts")
-    except ExpectationError:
-        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ExpectationError(f"a field is missing or wrong: {error}") from None
     return expectation

@@ -11,13 +11,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import with_config
+
 from seqmem.leaderboard.store import FAILURES, record_directory, write_once
+from seqmem.leaderboard.validation import Positive, validated
 
 __all__ = ["Failure", "find_failure", "read_failures", "write_failure"]
 
 SCHEMA = 1
 
 
+@with_config(extra="forbid")
 @dataclass(frozen=True)
 class Failure:
     """A training that diverged.
@@ -36,7 +40,7 @@ class Failure:
 
     created: str
     reason: str
-    step: int
+    step: Positive
     losses: tuple[float, ...]
     cell: Mapping[str, Any]
     recipe: Mapping[str, Any]
@@ -77,8 +81,7 @@ def _read(paths: Iterable[Path]) -> list[tuple[Failure, Path]]:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             data.pop("failure")
-            failure = Failure(**{**data, "losses": tuple(map(float, data["losses"]))})
-            found.append((failure, path))
+            found.append((validated(Failure, data), path))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return found

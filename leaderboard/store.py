@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from seqmem.leaderboard.record import Record, RecordError, from_json, to_json
@@ -46,13 +47,10 @@ def write_once(text: str, directory: Path, stem: str) -> Path:
     Raises:
         OSError: it cannot be written; no file is left.
     """
-    with _written(text, directory) as name:
-        number = 1
-        while True:
-            path = directory / (f"{stem}.json" if number == 1 else f"{stem}.{number}.json")
-            if _linked(name, path):
-                return path
-            number += 1
+    paths = (
+        write_unless_taken(text, directory, f"{stem}.{n}" if n > 1 else stem) for n in count(1)
+    )
+    return next(path for path in paths if path is not None)
 
 
 def write_unless_taken(text: str, directory: Path, stem: str) -> Path | None:
@@ -63,14 +61,6 @@ def write_unless_taken(text: str, directory: Path, stem: str) -> Path | None:
     Raises:
         OSError: it cannot be written; no file is left.
     """
-    path = directory / f"{stem}.json"
-    with _written(text, directory) as name:
-        return path if _linked(name, path) else None
-
-
-@contextmanager
-def _written(text: str, directory: Path) -> Iterator[str]:
-    """Write a text to a temporary file, and delete that at the end."""
     directory.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=directory, suffix=".tmp")
     try:
@@ -79,18 +69,13 @@ def _written(text: str, directory: Path) -> Iterator[str]:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o644)
-        yield name
+        path = directory / f"{stem}.json"
+        os.link(name, path)  # unlike a rename, it never replaces a file
+        return path
+    except FileExistsError:
+        return None
     finally:
         os.unlink(name)
-
-
-def _linked(name: str, path: Path) -> bool:
-    """Return whether a hard link could be made: unlike a rename, it never replaces a file."""
-    try:
-        os.link(name, path)
-    except FileExistsError:
-        return False
-    return True
 
 
 def find_record(directory: Path, stem: str) -> Record | None:
