@@ -99,8 +99,7 @@ class RemoteResults:
                 write_bytes(here, content)
 
         with ThreadPoolExecutor(THREADS) as pool:
-            for _ in pool.map(download, wanted):
-                pass
+            list(pool.map(download, wanted))
         return {*there.values()}
 
     def push(self, folder: Path, patterns: Sequence[str], sent: dict[Path, Stamp]) -> None:

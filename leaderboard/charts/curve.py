@@ -13,7 +13,7 @@ from seqmem.leaderboard.charts.theme import PRINT, SCREEN, Spec, Theme, finished
 from seqmem.leaderboard.statistics.aggregate import Board, Row, context_order, score
 from seqmem.leaderboard.statistics.envelope import Best
 from seqmem.leaderboard.statistics.rows import named_rows
-from seqmem.leaderboard.tables.formatting import number, unit
+from seqmem.leaderboard.tables.formatting import edition, number, unit
 from seqmem.leaderboard.tables.wording import count
 
 __all__ = ["curve_chart", "interactive_curve_chart"]
@@ -103,7 +103,7 @@ def _print_panel(board: Board, ambiguous: bool, models: Sequence[str]) -> Spec:
     facts = board.records[0].task
     title = f"{board.task_id}: {unit(facts)}"
     if ambiguous:
-        title += f" (version {facts.version}, data {facts.data_hash[:8]})"
+        title += f" ({edition(facts)})"
     lines = [(name, row, look) for (name, row), look in zip(rows.items(), looks, strict=True)]
     points = [point for order, line in enumerate(lines) for point in _points(order, *line)]
     notes = _notes(board, axes) + ["Thin lines: seeds."] * any("seed" in p for p in points)

@@ -19,33 +19,21 @@ from seqmem.leaderboard.charts.styles import listing_order, model_of, styles
 from seqmem.leaderboard.page.answers import answers, usual_k
 from seqmem.leaderboard.page.provenance import SharedFacts, facts, number
 from seqmem.leaderboard.published import Published
-from seqmem.leaderboard.record import Context, MeanOf, Record
+from seqmem.leaderboard.record import Context, Record
 from seqmem.leaderboard.statistics.aggregate import Board, Row, Score, score
 from seqmem.leaderboard.statistics.answers import memory
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.statistics.envelope import Best
 from seqmem.leaderboard.statistics.ranks import ranks
-from seqmem.leaderboard.statistics.rows import k_train, names, usual_rows
+from seqmem.leaderboard.statistics.rows import k_train, usual_rows
 from seqmem.leaderboard.tables.board_table import published_tables
-from seqmem.leaderboard.tables.formatting import need, row_need, state_floats, trust, unit
+from seqmem.leaderboard.tables.formatting import edition, need, row_need, state_floats, trust, unit
 from seqmem.tasks import FAMILIES, family_of
 
-__all__ = ["POINT", "page_data", "short"]
+__all__ = ["page_data"]
 
 # The fields of a record's curve at each k, in this order.
-POINT = (
-    "loss",
-    "loss_low",
-    "loss_high",
-    "n",
-    "method",
-    "half_width",
-    "excess",
-    "excess_low",
-    "excess_high",
-    "accuracy",
-    "steps",
-)
+POINT = ("loss", "low", "high", "n", "method", "half_width", "excess", "accuracy", "steps")
 # The k at which a reader may compare models on all tasks; a task may have others, too.
 POWERS: tuple[Context, ...] = (*(2**i for i in range(21)), "full")
 
@@ -90,11 +78,9 @@ def page_data(
         task = _task(board, ids.count(board.task_id) > 1, found.shown) | {
             "rows": [
                 _row(row, board, shared)
-                | {"name": name, "series": series[row], "usual": row in usual}
-                | {"style": series_style[series[row]], "rank": rank and [rank.best, rank.worst]}
-                for row, name, rank in zip(
-                    board.rows, names(board.rows), ranks(board.rows), strict=True
-                )
+                | {"series": series[row], "usual": row in usual, "style": series_style[series[row]]}
+                | {"rank": rank and [rank.best, rank.worst]}
+                for row, rank in zip(board.rows, ranks(board.rows), strict=True)
             ],
             "answers": answers(board, found, series),
             "envelope": _envelope(board, found.bests),
@@ -163,7 +149,7 @@ def _task(board: Board, several: bool, suffices: ContextNeed) -> dict[str, Any]:
     task = board.records[0].task
     title = board.task_id
     if several:  # scores of other versions or other data are not comparable
-        title += f" (version {task.version}, data {task.data_hash[:8]})"
+        title += f" ({edition(task)})"
     return {
         "id": board.task_id,
         "title": title,
@@ -178,7 +164,6 @@ def _task(board: Board, several: bool, suffices: ContextNeed) -> dict[str, Any]:
         "contexts": list(board.contexts),
         "chance": short(board.chance),
         "optimum": [short(board.optimum.get(k)) for k in board.contexts],
-        "records": len(board.records),
         "need": {"k": suffices.k, "state": suffices.state, "text": need(suffices)},
     }
 
@@ -217,24 +202,18 @@ def _points(
     """Return a record's curve, in the order of POINT, for each k of the board."""
     found: Mapping[Context, list[Any]] = {
         point.k: [
-            *_mean(point.loss),
+            short(point.loss.mean),
+            *map(short, point.loss.interval or (None, None)),
             point.n,
             number(shared, point.method),
             short(point.half_width),
-            *_mean(point.excess),
+            short(point.excess.mean) if point.excess else None,
             short(point.accuracy[0]) if point.accuracy else None,
             point.steps,
         ]
         for point in record.curve
     }
     return [found.get(k) for k in contexts]
-
-
-def _mean(value: MeanOf | None) -> list[float | None]:
-    if value is None:
-        return [None] * 3
-    low, high = value.interval or (None, None)
-    return [short(value.mean), short(low), short(high)]
 
 
 def _envelope(board: Board, bests: Sequence[Best]) -> list[list[Any] | None]:

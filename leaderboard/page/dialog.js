@@ -56,7 +56,7 @@ function openProvenance(task, row, at) {
   const seeds = several ? ` median of ${count(cell[4], "seed")}, ${range}` : "";
   box.replaceChildren(
     element("form", { method: "dialog" }, close),
-    element("h2", { id: "provenance-title" }, `${row.name}, ${contextName(k)}`),
+    element("h2", { id: "provenance-title" }, `${row.series}, ${contextName(k)}`),
     element("p", { class: "where" }, `${task.title}: ${task.unit}`),
     element("p", { class: "big" }, withHalf(cell[0], cell[1]), element("small", {}, seeds)),
     element("p", { class: "where" }, comparisons(task, cell, at)),
@@ -81,7 +81,7 @@ function recordSection(task, row, record, at) {
   const model = facts(record.model);
   const training = facts(record.training);
   const dirty = suite.dirty ? ", with changes" : "";
-  const interval = point && point.loss_low !== null ? [point.loss_low, point.loss_high] : null;
+  const interval = point && point.low !== null ? [point.low, point.high] : null;
   const shown = point
     ? [
         ["loss", `${plain(point.loss)} ${task.lossUnit}`],

@@ -10,8 +10,8 @@ __all__ = ["SharedFacts", "facts", "number"]
 
 # Facts that the page shows in another place.
 _TRAINING = ("k_train", "state", "seed", "budget", "result", "environment")
+_MEASUREMENT = ("seconds", "model_steps", "plain_passes")  # differs between records
 _MODEL = ("name", "label", "weights_sha256")
-
 
 SharedFacts = dict[str, tuple[int, Any]]  # facts with their numbers, by their text
 
@@ -29,7 +29,8 @@ def facts(record: Record, shared: SharedFacts) -> dict[str, Any]:
         shared: the facts that records may share; new ones are added.
     """
     model, training = record.model, record.training
-    measurement = {k: v for k, v in record.measurement.items() if k not in _OWN_MEASUREMENT}
+    machine = {k: v for k, v in record.environment.items() if k != "peak_memory_mib"}
+    measurement = {k: v for k, v in record.measurement.items() if k not in _MEASUREMENT}
     return {
         "seed": training["seed"],
         "created": record.created[:19],
@@ -37,24 +38,16 @@ def facts(record: Record, shared: SharedFacts) -> dict[str, Any]:
         "schema": record.schema,
         "weights": model.get("weights_sha256") or model.get("sha256"),
         "result": training.get("result"),
-        "cost": {k: record.measurement[k] for k in _OWN_MEASUREMENT if k in record.measurement},
+        "cost": {k: record.measurement[k] for k in _MEASUREMENT if k in record.measurement},
         "extras": dict(record.extras),
         "suite": number(shared, dict(record.suite)),
         "model": number(shared, {k: v for k, v in model.items() if k not in _MODEL}),
         "training": number(shared, {k: v for k, v in training.items() if k not in _TRAINING}),
         "trained on": number(shared, training.get("environment")),
         "measurement": number(shared, measurement),
-        "measured on": number(shared, _machine(record.environment)),
+        "measured on": number(shared, machine),
         "validity": number(shared, _verdicts(record.validity)),
     }
-
-
-_OWN_MEASUREMENT = ("seconds", "model_steps", "plain_passes")
-
-
-def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is the same for all measurements on a machine."""
-    return {key: value for key, value in environment.items() if key != "peak_memory_mib"}
 
 
 def _verdicts(validity: Mapping[str, Any] | None) -> dict[str, str] | None:

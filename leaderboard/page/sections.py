@@ -6,15 +6,11 @@ from typing import Any
 
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.tables.formatting import number
+from seqmem.leaderboard.tables.wording import count
 
-__all__ = ["anchor", "contents", "glance", "needs", "section"]
+__all__ = ["contents", "glance", "needs", "section"]
 
 Task = Mapping[str, Any]
-
-
-def anchor(index: int) -> str:
-    """Return the id of a task's section."""
-    return f"task-{index}"
 
 
 def contents(tasks: Sequence[Task]) -> str:
@@ -56,9 +52,7 @@ best possible one, where it is known.</span></caption>
 
 
 def _inputs(k: Context) -> str:
-    if k == "full":
-        return "all inputs"
-    return f"k = {k} input{'s' * (k != 1)}"
+    return "all inputs" if k == "full" else f"k = {count(k, 'input')}"
 
 
 def _glance_row(index: int, task: Task, at: Context) -> str:
@@ -66,7 +60,7 @@ def _glance_row(index: int, task: Task, at: Context) -> str:
     about = f"<small>{escape(task['about'])}</small>" if task["about"] else ""
     title = escape(task["title"]).replace("/", "/<wbr>")
     cells = [
-        f'<th scope="row"><a href="#{anchor(index)}">{title}</a>{about}</th>',
+        f'<th scope="row"><a href="#task-{index}">{title}</a>{about}</th>',
         f"<td>{_answer(task['answers']['memory'])}</td>",
         f'<td data-leaders="{index}">{_answer(_leaders(task, at))}</td>',
         f'<td class="wide">{_answer(_leaders(task, "full"))}</td>',
@@ -78,11 +72,8 @@ def _glance_row(index: int, task: Task, at: Context) -> str:
 
 def _leaders(task: Task, at: Context) -> Sequence[str]:
     """Return the best model at one k, as a headline and an explanation."""
-    contexts = task["contexts"]
-    if at not in contexts:
-        return ["not measured", ""]
-    words: Sequence[str] = task["answers"]["leaders"][contexts.index(at)]
-    return words
+    leaders: Sequence[Sequence[str]] = task["answers"]["leaders"]
+    return dict(zip(task["contexts"], leaders, strict=True)).get(at, ["not measured", ""])
 
 
 def _answer(words: Sequence[str]) -> str:
@@ -112,7 +103,7 @@ def section(index: int, task: Task, at: Context) -> str:
         task: its data.
         at: as for `glance`.
     """
-    name = anchor(index)
+    name = f"task-{index}"
     about = f"{escape(task['about'])}. " if task["about"] else ""
     parts = [f'<section class="task" id="{name}" data-task="{index}" aria-labelledby="{name}-h">']
     parts.append(f'<h2 id="{name}-h">{escape(task["title"])}</h2>')

@@ -19,7 +19,7 @@ tasks.forEach((task, i) => {
   task.rows.forEach((row, j) => {
     row.index = j;
     const trust = row.records.map((record) => record.trust).join(" ");
-    const words = [row.name, `k_train=${row.kTrain}`, row.state ?? "", row.budget, trust];
+    const words = [row.series, `k_train=${row.kTrain}`, row.state ?? "", row.budget, trust];
     row.words = words.join(" ").toLowerCase();
   });
   task.sort = { key: "best", down: false };

@@ -91,7 +91,7 @@ function numberCell(task, row, at, least) {
   const here = task.contexts[at] === chosen.at ? " at" : "";
   if (!cell) return element("td", { class: `n none${here}` }, "–");
   const [value, half] = cell;
-  const name = `${row.name}, ${contextName(task.contexts[at])}: ${withHalf(value, half)}`;
+  const name = `${row.series}, ${contextName(task.contexts[at])}: ${withHalf(value, half)}`;
   const button = numberButton(task, row, at, name, decimal(value), {
     class: value === least ? "number least" : "number",
   });
@@ -102,7 +102,7 @@ function numberCell(task, row, at, least) {
 }
 
 function bodyRow(task, row, columns, leasts) {
-  const head = element("th", { scope: "row", title: row.name }, swatch(row.style), row.label);
+  const head = element("th", { scope: "row", title: row.series }, swatch(row.style), row.label);
   const rank = element("td", { class: "n" }, rankText(row.rank));
   const trained = element("td", { class: "n" }, row.trainedAt);
   const numbers = task.contexts.map((_, at) => numberCell(task, row, at, leasts[at]));
@@ -136,7 +136,7 @@ function references(task, columns) {
     if (!found) return text(null);
     const [value, index, at] = found;
     const row = task.rows[index];
-    const title = `best of all, ${decimal(value)}: ${row.name}, ${contextName(task.contexts[at])}`;
+    const title = `best of all, ${decimal(value)}: ${row.series}, ${contextName(task.contexts[at])}`;
     const button = numberButton(task, row, at, title, decimal(value), { title, "data-column": column });
     return element("td", { class: "n" }, button);
   });

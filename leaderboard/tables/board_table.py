@@ -11,6 +11,7 @@ from seqmem.leaderboard.statistics.ranks import ranks
 from seqmem.leaderboard.statistics.rows import k_train
 from seqmem.leaderboard.tables.flat import flat
 from seqmem.leaderboard.tables.formatting import (
+    edition,
     half_width,
     number,
     row_need,
@@ -96,10 +97,7 @@ def _section(board: Board, columns: Columns, form: Format, ambiguous: bool) -> l
     facts = board.records[0].task
     title = f"{board.task_id}: {unit(facts)}"
     if ambiguous:
-        title += (
-            f" (version {facts.version}, data {facts.data_hash[:8]}; not comparable with other "
-            "versions or data)"
-        )
+        title += f" ({edition(facts)}; not comparable with other versions or data)"
     shared = {
         name: columns[name][0]
         for name in _SHARED

@@ -8,6 +8,7 @@ from seqmem.leaderboard.statistics.aggregate import Row
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 
 __all__ = [
+    "edition",
     "half_width",
     "need",
     "number",
@@ -26,6 +27,11 @@ def unit(facts: TaskFacts) -> str:
     older = facts.unit.startswith("squared value")  # the name in older records
     unit = "mean squared error" if older else facts.unit
     return unit if facts.loss in unit else f"{facts.loss}, {unit}"
+
+
+def edition(facts: TaskFacts) -> str:
+    """Return what distinguishes boards of one task: its version and its data."""
+    return f"version {facts.version}, data {facts.data_hash[:8]}"
 
 
 def number(value: float) -> str:
