@@ -77,9 +77,7 @@ def interactive_need_chart(board: Board, enough: ContextNeed) -> Spec:
 
 
 def _print_panel(board: Board, rows: Mapping[str, Row], order: Sequence[str], largest: int) -> Spec:
-    values = [
-        {"name": name, "order": order.index(name), **asdict(row.need)} for name, row in rows.items()
-    ]
+    values = [{"name": name, **asdict(row.need)} for name, row in rows.items()]
     enough = envelope_need(envelope(board), tolerance(board.records[0]))
     panel = _panel(largest, enough, PRINT, order)
     return panel | {"data": {"values": values}, "width": WIDTH, "title": board.task_id}

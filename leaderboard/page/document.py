@@ -29,9 +29,7 @@ def document(data: Mapping[str, Any]) -> str:
     """
     tasks = data["tasks"]
     drawn = any(task["rows"] for task in tasks)
-    scripts = [script()]
-    if drawn:
-        scripts.insert(0, javascript())
+    scripts = [javascript(), script()] if drawn else [script()]
     style = (HERE / "page.css").read_text(encoding="utf-8")
     body = EMPTY
     if tasks:

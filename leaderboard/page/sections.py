@@ -73,22 +73,13 @@ def _glance_row(index: int, task: Task, at: Context) -> str:
 def _leaders(task: Task, at: Context) -> Sequence[str]:
     """Return the best model at one k, as a headline and an explanation."""
     leaders: Sequence[Sequence[str]] = task["answers"]["leaders"]
-    return dict(zip(task["contexts"], leaders, strict=True)).get(at, ["not measured", ""])
+    found: dict[Context, Sequence[str]] = dict(zip(task["contexts"], leaders, strict=True))
+    return found.get(at, ["not measured", ""])
 
 
 def _answer(words: Sequence[str]) -> str:
     """Return a headline and its explanation."""
     return f"<strong>{escape(words[0])}</strong> <small>{escape(words[1])}</small>"
-
-
-def _answers(index: int, task: Task, at: Context) -> str:
-    """Return the answers to what readers ask first about a task."""
-    return f"""<dl class="answers">
-<div><dt>Memory it needs</dt><dd>{_answer(task["answers"]["memory"])}</dd></div>
-<div><dt>Best model with <span data-at-k>{_inputs(at)}</span></dt>
-<dd data-leaders="{index}">{_answer(_leaders(task, at))}</dd></div>
-<div><dt>Best model with all inputs</dt><dd>{_answer(_leaders(task, "full"))}</dd></div>
-</dl>"""
 
 
 def _number(value: float | None) -> str:
@@ -105,32 +96,36 @@ def section(index: int, task: Task, at: Context) -> str:
     """
     name = f"task-{index}"
     about = f"{escape(task['about'])}. " if task["about"] else ""
-    parts = [f'<section class="task" id="{name}" data-task="{index}" aria-labelledby="{name}-h">']
-    parts.append(f'<h2 id="{name}-h">{escape(task["title"])}</h2>')
+    score, parts = "Nothing measured.", []
     if task["rows"]:
-        parts.append(
-            f'<p class="about">{about}Score: <strong>{escape(task["unit"])}</strong>; lower is '
-            "better.</p>"
-        )
-        parts += [_answers(index, task, at), _figure(name, task)]
-        parts.append(
-            f'<div class="scroll board" role="region" tabindex="0" aria-labelledby="{name}-h">'
-            '</div>\n<p class="more"></p>\n<div class="matrices"></div>'
-        )
-    else:
-        parts.append(f'<p class="about">{about}Nothing measured.</p>')
+        score = f"Score: <strong>{escape(task['unit'])}</strong>; lower is better."
+        parts.append(_measured(index, task, at))
     parts += [_published(*each) for each in task["published"]]
-    parts.append("</section>")
-    return "\n".join(parts)
+    content = "\n".join(parts)
+    return f"""<section class="task" id="{name}" data-task="{index}" aria-labelledby="{name}-h">
+<h2 id="{name}-h">{escape(task["title"])}</h2>
+<p class="about">{about}{score}</p>
+{content}
+</section>"""
 
 
-def _figure(name: str, task: Task) -> str:
-    return f"""<figure class="curves">
+def _measured(index: int, task: Task, at: Context) -> str:
+    """Return the answers to what readers ask first about a task, and places for its numbers."""
+    return f"""<dl class="answers">
+<div><dt>Memory it needs</dt><dd>{_answer(task["answers"]["memory"])}</dd></div>
+<div><dt>Best model with <span data-at-k>{_inputs(at)}</span></dt>
+<dd data-leaders="{index}">{_answer(_leaders(task, at))}</dd></div>
+<div><dt>Best model with all inputs</dt><dd>{_answer(_leaders(task, "full"))}</dd></div>
+</dl>
+<figure class="curves">
 <div class="plot" role="img" aria-label="{escape(task["title"])}: {escape(task["unit"])} against
 context length k, a line for each model. The table below holds the same numbers."></div>
 <ul class="legend" aria-label="Lines"></ul>
-<figcaption id="{name}-c"></figcaption>
-</figure>"""
+<figcaption></figcaption>
+</figure>
+<div class="scroll board" role="region" tabindex="0" aria-labelledby="task-{index}-h"></div>
+<p class="more"></p>
+<div class="matrices"></div>"""
 
 
 def _published(caption: str, columns: Mapping[str, Sequence[Any]]) -> str:

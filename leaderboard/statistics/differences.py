@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr
 
-from seqmem.leaderboard.record import Context, Record
+from seqmem.leaderboard.record import Context, Point, Record
 from seqmem.leaderboard.statistics.aggregate import Row
 from seqmem.leaderboard.statistics.intervals import LEVEL, block_mean
 from seqmem.leaderboard.statistics.tails import quantile, two_sided
@@ -195,13 +195,15 @@ def _deviations(rows: list[list[Record]], k: Context, counts: Floats) -> Floats:
     return np.asarray((sums - means * counts) / counts.sum())
 
 
-def _loss(record: Record, k: Context) -> float:
+def _point(record: Record, k: Context) -> Point:
     point = record.point(k)
     assert point is not None
-    return point.loss.mean
+    return point
+
+
+def _loss(record: Record, k: Context) -> float:
+    return _point(record, k).loss.mean
 
 
 def _sums(record: Record, k: Context) -> Floats:
-    point = record.point(k)
-    assert point is not None
-    return np.array(point.group_sums)
+    return np.array(_point(record, k).group_sums)
