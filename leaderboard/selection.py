@@ -36,7 +36,6 @@ def select(
     log: Callable[[str], object],
     *,
     published: bool = False,
-    listing: str = "seqmem leaderboard",
 ) -> Selection:
     """Return the records of some tasks.
 
@@ -45,7 +44,6 @@ def select(
         task_ids: the tasks; none: all that were measured.
         log: called with one line for each file that is no record.
         published: whether published numbers are read, also of tasks without records.
-        listing: the command that lists the tasks.
 
     Raises:
         InputError: a place does not exist or cannot be read, or a task has no records.
@@ -72,7 +70,7 @@ def select(
         )
     for task_id in task_ids:
         if task_id not in known:
-            raise unknown("task among the records", task_id, sorted(known), listing)
+            raise unknown("task among the records", task_id, sorted(known), "seqmem leaderboard")
     requested = set(task_ids) or measured
     return Selection(
         tuple(record for record in records if record.task.id in requested),

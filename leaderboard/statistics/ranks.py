@@ -71,19 +71,18 @@ def _better(rows: Sequence[Row], k: Context) -> npt.NDArray[np.bool_]:
     return (apart | apart.T) & (pairwise.mean < 0) & (shown[:, None] < shown[None, :])
 
 
-def holm(p_values: npt.NDArray[np.float64], level: float = LEVEL) -> npt.NDArray[np.bool_]:
-    """Return which hypotheses Holm's procedure rejects.
+def holm(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Return which hypotheses Holm's procedure rejects; any true one with probability `LEVEL`.
 
     Args:
         p_values: (m,); NaN is never rejected and not counted.
-        level: the probability of rejecting any true hypothesis.
 
     Returns:
         (m,) whether each is rejected.
     """
     known = np.flatnonzero(~np.isnan(p_values))
     order = known[np.argsort(p_values[known], kind="stable")]
-    bounds = level / np.arange(len(order), 0, -1)
+    bounds = LEVEL / np.arange(len(order), 0, -1)
     passed = np.logical_and.accumulate(p_values[order] <= bounds)
     rejected = np.zeros(len(p_values), dtype=bool)
     rejected[order[passed]] = True

@@ -71,7 +71,6 @@ class Overview:
         scales: of the tasks that are compared, in the same order.
         absent: tasks without a score at full.
         unscaled: tasks on which no model is better than chance and the optimum is unknown.
-        boards: the board of each task that is compared: the one measured last.
         entries: those with a mean first, best first; then those with most tasks.
     """
 
@@ -79,7 +78,6 @@ class Overview:
     scales: Mapping[str, Scale]
     absent: tuple[str, ...]
     unscaled: tuple[str, ...]
-    boards: Mapping[str, Board]
     entries: tuple[Entry, ...]
 
 
@@ -117,7 +115,6 @@ def overview(boards: Sequence[Board], suite: Sequence[str]) -> Overview:
         scales=scales,
         absent=tuple(task for task in suite if task not in newest),
         unscaled=tuple(task for task, scale in found.items() if scale is None),
-        boards={task: newest[task] for task in scales},
         entries=tuple(entries),
     )
 
