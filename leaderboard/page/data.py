@@ -79,7 +79,7 @@ def page_data(
             "rows": [
                 _row(row, board, shared)
                 | {"series": series[row], "usual": row in usual, "style": series_style[series[row]]}
-                | {"rank": rank and [rank.best, rank.worst]}
+                | {"rank": rank and asdict(rank) | {"text": str(rank)}}
                 for row, rank in zip(board.rows, ranks(board.rows), strict=True)
             ],
             "answers": answers(board, found, series),

@@ -13,7 +13,7 @@ const AFTER = [
 const KEYS = {
   model: (row) => row.label,
   trained: (row) => (row.kTrain === "unknown" ? null : asNumber(row.kTrain)),
-  rank: ({ rank }) => rank && rank[0] + rank[1] / 1e6,
+  rank: ({ rank }) => rank && rank.best + rank.worst / 1e6,
   need: ({ need }) => ({ reached: need.k, beyond: 1e12, chance: 1e13 })[need.state] ?? null,
   ...Object.fromEntries(AFTER.map(([key, , read]) => [key, read])),
 };
@@ -103,7 +103,7 @@ function numberCell(task, row, at, least) {
 
 function bodyRow(task, row, columns, leasts) {
   const head = element("th", { scope: "row", title: row.series }, swatch(row.style), row.label);
-  const rank = element("td", { class: "n" }, rankText(row.rank));
+  const rank = element("td", { class: "n" }, row.rank?.text ?? "–");
   const trained = element("td", { class: "n" }, row.trainedAt);
   const numbers = task.contexts.map((_, at) => numberCell(task, row, at, leasts[at]));
   const need = element("td", { class: "n" }, needText(row.need));
@@ -111,12 +111,6 @@ function bodyRow(task, row, columns, leasts) {
     element("td", { class: isText(read(row)) ? "text" : "n" }, plain(read(row))),
   );
   return element("tr", { "data-row": row.index }, head, rank, trained, ...numbers, need, ...after);
-}
-
-/** The possible ranks of a row at full context: "1" or "2–4". */
-function rankText(rank) {
-  if (!rank) return "–";
-  return rank[0] === rank[1] ? String(rank[0]) : `${rank[0]}–${rank[1]}`;
 }
 
 /** The rows that belong to no model: the best of all, the optimum, chance. */
@@ -130,8 +124,7 @@ function references(task, columns) {
       element("td", { class: "n" }, last),
       columns.length ? element("td", { colspan: columns.length }) : null,
     );
-  const text = (value) =>
-    element("td", { class: "n" }, value === null || value === undefined ? "–" : decimal(value));
+  const text = (value) => element("td", { class: "n" }, value === null ? "–" : decimal(value));
   const best = task.envelope.map((found, column) => {
     if (!found) return text(null);
     const [value, index, at] = found;

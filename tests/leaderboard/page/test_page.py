@@ -250,8 +250,9 @@ def test_ranks_trust_and_state_are_those_of_the_tables() -> None:
     ranks = set()
     for line, row in zip(cells, task["rows"], strict=True):
         printed = dict(zip(heads, line, strict=True))
-        best, worst = row["rank"]
+        best, worst = row["rank"]["best"], row["rank"]["worst"]
         ranks.add(printed["rank"])
+        assert printed["rank"] == row["rank"]["text"]
         assert printed["rank"] == (str(best) if best == worst else f"{best}–{worst}")
         assert printed["trust"] == row["trust"]
         assert printed["state, floats"] == f"{row['floats']:,}"
