@@ -258,5 +258,5 @@ def _apart(heights: Sequence[float], least: float, most: float) -> list[float]:
     spread = least * np.arange(len(heights))
     moved = isotonic_regression(np.array(heights) - spread).x
     moved = np.clip(moved, 0, max(most - least * (len(heights) - 1), 0)) + spread
-    places: list[float] = moved.round(6).tolist()
+    places: list[float] = moved.round(12).tolist()
     return places
