@@ -7,7 +7,6 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +19,10 @@ __all__ = ["checkout_facts", "environment_facts", "source_sha256", "suite_facts"
 # Lists of what there is: adding to them changes no number, and what a cell takes from them stands
 # in its identity as it is.
 LISTS = {"seqmem.tasks", "seqmem.baselines", "seqmem.baselines.training.recipes"}
+
+# A reference to a module of this package: what is taken from it and what it is called here, empty
+# for a whole module; and the module.
+Link = tuple[tuple[str, ...], str]
 
 
 @cache
@@ -36,48 +39,26 @@ def source_sha256(*modules: str) -> str:
         name = waiting.pop()
         if name in found or name in LISTS or _path(name) is None:
             continue
-        code = _code(name)
-        links = [(*link.names, _body(link.module)) for link in code.links]
-        found[name] = _sha256(code.body, sorted(links))
-        waiting += [link.module for link in code.links]
+        body, links = _code(name)
+        found[name] = _sha256(body, sorted((*names, _body(module)) for names, module in links))
+        waiting += [module for _, module in links]
     return _sha256(sorted(found.values()))
 
 
-@dataclass(frozen=True)
-class _Link:
-    """A reference to another module of this package.
-
-    Attributes:
-        names: what is taken from it and what it is called here; empty for a whole module.
-        module: the module.
-    """
-
-    names: tuple[str, ...]
-    module: str
-
-
-@dataclass(frozen=True)
-class _Code:
-    """A module: the hash of its syntax tree without references, and the references."""
-
-    body: str
-    links: tuple[_Link, ...]
-
-
 @cache
-def _code(name: str) -> _Code:
+def _code(name: str) -> tuple[str, list[Link]]:
+    """Return the hash of a module's syntax tree without references, and the references."""
     path = _path(name)
     assert path is not None
-    links: list[_Link] = []
-    body = _sha256(list(_tokens(ast.parse(path.read_bytes()), links)))
-    return _Code(body, tuple(links))
+    links: list[Link] = []
+    return _sha256(list(_tokens(ast.parse(path.read_bytes()), links))), links
 
 
 def _body(name: str) -> str:
-    return "" if name in LISTS or _path(name) is None else _code(name).body
+    return "" if name in LISTS or _path(name) is None else _code(name)[0]
 
 
-def _tokens(value: Any, links: list[_Link]) -> Iterator[str]:
+def _tokens(value: Any, links: list[Link]) -> Iterator[str]:
     """Yield a syntax tree as text, empty fields left out; collect its references to modules.
 
     `ast.dump` would do, but writes the same code differently in different versions of Python.
@@ -102,23 +83,21 @@ def _tokens(value: Any, links: list[_Link]) -> Iterator[str]:
         yield ")"
 
 
-def _references(node: ast.AST) -> list[_Link]:
+def _references(node: ast.AST) -> list[Link]:
     """Return the modules of this package that a node imports, or names as text."""
     if isinstance(node, ast.Import):
-        return [_Link((), alias.name) for alias in node.names if _is_module(alias.name)]
+        return [((), alias.name) for alias in node.names if _is_module(alias.name)]
     if isinstance(node, ast.ImportFrom) and _is_module(node.module or ""):
-        links = []
+        links: list[Link] = []
         for alias in node.names:
             module, called = f"{node.module}.{alias.name}", alias.asname or alias.name
-            if _is_module(module):
-                links.append(_Link((called,), module))
-            else:
-                links.append(_Link((alias.name, called), str(node.module)))
+            whole = _is_module(module)
+            links.append(((called,), module) if whole else ((alias.name, called), str(node.module)))
         return links
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         module, _, name = node.value.partition(":")  # as in "seqmem.tasks.text:Text.parse"
         if _is_module(module):
-            return [_Link((name,), module)]
+            return [((name,), module)]
     return []
 
 

@@ -11,7 +11,7 @@ import seqmem
 from seqmem.cli.check import check
 from seqmem.cli.data import data
 from seqmem.cli.eval import evaluate
-from seqmem.cli.exits import OneLineErrors, fail
+from seqmem.cli.exits import OneLineErrors
 from seqmem.cli.export import export
 from seqmem.cli.leaderboard import leaderboard
 from seqmem.cli.models import models
@@ -42,19 +42,8 @@ for command in (tasks, models, data, evaluate, leaderboard, plot, check, submit,
 
 
 def main() -> None:
-    """Run the command line; a usage error costs one line as well."""
-    try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        raise SystemExit(2) from None
-    except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else "seqmem"
-        raise fail(f"{error.format_message().rstrip('.')}: see `{path} --help`", 2) from None
-    except click.ClickException as error:
-        raise fail(error.format_message(), 1) from None
-    except click.Abort:
-        raise fail("interrupted", 130) from None
+    """Run the command line."""
+    cli.main()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Imported for every command, `seqmem --help` too: nothing heavy is imported befor
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,86 +14,74 @@ import click
 if TYPE_CHECKING:
     from seqmem.leaderboard.remote_results import RemoteResults
     from seqmem.measuring.precision import Precision
-    from seqmem.runs.request import KTrain
 
-__all__ = ["COUNT", "SEED", "ContextList", "FolderOrURL", "KTrainList", "PrecisionType"]
+__all__ = ["CONTEXTS", "COUNT", "FILE", "FOLDER_OR_URL", "K_TRAINS", "PATH", "PRECISION", "SEED"]
 
 COUNT = click.IntRange(1, 1024)
 SEED = click.IntRange(0, 2**31 - 1)
+PATH = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-class FolderOrURL(click.ParamType[Any]):
-    """A folder, or the URL of one in an object store, as in ``s3://bucket/results``."""
+class Parsed(click.ParamType[Any]):
+    """What a function makes of the text; a default that is no text stays as it is."""
 
-    name = "DIR"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> "Path | RemoteResults":
-        """Return a URL, which has ``://``, as `RemoteResults`, and a folder as a path."""
-        if "://" in str(value):
-            from seqmem.leaderboard.remote_results import RemoteResults
-
-            return value if isinstance(value, RemoteResults) else RemoteResults(str(value))
-        return value if isinstance(value, Path) else Path(str(value))
-
-
-class ContextList(click.ParamType[Any]):
-    """``1,2,4,full``: context lengths, in any order."""
-
-    name = "K,…"
-    words: tuple[str, ...] = ("full",)
-    rule = "a context length: a whole number from 1 on, or full"
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        """Take the placeholder for help texts, and the function."""
+        self.name, self._parse = name, parse
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> "tuple[KTrain, ...]":
-        """Return the contexts, each once."""
-        if isinstance(value, tuple):
-            return value
-        contexts: dict[Any, None] = {}
-        for item in map(str.strip, str(value).split(",")):
-            if item in self.words:
-                contexts[item] = None
-            elif re.fullmatch("0{0,9}[1-9][0-9]{0,8}", item):
-                contexts[int(item)] = None
-            else:
-                self.fail(f"'{item}' is not {self.rule}")
-        return self.ordered(contexts)
-
-    def ordered(self, contexts: Iterable[Any]) -> "tuple[KTrain, ...]":
-        """Return contexts ascending, full last."""
-        return tuple(sorted(contexts, key=lambda k: math.inf if k == "full" else k))
+    ) -> Any:
+        """Return the value of a text."""
+        return self._parse(value) if isinstance(value, str) else value
 
 
-class KTrainList(ContextList):
-    """``1,2,full`` or ``diagonal``: contexts to train with."""
+def _folder_or_url(text: str) -> "Path | RemoteResults":
+    if "://" not in text:
+        return Path(text)
+    from seqmem.leaderboard.remote_results import RemoteResults
 
-    words = ("full", "diagonal")
+    return RemoteResults(text)
+
+
+def _items(text: str, words: tuple[str, ...], rule: str) -> dict[Any, None]:
+    """Return the positive integers and words in a list with commas, each once."""
+    items: dict[Any, None] = {}
+    for item in map(str.strip, text.split(",")):
+        if item in words:
+            items[item] = None
+        elif re.fullmatch("0{0,9}[1-9][0-9]{0,8}", item):
+            items[int(item)] = None
+        else:
+            raise click.BadParameter(f"'{item}' is not {rule}")
+    return items
+
+
+def _contexts(text: str) -> tuple[Any, ...]:
+    contexts = _items(text, ("full",), "a context length: a whole number from 1 on, or full")
+    return tuple(sorted(contexts, key=lambda k: math.inf if k == "full" else k))
+
+
+def _k_trains(text: str) -> tuple[Any, ...]:
     rule = "a context length to train with: a whole number from 1 on, full, or diagonal"
-
-    def ordered(self, contexts: Iterable[Any]) -> "tuple[KTrain, ...]":
-        """Return contexts in the order given."""
-        return tuple(contexts)
+    return tuple(_items(text, ("full", "diagonal"), rule))
 
 
-class PrecisionType(click.ParamType[Any]):
-    """``0.5%`` or ``0.01``."""
+def _precision(text: str) -> "Precision":
+    from seqmem.measuring.precision import parse_precision
 
-    name = "X"
+    try:
+        return parse_precision(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"'{text}' is not a precision: a positive share, as in 0.5%, or a positive number "
+            "in the loss's unit, as in 0.01"
+        ) from None
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> "Precision":
-        """Return the precision."""
-        from seqmem.measuring.precision import Precision, parse_precision
 
-        if isinstance(value, Precision):
-            return value
-        try:
-            return parse_precision(str(value))
-        except ValueError:
-            self.fail(
-                f"'{value}' is not a precision: a positive share, as in 0.5%, or a positive number "
-                "in the loss's unit, as in 0.01"
-            )
+# A folder, or the URL of one in an object store, as in ``s3://bucket/results``.
+FOLDER_OR_URL = Parsed("DIR", _folder_or_url)
+CONTEXTS = Parsed("K,…", _contexts)  # ``1,2,4,full`` in any order: ascending, full last
+K_TRAINS = Parsed("K,…", _k_trains)  # ``1,2,full`` or ``diagonal``, in the order given
+PRECISION = Parsed("X", _precision)  # ``0.5%`` or ``0.01``

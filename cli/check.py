@@ -1,12 +1,12 @@
 """`seqmem check`: whether baselines, or a layer of yours, still learn what is expected."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from seqmem.cli import options
-from seqmem.cli.arguments import COUNT, SEED
+from seqmem.cli.arguments import COUNT, PATH, SEED
 from seqmem.cli.exits import fail, log
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ ENDINGS: dict[str, Form] = {".txt": "table", ".md": "markdown", ".json": "json",
 @click.option(
     "--expectations",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The folder that expectations are read from, and with --update written to.  [default: "
     "the committed ones]",
 )
@@ -56,30 +56,21 @@ ENDINGS: dict[str, Form] = {".txt": "table", ".md": "markdown", ".json": "json",
     help="Processes that train cells at the same time.",
 )
 @options.output_format(FORMS, "; github is the table and a line for each annotation")
-@click.option(
-    "--output",
-    "-o",
-    "outputs",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+@options.output(
+    "Write to a file too, in the format of its ending: .txt, .md, .json, .xml (JUnit); repeatable.",
     multiple=True,
-    help="Write to a file too, in the format of its ending: .txt, .md, .json, .xml (JUnit); "
-    "repeatable.",
 )
 @options.data_dir
 def check(
     models: tuple[str, ...],
-    task_ids: tuple[str, ...],
-    suite: str | None,
     drop_in: str | None,
     against: str | None,
     update: bool,
-    speed: bool,
     seeds: tuple[int, ...],
     expectations: Path | None,
-    jobs: int,
     form: Form,
-    outputs: tuple[Path, ...],
+    output: tuple[Path, ...],
+    **others: Any,
 ) -> None:
     """Train baselines again for a few steps, and compare their curves with expectations.
 
@@ -97,29 +88,25 @@ def check(
             "--model CODE and --against BASELINE go together, and without other baselines: "
             "seqmem check --model layers.py:MyLSTM --against lstm --task hidden-markov/dwell=10"
         )
-    for path in outputs:
+    for path in output:
         if path.suffix not in ENDINGS:
             known = ", ".join(ENDINGS)
             raise InputError(f"--output {path}: the ending chooses the format: {known}")
     request = CheckRequest(
         expectations=expectations or EXPECTATIONS,
         models=models if against is None else (against,),
-        tasks=task_ids,
-        suite=suite,
         drop_in=drop_in,
         seeds=tuple(dict.fromkeys(seeds)) or (EXPECTED if update else CHECKED),
-        speed=speed,
-        jobs=jobs,
+        **others,
     )
     if update:
         _renew(request)
         return
     report = run_check(request, log)
     click.echo(_text(report, form), nl=False)
-    for path in outputs:
+    for path in output:
         write_output(path, _text(report, ENDINGS[path.suffix]).encode())
-    problems = report.problems()
-    if problems:
+    if problems := report.problems():
         for problem in problems:
             log(problem)
         raise fail(f"the check fails: {report.count()}", 1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqmem.cli import options
-from seqmem.cli.arguments import SEED, FolderOrURL, KTrainList
+from seqmem.cli.arguments import FOLDER_OR_URL, K_TRAINS, SEED
 from seqmem.cli.exits import fail, log
 from seqmem.leaderboard import Format
 
@@ -26,7 +26,7 @@ __all__ = ["evaluate"]
 @click.option(
     "--k-train",
     "k_trains",
-    type=KTrainList(),
+    type=K_TRAINS,
     multiple=True,
     help="Contexts to train with, each a cell of its own: numbers, full, or diagonal for every "
     "context of the task's grid, and full; repeatable.  [default: the recipe's]",
@@ -76,7 +76,7 @@ __all__ = ["evaluate"]
 )
 @options.device
 @options.results(
-    FolderOrURL(),
+    FOLDER_OR_URL,
     "Where records and checkpoints are stored: a folder, or a URL as in s3://bucket/results.",
 )
 @click.option(
@@ -86,7 +86,6 @@ __all__ = ["evaluate"]
 @options.output_format()
 @options.data_dir
 def evaluate(
-    task_ids: tuple[str, ...],
     k_trains: "tuple[tuple[KTrain, ...], ...]",
     precision: "Precision",
     exact: bool,
@@ -106,7 +105,6 @@ def evaluate(
 
     set_up_process()
     request = Request(
-        tasks=task_ids,
         k_trains=tuple(k for given in k_trains for k in given) or (None,),
         precision=None if exact else precision,
         **others,

@@ -1,9 +1,5 @@
 """How a command ends: an error in one line on stderr, and the exit status."""
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -27,29 +23,27 @@ def fail(message: str, status: int) -> "SystemExit":
 class OneLineErrors(click.Group):
     """A group of commands whose expected errors cost one line and the right exit status."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        with _one_line_errors():
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Turn a user's mistake, a refused model, a full disk or Ctrl-C into the exit to raise."""
-    try:
-        yield
-    except (CellError, RefusedError, SubmissionError) as error:
-        if isinstance(error, RefusedError):
-            log(error.report)
-        raise fail(str(error), 1) from None
-    except InputError as error:
-        raise fail(str(error), 2) from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
-    except OSError as error:
-        raise fail(f"{error}: results finished before are saved", 1) from None
-    except KeyboardInterrupt:
-        raise fail(
-            "interrupted; finished work is saved, and the same command resumes from there", 130
-        ) from None
+    def main(self, *args: Any, **others: Any) -> Any:
+        """Run the command line."""
+        try:
+            return super().main(*args, **{**others, "standalone_mode": False})
+        except click.exceptions.NoArgsIsHelpError as error:
+            log(error.format_message())
+            raise SystemExit(2) from None
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx else "seqmem"
+            raise fail(f"{error.format_message().rstrip('.')}: see `{path} --help`", 2) from None
+        except click.ClickException as error:
+            raise fail(error.format_message(), 1) from None
+        except (CellError, RefusedError, SubmissionError) as error:
+            if isinstance(error, RefusedError):
+                log(error.report)
+            raise fail(str(error), 1) from None
+        except InputError as error:
+            raise fail(str(error), 2) from None
+        except OSError as error:
+            raise fail(f"{error}: results finished before are saved", 1) from None
+        except click.Abort:  # Ctrl-C
+            raise fail(
+                "interrupted; finished work is saved, and the same command resumes from there", 130
+            ) from None

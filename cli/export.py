@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from seqmem.cli.arguments import PATH
+
 __all__ = ["export"]
 
 
@@ -11,8 +13,8 @@ __all__ = ["export"]
     epilog="Example: seqmem export results/checkpoints/lstm-0123456789abcdef/weights.safetensors "
     "lstm.onnx"
 )
-@click.argument("checkpoint", metavar="CHECKPOINT", type=click.Path(path_type=Path))
-@click.argument("file", metavar="FILE.onnx", type=click.Path(path_type=Path))
+@click.argument("checkpoint", metavar="CHECKPOINT", type=PATH)
+@click.argument("file", metavar="FILE.onnx", type=PATH)
 def export(checkpoint: Path, file: Path) -> None:
     """Write a trained baseline as an ONNX file, and check that it computes the same.
 

@@ -42,12 +42,10 @@ __all__ = ["leaderboard"]
     "; html is one page with charts, for any browser, without a network, and needs pip install "
     "'seqmem[plot]'",
 )
-@click.option(
-    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file."
-)
+@options.output("Write to a file.")
 def leaderboard(
     places: "tuple[Path | RemoteResults, ...]",
-    task_ids: tuple[str, ...],
+    tasks: tuple[str, ...],
     suite: str | None,
     stable: bool,
     with_published: bool,
@@ -69,9 +67,7 @@ def leaderboard(
     from seqmem.leaderboard.tables.stable_table import stable_text
     from seqmem.leaderboard.tables.suite_table import suite_text
 
-    if (suite is not None) + bool(task_ids) + stable > 1 and not (
-        stable and task_ids and not suite
-    ):
+    if (suite is not None) + bool(tasks) + stable > 1 and not (stable and tasks and not suite):
         raise InputError(
             "of --suite, --task and --stable, only --task and --stable go together; leave one out"
         )
@@ -80,7 +76,7 @@ def leaderboard(
     if suite is not None:
         find_suite(suite, "seqmem leaderboard")
     with uncollected():
-        chosen = select(places, task_ids, log, published=with_published)
+        chosen = select(places, tasks, log, published=with_published)
         found = boards(chosen.records)
         if form == "html":
             from seqmem.leaderboard.page import page

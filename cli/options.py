@@ -6,13 +6,14 @@ Imported for every command, `seqmem --help` too: nothing heavy is imported befor
 import math
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from seqmem.cli.arguments import COUNT, ContextList, FolderOrURL, PrecisionType
+from seqmem.cli.arguments import CONTEXTS, COUNT, FILE, FOLDER_OR_URL, PRECISION
 from seqmem.errors import InputError
 from seqmem.leaderboard import FORMATS
 from seqmem.tasks import SUITES
@@ -23,6 +24,7 @@ __all__ = [
     "exact",
     "k",
     "opening",
+    "output",
     "output_format",
     "precision",
     "records",
@@ -39,12 +41,12 @@ suite = click.option("--suite", metavar="NAME", help=f"A set of tasks: {', '.joi
 k = click.option(
     "--k",
     "contexts",
-    type=ContextList(),
+    type=CONTEXTS,
     help="Context lengths to score, as in 1,2,4,full.  [default: powers of two, and full]",
 )
 precision = click.option(
     "--precision",
-    type=PrecisionType(),
+    type=PRECISION,
     default="0.5%",
     help="Largest half-width of the 95 % interval at every k: with %, relative to the perplexity, "
     "or else to the difference between chance and the optimum; without %, in the loss's unit.",
@@ -60,7 +62,7 @@ records = click.option(
     "--records",
     "places",
     metavar="DIR",
-    type=FolderOrURL(),
+    type=FOLDER_OR_URL,
     multiple=True,
     help="Records to show: a folder, or a URL as in s3://bucket/results; repeatable.  [default: "
     "the committed ones, and ./results]",
@@ -71,7 +73,7 @@ def task(text: str = "A task", *, required: bool = False) -> Option:
     """Return --task, which may be repeated."""
     return click.option(
         "--task",
-        "task_ids",
+        "tasks",
         metavar="ID",
         multiple=True,
         required=required,
@@ -82,6 +84,11 @@ def task(text: str = "A task", *, required: bool = False) -> Option:
 def results(kind: click.ParamType[Any], text: str) -> Option:
     """Return --results, of a folder or also of a URL."""
     return click.option("--results", metavar="DIR", type=kind, default=Path("results"), help=text)
+
+
+def output(text: str, **others: Any) -> Option:
+    """Return --output, of a file."""
+    return click.option("--output", "-o", metavar="FILE", type=FILE, help=text, **others)
 
 
 def output_format(formats: Sequence[str] = FORMATS, note: str = "") -> Option:
@@ -113,21 +120,13 @@ data_dir = click.option(
 
 
 def opening(command: Callable[..., T]) -> Callable[..., T]:
-    """Add the options of how a model is opened; the command gets them as `open_options`.
+    """Add the options of how a model is opened; the command gets them as `options`.
 
     The command has --results too, whose folders no model sees.
     """
 
     @wraps(command)
-    def wrapped(
-        context: int | None,
-        trust: bool,
-        memory: float,
-        timeout: float,
-        threads: int,
-        results: Path,
-        **others: Any,
-    ) -> T:
+    def wrapped(memory: float, timeout: float, results: Path, **others: Any) -> T:
         from seqmem.submissions.opening import OpenOptions
         from seqmem.submissions.process.limits import Limits
 
@@ -140,10 +139,9 @@ def opening(command: Callable[..., T]) -> Callable[..., T]:
             start_seconds=max(timeout, Limits().start_seconds),
         )
         hidden = (results, results / "records")
-        open_options = OpenOptions(
-            trust=trust, context=context, limits=limits, threads=threads, hidden=hidden
-        )
-        return command(open_options=open_options, results=results, **others)
+        given = {name: others.pop(name) for name in ("trust", "context", "threads")}
+        options = OpenOptions(**given, limits=limits, hidden=hidden)
+        return command(options=options, results=results, **others)
 
     return _with_options(wrapped, _OPENING)
 
@@ -152,22 +150,13 @@ def workers(command: Callable[..., T]) -> Callable[..., T]:
     """Add the options of the processes that run cells; the command gets them as `workers`."""
 
     @wraps(command)
-    def wrapped(
-        jobs: int | None,
-        threads: int | None,
-        ray: str | None,
-        retries: int,
-        memory: float | None,
-        gpus: float,
-        devices: int,
-        **others: Any,
-    ) -> T:
+    def wrapped(**others: Any) -> T:
         from seqmem.runs.request import LOCAL, Workers
 
-        if ray == "":
-            ray = os.environ.get("RAY_ADDRESS") or LOCAL
-        workers = Workers(jobs, threads, ray, retries, memory, gpus, devices)
-        return command(workers=workers, **others)
+        given = {field.name: others.pop(field.name) for field in fields(Workers)}
+        if given["ray"] == "":
+            given["ray"] = os.environ.get("RAY_ADDRESS") or LOCAL
+        return command(workers=Workers(**given), **others)
 
     return _with_options(wrapped, _WORKERS)
 

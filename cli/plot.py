@@ -17,13 +17,7 @@ __all__ = ["plot"]
 
 @click.command(epilog="Example: seqmem plot wikitext-2 -o curve.svg")
 @click.argument("task_id", metavar="TASK")
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="The file to write, .svg or .png.",
-)
+@options.output("The file to write, .svg or .png.", required=True)
 @options.records
 @click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
 def plot(

@@ -1,11 +1,12 @@
 """`seqmem submit`: a trained model, examined, measured and added to the board."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqmem.cli import options
+from seqmem.cli import options as shared
+from seqmem.cli.arguments import PATH
 from seqmem.cli.exits import log
 from seqmem.leaderboard import Format
 
@@ -22,34 +23,32 @@ __all__ = ["submit"]
 )
 @click.argument("model", metavar="MODEL")
 @click.option("--name", metavar="NAME", help="The name on the board; also in a manifest.")
-@options.task(required=True)
+@shared.task(required=True)
 @click.option(
     "--manifest",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="What you state about the model: a TOML file with name, authors, reference, licence, "
     "context, vocabulary, all of them optional.",
 )
-@options.k
-@options.precision
-@options.exact
-@options.opening
-@options.device
-@options.results(click.Path(path_type=Path), "Where records are stored.")
-@options.output_format()
-@options.data_dir
+@shared.k
+@shared.precision
+@shared.exact
+@shared.opening
+@shared.device
+@shared.results(PATH, "Where records are stored.")
+@shared.output_format()
+@shared.data_dir
 def submit(
-    model: str,
     name: str | None,
-    task_ids: tuple[str, ...],
     manifest: Path | None,
     contexts: "tuple[Context, ...] | None",
     precision: "Precision",
     exact: bool,
-    open_options: "OpenOptions",
+    options: "OpenOptions",
     device: str,
-    results: Path,
     form: Format,
+    **others: Any,
 ) -> None:
     """Check that a trained MODEL's score is valid, measure its curve, and add it to the board.
 
@@ -72,17 +71,13 @@ def submit(
     if (name := name or stated.name) is None:
         raise InputError("no name given: --name NAME, or name = … in a manifest")
     request = SubmitRequest(
-        model=model,
         name=name,
-        tasks=task_ids,
-        results=results,
         settings=MeasurementSettings(
-            contexts=contexts,
-            precision=None if exact else precision,
-            device=find_device(device),
+            contexts, precision=None if exact else precision, device=find_device(device)
         ),
-        options=replace(open_options, context=open_options.context or stated.context),
+        options=replace(options, context=options.context or stated.context),
         manifest=replace(stated, name=name),
         manifest_file=manifest,
+        **others,
     )
     click.echo(board_text(boards(submit_model(request, log)), form), nl=False)

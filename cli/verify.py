@@ -1,16 +1,13 @@
 """`seqmem verify`: measure the model of a record again, and confirm or contradict the record."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from seqmem.cli import options
-from seqmem.cli.arguments import SEED
+from seqmem.cli.arguments import PATH, SEED
 from seqmem.cli.exits import fail, log
-
-if TYPE_CHECKING:
-    from seqmem.submissions.opening import OpenOptions
 
 __all__ = ["verify"]
 
@@ -18,7 +15,7 @@ __all__ = ["verify"]
 @click.command(
     epilog="Example: seqmem verify results/records/wikitext-2/submitted-my-lstm.json model.onnx"
 )
-@click.argument("record", metavar="RECORD", type=click.Path(path_type=Path))
+@click.argument("record", metavar="RECORD", type=PATH)
 @click.argument("model", metavar="MODEL")
 @click.option(
     "--seed",
@@ -28,16 +25,9 @@ __all__ = ["verify"]
 )
 @options.opening
 @options.device
-@options.results(click.Path(path_type=Path), "Where records are stored.")
+@options.results(PATH, "Where records are stored.")
 @options.data_dir
-def verify(
-    record: Path,
-    model: str,
-    seed: int | None,
-    open_options: "OpenOptions",
-    device: str,
-    results: Path,
-) -> None:
+def verify(record: Path, seed: int | None, device: str, **others: Any) -> None:
     """Measure RECORD's MODEL again on other windows, and confirm or contradict the record.
 
     A confirmed record is written anew, marked "rescored". Where the two losses at one context
@@ -51,9 +41,7 @@ def verify(
 
     seed = secrets.randbelow(2**31) if seed is None else seed
     log(f"--seed {seed}")
-    found = verify_record(
-        record, model, open_options, results, seed=seed, device=find_device(device), log=log
-    )
+    found = verify_record(record, seed=seed, device=find_device(device), log=log, **others)
     rows = [
         {
             "k": row.k,
