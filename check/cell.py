@@ -7,7 +7,6 @@ every k: the compared quantity is the loss on exactly these targets.
 import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
 from itertools import pairwise
 from statistics import median
 
@@ -25,6 +24,7 @@ from seqmem.errors import CellError
 from seqmem.leaderboard.record import Context
 from seqmem.measuring.curve import measure
 from seqmem.provenance import environment_facts, suite_facts
+from seqmem.runs.cell import training_hash
 from seqmem.runs.processes import torch_threads
 from seqmem.submissions.drop_in import build_drop_in
 from seqmem.tasks.model import SequenceModel
@@ -36,6 +36,7 @@ TARGETS = 4096  # scored, at most
 READOUT = 1 << 24  # outputs of all targets at one k, at most: bounds memory of a large vocabulary
 SPREAD = 32  # inputs of a stream for each scored target
 GROUPS = 16  # of neighbouring targets
+THREADS = 1  # more change sums in the last digit, and are no faster for models as small as these
 LONGEST = 40  # context scored, besides full: longer than any delay of copy-memory/T=5-25
 
 
@@ -50,8 +51,6 @@ class CheckCell:
         seeds: one training each.
         drop_in: Python code that replaces the baseline or its layer; None for the baseline.
         jitter: the relative size of a random perturbation of each weight before training.
-        threads: of torch and numpy. Their number changes sums in the last digit; one is as fast
-            for models as small as these.
     """
 
     model: ModelSpec
@@ -60,7 +59,6 @@ class CheckCell:
     seeds: tuple[int, ...]
     drop_in: str | None = None
     jitter: float = 0.0
-    threads: int = 1
 
     @property
     def key(self) -> tuple[str, str]:
@@ -91,7 +89,7 @@ def run_check_cell(cell: CheckCell, task: Task) -> Curves:
     split = _check_split(task)
     contexts: tuple[Context, ...] = (*(k for k in task.contexts if k <= LONGEST), "full")
     groups = np.arange(len(split)) * min(GROUPS, len(split)) // len(split)  # (targets,)
-    with torch_threads(cell.threads):
+    with torch_threads(THREADS):
         runs, same_starts = zip(
             *(_run(cell, task, seed, split, contexts, groups) for seed in cell.seeds), strict=True
         )
@@ -99,7 +97,7 @@ def run_check_cell(cell: CheckCell, task: Task) -> Curves:
         task=task.id,
         version=task.version,
         data_hash=task.data_hash,
-        training_hash=_training_hash(task),
+        training_hash=training_hash(task, 0),
         contexts=contexts,
         group_counts=tuple(np.bincount(groups).tolist()),
         recipe=asdict(cell.recipe),
@@ -209,8 +207,3 @@ def _train(model: SequenceModel, task: Task, recipe: Recipe, seed: int) -> float
 
 def _four_digits(value: float) -> float:
     return float(f"{value:.4g}")
-
-
-@cache
-def _training_hash(task: Task) -> str:
-    return task.training_hash(0)

@@ -23,6 +23,7 @@ from seqmem.leaderboard.statistics.intervals import block_mean
 __all__ = ["PointVerdict", "Speed", "State", "Verdict", "judge"]
 
 State = Literal["green", "cannot tell", "red", "not comparable", "missing", "skipped"]
+COMPARED: tuple[State, ...] = ("green", "cannot tell", "red")  # ascending
 SLOWER = 2.0  # times the expected time, relative to the calibration loop, is slow
 MORE_STEPS = 1.1  # times the expected number of model steps is slow
 
@@ -123,8 +124,7 @@ class Verdict:
     @property
     def worst(self) -> PointVerdict | None:
         """The k whose difference is largest relative to its margin, red first; None without any."""
-        order = {"red": 2, "cannot tell": 1}
-        return max(self.points, key=lambda at: (order.get(at.state, 0), at.size), default=None)
+        return max(self.points, key=lambda at: (COMPARED.index(at.state), at.size), default=None)
 
     @property
     def same(self) -> bool:
@@ -175,12 +175,10 @@ def judge(expected: Expectation, found: Curves) -> Verdict:
                 state=_state(low, high, margins[i], cap),
             )
         )
-    states = {at.state for at in points}
-    order: tuple[State, ...] = ("red", "cannot tell", "green")
     return Verdict(
         task=task,
         model=model,
-        state=next(state for state in order if state in states),
+        state=max((at.state for at in points), key=COMPARED.index),
         unit=found.unit,
         seeds=found.seeds,
         paired=same,

@@ -47,11 +47,6 @@ class CheckReport:
             lines.append(undecided if "cannot tell" in states else nothing)
         return lines
 
-    @property
-    def passed(self) -> bool:
-        """Whether something was compared, and nothing is wrong."""
-        return not self.problems()
-
     def count(self) -> str:
         """Return the number of verdicts of each kind, as in "3 green, 1 red"."""
         counts = Counter(verdict.state for verdict in self.verdicts)
@@ -118,9 +113,10 @@ def report_table(report: CheckReport, form: Format) -> str:
 
 def report_json(report: CheckReport) -> str:
     """Return a check as JSON: every k of every cell, the rule, and the environment."""
+    problems = report.problems()
     content = {
-        "passed": report.passed,
-        "problems": report.problems(),
+        "passed": not problems,
+        "problems": problems,
         "rule": {
             "level": LEVEL,
             "floor, of chance": FLOOR,

@@ -35,6 +35,7 @@ __all__ = ["CHECKED", "EXPECTED", "CheckRequest", "Renewal", "check", "renew"]
 EXPECTED = (0, 1, 2, 3, 4)  # seeds of an expectation
 CHECKED = (0, 1)  # seeds of a check
 
+Key = tuple[str, str]  # task and model
 OnLine = Callable[[str], object]
 Found = TypeVar("Found")
 
@@ -52,7 +53,6 @@ class CheckRequest:
         seeds: to train with.
         speed: whether a cell that is slow fails.
         jobs: processes that run cells.
-        threads: of each.
     """
 
     expectations: Path
@@ -63,7 +63,6 @@ class CheckRequest:
     seeds: tuple[int, ...] = CHECKED
     speed: bool = False
     jobs: int = 1
-    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -83,16 +82,6 @@ class Renewal:
     path: Path | None = None
 
 
-@dataclass(frozen=True)
-class _CheckPlan:
-    """Cells to run with their tasks by id, known expectations, and verdicts that need no run."""
-
-    cells: tuple[CheckCell, ...]
-    tasks: Mapping[str, Task]
-    known: Mapping[tuple[str, str], Expectation]
-    verdicts: tuple[Verdict, ...]
-
-
 def check(request: CheckRequest, on_line: OnLine) -> CheckReport:
     """Train the requested models, and return how they compare with expectations.
 
@@ -104,21 +93,20 @@ def check(request: CheckRequest, on_line: OnLine) -> CheckReport:
         InputError: something requested does not exist or is not possible; no cell was run.
         CellError: a process was killed.
     """
-    plan = _plan(request, on_line)
-    cells, expected, others = plan.cells, dict(plan.known), list(plan.verdicts)
+    cells, tasks, expected, others = _plan(request, on_line)
     unknown = [cell for cell in cells if cell.key not in expected]
     if request.drop_in is None:
         reason = "there is no expectation: `seqmem check --update` makes one"
         others += [Verdict(*cell.key, "missing", reason) for cell in unknown]
-        cells = tuple(cell for cell in cells if cell.key in expected)
+        cells = [cell for cell in cells if cell.key in expected]
     else:  # the baseline is trained first
         baselines = [replace(cell, drop_in=None, seeds=EXPECTED) for cell in unknown]
-        for cell, learned in _run_all(expected_of, baselines, plan.tasks, request.jobs):
+        for cell, learned in _run_all(expected_of, baselines, tasks, request.jobs):
             if isinstance(learned, str):
                 raise InputError(f"--against {cell.label}: on {cell.task_id} {learned}")
             expected[cell.key] = learned
     verdicts = {}
-    for cell, found in _run_all(run_check_cell, cells, plan.tasks, request.jobs):
+    for cell, found in _run_all(run_check_cell, cells, tasks, request.jobs):
         if isinstance(found, str):
             verdict = Verdict(cell.task_id, cell.label, "red", found)
         else:
@@ -154,16 +142,18 @@ def renew(request: CheckRequest, on_line: OnLine) -> Iterator[Renewal]:
         raise InputError(
             f"--update with {len(request.seeds)} seed: a standard deviation needs two or more"
         )
-    plan = _plan(request, on_line)
-    for cell, new in _run_all(expected_of, plan.cells, plan.tasks, request.jobs):
-        old, path = plan.known.get(cell.key), None
+    cells, tasks, known, _ = _plan(request, on_line)
+    for cell, new in _run_all(expected_of, cells, tasks, request.jobs):
+        old, path = known.get(cell.key), None
         if not isinstance(new, str) and (old is None or not _same(old, new)):
             path = write_expectation(new, request.expectations)
         yield Renewal(cell, old, new, path)
 
 
-def _plan(request: CheckRequest, on_line: OnLine) -> _CheckPlan:
-    """Check a request, and return the cells that it asks for."""
+def _plan(
+    request: CheckRequest, on_line: OnLine
+) -> tuple[list[CheckCell], dict[str, Task], dict[Key, Expectation], list[Verdict]]:
+    """Check a request; return its cells, their tasks, expectations, and verdicts without a run."""
     models = [parse_model(text) for text in dict.fromkeys(request.models or BASELINES)]
     if request.drop_in is not None and len(models) != 1:
         raise InputError(
@@ -181,7 +171,6 @@ def _plan(request: CheckRequest, on_line: OnLine) -> _CheckPlan:
             check_recipe(task.family),
             request.seeds,
             request.drop_in,
-            threads=request.threads,
         )
         try:
             check_trainable(model, task, cell.recipe, None)
@@ -207,7 +196,7 @@ def _plan(request: CheckRequest, on_line: OnLine) -> _CheckPlan:
             for key in sorted(known)
             if key[0] in by_id and key not in planned
         ]
-    return _CheckPlan(tuple(cells), by_id, known, tuple(verdicts))
+    return cells, by_id, known, verdicts
 
 
 def _same(old: Expectation, new: Expectation) -> bool:
@@ -232,7 +221,7 @@ def _run_all(
     if min(jobs, len(cells)) <= 1:
         outcomes = (_attempt(work, cell, tasks[cell.task_id]) for cell in cells)
     else:
-        outcomes = in_processes(partial(_attempt_in_process, work), cells, jobs)
+        outcomes = in_processes(partial(_attempt, work), cells, jobs)
     try:
         yield from tqdm(outcomes, total=len(cells), unit="cell", disable=None, leave=False)
     except BrokenProcessPool:
@@ -241,18 +230,12 @@ def _run_all(
         ) from None
 
 
-def _attempt_in_process(
-    work: Callable[[CheckCell, Task], Found], cell: CheckCell
-) -> tuple[CheckCell, Found | str]:
-    return _attempt(work, cell, loaded(cell.task_id))
-
-
 def _attempt(
-    work: Callable[[CheckCell, Task], Found], cell: CheckCell, task: Task
+    work: Callable[[CheckCell, Task], Found], cell: CheckCell, task: Task | None = None
 ) -> tuple[CheckCell, Found | str]:
     """Run one cell. Whatever its code raises is its result, and ends no other cell."""
     try:
-        return cell, work(cell, task)
+        return cell, work(cell, task or loaded(cell.task_id))
     except InputError:
         raise
     except Exception as error:

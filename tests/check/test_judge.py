@@ -126,17 +126,17 @@ def test_what_changed_is_not_compared(change: dict[str, object], word: str) -> N
     assert verdict.state == "not comparable"
     assert word in verdict.reason
     assert "--update" in verdict.reason
-    assert not report(judge(expected, same), verdict).passed
+    assert report(judge(expected, same), verdict).problems()
 
 
 def test_nothing_compared_is_no_success() -> None:
-    assert not report().passed
-    assert not report(SKIPPED).passed
+    assert report().problems()
+    assert report(SKIPPED).problems()
     rng = np.random.default_rng(0)
     expected = expectation(rng)
     green = judge(expected, expected.curves.only((0, 1)))
-    assert report(green, SKIPPED).passed
-    assert not report(green, Verdict("delay/lag=3", "tcn", "red", "training diverged")).passed
+    assert not report(green, SKIPPED).problems()
+    assert report(green, Verdict("delay/lag=3", "tcn", "red", "training diverged")).problems()
 
 
 def test_slow_fails_only_when_asked() -> None:
@@ -146,11 +146,11 @@ def test_slow_fails_only_when_asked() -> None:
     verdict = judge(expected, slower)
     assert verdict.speed is not None
     assert verdict.speed.training == pytest.approx(2.2)
-    assert report(verdict).passed
-    assert not report(verdict, speed=True).passed
+    assert not report(verdict).problems()
+    assert report(verdict, speed=True).problems()
     assert "×2.20" in report_table(report(verdict), "table")
     more = replace(same, runs=tuple(replace(run, model_steps=1200) for run in same.runs))
-    assert not report(judge(expected, more), speed=True).passed
+    assert report(judge(expected, more), speed=True).problems()
 
 
 def test_expectations_are_read_as_they_were_written_and_the_latest_counts(tmp_path: Path) -> None:

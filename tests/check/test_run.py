@@ -100,7 +100,8 @@ def test_other_numerics_are_green_and_fresh_seeds_are_not_red(
     assert " red" not in ran.out
     monkeypatch.setitem(scoring.STEPS, "cpu", 512)
     monkeypatch.setattr(reference, "STREAMS", 3)
-    request = CheckRequest(Path("expected"), ("lstm",), (TASK,), threads=2)
+    monkeypatch.setattr(check_cell, "THREADS", 2)
+    request = CheckRequest(Path("expected"), ("lstm",), (TASK,))
     (verdict,) = check(request, lambda line: None).verdicts
     assert verdict.state == "green"
 
