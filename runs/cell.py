@@ -27,7 +27,7 @@ from seqmem.provenance import source_sha256
 from seqmem.runs.request import TrainingState
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["Cell", "check_trainable", "plan_cell"]
+__all__ = ["Cell", "check_trainable", "plan_cell", "training_hash"]
 
 LONGEST_TRAINED = 8192  # inputs of a stream, through which gradients flow
 
@@ -167,8 +167,11 @@ def plan_cell(
     recipe = recipe or recipe_for(task.family, budget)
     measuring = measuring or MeasurementSettings()
     kind = model_class(model.name)
-    if measuring.dtype != "float32" and kind.float32_only:
-        raise NotApplicableError(_float32_only("--dtype", measuring.dtype, model))
+    for option, dtype in (("--dtype", measuring.dtype), ("--train-dtype", recipe.dtype)):
+        if dtype != "float32" and kind.float32_only:
+            raise NotApplicableError(
+                f"{option} {dtype}: {model.name} computes in float32 only; leave one of them out"
+            )
     if devices > recipe.batch:
         raise InputError(
             f"--devices {devices}: they share a batch of {recipe.batch} on {task.id}; give at "
@@ -189,7 +192,7 @@ def plan_cell(
     identity = ({"devices": devices} if devices > 1 else {}) | {
         "task": task.id,
         "version": task.version,
-        "data": _training_hash(task, seed),
+        "data": training_hash(task, seed),
         "model": str(model),
         "source": source_sha256(
             "seqmem.baselines.spec",
@@ -230,11 +233,9 @@ def check_trainable(
 
     Raises:
         NotTrainableError: with another k_train it could be.
-        NotApplicableError: it cannot compute with the recipe's floats.
+        NotApplicableError: it is not made for this kind of task.
         InputError: the options do not make a model, or the task cannot be trained so.
     """
-    if recipe.dtype != "float32" and model_class(model.name).float32_only:
-        raise NotApplicableError(_float32_only("--train-dtype", recipe.dtype, model))
     trained_with = recipe.k_train if k_train is None else k_train
     built, _ = build_model(model, task, trained_with, recipe.options, device="meta")
     field = built.receptive_field
@@ -255,15 +256,12 @@ def check_trainable(
         )
 
 
-def _float32_only(option: str, dtype: str, model: ModelSpec) -> str:
-    return f"{option} {dtype}: {model.name} computes in float32 only; leave one of them out"
-
-
 def _key(*parts: Mapping[str, Any]) -> str:
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @cache
-def _training_hash(task: Task, seed: int) -> str:
+def training_hash(task: Task, seed: int) -> str:
+    """Return the hash of the training data of a seed."""
     return task.training_hash(seed)

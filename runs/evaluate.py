@@ -1,15 +1,41 @@
-"""A whole evaluation: from a request to planned cells, and from cells to records."""
+"""A whole evaluation: from a request to planned cells, what runs them, and their records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
 
+from seqmem.errors import InputError
 from seqmem.leaderboard.record import Record
-from seqmem.runs.executor import Executor, executor_of
-from seqmem.runs.outcome import Outcome
+from seqmem.runs.local import LocalProcesses, ThisProcess
 from seqmem.runs.plan import Plan, plan
+from seqmem.runs.processes import cores
 from seqmem.runs.progress import Progress
-from seqmem.runs.request import Request
+from seqmem.runs.request import Request, Workers
+from seqmem.runs.worker import Outcome
+from seqmem.submissions.extras import imported
 
-__all__ = ["evaluate", "run_cells"]
+__all__ = ["Executor", "evaluate", "executor_of", "run_cells"]
+
+
+class Executor(Protocol):
+    """What runs cells: this process, several processes of this machine, or a Ray cluster."""
+
+    def has_gpu(self) -> bool:
+        """Return whether there is a GPU for cells."""
+
+    def running(self) -> Mapping[str, str]:
+        """Return the name of the cell that each worker runs, as far as is known."""
+
+    def run(self, planned: Plan, say: Callable[[int, str], object]) -> Iterator[Outcome]:
+        """Run cells and yield the outcome of each, as they end.
+
+        Args:
+            planned: the cells and their tasks.
+            say: called with a cell's number, from 1 on, and a line that cannot wait for its end.
+
+        Raises:
+            OSError: results cannot be written any more; finished cells are kept.
+        """
 
 
 def evaluate(request: Request, say: Callable[[str], object]) -> tuple[list[Record], list[str]]:
@@ -60,3 +86,41 @@ def run_cells(planned: Plan, executor: Executor, say: Callable[[str], object]) -
                 say_of(outcome.number, f"failed: {failure}")
             progress.done(outcome)
     return [outcomes[number] for number in sorted(outcomes)]
+
+
+@contextmanager
+def executor_of(workers: Workers, say: Callable[[str], object]) -> Iterator[Executor]:
+    """Return what runs cells, until the end of the context.
+
+    Args:
+        workers: what the user asked for.
+        say: called with a line where it cannot be quite that.
+
+    Raises:
+        InputError: Ray is not installed, or no cluster answers, or options contradict each other.
+    """
+    if workers.devices > 1 and workers.gpus != 1.0:
+        raise InputError(
+            f"--gpus {workers.gpus:g} is a share of one GPU, and --devices {workers.devices} takes "
+            "whole ones: leave one of them out"
+        )
+    if workers.ray is not None:
+        imported("ray", "ray")
+        from seqmem.runs.ray_cluster import connected
+
+        with connected(workers, say) as executor:
+            yield executor
+        return
+    for option, given in (("--memory", workers.memory), ("--gpus", workers.gpus != 1.0 or None)):
+        if given is not None:
+            raise InputError(f"{option} is for --ray alone: leave it out, or give --ray")
+    jobs = workers.jobs or 1
+    most = max(1, cores() // workers.devices)
+    processes = min(jobs, most) if jobs > 1 else 1
+    if processes < jobs:
+        each = f", {workers.devices} for each cell" if workers.devices > 1 else ""
+        say(f"--jobs {jobs}: there are {cores()} cores here{each}, so {most} at a time run")
+    if processes == 1:
+        yield ThisProcess(workers.threads)
+    else:
+        yield LocalProcesses(processes, workers.threads, workers.retries)

@@ -16,10 +16,9 @@ import torch
 from tqdm import tqdm
 
 from seqmem.runs.cell import Cell
-from seqmem.runs.outcome import Outcome, attempt
 from seqmem.runs.plan import Plan
 from seqmem.runs.processes import in_processes, threads_each, torch_threads
-from seqmem.runs.worker import ProcessSetup, loaded, run_in_worker
+from seqmem.runs.worker import Outcome, ProcessSetup, attempt, loaded, run_in_worker
 
 __all__ = ["LocalProcesses", "ThisProcess", "sent"]
 
@@ -52,29 +51,16 @@ class ThisProcess:
                 yield attempt(number, cell, task, partial(say, number))
 
 
-class LocalProcesses:
+class LocalProcesses(ThisProcess):
     """Runs cells in several processes of this machine; a cell whose process dies is retried."""
 
-    def __init__(
-        self,
-        processes: int,
-        threads: int | None,
-        retries: int,
-        work: Callable[..., Outcome] | None = None,
-    ) -> None:
-        """Take how many processes, the threads of each, and how often a cell is retried.
-
-        Also what a process does with a cell, where it is not the usual.
-        """
-        self._processes, self._threads, self._retries = processes, threads, retries
-        self._work = work or _in_process
+    def __init__(self, processes: int, threads: int | None, retries: int) -> None:
+        """Take how many processes, the threads of each, and how often a cell is retried."""
+        super().__init__(threads)
+        self._processes, self._retries = processes, retries
         self._setup = ProcessSetup(1)
         self._notes: Path | None = None
         self._names: dict[int, str] = {}
-
-    def has_gpu(self) -> bool:
-        """Return whether there is a GPU for cells."""
-        return torch.cuda.is_available()
 
     def running(self) -> Mapping[str, str]:
         """Return the name of the cell that each process runs."""
@@ -87,7 +73,7 @@ class LocalProcesses:
         """Run cells and yield the outcome of each, as they end."""
         processes = min(self._processes, len(planned.cells))
         if processes == 1:
-            yield from ThisProcess(self._threads).run(planned, say)
+            yield from super().run(planned, say)
             return
         self._setup = ProcessSetup(self._threads or threads_each(processes))
         cells = {number: sent(cell) for number, cell in enumerate(planned.cells, 1)}
@@ -129,7 +115,7 @@ class LocalProcesses:
     ) -> Iterator[Outcome]:
         """Run chosen cells and remove those that end, until all have or a process is killed."""
         assert self._notes is not None
-        work = partial(self._work, setup=self._setup, notes=self._notes)
+        work = partial(_in_process, setup=self._setup, notes=self._notes)
         with suppress(BrokenProcessPool):
             items = [(number, cells[number]) for number in chosen]
             for outcome in in_processes(work, items, processes):

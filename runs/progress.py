@@ -4,12 +4,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
 
-from seqmem.runs.outcome import Outcome
+from seqmem.runs.worker import Outcome
 
 __all__ = ["Progress"]
 
@@ -48,12 +47,7 @@ class Progress:
             self._ticker.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Remove the bars."""
         self._over.set()
         if self._ticker.is_alive():

@@ -17,17 +17,18 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from typing import Any
 
+import ray
+from ray import exceptions
+
 from seqmem.errors import InputError
 from seqmem.runs.cell import Cell
 from seqmem.runs.local import sent
-from seqmem.runs.outcome import OUT_OF_MEMORY, Outcome, attempt
 from seqmem.runs.plan import Plan
 from seqmem.runs.processes import cores
 from seqmem.runs.ray_worker import CellLog, code_sha256, on_worker
 from seqmem.runs.request import LOCAL, Workers
-from seqmem.runs.task_data import store_tasks
-from seqmem.runs.transfer import Files, marked, packed, unpacked
-from seqmem.runs.worker import ProcessSetup
+from seqmem.runs.transfer import Files, marked, packed, store_tasks, unpacked
+from seqmem.runs.worker import OUT_OF_MEMORY, Outcome, ProcessSetup, attempt
 
 __all__ = ["RayCluster", "connected", "resources"]
 
@@ -40,14 +41,10 @@ def connected(workers: Workers, say: Callable[[str], object]) -> Iterator["RayCl
     """Return a cluster that runs cells, until the end of the context.
 
     Raises:
-        InputError: Ray is not installed, or no cluster answers.
+        InputError: no cluster answers.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_worker_niceness", "0")  # its default, 15, yields to others
-    try:
-        import ray
-    except ImportError:
-        raise InputError("--ray: Ray is not installed here; pip install 'seqmem[ray]'") from None
     given: dict[str, Any] = {"num_cpus": cores()} if workers.ray == LOCAL else {}
     # Ray reports nodes that die on stdout, which is for results.
     with redirect_stdout(io.StringIO()):
@@ -95,12 +92,10 @@ class RayCluster:
         self,
         workers: Workers,
         say: Callable[[str], object],
-        work: Callable[..., tuple[Outcome, Files]] | None = None,
+        work: Callable[..., tuple[Outcome, Files]] = on_worker,
     ) -> None:
         """Take what the user asked for, where lines go, and what a worker does with a cell."""
-        import ray
-
-        self._workers, self._say, self._work = workers, say, work or on_worker
+        self._workers, self._say, self._work = workers, say, work
         self._pending: dict[Any, int] = {}
         self._names: dict[int, str] = {}
         self._running: Mapping[int, str] = {}
@@ -112,8 +107,6 @@ class RayCluster:
 
     def has_gpu(self) -> bool:
         """Return whether there is a GPU for cells."""
-        import ray
-
         return bool(ray.cluster_resources().get("GPU", 0) > 0)
 
     def running(self) -> Mapping[str, str]:
@@ -125,8 +118,6 @@ class RayCluster:
 
     def run(self, planned: Plan, say: Callable[[int, str], object]) -> Iterator[Outcome]:
         """Run cells and yield the outcome of each, as they end."""
-        import ray
-
         waiting: dict[int, Cell] = {}
         for number, cell in enumerate(planned.cells, 1):
             if cell.known_record() is None:
@@ -141,7 +132,8 @@ class RayCluster:
         requested = resources(self._workers, one.measuring.device)
         self._check_room(requested)
         self._names = {number: cell.name for number, cell in waiting.items()}
-        stored = store_tasks((planned.tasks[cell.task_id] for cell in waiting.values()), ray.put)
+        task_ids = {cell.task_id for cell in waiting.values()}
+        stored = store_tasks(planned.tasks[task_id] for task_id in task_ids)
         remote = ray.remote(self._work).options(**requested)
         setup, code = ProcessSetup(self._workers.threads or 1), code_sha256()
         with marked(one.results) as mark:
@@ -149,8 +141,8 @@ class RayCluster:
             def submit(number: int) -> Any:
                 cell = waiting[number]
                 files = packed(cell.training_files(), cell.results)
-                put = [ray.put(files)] if files else []
                 task = stored.get(cell.task_id)
+                put = [ray.put(files)]
                 return remote.remote(number, cell, setup, task, mark, put, code, self._log)
 
             for outcome, files in self._outcomes(deque(waiting), submit, say):
@@ -164,8 +156,6 @@ class RayCluster:
         say: Callable[[int, str], object],
     ) -> Iterator[tuple[Outcome, Files]]:
         """Submit cells, again where their workers are lost, and yield what they return."""
-        import ray
-
         most = self._workers.jobs or len(waiting)
         tries = dict.fromkeys(waiting, 0)
         while waiting or self._pending:
@@ -180,7 +170,7 @@ class RayCluster:
                 reason, log, outcome, files = OUT_OF_MEMORY, "", None, {}
                 try:
                     outcome, files = ray.get(reference)
-                except ray.exceptions.RayError as error:
+                except exceptions.RayError as error:
                     reason, log = _reason_of(error)
                 last = tries[number] > self._workers.retries
                 if outcome is not None and (last or not outcome.out_of_memory):
@@ -195,8 +185,6 @@ class RayCluster:
 
     def _check_room(self, requested: Mapping[str, Any]) -> None:
         """Warn where no node can hold a cell: it waits for one that can."""
-        import ray
-
         names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
         wanted = {names[key]: value for key, value in requested.items() if key in names and value}
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -206,13 +194,11 @@ class RayCluster:
 
     def _query(self, method: str, *arguments: object) -> Any:
         """Query the log; None where it does not answer: the run continues without."""
-        import ray
-
         if not ray.is_initialized():  # else Ray would connect anew, wherever it finds a cluster
             return None
         try:
             return ray.get(getattr(self._log, method).remote(*arguments), timeout=5)
-        except ray.exceptions.RayError:
+        except exceptions.RayError:
             return None
 
 
@@ -222,8 +208,6 @@ def _reason_of(error: Exception) -> tuple[str, str]:
     Raises:
         Exception: the task's own code raised it, and no other machine would help.
     """
-    from ray import exceptions
-
     if isinstance(error, exceptions.RayTaskError):
         if isinstance(error.cause, OSError):
             return f"{type(error.cause).__name__}: {error.cause}", ""
@@ -233,5 +217,5 @@ def _reason_of(error: Exception) -> tuple[str, str]:
         exceptions.NodeDiedError: "its node died",
         exceptions.WorkerCrashedError: "its worker died",
     }
-    reason = next((text for kind, text in words.items() if isinstance(error, kind)), None)
-    return reason or f"its worker was lost ({type(error).__name__})", str(error)
+    lost = f"its worker was lost ({type(error).__name__})"
+    return words.get(type(error), lost), str(error)

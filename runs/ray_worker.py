@@ -9,14 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ray
 from tqdm import tqdm
 
 from seqmem.provenance import source_sha256
 from seqmem.runs.cell import Cell
-from seqmem.runs.outcome import Outcome
-from seqmem.runs.task_data import StoredTask, task_in_worker
-from seqmem.runs.transfer import Files, is_seen, packed, scratch, unpacked
-from seqmem.runs.worker import ProcessSetup, run_in_worker
+from seqmem.runs.transfer import Files, StoredTask, packed, scratch, task_in_worker, unpacked
+from seqmem.runs.worker import Outcome, ProcessSetup, run_in_worker
 from seqmem.tasks.task import Task
 
 __all__ = ["CellLog", "code_sha256", "on_worker"]
@@ -27,29 +26,27 @@ class CellLog:
 
     def __init__(self) -> None:
         """Start with no cell."""
-        self._running: dict[int, str] = {}
-        self._lines: dict[int, list[str]] = {}
+        self._cells: dict[int, tuple[str, list[str]]] = {}  # worker and lines by number
 
     def start(self, number: int, worker: str) -> None:
         """Record which worker runs a cell."""
-        self._running[number], self._lines[number] = worker, []
+        self._cells[number] = worker, []
 
     def add(self, number: int, line: str) -> None:
         """Record a line of a cell."""
-        self._lines[number].append(line)
+        self._cells[number][1].append(line)
 
     def end(self, number: int) -> None:
         """Forget a cell."""
-        self._running.pop(number, None)
-        self._lines.pop(number, None)
+        self._cells.pop(number, None)
 
     def running(self) -> dict[int, str]:
         """Return the name of the worker of each cell."""
-        return self._running
+        return {number: worker for number, (worker, _) in self._cells.items()}
 
     def lines(self, number: int) -> list[str]:
         """Return the lines of a cell that has not ended."""
-        return self._lines.get(number, [])
+        return self._cells.get(number, ("", []))[1]
 
 
 def code_sha256() -> str:
@@ -75,15 +72,14 @@ def on_worker(
         setup: how the process is set up.
         stored: its task in the object store; None for a task that generates its data.
         mark: a file in the results folder.
-        files: a reference to what is on disk of the cell's training, or nothing.
+        files: a reference to what is on disk of the cell's training; in a sequence, so that Ray
+            does not fetch it unasked.
         code: the hash of the code that must be here.
         log: the actor of a CellLog.
 
     Returns:
         the outcome, and the files to be written to the results folder.
     """
-    import ray
-
     where = f"{socket.gethostname()}, process {os.getpid()}"
     tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process leaks
     setup.apply()
@@ -96,10 +92,10 @@ def on_worker(
         log.add.remote(number, line)
 
     try:
-        task = task_in_worker(cell.task_id, stored, ray.get)
-        if is_seen(mark):
+        task = task_in_worker(cell.task_id, stored)
+        if mark.is_file():  # this machine sees the results folder
             return run_in_worker(number, cell, task, on_line), {}
-        return _in_scratch(number, cell, task, mark, ray.get([*files]), on_line)
+        return _in_scratch(number, cell, task, mark, files, on_line)
     finally:
         log.end.remote(number)
 
@@ -109,14 +105,13 @@ def _in_scratch(
     cell: Cell,
     task: Task,
     mark: Path,
-    files: Sequence[Files],
+    files: Sequence[Any],
     on_line: Callable[[str], object],
 ) -> tuple[Outcome, Files]:
     """Run a cell where the results folder is not seen; return all the files that it wrote."""
     here = scratch(mark, number)
     if not here.is_dir():  # else an earlier try on this machine has left a checkpoint
-        for each in files:
-            unpacked(each, here)
+        unpacked(ray.get(files[0]), here)
     before = packed(here.rglob("*"), here)
     outcome = run_in_worker(number, replace(cell, results=here), task, on_line)
     after = packed(here.rglob("*"), here)

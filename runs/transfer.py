@@ -1,20 +1,47 @@
-"""A cell's files, transferred between machines that do not share the results folder.
+"""What Ray sends between machines: tasks' data, and cells' files.
+
+Tasks' data are identified by content, and sent once to each node. A worker that has the same data
+uses its own. For the others, each task that has data is put once into Ray's object store, as it was
+read and checked where the run was started; Ray copies it to a node when the first cell there needs
+it.
 
 A worker that sees the results folder writes there itself, checkpoints too. Any other works in a
 folder of its own, which starts with the files of the cell's training so far; its new files are
 sent back at the end and written into the results folder.
 """
 
+import hashlib
+import pickle
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import ray
+
+from seqmem.errors import InputError
 from seqmem.files import write_bytes
 from seqmem.leaderboard.store import write_once
+from seqmem.runs.cell import training_hash
+from seqmem.runs.worker import loaded
+from seqmem.tasks import FAMILIES, family_of
+from seqmem.tasks.data.sources import data_directory
+from seqmem.tasks.task import Task
 
-__all__ = ["Files", "is_seen", "marked", "packed", "scratch", "unpacked"]
+__all__ = [
+    "Files",
+    "StoredTask",
+    "marked",
+    "packed",
+    "scratch",
+    "store_tasks",
+    "task_in_worker",
+    "unpacked",
+]
 
 Files = Mapping[str, bytes]  # content by path below the results folder
 
@@ -29,11 +56,6 @@ def marked(results: Path) -> Iterator[Path]:
         yield mark
     finally:
         mark.unlink(missing_ok=True)
-
-
-def is_seen(mark: Path) -> bool:
-    """Return whether this machine sees the results folder that holds the mark."""
-    return mark.is_file()
 
 
 def scratch(mark: Path, number: int) -> Path:
@@ -62,3 +84,54 @@ def unpacked(files: Files, root: Path) -> None:
             write_once(content.decode(), path.parent, path.stem)
         else:
             write_bytes(path, content)
+
+
+@dataclass(frozen=True)
+class StoredTask:
+    """A task in the object store.
+
+    Attributes:
+        content: the hash of its data.
+        reference: to the object; wrapped in this class, so that Ray does not fetch it unasked.
+    """
+
+    content: str
+    reference: Any
+
+
+def store_tasks(tasks: Iterable[Task]) -> dict[str, StoredTask]:
+    """Put every task that has data into the object store; return them by task id."""
+    return {
+        task.id: StoredTask(_content(task), ray.put(pickle.dumps(task)))
+        for task in tasks
+        if FAMILIES[task.family].data is not None or FAMILIES[task.family].user_data
+    }
+
+
+def task_in_worker(task_id: str, stored: StoredTask | None) -> Task:
+    """Return a task: with this machine's data if they are the same, else from the object store."""
+    if stored is None:
+        return loaded(task_id)
+    # Without a data directory, every node would download from the hub.
+    if FAMILIES[family_of(task_id)].user_data or data_directory() is not None:
+        try:
+            if _content(task := loaded(task_id)) == stored.content:
+                return task
+        except InputError:  # data are missing or wrong here
+            pass
+    return _from_store(stored.reference)
+
+
+def _content(task: Task) -> str:
+    """Return the hash of what a task is scored on and trained with: sha256, as hex."""
+    try:
+        training = training_hash(task, 0)
+    except InputError:  # it has nothing to be trained with
+        training = ""
+    return hashlib.sha256(f"{task.version} {task.data_hash} {training}".encode()).hexdigest()
+
+
+@cache
+def _from_store(reference: Any) -> Task:
+    task: Task = pickle.loads(ray.get(reference))
+    return task

@@ -13,9 +13,9 @@ from seqmem.baselines.training.checkpoint import Checkpoint
 from seqmem.leaderboard import remote_results
 from seqmem.runs import run_cell
 from seqmem.runs.cell import Cell
-from seqmem.runs.outcome import Outcome
 from seqmem.runs.ray_worker import on_worker
 from seqmem.runs.transfer import Files
+from seqmem.runs.worker import Outcome
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray", reason="needs seqmem[ray]")

@@ -96,7 +96,7 @@ def test_a_diverged_cell_leaves_a_file_and_the_sweep_goes_on(
     seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, jobs: str
 ) -> None:
     ruin(monkeypatch)
-    monkeypatch.setattr("seqmem.runs.executor.cores", lambda: 2)
+    monkeypatch.setattr("seqmem.runs.evaluate.cores", lambda: 2)
     sweep = ["eval", "rnn", "marginal", *QUICK, "--k-train", "3", "--state", "reset"]
     ran = seqmem_(*sweep, "--jobs", jobs)
     assert ran.status == 1

@@ -22,15 +22,15 @@ from seqmem.baselines.training.recipes import recipe_for
 from seqmem.errors import InputError
 from seqmem.leaderboard.store import read_records
 from seqmem.measuring.settings import MeasurementSettings
-from seqmem.runs import executor, local
+from seqmem.runs import evaluate, local
 from seqmem.runs import processes as processes_module
 from seqmem.runs.cell import Cell, plan_cell
 from seqmem.runs.evaluate import run_cells
-from seqmem.runs.outcome import Outcome
 from seqmem.runs.plan import Plan, plan
 from seqmem.runs.processes import threads_each
 from seqmem.runs.progress import Progress
 from seqmem.runs.request import Request
+from seqmem.runs.worker import Outcome
 from seqmem.tasks import load_task
 from seqmem.tests.command import QUICK, Command, record_files, without_times
 
@@ -143,7 +143,7 @@ def test_records_are_the_same_from_several_processes(
     seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With one thread each: another number of threads may round sums differently."""
-    monkeypatch.setattr(executor, "cores", lambda: 2)
+    monkeypatch.setattr(evaluate, "cores", lambda: 2)
     (tmp_path / "own.txt").write_text("the cat sat on the mat and the dog sat on the cat\n" * 200)
     sweep = ["eval", "lstm", "tcn", *QUICK, "--task", "text:own.txt", "--k", "1,2,full"]
     sweep += ["--k-train", "diagonal", "--state", "reset"]
@@ -196,7 +196,7 @@ def test_threads_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_more_processes_than_cores(seqmem_: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor, "cores", lambda: 1)
+    monkeypatch.setattr(evaluate, "cores", lambda: 1)
     ran = seqmem_("eval", "marginal", *QUICK, "--k-train", "1,2", "--jobs", "2")
     assert ran.status == 0
     assert "--jobs 2: there are 1 cores here" in ran.err
@@ -288,7 +288,7 @@ def test_progress_in_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_ends_all_processes_and_says_how_to_go_on(tmp_path: Path) -> None:
     """As in a terminal: the whole process group is told."""
-    code = "from seqmem import submit; from seqmem.runs import executor as e; "
+    code = "from seqmem import submit; from seqmem.runs import evaluate as e; "
     code += "e.cores = lambda: 2; submit.main()"
     command = [sys.executable, "-c", code, "eval", "lstm", "--task", "adding-problem/T=200"]
     command += ["--k-train", "diagonal", "--state", "reset", "--jobs", "2"]

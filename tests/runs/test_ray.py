@@ -22,8 +22,7 @@ from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.runs import ray_cluster
 from seqmem.runs.cell import plan_cell
-from seqmem.runs.evaluate import run_cells
-from seqmem.runs.executor import executor_of
+from seqmem.runs.evaluate import executor_of, run_cells
 from seqmem.runs.local import ThisProcess
 from seqmem.runs.plan import Plan
 from seqmem.runs.ray_cluster import RayCluster, connected, resources

@@ -15,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import seqmem.runs.executor as executor_module
+import seqmem.runs.evaluate as executor_module
 import seqmem.runs.plan as evaluate_module
 from seqmem.baselines.spec import build_model, parse_model
 from seqmem.baselines.training.batches import Step, batches
