@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree as Xml
 
-from seqmem.check.report import CheckReport, sentence, speed_text
+from seqmem.check.report import CheckReport, sentence
 
 __all__ = ["annotations", "junit"]
 
@@ -31,7 +31,7 @@ def junit(report: CheckReport) -> str:
             element, text = _ELEMENTS.get(verdict.state), sentence(verdict)
             if report.speed_counts and verdict.speed is not None and verdict.speed.slow:
                 element = "failure" if element in (None, "skipped") else element
-                text += f"; slow: {speed_text(verdict.speed)}"
+                text += f"; slow: {verdict.speed}"
             if element:
                 Xml.SubElement(case, element, message=text)
             else:

@@ -8,7 +8,7 @@ the whole interval lies within the margin, red where all of it lies outside, and
 undecided ("cannot tell"). The worst k is the verdict on the cell.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
@@ -63,11 +63,6 @@ class PointVerdict:
     other_seeds: float
     state: State
 
-    @property
-    def size(self) -> float:
-        """The absolute difference, relative to the margin."""
-        return abs(self.difference) / self.margin
-
 
 @dataclass(frozen=True)
 class Speed:
@@ -88,6 +83,12 @@ class Speed:
         """Whether anything takes longer than allowed."""
         longest = max(self.training or 0.0, self.measuring)
         return longest > SLOWER or self.model_steps > MORE_STEPS
+
+    def __str__(self) -> str:
+        """Return the factors, as in "training ×1.02, measuring ×0.98"."""
+        training = "" if self.training is None else f"training ×{self.training:.2f}, "
+        steps = "" if self.model_steps == 1 else f", model steps ×{self.model_steps:.2f}"
+        return f"{training}measuring ×{self.measuring:.2f}{steps}"
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,13 @@ class Verdict:
     speed: Speed | None = None
 
     @property
-    def bad(self) -> bool:
-        """Whether a check with this cell fails."""
-        return self.state in ("red", "not comparable", "missing")
-
-    @property
     def worst(self) -> PointVerdict | None:
         """The k whose difference is largest relative to its margin, red first; None without any."""
-        return max(self.points, key=lambda at: (COMPARED.index(at.state), at.size), default=None)
+
+        def badness(at: PointVerdict) -> tuple[int, float]:
+            return COMPARED.index(at.state), abs(at.difference) / at.margin
+
+        return max(self.points, key=badness, default=None)
 
     @property
     def same(self) -> bool:
@@ -197,9 +197,7 @@ def _state(low: float, high: float, margin: float, cap: float) -> State:
 def _changed(expected: Setting, found: Setting) -> list[str]:
     """Return the names of what differs between two settings that should be equal."""
     return [
-        _CHANGED[field.name]
-        for field in fields(Setting)
-        if field.name != "task" and getattr(expected, field.name) != getattr(found, field.name)
+        text for name, text in _CHANGED.items() if getattr(expected, name) != getattr(found, name)
     ]
 
 

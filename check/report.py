@@ -6,13 +6,16 @@ from dataclasses import asdict, dataclass
 from typing import get_args
 
 from seqmem.check.expectation import Expectation
-from seqmem.check.judge import PointVerdict, Speed, State, Verdict
+from seqmem.check.judge import PointVerdict, State, Verdict
 from seqmem.check.margin import CAP, FLOOR, LEVEL
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.tables.formatting import rounded
 from seqmem.leaderboard.tables.writing import table
+from seqmem.provenance import environment_facts, suite_facts
 
-__all__ = ["CheckReport", "renewal_table", "report_json", "report_table", "sentence", "speed_text"]
+__all__ = ["CheckReport", "renewal_table", "report_json", "report_table", "sentence"]
+
+BAD = ("red", "not comparable", "missing")  # with one such cell, a check fails
 
 
 @dataclass(frozen=True)
@@ -22,21 +25,17 @@ class CheckReport:
     Attributes:
         verdicts: one for each cell.
         speed_counts: whether a cell that is slow fails.
-        environment: packages, machine, threads.
-        suite: version, git commit and whether the tree was changed.
     """
 
     verdicts: tuple[Verdict, ...]
     speed_counts: bool
-    environment: dict[str, object]
-    suite: dict[str, object]
 
     def problems(self) -> list[str]:
         """Return one line for each reason why the check fails; none where it passed."""
-        lines = [sentence(verdict) for verdict in self.verdicts if verdict.bad]
+        lines = [sentence(verdict) for verdict in self.verdicts if verdict.state in BAD]
         if self.speed_counts:
             lines += [
-                f"{verdict.model} on {verdict.task}: slow: {speed_text(verdict.speed)}"
+                f"{verdict.model} on {verdict.task}: slow: {verdict.speed}"
                 for verdict in self.verdicts
                 if verdict.speed is not None and verdict.speed.slow
             ]
@@ -99,7 +98,7 @@ def report_table(report: CheckReport, form: Format) -> str:
         if (worst := verdict.worst) is None:
             rows.append({**row, "worst k": "", **numbers, "": verdict.reason})
             continue
-        time = {"time": speed_text(verdict.speed)}
+        time = {"time": str(verdict.speed)}
         note = {"": "same to rounding" if verdict.same else ""}
         rows.append({**row, "worst k": str(worst.k), **_numbers(worst), **time, **note})
     parts = [table(rows, form)]
@@ -126,8 +125,8 @@ def report_json(report: CheckReport) -> str:
         },
         "cells": [asdict(verdict) for verdict in report.verdicts],
         "speed counts": report.speed_counts,
-        "suite": report.suite,
-        "environment": report.environment,
+        "suite": suite_facts(),
+        "environment": environment_facts("cpu"),
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
@@ -153,15 +152,6 @@ def _losses(expectation: Expectation) -> dict[object, tuple[float, float]]:
     curves = expectation.curves
     losses, margins = curves.losses().mean(0).tolist(), expectation.margins(2, same=True).tolist()
     return dict(zip(curves.setting.contexts, zip(losses, margins, strict=True), strict=True))
-
-
-def speed_text(speed: Speed | None) -> str:
-    """Return time and work relative to the expectation."""
-    if speed is None:
-        return ""
-    training = "" if speed.training is None else f"training ×{speed.training:.2f}, "
-    steps = "" if speed.model_steps == 1 else f", model steps ×{speed.model_steps:.2f}"
-    return f"{training}measuring ×{speed.measuring:.2f}{steps}"
 
 
 def _numbers(at: PointVerdict) -> dict[str, str]:

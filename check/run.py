@@ -22,7 +22,6 @@ from seqmem.check.judge import Verdict, judge
 from seqmem.check.recipes import check_recipe
 from seqmem.check.report import CheckReport
 from seqmem.errors import CellError, InputError, NotApplicableError, SubmissionError
-from seqmem.provenance import environment_facts, suite_facts
 from seqmem.runs.cell import check_trainable
 from seqmem.runs.processes import in_processes
 from seqmem.runs.worker import loaded
@@ -113,12 +112,7 @@ def check(request: CheckRequest, on_line: OnLine) -> CheckReport:
             verdict = judge(expected[cell.key], found)
         on_line(f"{cell}: {verdict.state}")
         verdicts[cell.key] = verdict
-    return CheckReport(
-        (*(verdicts[cell.key] for cell in cells), *others),
-        request.speed,
-        environment_facts("cpu"),
-        suite_facts(),
-    )
+    return CheckReport((*(verdicts[cell.key] for cell in cells), *others), request.speed)
 
 
 def renew(request: CheckRequest, on_line: OnLine) -> Iterator[Renewal]:

@@ -59,13 +59,11 @@ class LocalProcesses(ThisProcess):
         super().__init__(threads)
         self._processes, self._retries = processes, retries
         self._setup = ProcessSetup(1)
-        self._notes: Path | None = None
+        self._notes = Path(os.devnull)  # a folder while cells run
         self._names: dict[int, str] = {}
 
     def running(self) -> Mapping[str, str]:
         """Return the name of the cell that each process runs."""
-        if self._notes is None:
-            return {}
         notes = [path.name.partition(".") for path in self._notes.glob("*.*")]
         return {f"process {pid}": self._names[int(number)] for number, _, pid in notes}
 
@@ -80,10 +78,7 @@ class LocalProcesses(ThisProcess):
         self._names = {number: cell.name for number, cell in cells.items()}
         with tempfile.TemporaryDirectory(prefix="seqmem-") as folder:
             self._notes = Path(folder)
-            try:
-                yield from self._all(cells, processes, say)
-            finally:
-                self._notes = None
+            yield from self._all(cells, processes, say)
 
     def _all(
         self, cells: dict[int, Cell], processes: int, say: Callable[[int, str], object]
@@ -114,7 +109,6 @@ class LocalProcesses(ThisProcess):
         self, cells: dict[int, Cell], chosen: Sequence[int], processes: int
     ) -> Iterator[Outcome]:
         """Run chosen cells and remove those that end, until all have or a process is killed."""
-        assert self._notes is not None
         work = partial(_in_process, setup=self._setup, notes=self._notes)
         with suppress(BrokenProcessPool):
             items = [(number, cells[number]) for number in chosen]
@@ -124,7 +118,6 @@ class LocalProcesses(ThisProcess):
 
     def _interrupted(self) -> dict[int, tuple[str, ...]]:
         """Return the cells that were running when their processes ended, with their lines."""
-        assert self._notes is not None
         found = {}
         for path in sorted(self._notes.glob("*.*")):
             found[int(path.name.partition(".")[0])] = tuple(path.read_text().splitlines())

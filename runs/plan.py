@@ -108,9 +108,7 @@ def _cells(
     diagonal: tuple[Context, ...] = ()
     if "diagonal" in request.k_trains:
         diagonal = (*settings["measuring"].grid(task), "full")
-    recipe = recipe_for(task.family, settings["budget"])
-    if request.train_dtype != "float32":
-        recipe = replace(recipe, dtype=request.train_dtype)
+    recipe = replace(recipe_for(task.family, settings["budget"]), dtype=request.train_dtype)
     cells, left_out = [], []
     for k_train, seed in product(dict.fromkeys((*named, *diagonal)), dict.fromkeys(request.seeds)):
         try:

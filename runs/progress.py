@@ -73,17 +73,17 @@ class Progress:
         self._bar.update()
         self._bar.refresh()
         if self._bar.disable and self._done < self._cells:
-            self._say(self.line(time.monotonic()))
+            self._say(self._line())
 
-    def line(self, now: float) -> str:
-        """Return the progress in words at a time of the monotonic clock."""
+    def _line(self) -> str:
+        """Return the progress in words."""
         text = f"{self._done} of {self._cells} cells done"
         if running := len(self._running()):
             text += f", {running} running"
         if self._failed:
             text += f", {self._failed} failed"
         if self._worked:
-            left = (now - self._began) / self._worked * (self._cells - self._done)
+            left = (time.monotonic() - self._began) / self._worked * (self._cells - self._done)
             text += f", about {_duration(left)} left"
         return text
 

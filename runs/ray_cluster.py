@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import ray
@@ -122,10 +122,8 @@ class RayCluster:
         for number, cell in enumerate(planned.cells, 1):
             if cell.known_record() is None:
                 waiting[number] = sent(cell)
-                continue
-            lines: list[str] = []
-            outcome = attempt(number, cell, planned.tasks[cell.task_id], lines.append)
-            yield replace(outcome, lines=tuple(lines))
+            else:
+                yield attempt(number, cell, planned.tasks[cell.task_id], partial(say, number))
         if not waiting:
             return
         one = next(iter(waiting.values()))  # folder and device are the same in all

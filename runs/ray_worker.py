@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from seqmem.provenance import source_sha256
 from seqmem.runs.cell import Cell
-from seqmem.runs.transfer import Files, StoredTask, packed, scratch, task_in_worker, unpacked
-from seqmem.runs.worker import Outcome, ProcessSetup, run_in_worker
+from seqmem.runs.transfer import Files, StoredTask, packed, scratch, unpacked
+from seqmem.runs.worker import Outcome, ProcessSetup, loaded, run_in_worker
 from seqmem.tasks.task import Task
 
 __all__ = ["CellLog", "code_sha256", "on_worker"]
@@ -92,7 +92,7 @@ def on_worker(
         log.add.remote(number, line)
 
     try:
-        task = task_in_worker(cell.task_id, stored)
+        task = loaded(cell.task_id) if stored is None else stored.load()
         if mark.is_file():  # this machine sees the results folder
             return run_in_worker(number, cell, task, on_line), {}
         return _in_scratch(number, cell, task, mark, files, on_line)

@@ -15,7 +15,7 @@ import pickle
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,16 +32,7 @@ from seqmem.tasks import FAMILIES, family_of
 from seqmem.tasks.data.sources import data_directory
 from seqmem.tasks.task import Task
 
-__all__ = [
-    "Files",
-    "StoredTask",
-    "marked",
-    "packed",
-    "scratch",
-    "store_tasks",
-    "task_in_worker",
-    "unpacked",
-]
+__all__ = ["Files", "StoredTask", "marked", "packed", "scratch", "store_tasks", "unpacked"]
 
 Files = Mapping[str, bytes]  # content by path below the results folder
 
@@ -91,35 +82,32 @@ class StoredTask:
     """A task in the object store.
 
     Attributes:
+        task_id: the task.
         content: the hash of its data.
         reference: to the object; wrapped in this class, so that Ray does not fetch it unasked.
     """
 
+    task_id: str
     content: str
     reference: Any
+
+    def load(self) -> Task:
+        """Return the task: with this machine's data if they are the same, else from the store."""
+        # Without a data directory, every node would download from the hub.
+        if FAMILIES[family_of(self.task_id)].user_data or data_directory() is not None:
+            with suppress(InputError):  # data are missing or wrong here
+                if _content(task := loaded(self.task_id)) == self.content:
+                    return task
+        return _from_store(self.reference)
 
 
 def store_tasks(tasks: Iterable[Task]) -> dict[str, StoredTask]:
     """Put every task that has data into the object store; return them by task id."""
     return {
-        task.id: StoredTask(_content(task), ray.put(pickle.dumps(task)))
+        task.id: StoredTask(task.id, _content(task), ray.put(pickle.dumps(task)))
         for task in tasks
         if FAMILIES[task.family].data is not None or FAMILIES[task.family].user_data
     }
-
-
-def task_in_worker(task_id: str, stored: StoredTask | None) -> Task:
-    """Return a task: with this machine's data if they are the same, else from the object store."""
-    if stored is None:
-        return loaded(task_id)
-    # Without a data directory, every node would download from the hub.
-    if FAMILIES[family_of(task_id)].user_data or data_directory() is not None:
-        try:
-            if _content(task := loaded(task_id)) == stored.content:
-                return task
-        except InputError:  # data are missing or wrong here
-            pass
-    return _from_store(stored.reference)
 
 
 def _content(task: Task) -> str:

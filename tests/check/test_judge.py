@@ -57,7 +57,7 @@ def shifted(found: Curves, by: float, k: int = 0) -> Curves:
 
 
 def report(*verdicts: Verdict, speed: bool = False) -> CheckReport:
-    return CheckReport(verdicts, speed, {}, {})
+    return CheckReport(verdicts, speed)
 
 
 def test_the_same_training_is_green_and_a_small_change_of_it_is_not() -> None:

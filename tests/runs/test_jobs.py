@@ -310,7 +310,7 @@ def test_ctrl_c_ends_all_processes_and_says_how_to_go_on(tmp_path: Path) -> None
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=180)
     assert process.returncode == 130, said
-    assert "the same command goes on from there" in said.splitlines()[-1]
+    assert "the same command resumes from there" in said.splitlines()[-1]
     assert "Traceback" not in said
     while children(process.pid) and time.monotonic() < deadline:
         time.sleep(0.1)  # the one that clears up after the others ends last

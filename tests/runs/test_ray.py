@@ -274,7 +274,7 @@ def test_ctrl_c_ends_a_local_ray(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert process.returncode == 130, said
-    assert "the same command goes on from there" in said.splitlines()[-1]
+    assert "the same command resumes from there" in said.splitlines()[-1]
     assert "Traceback" not in said
     assert not out
     assert not [*(tmp_path / "results").glob(".sweep*")]
