@@ -14,7 +14,7 @@ from the requested precision. Where there are fewer distinct windows of k inputs
 scored, and the losses at this k serve as a control variate for larger k.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,40 +37,21 @@ CHECKED = 64
 SAME = 1e-3
 
 
-class _OnDemand(Mapping[int, Estimate]):
-    """Estimates by k, each computed on access: all targets' losses at all k need much memory."""
-
-    def __init__(self, contexts: Sequence[int], make: Callable[[int], Estimate]) -> None:
-        """Take the context lengths, and the function that computes an estimate."""
-        self._contexts, self._make = contexts, make
-
-    def __getitem__(self, k: int) -> Estimate:
-        """Compute the estimate at a k."""
-        if k not in self._contexts:
-            raise KeyError(k)
-        return self._make(k)
-
-    def __iter__(self) -> Iterator[int]:
-        """Iterate over the context lengths, ascending."""
-        return iter(self._contexts)
-
-    def __len__(self) -> int:
-        """Return their number."""
-        return len(self._contexts)
-
-
 @dataclass(frozen=True)
 class Curve:
     """The losses of one model on one set of targets, at each context length.
 
     Attributes:
-        estimates: by finite context length, ascending.
+        finite: the finite context lengths that were measured, ascending.
+        estimate: returns the losses at one of them, computed at each call: all targets' losses at
+            all k need much memory.
         full: at full context; None if the model cannot read it.
         failures: why a context length could not be measured.
         steps: model steps in total, including the reference pass.
     """
 
-    estimates: Mapping[int, Estimate]
+    finite: tuple[int, ...]
+    estimate: Callable[[int], Estimate]
     full: Estimate | None
     failures: Mapping[Context, str]
     steps: int
@@ -81,9 +62,9 @@ class Curve:
         Raises:
             KeyError: it was not measured.
         """
-        if k != "full":
-            return self.estimates[k]
-        if self.full is None:
+        if k in self.finite:
+            return self.estimate(k)
+        if k != "full" or self.full is None:
             raise KeyError(k)
         return self.full
 
@@ -181,7 +162,8 @@ def estimate_curve(
         return search.estimate(k, spent.get(k, 0))
 
     return Curve(
-        _OnDemand([k for k in finite if k not in failures], estimate),
+        tuple(k for k in finite if k not in failures),
+        estimate,
         of_reference(reference, "all") if reference.is_full else None,
         failures,
         reference.steps + sum(spent.values()),

@@ -18,7 +18,7 @@ from seqmem.provenance import environment_facts, suite_facts
 from seqmem.tasks.model import SequenceModel, weights_sha256
 from seqmem.tasks.task import Task
 
-__all__ = ["MeasuredCurve", "make_record", "measure_model", "measure_record"]
+__all__ = ["MeasuredCurve", "make_record", "measure_model"]
 
 
 @dataclass(frozen=True)
@@ -44,31 +44,6 @@ class MeasuredCurve:
     reference: str
     extras: Mapping[str, float]
     rules: Mapping[str, Any] = field(default_factory=dict)
-
-
-def measure_record(
-    model: SequenceModel,
-    facts: Mapping[str, Any],
-    training: Mapping[str, Any],
-    task: Task,
-    settings: MeasurementSettings,
-    report: Callable[[str], object],
-) -> Record:
-    """Measure a trained model's curve on the test split, and return a record of it.
-
-    Args:
-        model: the model; it is moved to the device and not changed otherwise.
-        facts: the model's name, label, options and source, as stored in a record.
-        training: how it was trained, as stored in a record.
-        task: the task.
-        settings: context lengths, precision, device.
-        report: called with a few lines at the end.
-
-    Raises:
-        CellError: the model cannot be measured.
-    """
-    measured = measure_model(model, facts["label"], task, settings)
-    return make_record(model, measured, facts, training, task, settings, report)
 
 
 def measure_model(
@@ -131,11 +106,12 @@ def make_record(
     Args:
         model: the model, with weights in float32.
         measured: its curve.
-        facts: as in `measure_record`; they replace facts that are computed here.
-        training: as in `measure_record`.
-        task: as in `measure_record`.
-        settings: as in `measure_record`.
-        report: as in `measure_record`.
+        facts: the model's name, label, options and source, as stored in a record; they replace
+            facts that are computed here.
+        training: how it was trained, as stored in a record.
+        task: the task.
+        settings: context lengths, precision, device.
+        report: called with a few lines about the measurement.
         validate: returns the report of the validity gate, given the points of the curve.
         command: the command that measures the same; None for a cell of a run.
         trust: who vouches for the record.
@@ -151,9 +127,9 @@ def make_record(
         f"measured at {len(contexts)} contexts in {measured.seconds:.0f} s "
         f"({passes:.2f} plain passes)"
     )
-    for line in _notes(curve):
-        report(line)
     summary = summarise(curve, task, model, contexts)
+    for line in _notes(summary.points):
+        report(line)
     if not summary.points:
         reasons = "; ".join(f"k={k}: {reason}" for k, reason in curve.failures.items())
         raise CellError(f"nothing could be measured: {reasons}")
@@ -221,11 +197,11 @@ _NOTES = {
 }
 
 
-def _notes(curve: Curve) -> list[str]:
+def _notes(points: Sequence[Point]) -> list[str]:
     """Return from which k on nothing had to be scored, and why, one line for each reason."""
     lines = []
     for method, reason in _NOTES.items():
-        contexts = [str(k) for k, found in curve.estimates.items() if found.method == method]
+        contexts = [str(point.k) for point in points if point.method == method]
         if contexts:
             lines.append(f"k {'≥' if contexts[1:] else '='} {contexts[0]} {reason}")
     return lines

@@ -8,6 +8,7 @@ as the overlap but not all of it, and the losses serve as a reference and not as
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -175,13 +176,12 @@ def _overlapping(split: Split, field: int, most: int) -> Iterator[Pass]:
     """Batch pieces of sequences that begin a receptive field before what they score."""
     overlap = max(field - 1, 0)
     piece = max(PIECE * overlap, 256)
-    begins, reads, ends = [], [], []  # first scored, first read, end
-    for start, end in zip(split.starts[:-1].tolist(), split.starts[1:].tolist(), strict=True):
-        for begin in range(start, end, piece):
-            begins.append(begin)
-            reads.append(max(start, begin - overlap))
-            ends.append(min(begin + piece, end))
-    first, read, stop = (torch.tensor(values) for values in (begins, reads, ends))
+    pieces = [
+        (begin, max(start, begin - overlap), min(begin + piece, end))
+        for start, end in pairwise(split.starts.tolist())
+        for begin in range(start, end, piece)
+    ]
+    first, read, stop = torch.tensor(pieces).unbind(1)  # first scored, first read, end
     # Pieces of similar length in one batch, so that little padding is read.
     order = (stop - read).argsort(stable=True)
     longest = int((stop - read).max())

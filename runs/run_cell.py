@@ -21,7 +21,7 @@ from seqmem.errors import CellError, DivergedError
 from seqmem.leaderboard.failure import Failure, find_failure, write_failure
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.store import write_record
-from seqmem.measuring.record import measure_record
+from seqmem.measuring.record import make_record, measure_model
 from seqmem.provenance import environment_facts, source_sha256, suite_facts
 from seqmem.runs.cell import Cell
 from seqmem.tasks.model import SequenceModel
@@ -55,8 +55,9 @@ def run_cell(cell: Cell, task: Task, say: Callable[[str], object]) -> Record:
     }
     if (certificate := guaranteed_context_facts(model)) is not None:
         facts["certificate"] = certificate
-    record = measure_record(
+    record = make_record(
         model,
+        measure_model(model, facts["label"], task, cell.measuring),
         facts,
         {"k_train": cell.k_train, "state": cell.state, **fit},
         task,

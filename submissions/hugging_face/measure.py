@@ -91,7 +91,7 @@ def measure_hugging_face(
 def _extras(found: WordCurve, per_byte: tuple[float, float] | None) -> dict[str, float]:
     """Return the losses per byte, and how much encoding words one by one changes them."""
     curve, words = found.curve, len(found.text.split)
-    losses = {f"k={k}": float(at.losses.mean()) for k, at in curve.estimates.items()}
+    losses = {f"k={k}": float(curve.at(k).losses.mean()) for k in curve.finite}
     if curve.full is not None:
         losses["full"] = float(curve.full.losses.mean())
     else:

@@ -48,7 +48,7 @@ def test_a_k_as_long_as_a_stream_that_cannot_be_read_fails(monkeypatch: pytest.M
     split = stream(torch.arange(500).int() % 32)
     model = make("wrapped", task)
     curve = measure(model, task, split, [2, 400, 499, 10**6])
-    assert list(curve.estimates) == [2, 400]
+    assert list(curve.finite) == [2, 400]
     assert curve.full is None
     assert list(curve.failures) == [499, 10**6]
     assert curve.at(2).losses[1:] == pytest.approx(brute_force(model, task, split, 2)[1:], abs=1e-5)
@@ -83,7 +83,7 @@ def test_a_k_that_fails_leaves_the_others(precision: float | None) -> None:
     task = AddingProblem(20)
     model = NotANumberAt(8, 1)
     curve = measure(model, task, task.split("valid"), [4, 8, 16, "full"], precision=precision)
-    assert list(curve.estimates) == [4, 16]
+    assert list(curve.finite) == [4, 16]
     assert list(curve.failures) == [8]
     assert "not finite" in curve.failures[8]
     assert curve.at(16).losses == pytest.approx(curve.at("full").losses)
@@ -122,7 +122,7 @@ def test_a_k_that_never_fits_in_memory_fails_alone() -> None:
     model = TooLong(3, 0)
     model.receptive_field = None
     curve = measure(model, task, split, [4, 8, 16, "full"])
-    assert list(curve.estimates) == [4, 16]
+    assert list(curve.finite) == [4, 16]
     assert curve.failures == {8: "out of memory"}
 
 

@@ -104,7 +104,8 @@ def test_estimates_are_what_exact_measuring_gives(
     for seed in range(repeats):
         curve = measure(model, task, split, CONTEXTS, precision=precision, seed=seed)
         assert curve.at("full").losses == pytest.approx(exact.at("full").losses, abs=1e-5)
-        for k, estimate in curve.estimates.items():
+        for k in curve.finite:
+            estimate = curve.at(k)
             assert estimate.half_width <= precision, (k, estimate.half_width)
             assert estimate.n >= min(PILOT, len(split)), k
             deviation = float(estimate.losses.mean() - exact.at(k).losses.mean())
@@ -128,7 +129,7 @@ def test_a_seed_gives_the_same_curve_and_another_one_another() -> None:
 
     def means(seed: int) -> list[float]:
         curve = measure(model, task, split, CONTEXTS, precision=0.05, seed=seed)
-        return [float(e.losses.mean()) for e in curve.estimates.values()]
+        return [float(e.losses.mean()) for e in map(curve.at, curve.finite)]
 
     assert means(0) == means(0)
     assert means(0) != means(1)
@@ -156,10 +157,11 @@ def test_every_k_is_estimated_at_once(kind: str) -> None:
     contexts: list[Context] = [*range(1, 31), "full"]
     exact = measure(model, task, split, contexts, every_k=True)
     curve = measure(model, task, split, contexts, precision=0.05, every_k=True)
-    assert list(curve.estimates) == list(range(1, 31))
+    assert list(curve.finite) == list(range(1, 31))
     assert curve.steps < exact.steps / 3
     outside = 0
-    for k, estimate in curve.estimates.items():
+    for k in curve.finite:
+        estimate = curve.at(k)
         assert estimate.half_width <= 0.05
         deviation = abs(estimate.losses.mean() - exact.at(k).losses.mean())
         outside += deviation > estimate.half_width + 1e-5

@@ -124,7 +124,7 @@ def test_a_measured_model_reads_one_sentence_at_a_time(own_data: Path) -> None:
     assert model.seen
     # Filled up, if at all, with its own last word; that of an empty sentence is <s>.
     assert all(begin not in window[1:] or {*window} == {begin} for window in model.seen)
-    for scores in curve.estimates.values():
+    for scores in map(curve.at, curve.finite):
         assert scores.losses.mean() == pytest.approx(task.chance(), abs=1e-6)
     assert full_scores(model, task, split).losses.mean() == pytest.approx(task.chance(), abs=1e-6)
 

@@ -104,7 +104,7 @@ def test_chance_is_the_marginals_measured_loss(small: PolyphonicMusic) -> None:
     blind = Marginal(small.inputs, small.outputs)
     blind.fit(small, 0)
     curve = measure(blind, small, small.split("test"), [1, 3, "full"])
-    for scores in curve.estimates.values():
+    for scores in map(curve.at, curve.finite):
         assert scores.losses.mean() == pytest.approx(small.chance(), rel=1e-6)
         assert scores.correct is None
 

@@ -132,7 +132,8 @@ def test_against_brute_force(name: str, task: Text) -> None:
 
     found = measured(model, task, 1, 2, 5, 17)
     assert not found.curve.failures
-    for k, at in found.curve.estimates.items():
+    for k in found.curve.finite:
+        at = found.curve.at(k)
         expected = brute_force(model, task, k, encode)
         assert at.n == len(expected)
         np.testing.assert_allclose(at.losses, expected, rtol=2e-5, atol=2e-5)
@@ -181,7 +182,7 @@ def test_a_window_that_is_too_long_is_not_cut(task: Text) -> None:
     longest = text.longest_window(7)
     model = make_model(tiny.llama, tokenizer, longest)
     found = measured(model, task, 1, 7, 8, 64, "full")
-    assert set(found.curve.estimates) == {1, 7}
+    assert set(found.curve.finite) == {1, 7}
     for k, tokens in ((8, text.longest_window(8)), (64, text.longest_window(64))):
         assert found.curve.failures[k] == (
             f"a window of {k} words has {tokens} tokens, and the model reads at most {longest} "

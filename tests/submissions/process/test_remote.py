@@ -17,7 +17,7 @@ import torch
 from seqmem.errors import CellError, ModelMemoryError, SubmissionError
 from seqmem.measuring.curve import measure
 from seqmem.measuring.precision import Precision
-from seqmem.measuring.record import measure_record
+from seqmem.measuring.record import make_record, measure_model
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.submissions.process.child import Child
 from seqmem.submissions.process.launch import worker_command
@@ -114,9 +114,17 @@ def test_an_honest_model_scores_as_in_this_process(
             outputs = module(inputs.long() if inputs.ndim == 2 else inputs)
         assert torch.allclose(model.readout(features), outputs, atol=1e-6)
         if task.loss.name == "squared error":  # the same for all
-            record = measure_record(model, NAMED, {}, task, LOOSE, lambda line: None)
-            other = measure_record(
-                as_sequence_model(module), NAMED, {}, task, LOOSE, lambda line: None
+            record, other = (
+                make_record(
+                    own,
+                    measure_model(own, "", task, LOOSE),
+                    NAMED,
+                    {},
+                    task,
+                    LOOSE,
+                    lambda line: None,
+                )
+                for own in (model, as_sequence_model(module))
             )
             assert [point.loss for point in record.curve] == pytest.approx(
                 [point.loss for point in other.curve], abs=1e-6
