@@ -31,6 +31,9 @@ LONGEST_OUTPUTS = 1 << 29
 PIECE = 4
 
 
+Pass = tuple[Tensor, Tensor, bool]  # (B, L) input index, (B, L) scored here, state is reset
+
+
 @dataclass(frozen=True)
 class Reference:
     """Every target's score in the reference pass.
@@ -104,53 +107,38 @@ def read_reference(
     if keep is not None:
         wanted[keep] = True
     most = pass_steps(device, model)
+
+    def read(passes: Iterator[Pass]) -> Reference:
+        sink = Sink(model, task, split, len(split))
+        features: dict[int, Tensor] = {}
+        spent = 0
+        state: State = None
+        for index, scored, fresh in passes:
+            inputs = for_model(split.inputs[index], model, device)
+            target = torch.where(scored, split.target_at[index], -1)
+            row, column = (target >= 0).nonzero(as_tuple=True)
+            targets = target[row, column]
+            chosen, state = read_at(model, inputs, row, column, None if fresh else state)  # (m, H)
+            sink.score(chosen, targets, targets.numpy())
+            kept = wanted[targets].nonzero().squeeze(1)
+            features.update(zip(targets[kept].tolist(), chosen[kept].cpu(), strict=True))
+            spent += index.numel()
+            progress(index.numel())
+        if not np.isfinite(sink.scores().losses).all():
+            raise NotFiniteError("the model's outputs are not finite (NaN or infinity)")
+        return Reference(sink.scores(), is_full, features, spent)
+
     while True:
         if reach is None:
             passes = carried_passes(split, model.stateful, most)
         else:
             passes = _overlapping(split, reach, most)
         try:
-            scores, features, spent = _read(model, task, split, passes, wanted, device, progress)
+            return read(passes)
         except (MemoryError, RuntimeError) as error:
             if most <= 64 or not is_out_of_memory(error):
                 raise
             most //= 4  # and start again
-        else:
-            break
-    if not np.isfinite(scores.losses).all():
-        raise NotFiniteError("the model's outputs are not finite (NaN or infinity)")
-    return Reference(scores, is_full, features, spent)
-
-
-def _read(
-    model: SequenceModel,
-    task: Task,
-    split: Split,
-    passes: Iterator["Pass"],
-    wanted: Tensor,
-    device: str,
-    progress: Callable[[int], object],
-) -> tuple[Scores, dict[int, Tensor], int]:
-    """Read all passes; return scores, the features of wanted targets, and the steps spent."""
-    sink = Sink(model, task, split, len(split))
-    features: dict[int, Tensor] = {}
-    spent = 0
-    state: State = None
-    for index, scored, fresh in passes:
-        inputs = for_model(split.inputs[index], model, device)
-        target = torch.where(scored, split.target_at[index], -1)
-        row, column = (target >= 0).nonzero(as_tuple=True)
-        targets = target[row, column]
-        chosen, state = read_at(model, inputs, row, column, None if fresh else state)  # (m, H)
-        sink.score(chosen, targets, targets.numpy())
-        kept = wanted[targets].nonzero().squeeze(1)
-        features.update(zip(targets[kept].tolist(), chosen[kept].cpu(), strict=True))
-        spent += index.numel()
-        progress(index.numel())
-    return sink.scores(), features, spent
-
-
-Pass = tuple[Tensor, Tensor, bool]  # (B, L) input index, (B, L) scored here, state is reset
 
 
 def carried_passes(split: Split, stateful: bool, most: int) -> Iterator[Pass]:

@@ -39,7 +39,7 @@ class AddingProblem(Task):
         self.id = f"adding-problem/T={length}"
         self.inputs = Features(2)
         self.outputs = 1
-        self.loss = SquaredError(unit="mean squared error")
+        self.loss = SquaredError()
         self.length = self.longest_context = length
 
     @classmethod

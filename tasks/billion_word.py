@@ -47,7 +47,6 @@ from seqmem.tasks.data.vocabulary import (
     IndexWithUnknown,
     as_ids,
     build_vocabulary,
-    count_ids,
     renumber,
 )
 from seqmem.tasks.language import LanguageTask
@@ -184,9 +183,8 @@ def _encode(files: Mapping[str, Mapping[Shard, Path]], min_count: int) -> Arrays
     """Read all shards, compare their checksums, number their words."""
     growing = GrowingIndex()
     train = _number(files["train"], growing)
-    counts = count_ids(train, len(growing))
     words, rank = build_vocabulary(
-        tuple(growing), counts, minimum=min_count, unknown=UNKNOWN, always=(BEGIN, END)
+        growing, train, minimum=min_count, unknown=UNKNOWN, always=(BEGIN, END)
     )
     renumber(train, rank)
     index = IndexWithUnknown(words)

@@ -5,7 +5,24 @@ from collections.abc import Collection, Mapping
 
 from seqmem.errors import InputError
 
-__all__ = ["check_names", "integer", "integer_range"]
+__all__ = ["check_names", "integer", "integer_range", "read_parameters"]
+
+
+def read_parameters(text: str, separator: str, example: str) -> dict[str, str]:
+    """Return the parameters of ``parameter=value``, several of them with a separator.
+
+    Raises:
+        InputError: one has another form, or is given twice.
+    """
+    parameters: dict[str, str] = {}
+    for item in text.split(separator) if text else ():
+        key, equals, value = item.partition("=")
+        if not (key and equals and value):
+            raise InputError(f"'{item}' is not parameter=value; an id looks like {example}")
+        if key in parameters:
+            raise InputError(f"parameter {key} is given twice")
+        parameters[key] = value
+    return parameters
 
 
 def check_names(parameters: Mapping[str, str], names: Collection[str], example: str) -> None:

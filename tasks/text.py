@@ -41,12 +41,11 @@ from seqmem.tasks.data.vocabulary import (
     Ids,
     as_ids,
     build_vocabulary,
-    count_ids,
     renumber,
 )
 from seqmem.tasks.language import LanguageTask, stream_split
 from seqmem.tasks.losses import CrossEntropy
-from seqmem.tasks.parameters import integer
+from seqmem.tasks.parameters import check_names, integer, read_parameters
 from seqmem.tasks.task import Split
 
 __all__ = ["Text"]
@@ -90,20 +89,13 @@ class Text(LanguageTask):
         pattern, options = (match[1], match[2]) if match else (given, "")
         if not pattern:
             raise InputError("no file is named; write text:FILE")
-        read: dict[str, str] = {}
-        for item in options.split("&") if options else ():
-            key, equals, value = item.partition("=")
-            if key not in ("unit", "min-count") or not equals or key in read:
-                raise InputError(
-                    f"'{item}' is not an option, or is given twice; a text has unit=word, "
-                    f"unit=char and min-count=NUMBER, as in {EXAMPLE}"
-                )
-            read[key] = value
-        unit = read.get("unit", "word")
+        read = {"unit": "word", **read_parameters(options, "&", EXAMPLE)}
+        read.setdefault("min-count", f"{MIN_COUNT}" if read["unit"] == "word" else "1")
+        check_names(read, ("unit", "min-count"), EXAMPLE)
+        unit = read["unit"]
         if unit not in ("word", "char"):
             raise InputError(f"unit={unit}: the unit is word or char, as in {EXAMPLE}")
-        least = read.get("min-count", str(MIN_COUNT if unit == "word" else 1))
-        count = integer("min-count", least, 1, 10**6)
+        count = integer("min-count", read["min-count"], 1, 10**6)
         return cls(pattern, "char" if unit == "char" else "word", count, given)
 
     @cached_property
@@ -126,14 +118,11 @@ class Text(LanguageTask):
         """Number the tokens of all files; map those that are rare in the training part to <unk>."""
         growing, numbers = GrowingIndex(), array("i")
         number = growing.__getitem__
+        end = number("\n" if self.unit == "char" else END_OF_LINE)
         for path in files:
             for line in read_lines(path):
-                if self.unit == "char":
-                    numbers.extend(map(number, line))
-                    numbers.append(number("\n"))
-                else:
-                    numbers.extend(map(number, line.split()))
-                    numbers.append(number(END_OF_LINE))
+                numbers.extend(map(number, line if self.unit == "char" else line.split()))
+                numbers.append(end)
         ids = as_ids(numbers)
         if len(ids) < SHORTEST:
             raise InputError(
@@ -142,8 +131,8 @@ class Text(LanguageTask):
                 + ("" if self.unit == "char" else " (or use its characters: ?unit=char)")
             )
         words, rank = build_vocabulary(
-            tuple(growing),
-            count_ids(_part(ids, "train"), len(growing)),
+            growing,
+            _part(ids, "train"),
             minimum=self.min_count,
             unknown=UNKNOWN,
             always=(END_OF_LINE,) if self.unit == "word" else (),

@@ -70,23 +70,19 @@ def fetch(files: Mapping[str, tuple[str, str]], folder: Path, *, progress: bool 
                 path=folder,
                 downloader=downloader,
             )
-        except OSError as error:  # errors of `requests` are OSErrors as well
-            if error.errno is not None:
-                raise  # of the disk, not of the network
-            raise _failed(name, address, f"{type(error).__name__}: {error}", folder) from None
-        except ValueError:  # pooch: the hash is wrong
-            reason = f"the downloaded file is not the expected one, with sha256 {sha256[:16]}…"
-            raise _failed(name, address, reason, folder) from None
+        except (OSError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            if not isinstance(error, OSError):  # pooch: the hash is wrong
+                reason = f"the downloaded file is not the expected one, with sha256 {sha256[:16]}…"
+            elif error.errno is not None:
+                raise  # of the disk; errors of `requests` are OSErrors without a number
+            raise FetchError(
+                f"{name} could not be downloaded from {address}: {reason}; nothing of it is left; "
+                f"try again later, or put it into {folder} yourself"
+            ) from None
         finally:
             while responses:
                 responses.pop().close()
-
-
-def _failed(name: str, address: str, reason: str, folder: Path) -> FetchError:
-    return FetchError(
-        f"{name} could not be downloaded from {address}: {reason}; nothing of it is left; try "
-        f"again later, or put it into {folder} yourself"
-    )
 
 
 def fetch_data(name: str, *, progress: bool = False) -> str:

@@ -6,7 +6,7 @@ numbers are replaced by ids in place.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +66,8 @@ def count_ids(ids: Ids, size: int) -> npt.NDArray[np.int64]:
 
 
 def build_vocabulary(
-    words: Sequence[str],
-    counts: npt.NDArray[np.int64],
+    index: Mapping[str, int],
+    training: Ids,
     *,
     minimum: int = 1,
     unknown: str | None = None,
@@ -76,8 +76,8 @@ def build_vocabulary(
     """Return the vocabulary, and the id of each number.
 
     Args:
-        words: the word of each number.
-        counts: how often each occurs in the training data.
+        index: word -> number, in the order of numbers.
+        training: (n,) the numbers of the training data.
         minimum: the smallest count of a word of the vocabulary.
         unknown: the word for all others, always in the vocabulary; None if there must be none.
         always: words that are always in the vocabulary, whatever their count.
@@ -85,10 +85,11 @@ def build_vocabulary(
     Returns:
         the vocabulary, the most frequent first, and for each number the id of its word.
     """
+    counts = count_ids(training, len(index))
     special = {*always, *([unknown] if unknown is not None else [])}
     kept = {
         word: int(count)
-        for word, count in zip(words, counts, strict=True)
+        for word, count in zip(index, counts, strict=True)
         if count >= minimum or word in special
     }
     for word in special:
@@ -96,9 +97,9 @@ def build_vocabulary(
     if unknown is not None:
         kept[unknown] += int(counts.sum()) - sum(kept.values())
     vocabulary = tuple(sorted(kept, key=lambda word: (-kept[word], word)))
-    index = {word: i for i, word in enumerate(vocabulary)}
-    rank = (index[word] if unknown is None else index.get(word, index[unknown]) for word in words)
-    return vocabulary, np.fromiter(rank, np.int32, len(words))
+    ids = {word: i for i, word in enumerate(vocabulary)}
+    rank = (ids[word] if unknown is None else ids.get(word, ids[unknown]) for word in index)
+    return vocabulary, np.fromiter(rank, np.int32, len(index))
 
 
 def renumber(ids: Ids, rank: Ids) -> None:

@@ -30,7 +30,6 @@ from seqmem.tasks.data.vocabulary import (
     IndexWithUnknown,
     as_ids,
     build_vocabulary,
-    count_ids,
     read_vocabulary,
     renumber,
 )
@@ -223,9 +222,8 @@ def _check_and_encode(
     if words is None:
         growing = GrowingIndex()
         ids = encode(first, growing)
-        counts = count_ids(ids, len(growing))
         unknown = None if published else UNKNOWN
-        words, rank = build_vocabulary(tuple(growing), counts, unknown=unknown)
+        words, rank = build_vocabulary(growing, ids, unknown=unknown)
         renumber(ids, rank)
     if published and len(words) != source.vocabulary:
         raise InputError(

@@ -146,7 +146,7 @@ def test_a_truncated_file_is_named(own_data: Path, name: str) -> None:
         ("gone.txt", r"gone\.txt: there is no such file"),
         ("gone*.txt", r"gone\*\.txt matches no file"),
         ("a.txt?unit=byte", "unit=byte: the unit is word or char"),
-        ("a.txt?size=3", "'size=3' is not an option"),
+        ("a.txt?size=3", "unknown parameter 'size'; this family has unit, min-count"),
         ("a.txt?unit=char&unit=word", "is given twice"),
         ("a.txt?min-count=x", "min-count=x is not a whole number"),
     ],

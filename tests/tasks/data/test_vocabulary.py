@@ -13,7 +13,6 @@ from seqmem.tasks.data.vocabulary import (
     GrowingIndex,
     as_ids,
     build_vocabulary,
-    count_ids,
     read_vocabulary,
     renumber,
 )
@@ -32,15 +31,14 @@ def test_one_pass_equals_counting_first(text: list[str], minimum: int, chunk: in
     ids = as_ids(array("i", map(growing.__getitem__, text)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vocabulary, "CHUNK", chunk)
-        seen = count_ids(ids, len(growing))
-        words, rank = build_vocabulary(tuple(growing), seen, minimum=minimum, unknown="<unk>")
+        words, rank = build_vocabulary(growing, ids, minimum=minimum, unknown="<unk>")
         renumber(ids, rank)
     assert list(words) == expected
     assert [words[i] for i in ids] == [word if word in kept else "<unk>" for word in text]
 
 
 def test_without_unknown_every_word_is_kept() -> None:
-    words, rank = build_vocabulary(("b", "a", "c"), np.array([1, 1, 5]))
+    words, rank = build_vocabulary({"b": 0, "a": 1, "c": 2}, np.array([0, 1, *[2] * 5]))
     assert words == ("c", "a", "b")
     assert rank.tolist() == [2, 1, 0]
 
