@@ -19,13 +19,8 @@ function brief(value) {
 
 /** The rows of each model and budget that was trained with several k_train. */
 function matrixGroups(task) {
-  const groups = new Map();
-  for (const row of task.rows) {
-    if (chosen.models.has(row.label) || (chosen.budget && row.budget !== chosen.budget)) continue;
-    const key = JSON.stringify([row.label, row.budget]);
-    groups.set(key, [...(groups.get(key) ?? []), row]);
-  }
-  return [...groups.values()].filter((rows) => new Set(rows.map((row) => row.kTrain)).size > 1);
+  const groups = Object.groupBy(task.rows.filter(isChosen), (row) => JSON.stringify([row.label, row.budget]));
+  return Object.values(groups).filter((rows) => new Set(rows.map((row) => row.kTrain)).size > 1);
 }
 
 function makeMatrices(task) {

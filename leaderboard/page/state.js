@@ -26,15 +26,16 @@ tasks.forEach((task, i) => {
   task.most = { drawn: 12, listed: 60 };
 });
 
+/** Whether the model and the budget of a row are among the chosen ones. */
+const isChosen = (row) =>
+  !chosen.models.has(row.label) && (!chosen.budget || row.budget === chosen.budget);
+
 /** The rows of a task that match the reader's choices, in the order of its table. */
 function shownRows(task) {
   const words = chosen.find.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = task.rows.filter(
     (row) =>
-      (chosen.every || row.usual) &&
-      (!chosen.budget || row.budget === chosen.budget) &&
-      !chosen.models.has(row.label) &&
-      words.every((word) => row.words.includes(word)),
+      (chosen.every || row.usual) && isChosen(row) && words.every((word) => row.words.includes(word)),
   );
   return sorted(rows, task.sort);
 }
