@@ -1,8 +1,8 @@
 """Records of measurements, and the tables, charts and page computed from them; without torch."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 __all__ = ["FORMATS", "Format"]
 
 Format = Literal["table", "markdown", "csv", "json", "latex"]
-FORMATS: tuple[Format, ...] = ("table", "markdown", "csv", "json", "latex")
+FORMATS: tuple[Format, ...] = get_args(Format)

@@ -134,6 +134,8 @@ class RemoteResults:
                     self.push(folder, patterns, sent)
 
         def finish() -> None:
+            ended.set()
+            pusher.join()
             self.push(folder, patterns, sent)
             files, root = self._open()
             done = [path for path in {*pulled, *sent} if _may_change(path) and not path.exists()]
@@ -146,13 +148,9 @@ class RemoteResults:
         try:
             yield
         except BaseException:
-            ended.set()
-            pusher.join()
             with suppress(Exception):  # the error of the cell must be raised, not this one
                 finish()
             raise
-        ended.set()
-        pusher.join()
         self._retried(finish, folder)
 
     def _open(self) -> tuple[Any, str]:
