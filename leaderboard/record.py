@@ -10,11 +10,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
-import pydantic_core
+import orjson
 from pydantic import with_config
 
 from seqmem.leaderboard.schemas import upgrade
-from seqmem.leaderboard.validation import Context, Count, Number, Positive, Whole, having, validated
+from seqmem.leaderboard.validation import (
+    Context,
+    Count,
+    NonNegative,
+    Number,
+    Positive,
+    Whole,
+    having,
+    validated,
+)
 
 __all__ = [
     "SCHEMA",
@@ -40,7 +49,7 @@ class MeanOf:
     """A mean in the loss's unit, with its standard error and 95 % interval if known."""
 
     mean: Number
-    standard_error: Number | None
+    standard_error: NonNegative | None
     interval: tuple[Number, Number] | None
 
 
@@ -70,7 +79,7 @@ class Point:
     n: Count
     method: str
     loss: MeanOf
-    half_width: Number
+    half_width: NonNegative
     excess: MeanOf | None
     optimum: Number | None
     accuracy: tuple[Number, Number, Number] | None
@@ -175,7 +184,7 @@ def from_json(text: str | bytes) -> Record:
         RecordError: the text is not JSON, not a record, or of a later version.
     """
     try:
-        data = pydantic_core.from_json(text, allow_inf_nan=False)
+        data = orjson.loads(text)
     except ValueError as error:
         raise RecordError(f"not JSON: {error}") from None
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):

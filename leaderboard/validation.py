@@ -15,7 +15,17 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-__all__ = ["Context", "Count", "Number", "Positive", "Text", "Whole", "having", "validated"]
+__all__ = [
+    "Context",
+    "Count",
+    "NonNegative",
+    "Number",
+    "Positive",
+    "Text",
+    "Whole",
+    "having",
+    "validated",
+]
 
 T = TypeVar("T")
 
@@ -24,6 +34,7 @@ Whole = Annotated[int, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+NonNegative = Annotated[Number, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 Context = Positive | Literal["full"]
 

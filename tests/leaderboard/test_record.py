@@ -53,9 +53,13 @@ def test_invalid_group_sums_are_refused(sums: str) -> None:
         from_json(text.replace("[20.0, 30.0]", f"[{sums}]"))
 
 
-def test_invalid_numbers_are_refused() -> None:
-    with pytest.raises(RecordError, match="not JSON"):
-        from_json(to_json(make_record({1: 0.5})).replace("20.0, 30.0", "1..2, 3"))
+@pytest.mark.parametrize("number", ["1..2", "NaN", "1e999"])
+def test_invalid_numbers_are_refused(number: str) -> None:
+    text = to_json(make_record({1: 0.5}))
+    for old, new in (("20.0, 30.0", f"{number}, 3"), ('"validity": null', f'"validity": {number}')):
+        assert old in text
+        with pytest.raises(RecordError, match="not JSON"):
+            from_json(text.replace(old, new))
 
 
 def test_a_record_that_names_an_older_one_is_read(tmp_path: Path) -> None:
