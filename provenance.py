@@ -139,24 +139,22 @@ def suite_facts() -> dict[str, Any]:
 
 
 def checkout_facts(root: Path) -> tuple[str | None, bool | None]:
-    """Return a checkout's git commit, and whether its tree differs from it; else None.
+    """Return a checkout's git commit, and whether its tree differs from it; else None twice.
 
     New results do not count as a difference: they change nothing of the code.
     """
 
-    def git(*arguments: str) -> str | None:
+    def git(*arguments: str) -> str:
         command = ["git", "-C", str(root), *arguments]
-        try:
-            return subprocess.run(
-                command, capture_output=True, text=True, check=True
-            ).stdout.strip()
-        except (OSError, subprocess.CalledProcessError):
-            return None
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    commit = git("rev-parse", "HEAD") if (root / ".git").exists() else None
+    if not (root / ".git").exists():
+        return None, None
     results = [":!leaderboard/records", ":!check/expectations"]
-    status = None if commit is None else git("status", "--porcelain", "--", ".", *results)
-    return commit, None if status is None else bool(status)
+    try:
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", ".", *results))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
 
 
 def environment_facts(

@@ -22,9 +22,8 @@ from seqmem.measuring.settings import MeasurementSettings
 from seqmem.runs.cell import Cell, plan_cell
 from seqmem.runs.evaluate import Executor, executor_of, run_cells
 from seqmem.runs.local import LocalProcesses
-from seqmem.runs.plan import Plan
+from seqmem.runs.plan import Plan, Workers
 from seqmem.runs.ray_cluster import RayCluster
-from seqmem.runs.request import Workers
 from seqmem.runs.transfer import Files
 from seqmem.runs.worker import Outcome, ProcessSetup
 from seqmem.tasks import load_task

@@ -49,13 +49,7 @@ Values = npt.NDArray[np.float64]
 
 
 def spread(curves: Curves) -> Values:
-    """Return the standard deviation over seeds at each k: (k,), in the loss's unit.
-
-    Raises:
-        ValueError: there are fewer than two seeds.
-    """
-    if len(curves.runs) < 2:
-        raise ValueError(f"{len(curves.runs)} seeds have no standard deviation")
+    """Return the standard deviation over two or more seeds at each k: (k,), in the unit."""
     deviations: Values = curves.losses().std(0, ddof=1)
     return deviations
 
@@ -86,26 +80,21 @@ def same_margin(curves: Curves, rounding: Values, new: int) -> Values:
         rounding: (seeds, k) how much the perturbation changed each loss.
         new: how many seeds are checked.
     """
-    bound = _t(len(rounding), LEVEL) * _root_mean_square(rounding) / math.sqrt(new)
-    least = np.maximum(bound, FLOOR * curves.chance)
+    least = np.maximum(same_half_width(rounding, new, LEVEL), FLOOR * curves.chance)
     margin: Values = np.minimum(least, fresh_margin(curves, new))
     return margin
 
 
-def same_half_width(rounding: Values, new: int) -> Values:
-    """Return half the 95 % interval at each k, (k,), of a mean over seeds, due to rounding.
+def same_half_width(rounding: Values, new: int, outside: float = 0.05) -> Values:
+    """Return half the interval at each k, (k,), of a mean over seeds, due to rounding.
 
     Args:
         rounding: (seeds, k) how much the perturbation changed each loss.
         new: how many of the same seeds are checked.
+        outside: the probability outside the interval.
     """
-    return _t(len(rounding), 0.05) * _root_mean_square(rounding) / math.sqrt(new)
-
-
-def _root_mean_square(rounding: Values) -> Values:
-    """Return the root mean square over seeds: (k,)."""
-    change: Values = np.sqrt(np.square(rounding).mean(0))
-    return change
+    root_mean_square: Values = np.sqrt(np.square(rounding).mean(0))  # over seeds
+    return _t(len(rounding), outside) * root_mean_square / math.sqrt(new)
 
 
 def _t(freedom: int, outside: float) -> float:

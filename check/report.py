@@ -137,11 +137,10 @@ def renewal_table(old: Expectation | None, new: Expectation) -> str:
     before = {} if old is None else _losses(old)
     rows = []
     for k, (loss, margin) in _losses(new).items():
-        row: dict[str, object] = {"k": k, "old loss": None, "old margin": None}
-        if k in before:
-            row["old loss"] = rounded([before[k][0]], margin / 10)[0]
-            row["old margin"] = _margin(before[k][1])
-        row["new loss"], row["new margin"] = rounded([loss], margin / 10)[0], _margin(margin)
+        row: dict[str, object] = {"k": k}
+        for age, at in (("old", before.get(k)), ("new", (loss, margin))):
+            row[f"{age} loss"] = at and rounded([at[0]], margin / 10)[0]
+            row[f"{age} margin"] = at and _margin(at[1])
         rows.append(row)
     title = f"{curves.model} on {curves.setting.task}, {curves.unit}, seeds {len(curves.runs)}"
     return f"{title}\n\n{table(rows, 'table')}"

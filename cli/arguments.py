@@ -23,7 +23,7 @@ PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-class Parsed(click.ParamType[Any]):
+class _Parsed(click.ParamType[Any]):
     """What a function makes of the text; a default that is no text stays as it is."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
@@ -81,7 +81,7 @@ def _precision(text: str) -> "Precision":
 
 
 # A folder, or the URL of one in an object store, as in ``s3://bucket/results``.
-FOLDER_OR_URL = Parsed("DIR", _folder_or_url)
-CONTEXTS = Parsed("K,…", _contexts)  # ``1,2,4,full`` in any order: ascending, full last
-K_TRAINS = Parsed("K,…", _k_trains)  # ``1,2,full`` or ``diagonal``, in the order given
-PRECISION = Parsed("X", _precision)  # ``0.5%`` or ``0.01``
+FOLDER_OR_URL = _Parsed("DIR", _folder_or_url)
+CONTEXTS = _Parsed("K,…", _contexts)  # ``1,2,4,full`` in any order: ascending, full last
+K_TRAINS = _Parsed("K,…", _k_trains)  # ``1,2,full`` or ``diagonal``, in the order given
+PRECISION = _Parsed("X", _precision)  # ``0.5%`` or ``0.01``

@@ -11,7 +11,7 @@ from seqmem.leaderboard import Format
 
 if TYPE_CHECKING:
     from seqmem.measuring.precision import Precision
-    from seqmem.runs.request import KTrain
+    from seqmem.runs.plan import KTrain
 
 __all__ = ["evaluate"]
 
@@ -101,7 +101,7 @@ def evaluate(
     from seqmem.leaderboard.statistics.aggregate import boards
     from seqmem.leaderboard.tables.board_table import board_text
     from seqmem.runs.evaluate import evaluate as run
-    from seqmem.runs.request import Request
+    from seqmem.runs.plan import Request
 
     set_up_process()
     request = Request(

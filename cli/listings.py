@@ -39,10 +39,9 @@ def task_rows() -> list[Row]:
 def _task_row(task_id: str) -> Row:
     family = FAMILIES[family_of(task_id)]
     problem = data_problem(task_id)
-    known = not problem and not family.user_data
     task = load_task(task_id)
     optimum = chance = digest = None
-    if known:
+    if not problem and not family.user_data:
         try:
             chance, optimum = task.chance(), task.optimum("full")
             digest = task.data_hash

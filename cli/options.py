@@ -151,7 +151,7 @@ def workers(command: Callable[..., T]) -> Callable[..., T]:
 
     @wraps(command)
     def wrapped(**others: Any) -> T:
-        from seqmem.runs.request import LOCAL, Workers
+        from seqmem.runs.plan import LOCAL, Workers
 
         given = {field.name: others.pop(field.name) for field in fields(Workers)}
         if given["ray"] == "":

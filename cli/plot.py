@@ -1,16 +1,12 @@
 """`seqmem plot`: one task's records as a chart."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from seqmem.baselines import BASELINES
 from seqmem.cli import options
 from seqmem.cli.exits import log
-
-if TYPE_CHECKING:
-    from seqmem.leaderboard.remote_results import RemoteResults
 
 __all__ = ["plot"]
 
@@ -20,9 +16,7 @@ __all__ = ["plot"]
 @options.output("The file to write, .svg or .png.", required=True)
 @options.records
 @click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
-def plot(
-    task_id: str, output: Path, places: "tuple[Path | RemoteResults, ...]", budget: str | None
-) -> None:
+def plot(**given: Any) -> None:
     """Draw TASK's records: the score against the context length, a line for each model.
 
     Each model is drawn as its recipe trains it; the other k_train are in `seqmem leaderboard`.
@@ -30,4 +24,4 @@ def plot(
     """
     from seqmem.leaderboard.charts.plot import draw
 
-    draw(task_id, output, places, budget, BASELINES, log)
+    draw(**given, models=BASELINES, log=log)

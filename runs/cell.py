@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -24,11 +24,11 @@ from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.store import FAILURES, find_record, record_directory
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
-from seqmem.runs.request import TrainingState
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["Cell", "check_trainable", "plan_cell", "training_hash"]
+__all__ = ["Cell", "TrainingState", "check_trainable", "plan_cell", "training_hash"]
 
+TrainingState = Literal["carried", "reset"]
 LONGEST_TRAINED = 8192  # inputs of a stream, through which gradients flow
 
 

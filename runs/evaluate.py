@@ -7,10 +7,9 @@ from typing import Protocol
 from seqmem.errors import InputError
 from seqmem.leaderboard.record import Record
 from seqmem.runs.local import LocalProcesses, ThisProcess
-from seqmem.runs.plan import Plan, plan
+from seqmem.runs.plan import Plan, Request, Workers, plan
 from seqmem.runs.processes import cores
 from seqmem.runs.progress import Progress
-from seqmem.runs.request import Request, Workers
 from seqmem.runs.worker import Outcome
 from seqmem.submissions.extras import imported
 

@@ -23,10 +23,9 @@ from ray import exceptions
 from seqmem.errors import InputError
 from seqmem.runs.cell import Cell
 from seqmem.runs.local import sent
-from seqmem.runs.plan import Plan
+from seqmem.runs.plan import LOCAL, Plan, Workers
 from seqmem.runs.processes import cores
 from seqmem.runs.ray_worker import CellLog, code_sha256, on_worker
-from seqmem.runs.request import LOCAL, Workers
 from seqmem.runs.transfer import Files, marked, packed, store_tasks, unpacked
 from seqmem.runs.worker import OUT_OF_MEMORY, Outcome, ProcessSetup, attempt
 

@@ -26,10 +26,9 @@ from seqmem.runs import evaluate, local
 from seqmem.runs import processes as processes_module
 from seqmem.runs.cell import Cell, plan_cell
 from seqmem.runs.evaluate import run_cells
-from seqmem.runs.plan import Plan, plan
+from seqmem.runs.plan import Plan, Request, plan
 from seqmem.runs.processes import threads_each
 from seqmem.runs.progress import Progress
-from seqmem.runs.request import Request
 from seqmem.runs.worker import Outcome
 from seqmem.tasks import load_task
 from seqmem.tests.command import QUICK, Command, record_files, without_times

@@ -24,9 +24,8 @@ from seqmem.runs import ray_cluster
 from seqmem.runs.cell import plan_cell
 from seqmem.runs.evaluate import executor_of, run_cells
 from seqmem.runs.local import ThisProcess
-from seqmem.runs.plan import Plan
+from seqmem.runs.plan import Plan, Workers
 from seqmem.runs.ray_cluster import RayCluster, connected, resources
-from seqmem.runs.request import Workers
 from seqmem.runs.transfer import scratch
 from seqmem.tasks import load_task
 from seqmem.tests import ray_nodes

@@ -17,8 +17,7 @@ from seqmem.cli.listings import data_rows, task_rows
 from seqmem.errors import InputError
 from seqmem.measuring.curve import measure
 from seqmem.measuring.reference import full_scores
-from seqmem.runs.plan import plan
-from seqmem.runs.request import Request
+from seqmem.runs.plan import Request, plan
 from seqmem.tasks import data_problem, load_task
 from seqmem.tasks.data.music_files import POLYMUSIC
 from seqmem.tasks.polyphonic_music import PolyphonicMusic
