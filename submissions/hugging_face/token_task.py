@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seqmem.errors import InputError
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
-from seqmem.submissions.hugging_face.word_pieces import language_task, text_of
+from seqmem.submissions.hugging_face.word_text import language_task, text_of
 from seqmem.tasks.language import stream_split
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.task import Split, Task, Tokens
@@ -33,7 +33,6 @@ class TokenTask(Task):
         Args:
             task: the task of predicting words.
             model: the model, whose tokenizer encodes the text.
-
 
         Raises:
             NotApplicableError: the task is not one of words.

@@ -12,22 +12,39 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from seqmem.errors import NotFiniteError
 from seqmem.measuring.arrays import Floats, Indices
 from seqmem.measuring.reference import LONGEST_PASS, PIECE, Reference
-from seqmem.measuring.scoring import Sink
+from seqmem.measuring.scoring import READOUT, Sink, in_batches
 from seqmem.measuring.window_scores import Features, Scorer
 from seqmem.measuring.windows import DistinctWindows
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
-from seqmem.submissions.hugging_face.passages import PassageReader, Scored, readout_room
-from seqmem.submissions.hugging_face.word_pieces import ranges
-from seqmem.submissions.hugging_face.word_text import Passages, WordText
+from seqmem.submissions.hugging_face.word_text import Passages, WordText, ranges
 
 __all__ = ["WordScorer"]
 
-
 SHORTEST_PIECE = 512  # tokens of overlapping pieces at least, if the model reads as many
+# The limits of one pass: tokens read, and outputs computed.
+TOKENS = {"cpu": 1 << 13, "cuda": 1 << 17}
+NUMBERS = {"cpu": 1 << 26, "cuda": 1 << 30}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Words to score in passages, at least one in each.
+
+    Attributes:
+        passage: (S,) the passage of each word, ascending.
+        position: (S,) the input that it follows, ascending within a passage.
+        form: (S,) its form.
+    """
+
+    passage: Indices
+    position: Indices
+    form: Indices
 
 
 @dataclass(frozen=True)
@@ -48,6 +65,11 @@ class WordScorer(Scorer):
         """The most tokens to read at once."""
         return min(self.model.longest or LONGEST_PASS, LONGEST_PASS)
 
+    @property
+    def readout_room(self) -> int:
+        """The number of positions whose outputs one pass may compute."""
+        return max(NUMBERS[torch.device(self.device).type] // self.model.vocabulary, 1)
+
     def windows(
         self,
         targets: Indices,
@@ -67,7 +89,8 @@ class WordScorer(Scorer):
             both = distinct.window * (int(prefixes.max(initial=0)) + 1) + prefixes
             _, first, passage = np.unique(both, return_index=True, return_inverse=True)
         order, last = np.argsort(passage, kind="stable"), targets[first]
-        reader = self._read(
+        reader = _PassageReader(
+            self,
             Passages(last - k + 1, last, forms[first]),
             Scored(passage[order], last[passage[order]], forms[order]),
             k,
@@ -104,7 +127,8 @@ class WordScorer(Scorer):
             ]
         ).T
         counts = end - first + 1
-        reader = self._read(
+        reader = _PassageReader(
+            self,
             Passages(begin, end, self.text.targets[end]),
             Scored(
                 np.repeat(np.arange(len(first)), counts), ranges(first, counts), self.text.targets
@@ -116,18 +140,6 @@ class WordScorer(Scorer):
         scores = self._sink(np.arange(len(self.split)), reader.losses).scores()
         return Reference(scores, is_full, {}, reader.steps), most
 
-    def _read(self, passages: Passages, scored: Scored, k: int) -> PassageReader:
-        reader = PassageReader(
-            self.model,
-            self.text,
-            passages,
-            scored,
-            device=self.device,
-            progress=lambda steps: self.progress(k, steps),
-        )
-        reader.run()
-        return reader
-
     def _sink(self, places: Indices, losses: Floats) -> Sink:
         sink = self.sink(len(losses), None)
         sink.store(places, torch.from_numpy(losses))
@@ -137,8 +149,7 @@ class WordScorer(Scorer):
         self, start: int, stop: int, most: int, overlap: int
     ) -> Iterator[tuple[int, int, int]]:
         """Yield the pieces of a sequence: first input read, first input scored, last input."""
-        text, span = self.text, readout_room(self.model, self.device)
-        before = text.before
+        text, span, before = self.text, self.readout_room, self.text.before
         # The tokens up to each input's target, without the target's last token.
         through = before[start + 1 : stop + 1] + text.pieces.sizes[text.targets[start:stop]] - 1
         first = start
@@ -155,3 +166,85 @@ class WordScorer(Scorer):
             end = max(end, first)
             yield begin, first, end
             first = end + 1
+
+
+class _PassageReader:
+    """A reader of passages, each from position 0 on, in batches of similar length.
+
+    Attributes:
+        losses: (S,) of the scored words, in nats; not finite where the model's outputs are not.
+        steps: the number of tokens read.
+    """
+
+    def __init__(self, scorer: WordScorer, passages: Passages, scored: Scored, k: int) -> None:
+        """Read all passages.
+
+        Args:
+            scorer: the model, and the split's words as tokens.
+            passages: the passages to read.
+            scored: the words to score.
+            k: the window length for which tokens are counted.
+        """
+        self._scorer, self._k = scorer, k
+        self._model, self._text = scorer.model, scorer.text
+        self._kind = torch.device(scorer.device).type
+        self._passages, self._scored = passages, scored
+        self._width = self._text.width(passages)
+        # The position of the output that predicts a word's first token.
+        self._place = self._text.size(passages.begin[scored.passage], scored.position) - 1
+        self._bounds = np.searchsorted(scored.passage, np.arange(len(passages.begin) + 1))
+        self._first = self._place[self._bounds[:-1]]  # in each passage
+        self.losses: Floats = np.full(len(scored.form), np.nan)
+        self.steps = 0
+        for group in self._groups():
+            in_batches(torch.from_numpy(group), len(group), self._read)
+
+    def _groups(self) -> Iterator[Indices]:
+        """Yield the passages of each batch."""
+        room = self._scorer.readout_room
+        group: list[int] = []
+        widest = 0
+        for row in np.lexsort((self._width, self._first)).tolist():
+            width = max(widest, int(self._width[row]))
+            read_out = width
+            if group and self._model.reads_out_last:
+                read_out -= int(self._first[group[0]])
+            rows = len(group) + 1
+            if group and (rows * width > TOKENS[self._kind] or rows * read_out > room):
+                yield np.array(group)
+                group, width = [], int(self._width[row])
+            group.append(row)
+            widest = width
+        if group:
+            yield np.array(group)
+
+    def _read(self, batch: Tensor) -> None:
+        """Read some passages and store the losses of their scored words."""
+        rows, pieces = batch.numpy(), self._text.pieces
+        tokens = self._text.tokens(self._passages.take(rows))  # (B, L)
+        offset = int(self._first[rows].min())
+        lengths = torch.from_numpy(self._width[rows])
+        scores = self._model.outputs(
+            tokens.to(self._scorer.device), lengths, last=tokens.shape[1] - offset
+        )  # (B, L − offset, vocabulary)
+        self._scorer.progress(self._k, tokens.numel())
+        self.steps += tokens.numel()
+        counts = np.diff(self._bounds)[rows]
+        words = ranges(self._bounds[rows], counts)
+        forms = self._scored.form[words]
+        sizes = pieces.sizes[forms]
+        row = torch.from_numpy(np.repeat(np.repeat(np.arange(len(rows)), counts), sizes))
+        place = torch.from_numpy(ranges(self._place[words] - offset, sizes))
+        label = torch.from_numpy(pieces.tokens_of(forms))
+        losses = np.empty(len(label))
+
+        def chunk(part: Tensor) -> None:
+            chosen = scores[row[part], place[part]].float()
+            found = F.cross_entropy(chosen, label[part].to(chosen.device), reduction="none")
+            losses[part.numpy()] = found.double().cpu().numpy()
+
+        most = max(READOUT[self._kind] // self._model.vocabulary, 1)
+        in_batches(torch.arange(len(label)), most, chunk)
+        # A word's loss is the sum of its tokens' losses, plus the cost of ambiguous tokens.
+        total = np.add.reduceat(losses, np.cumsum(sizes) - sizes)
+        self.losses[words] = total + pieces.log_ambiguity[forms]

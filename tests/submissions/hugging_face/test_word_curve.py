@@ -14,13 +14,16 @@ import torch.nn.functional as F
 
 from seqmem.errors import CellError, InputError, NotApplicableError
 from seqmem.measuring.curve import measure
-from seqmem.submissions.hugging_face import passages
-from seqmem.submissions.hugging_face.encoding_cost import encoding_cost
+from seqmem.submissions.hugging_face import word_scores
+from seqmem.submissions.hugging_face.measure import WordCurve, encoding_cost, measure_words
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
-from seqmem.submissions.hugging_face.word_curve import WordCurve, measure_words
-from seqmem.submissions.hugging_face.word_pieces import text_of, word_pieces
 from seqmem.submissions.hugging_face.word_scores import WordScorer
-from seqmem.submissions.hugging_face.word_text import Passages, WordText
+from seqmem.submissions.hugging_face.word_text import (
+    Passages,
+    WordText,
+    text_of,
+    word_pieces,
+)
 from seqmem.tasks import load_task
 from seqmem.tasks.data.vocabulary import Ids
 from seqmem.tasks.language import LanguageTask
@@ -77,7 +80,7 @@ class Sentences(LanguageTask):
 
 
 def written(task: LanguageTask, words: Sequence[int]) -> list[str]:
-    """The rule of word_pieces, implemented again."""
+    """The rule of word_text.py, implemented again."""
     texts = ["\n" if task.words[w] in task.line_ends else " " + task.words[w] for w in words]
     return [
         text.removeprefix(" ") if i and texts[i - 1] == "\n" else text
@@ -211,7 +214,7 @@ def test_the_reference_reads_pieces(
     """No piece exceeds the limit; if all of a target's context fits, it is read whole."""
     model = make_model(tiny.llama, tiny.byte_level(bos=True), longest)
     if longest == 512:  # limited by the number of outputs of one pass
-        monkeypatch.setattr(passages, "NUMBERS", {"cpu": 30 * model.vocabulary})
+        monkeypatch.setattr(word_scores, "NUMBERS", {"cpu": 30 * model.vocabulary})
     widths = []
     outputs = model.outputs
 
