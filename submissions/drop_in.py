@@ -32,11 +32,7 @@ from seqmem.baselines.recurrent import GRU, LSTM, RNN, Recurrent
 from seqmem.baselines.spec import ModelSpec, architecture_of, build_model
 from seqmem.baselines.training.recipes import Recipe
 from seqmem.errors import InputError
-from seqmem.submissions.python_factory import (
-    Factory,
-    load_callable,
-    parse_factory,
-)
+from seqmem.submissions.python_factory import Factory, load_callable, parse_factory
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
 

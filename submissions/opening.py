@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from seqmem.errors import InputError, SubmissionError
 from seqmem.measuring.record import MeasuredCurve, measure_model
@@ -22,8 +22,8 @@ from seqmem.submissions.hugging_face.model import HuggingFaceModel, open_hugging
 from seqmem.submissions.hugging_face.token_task import TokenTask
 from seqmem.submissions.process.code_files import sha256_of_files
 from seqmem.submissions.process.limits import Limits
-from seqmem.submissions.process.remote import RemoteModel, Submission
-from seqmem.submissions.python_factory import build_module, parse_factory
+from seqmem.submissions.process.remote import RemoteModel
+from seqmem.submissions.python_factory import Factory, build_module, parse_factory
 from seqmem.submissions.safetensors_file import load_baseline
 from seqmem.tasks.model import SequenceModel, as_sequence_model, weights_sha256
 from seqmem.tasks.task import Context, Task
@@ -95,7 +95,13 @@ class OpenedModel:
     def checked_task(
         self, task: Task, settings: MeasurementSettings
     ) -> tuple[Task, Sequence[Context]]:
-        """Return the task and the context lengths on which the validity gate checks the model."""
+        """Return the task and the context lengths on which the validity gate checks the model.
+
+        A model with a tokenizer of its own is checked on its tokens.
+        """
+        if isinstance(self.model, HuggingFaceModel):
+            tokens = TokenTask(task, self.model)
+            return tokens, tokens.contexts
         return task, settings.contexts_for(task)
 
     def measure(
@@ -105,7 +111,7 @@ class OpenedModel:
         settings: MeasurementSettings,
         report: Callable[[str], object],
     ) -> MeasuredCurve:
-        """Measure the model's curve.
+        """Measure the model's curve, in words if it has a tokenizer of its own.
 
         Args:
             name: the model's name, for the progress bar.
@@ -116,31 +122,9 @@ class OpenedModel:
         Raises:
             CellError: the model cannot be measured.
         """
+        if isinstance(self.model, HuggingFaceModel):
+            return measure_hugging_face(self.model, name, task, settings, report)
         return measure_model(self.model, name, task, settings)
-
-
-@dataclass(frozen=True)
-class OpenedHuggingFace(OpenedModel):
-    """A language model with a tokenizer: it is checked on tokens, and measured in words."""
-
-    model: HuggingFaceModel
-
-    def checked_task(
-        self, task: Task, settings: MeasurementSettings
-    ) -> tuple[Task, Sequence[Context]]:
-        """Return the task of predicting the model's tokens, and its context lengths."""
-        tokens = TokenTask(task, self.model)
-        return tokens, tokens.contexts
-
-    def measure(
-        self,
-        name: str,
-        task: Task,
-        settings: MeasurementSettings,
-        report: Callable[[str], object],
-    ) -> MeasuredCurve:
-        """Measure the model's curve in words; see `measure_hugging_face`."""
-        return measure_hugging_face(self.model, name, task, settings, report)
 
 
 @contextmanager
@@ -165,7 +149,7 @@ def open_model(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMo
         data = _bytes(Path(text))
         facts = {"format": "onnx", "isolation": "a process with limits"}
         sha256 = hashlib.sha256(data).hexdigest()
-        yield from _remote(Submission("onnx", data), sha256, facts, task, options)
+        yield from _remote(data, sha256, facts, task, options)
     elif suffix in REFUSED:
         raise SubmissionError(
             f"model '{text}': a {suffix} file is not accepted: {REFUSED[suffix]}; export it as "
@@ -174,14 +158,10 @@ def open_model(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMo
     elif ":" in text:
         yield from _factory(text, task, options)
     else:
-        _unknown(text)
-
-
-def _unknown(text: str) -> NoReturn:
-    raise InputError(
-        f"model '{text}' has no known format: name model.onnx, weights.safetensors, "
-        "hf:DIRECTORY-OR-ID or model.py:build"
-    )
+        raise InputError(
+            f"model '{text}' has no known format: name model.onnx, weights.safetensors, "
+            "hf:DIRECTORY-OR-ID or model.py:build"
+        )
 
 
 def _bytes(path: Path) -> bytes:
@@ -196,14 +176,14 @@ def _bytes(path: Path) -> bytes:
 
 
 def _remote(
-    submission: Submission,
+    source: bytes | Factory,
     sha256: str,
     facts: Mapping[str, Any],
     task: Task,
     options: OpenOptions,
 ) -> Iterator[OpenedModel]:
     with RemoteModel(
-        submission,
+        source,
         task.inputs,
         task.outputs,
         context=options.context,
@@ -243,7 +223,7 @@ def _hugging_face(place: str, options: OpenOptions) -> OpenedModel:
         "isolation": "data only, read by transformers",
     }
     both = f"{weights_sha256(model)} {model.settings_sha256}"
-    return OpenedHuggingFace(model, hashlib.sha256(both.encode()).hexdigest(), facts)
+    return OpenedModel(model, hashlib.sha256(both.encode()).hexdigest(), facts)
 
 
 def _factory(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedModel]:
@@ -252,7 +232,7 @@ def _factory(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMode
     files = sha256_of_files(places, options.hidden) if places else source_sha256(factory.module)
     if not options.trust:
         facts = {"format": "python", "isolation": "bubblewrap, without network"}
-        yield from _remote(Submission("python", factory=factory), files, facts, task, options)
+        yield from _remote(factory, files, facts, task, options)
         return
     module = build_module(factory, task.inputs, task.outputs)
     model = as_sequence_model(module, task.outputs)

@@ -92,8 +92,8 @@ def measure_hugging_face(
     language, split = language_task(task), task.split("test")
     measured = settings.cast(model)
     began = time.monotonic()
-    with tqdm(unit="token", unit_scale=True, disable=None, leave=False) as bar:
-        bar.set_description(f"measure {name} on {task.id}")
+    label = f"measure {name} on {task.id}"
+    with tqdm(desc=label, unit="token", unit_scale=True, disable=None, leave=False) as bar:
         found = measure_words(
             measured,
             task,

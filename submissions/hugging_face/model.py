@@ -11,10 +11,10 @@ enforced: several architectures accept longer inputs without an error and then r
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,6 @@ from seqmem.submissions.hugging_face.files import DOWNLOADED, check_files, setti
 from seqmem.tasks.model import SequenceModel, State
 
 __all__ = ["HuggingFaceModel", "open_hugging_face"]
-
-T = TypeVar("T")
 
 # The settings in which architectures store their longest input.
 LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "n_ctx")
@@ -181,20 +179,16 @@ def open_hugging_face(place: str) -> HuggingFaceModel:
         )
     options = {"local_files_only": True, "trust_remote_code": False}
     with _quiet(offline=True):
-        tokenizer = _read(
-            f"{given}: its tokenizer",
-            lambda: transformers.AutoTokenizer.from_pretrained(folder, **options),
-        )
-        network, found = _read(
-            f"{given}: the model",
-            lambda: transformers.AutoModelForCausalLM.from_pretrained(
+        with _reading(f"{given}: its tokenizer"):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
+        with _reading(f"{given}: the model"):
+            network, found = transformers.AutoModelForCausalLM.from_pretrained(
                 folder,
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
                 **options,
-            ),
-        )
+            )
         if missing := sorted(found["missing_keys"]):
             raise InputError(
                 f"{given}: the weights lack {len(missing)} of the tensors of a causal language "
@@ -227,14 +221,11 @@ def _folder(place: str, given: str) -> tuple[Path, str | None]:
     return found, found.name
 
 
-def _read(what: str, read: Callable[[], T]) -> T:
-    """Return what `read` returns; architectures raise errors of any class.
-
-    Raises:
-        InputError: it raised an error.
-    """
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Turn an error into an InputError; architectures raise errors of any class."""
     try:
-        return read()
+        yield
     except Exception as error:
         raise InputError(
             f"{what} cannot be read ({type(error).__name__}: {_first_line(error)}); save it again "

@@ -7,7 +7,7 @@ their inputs; see operators.py.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Literal, NoReturn
@@ -18,7 +18,6 @@ from seqmem.submissions.onnx.operators import OLDEST_OPSET, OPERATORS, is_reserv
 
 if TYPE_CHECKING:
     from onnx import (
-        AttributeProto,
         FunctionProto,
         GraphProto,
         ModelProto,
@@ -137,11 +136,12 @@ def _check_nodes(
         if _key(node) not in functions:
             _check_operator(node, false)
         for attribute in node.attribute:
-            for tensor in _tensors(attribute):
+            single = [attribute.t] if attribute.HasField("t") else []
+            for tensor in (*single, *attribute.tensors):
                 _check_tensor(tensor)
             if attribute.HasField("sparse_tensor") or attribute.sparse_tensors:
                 _refuse("holds sparse tensors; store them in full")
-            for graph in _graphs(attribute):
+            for graph in (attribute.g, *attribute.graphs):  # empty, if there is none
                 _check_graph(graph, functions)
 
 
@@ -321,21 +321,9 @@ def _keys(nodes: "Iterable[NodeProto]") -> Counter[_Key]:
     for node in nodes:
         counts[_key(node)] += 1
         for attribute in node.attribute:
-            for graph in _graphs(attribute):
+            for graph in (attribute.g, *attribute.graphs):
                 counts.update(_keys(graph.node))
     return counts
-
-
-def _graphs(attribute: "AttributeProto") -> "Iterator[GraphProto]":
-    if attribute.HasField("g"):
-        yield attribute.g
-    yield from attribute.graphs
-
-
-def _tensors(attribute: "AttributeProto") -> "Iterator[TensorProto]":
-    if attribute.HasField("t"):
-        yield attribute.t
-    yield from attribute.tensors
 
 
 def _is_false(tensor: "TensorProto") -> bool:

@@ -17,7 +17,6 @@ import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from types import TracebackType
 from typing import NoReturn
 
 import numpy as np
@@ -25,8 +24,7 @@ import numpy.typing as npt
 
 from seqmem.errors import CellError, ModelMemoryError, SubmissionError
 from seqmem.submissions.process.launch import worker_environment
-from seqmem.submissions.process.limits import Limits, describe_exit, one_line
-from seqmem.submissions.process.process_tree import tree_usage
+from seqmem.submissions.process.limits import Limits, describe_exit, one_line, tree_usage
 from seqmem.submissions.process.protocol import Header, check_answer, read_frame, write_frame
 
 __all__ = ["Child"]
@@ -114,12 +112,7 @@ class Child:
                 os.close(descriptor)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Kill the process and its group."""
         self.close()
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from seqmem.submissions.process.sandbox import package_folders
+from seqmem.submissions.process.launch import package_folders
 
 __all__ = ["hidden_within", "sha256_of_files"]
 

@@ -1,9 +1,11 @@
-"""Limits of a model's process, and messages about a process that exceeded them."""
+"""Limits of a model's process, what it uses, and messages about a process that ended."""
 
+import os
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["Limits", "describe_exit", "one_line"]
+__all__ = ["Limits", "describe_exit", "one_line", "tree_usage"]
 
 
 @dataclass(frozen=True)
@@ -52,3 +54,31 @@ def describe_exit(status: int, limits: Limits) -> str:
         "SIGXCPU": f": it used more than {limits.cpu_seconds:,} s of processor time",
     }
     return f"was killed by {name}{hint.get(name, '')}"
+
+
+def tree_usage(pid: int, most: int) -> tuple[int, int]:
+    """Return the number of a process and its descendants, and the memory that they use, from /proc.
+
+    A limit on one process does not add up the memory of its forks. In a sandbox, no descendant can
+    leave the tree: an orphan becomes a child of the sandbox's first process.
+
+    Args:
+        pid: the root of the tree.
+        most: the number of processes at which counting stops, as a tree may grow while it is
+            counted.
+
+    Returns:
+        the number of processes, and their resident bytes, where shared memory counts for each
+        process. Where /proc is missing, both are too small.
+    """
+    waiting, count, pages = [pid], 0, 0
+    while waiting and count < most:
+        folder = Path("/proc") / str(waiting.pop())
+        count += 1
+        try:
+            pages += int((folder / "statm").read_text().split()[1])
+            for task in (folder / "task").iterdir():
+                waiting += [int(child) for child in (task / "children").read_text().split()]
+        except (OSError, IndexError, ValueError):  # it ended, or this is not Linux
+            continue
+    return count, pages * os.sysconf("SC_PAGE_SIZE")

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -14,33 +13,23 @@ from torch import Tensor
 from seqmem.errors import CellError
 from seqmem.submissions.process.child import Child
 from seqmem.submissions.process.code_files import hidden_within
-from seqmem.submissions.process.launch import import_path, worker_command
+from seqmem.submissions.process.launch import (
+    check_sandbox,
+    import_path,
+    package_folders,
+    sandboxed,
+    worker_command,
+)
 from seqmem.submissions.process.limits import Limits
-from seqmem.submissions.process.sandbox import check_sandbox, package_folders, sandboxed
 from seqmem.submissions.process.worker import FORMATS
 from seqmem.submissions.python_factory import Factory
 from seqmem.tasks.data.sources import cache_directory, data_directory
 from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import InputSpec
 
-__all__ = ["RemoteModel", "Submission"]
+__all__ = ["RemoteModel"]
 
 LARGEST = 1 << 29  # numbers in one answer: 2 GiB, as much as one pass may return
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A model as submitted.
-
-    Attributes:
-        format: one of the worker's formats.
-        data: the file's bytes, for formats that are files.
-        factory: the function that builds the model, for code.
-    """
-
-    format: str
-    data: bytes = b""
-    factory: Factory | None = None
 
 
 class RemoteModel(SequenceModel):
@@ -58,7 +47,7 @@ class RemoteModel(SequenceModel):
 
     def __init__(
         self,
-        submission: Submission,
+        source: bytes | Factory,
         inputs: InputSpec,
         outputs: int,
         *,
@@ -72,7 +61,7 @@ class RemoteModel(SequenceModel):
         """Configure the model; `__enter__` starts its process.
 
         Args:
-            submission: the model.
+            source: an ONNX file's bytes, or the function that builds the model.
             inputs: what one input is.
             outputs: the number of outputs for each input.
             context: its receptive field; None: the one that it declares itself, or all inputs.
@@ -84,10 +73,11 @@ class RemoteModel(SequenceModel):
                 and of tools.
         """
         super().__init__()
-        self._submission, self._inputs, self._outputs = submission, inputs, outputs
+        self._source, self._inputs, self._outputs = source, inputs, outputs
+        self._format = "python" if isinstance(source, Factory) else "onnx"
         self._seed, self._threads, self._hidden = seed, threads, hidden
         self._limits = limits or Limits()
-        self._sandbox = FORMATS[submission.format].runs_code if sandbox is None else sandbox
+        self._sandbox = FORMATS[self._format].runs_code if sandbox is None else sandbox
         self._child: Child | None = None
         self._declared = context
         self.receptive_field = context
@@ -101,18 +91,18 @@ class RemoteModel(SequenceModel):
             SubmissionError: there is no sandbox, or the model does not load.
         """
         request = {
-            "format": self._submission.format,
+            "format": self._format,
             "inputs": asdict(self._inputs),
             "outputs": self._outputs,
             "seed": self._seed,
             "threads": self._threads,
         }
-        if self._submission.factory is not None:
-            request["factory"] = self._submission.factory.to_json()
-        command = self._command(self._submission.factory)
+        data = self._source if isinstance(self._source, bytes) else b""
+        if isinstance(self._source, Factory):
+            request["factory"] = self._source.to_json()
         with ExitStack() as stack:  # ends the process if the model does not load
-            child = stack.enter_context(Child(command, self._limits, threads=self._threads))
-            facts = child.open(request, [self._submission.data])
+            child = Child(self._command(), self._limits, threads=self._threads)
+            facts = stack.enter_context(child).open(request, [data])
             stack.pop_all()
         if self._declared is None:
             self.receptive_field = _positive_integer(facts.get("receptive_field"))
@@ -120,12 +110,7 @@ class RemoteModel(SequenceModel):
         self._child = child
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End the process."""
         if self._child is not None:
             self._child.close()
@@ -171,12 +156,13 @@ class RemoteModel(SequenceModel):
         """Return the features themselves, which are outputs."""
         return hidden
 
-    def _command(self, factory: Factory | None) -> list[str]:
+    def _command(self) -> list[str]:
         """Return the command that runs the worker, in a sandbox where it needs one."""
+        factory = self._source if isinstance(self._source, Factory) else None
         folder = [] if factory is None else [str(factory.folder)]
         if not self._sandbox:
             return worker_command(self._limits, [*import_path(), *folder])
-        check_sandbox(self._submission.format if factory is None else factory.text)
+        check_sandbox(self._format if factory is None else factory.text)
         data = data_directory()
         secrets = [cache_directory(), *([data] if data else [])]
         readable: tuple[Path, ...] = ()

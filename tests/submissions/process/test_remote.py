@@ -22,7 +22,7 @@ from seqmem.measuring.settings import MeasurementSettings
 from seqmem.submissions.process.child import Child
 from seqmem.submissions.process.launch import worker_command
 from seqmem.submissions.process.limits import Limits
-from seqmem.submissions.process.remote import RemoteModel, Submission
+from seqmem.submissions.process.remote import RemoteModel
 from seqmem.submissions.process.worker import FORMATS
 from seqmem.submissions.python_factory import build_module, parse_factory
 from seqmem.tasks import load_task
@@ -56,7 +56,7 @@ def write(tmp_path: Path) -> Iterator[Write]:
 def remote(factory: str, limits: Limits = USUAL, outputs: int = OUTPUTS) -> RemoteModel:
     """A model without a sandbox: what is tested here holds on every system."""
     return RemoteModel(
-        Submission("python", factory=parse_factory(factory)),
+        parse_factory(factory),
         IDS,
         outputs,
         limits=limits,
@@ -95,16 +95,15 @@ HONEST = """
 def test_an_honest_model_scores_as_in_this_process(
     task_id: str, every_k: bool, write: Write
 ) -> None:
-    task, factory = load_task(task_id), write(HONEST)
+    task, factory = load_task(task_id), parse_factory(write(HONEST))
     split = task.split("test").prefix(1500)
     contexts: list[Context] = [1, 2, 5, 9, 16, "full"]
-    module = build_module(parse_factory(factory), task.inputs, task.outputs, 5)
+    module = build_module(factory, task.inputs, task.outputs, 5)
     here = measure(
         as_sequence_model(module), task, split, contexts, precision=0.02, every_k=every_k
     )
-    submission = Submission("python", factory=parse_factory(factory))
     with RemoteModel(
-        submission, task.inputs, task.outputs, seed=5, limits=USUAL, sandbox=False
+        factory, task.inputs, task.outputs, seed=5, limits=USUAL, sandbox=False
     ) as model:
         there = measure(model, task, split, contexts, precision=0.02, every_k=every_k)
         assert model.parameters_declared == sum(p.numel() for p in module.parameters())

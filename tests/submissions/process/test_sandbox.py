@@ -11,9 +11,9 @@ import torch
 
 import seqmem
 from seqmem.errors import CellError, SubmissionError
+from seqmem.submissions.process.launch import check_sandbox, sandbox_problem
 from seqmem.submissions.process.limits import Limits
-from seqmem.submissions.process.remote import RemoteModel, Submission
-from seqmem.submissions.process.sandbox import check_sandbox, sandbox_problem
+from seqmem.submissions.process.remote import RemoteModel
 from seqmem.submissions.python_factory import parse_factory
 from seqmem.tasks.task import Tokens
 from seqmem.tests.processes import all_ended, need_sandbox, nothing_left
@@ -113,8 +113,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def remote(file: Path, outputs: int, sandbox: bool | None = None) -> RemoteModel:
-    submission = Submission("python", factory=parse_factory(f"{file}:build"))
-    return RemoteModel(submission, Tokens(9), outputs, limits=LIMITS, sandbox=sandbox)
+    factory = parse_factory(f"{file}:build")
+    return RemoteModel(factory, Tokens(9), outputs, limits=LIMITS, sandbox=sandbox)
 
 
 def test_nothing_can_be_reached_from_inside(
@@ -215,8 +215,8 @@ def test_a_package_is_found_in_the_current_folder(
     )
     (folder / "other.txt").touch()
     monkeypatch.chdir(folder)
-    submission = Submission("python", factory=parse_factory("mine.net:build"))
-    with RemoteModel(submission, Tokens(9), 4, limits=LIMITS) as model:
+    factory = parse_factory("mine.net:build")
+    with RemoteModel(factory, Tokens(9), 4, limits=LIMITS) as model:
         assert model.hidden(torch.zeros(2, 3, dtype=torch.int32))[0].shape == (2, 3, 4)
 
 
