@@ -41,7 +41,8 @@ class ModelSpec:
 
     def __str__(self) -> str:
         """Return the text that `parse_model` reads, with sorted options."""
-        options = ",".join(f"{key}={_text(value)}" for key, value in sorted(self.options.items()))
+        given = sorted(self.options.items())
+        options = ",".join(f"{key}={str(value).lower()}" for key, value in given)
         return f"{self.name}:{options}" if options else self.name
 
 
@@ -219,7 +220,3 @@ def _parsed(text: str, default: Option, allowed: Range | None) -> Option:
     if allowed is not None and number not in allowed:
         raise ValueError(f"out of range: {allowed}")
     return number
-
-
-def _text(value: Option) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -19,8 +19,7 @@ from seqmem.baselines.stable import StableLSTM, StableRNN
 from seqmem.baselines.training import batches
 from seqmem.baselines.training import loop as training
 from seqmem.baselines.training.batches import Batch
-from seqmem.baselines.training.learner import Learner
-from seqmem.baselines.training.optimizer import Optimizer
+from seqmem.baselines.training.learner import Learner, Optimizer
 from seqmem.baselines.transformer import WindowedAttention
 from seqmem.tasks.model import State, detach
 

@@ -1,17 +1,21 @@
-"""One optimiser step: forward, backward, clip, step, project."""
+"""One optimiser step: forward, backward, clip, step, project; and the optimiser's schedule."""
+
+import math
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_
 
+from seqmem.baselines.layers import LinearReadout
 from seqmem.baselines.training.batches import Step
-from seqmem.baselines.training.optimizer import Optimizer
 from seqmem.baselines.training.process_group import SINGLE_PROCESS, ProcessGroup
 from seqmem.baselines.training.readout_gradient import ReadoutGradient
 from seqmem.baselines.training.recipes import Recipe
 from seqmem.tasks.losses import Loss
 from seqmem.tasks.model import SequenceModel, State, detach
 
-__all__ = ["Learner"]
+__all__ = ["Learner", "Optimizer"]
 
 
 class Learner:
@@ -88,3 +92,102 @@ class Learner:
     def _read(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
             return self._model.hidden(inputs, state)
+
+
+class Optimizer:
+    """Adam, or plain stochastic gradient descent, with the recipe's clipping and schedule.
+
+    Plain gradient descent does not change weights without gradient. On a CPU, an untied embedding
+    therefore gets a sparse gradient (only the rows read in this step), and clipping scales the
+    learning rate instead of every gradient. The resulting weights are the same, without passes over
+    all of them.
+    """
+
+    def __init__(self, model: SequenceModel, recipe: Recipe, *, alone: bool = True) -> None:
+        """Create an optimiser.
+
+        Args:
+            model: the model, already on its device.
+            recipe: the hyperparameters of training.
+            alone: whether no other processes train the model.
+        """
+        self._recipe = recipe
+        self._parameters = [each for each in model.parameters() if each.requires_grad]
+        on_cpu = all(parameter.device.type == "cpu" for parameter in self._parameters)
+        self._sparse = recipe.optimizer == "sgd" and on_cpu and alone
+        self._optimizer: torch.optim.Optimizer
+        if recipe.optimizer == "sgd":
+            self._optimizer = torch.optim.SGD(
+                self._parameters, lr=recipe.learning_rate, foreach=not self._sparse
+            )
+        else:
+            self._optimizer = torch.optim.Adam(
+                self._parameters, lr=recipe.learning_rate, fused=True
+            )
+        if self._sparse:
+            for embedding in _untied_embeddings(model):
+                embedding.sparse = True
+
+    def zero_grad(self) -> None:
+        """Remove all gradients."""
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def gradients(self) -> list[Tensor]:
+        """Return the gradient of every weight; a missing one is set to zeros."""
+        for parameter in self._parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        return [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+
+    def step(self, step: int, scale: float) -> None:
+        """Clip the gradients and take one step.
+
+        Args:
+            step: number of steps taken before.
+            scale: factor of the learning rate, for the plateau schedule.
+        """
+        factor = {
+            "constant": 1.0,
+            "cosine": 0.5 * (1 + math.cos(math.pi * step / self._recipe.steps)),
+            "plateau": scale,
+        }[self._recipe.schedule]
+        rate = self._recipe.learning_rate * factor * self._clip()
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+
+    def _clip(self) -> float:
+        """Clip the norm of all gradients; return the factor of the learning rate."""
+        used = [parameter for parameter in self._parameters if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm([_gradient_values(parameter) for parameter in used])
+        if not self._sparse:
+            clip_grads_with_norm_(used, self._recipe.clip, norm)
+            return 1.0
+        return min(1.0, self._recipe.clip / (float(norm) + 1e-6))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state that a resumed training needs."""
+        return self._optimizer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load the state of an earlier run."""
+        self._optimizer.load_state_dict(state)
+
+
+def _gradient_values(parameter: Tensor) -> Tensor:
+    """Return the values of a parameter's gradient; coalesce it if it is sparse."""
+    gradient = parameter.grad
+    assert gradient is not None
+    if not gradient.is_sparse:
+        return gradient
+    parameter.grad = gradient.coalesce()
+    return parameter.grad.values()
+
+
+def _untied_embeddings(model: SequenceModel) -> list[torch.nn.Embedding]:
+    tied = model.leave.weight if isinstance(model, LinearReadout) else None
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, torch.nn.Embedding) and module.weight is not tied
+    ]

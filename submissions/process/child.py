@@ -16,7 +16,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import NoReturn
 
 import numpy as np
@@ -59,7 +59,8 @@ class Child:
         """
         self._command, self._limits, self._threads = list(command), limits, threads
         self._process: subprocess.Popen[bytes] | None = None
-        self._selector = selectors.DefaultSelector()
+        self._open = ExitStack()  # closes the selector and this process's ends of the pipes
+        self._selector = self._open.enter_context(selectors.DefaultSelector())
         self._requests = self._answers = self._output = self._exit = -1
         self._tail = b""
         self._serial = 0
@@ -73,30 +74,28 @@ class Child:
         Raises:
             SubmissionError: it cannot be started.
         """
-        theirs: list[int] = []
         try:
-            requests, self._requests = _pipe()
-            theirs.append(requests)
-            self._answers, answers = _pipe()
-            theirs.append(answers)
-            self._output, output = _pipe()
-            theirs.append(output)
-            self._began = time.monotonic()
-            self._process = subprocess.Popen(
-                [*self._command, str(requests), str(answers)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=(requests, answers),
-                cwd="/",
-                env=worker_environment(self._threads),
-                start_new_session=True,  # a group of its own, which Ctrl-C does not reach
-            )
+            with ExitStack() as theirs:
+                requests, self._requests = _pipe(theirs, self._open)
+                self._answers, answers = _pipe(self._open, theirs)
+                self._output, output = _pipe(self._open, theirs)
+                self._began = time.monotonic()
+                self._process = subprocess.Popen(
+                    [*self._command, str(requests), str(answers)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=(requests, answers),
+                    cwd="/",
+                    env=worker_environment(self._threads),
+                    start_new_session=True,  # a group of its own, which Ctrl-C does not reach
+                )
             for ours in (self._requests, self._answers, self._output):
                 os.set_blocking(ours, False)
             self._selector.register(self._output, selectors.EVENT_READ)
             if hasattr(os, "pidfd_open"):  # reports its end even if others hold its pipes open
                 self._exit = os.pidfd_open(self._process.pid)
+                self._open.callback(os.close, self._exit)
                 self._selector.register(self._exit, selectors.EVENT_READ)
             self._failure = ""
         except OSError as error:
@@ -107,9 +106,6 @@ class Child:
         except BaseException:
             self.close()
             raise
-        finally:
-            for descriptor in theirs:
-                os.close(descriptor)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -167,20 +163,14 @@ class Child:
     def close(self) -> None:
         """Kill the process and its group, and wait for their end; a second call does nothing."""
         self._failure = self._failure or "was closed"
-        try:
+        with self._open:
             if self._process is not None:
                 # Before it is reaped: afterwards its id may be another process's.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
-                self._process = None
+                process, self._process = self._process, None
+                process.wait()
                 self._await_closed_pipe()
-        finally:
-            self._selector.close()
-            for descriptor in (self._requests, self._answers, self._output, self._exit):
-                if descriptor >= 0:
-                    os.close(descriptor)
-            self._requests = self._answers = self._output = self._exit = -1
 
     def _await_closed_pipe(self) -> None:
         """Wait until no process holds the pipe: those in a sandbox end a little later."""
@@ -335,9 +325,11 @@ def _error_message(answer: Header) -> str:
     return one_line(message, 600) if isinstance(message, str) else "the model failed"
 
 
-def _pipe() -> tuple[int, int]:
-    """Return a pipe with a large buffer, so that large answers take few system calls."""
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    """Return a pipe, whose ends the stacks close; large, for few system calls an answer."""
     reading, writing = os.pipe()
+    reader.callback(os.close, reading)
+    writer.callback(os.close, writing)
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):  # more than the system allows
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE)

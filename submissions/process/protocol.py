@@ -74,16 +74,16 @@ def check_answer(header: Header, size: int, serial: int, shape: tuple[int, ...] 
     """
     if header.get("serial") != serial:
         raise ValueError("it answers another request")
-    wanted: tuple[object, ...] = (None, "ready", None)
-    expected = 0
+    found = tuple(header.get(key) for key in ("answer", "shape", "dtype"))
+    wanted: tuple[object, ...] = ("ready", None, None)
     if shape is not None:
-        wanted, expected = (list(shape), "outputs", "float32"), 4 * math.prod(shape)
-    found = (header.get("shape"), header.get("answer"), header.get("dtype"))
-    if found[1] == "failed":
-        wanted, expected = found, 0
+        wanted = ("outputs", list(shape), "float32")
+    if found[0] == "failed":
+        wanted = found
+    expected = 4 * math.prod(shape or ()) if wanted[0] == "outputs" else 0
     if found != wanted or size != expected:
-        given = one_line(f"{found[1]} of shape {found[0]} and dtype {found[2]}", 120)
+        text = "{} of shape {} and dtype {}"
         raise ValueError(
-            f"it announces {given} in {size:,} bytes, where {wanted[1]} of shape {wanted[0]} and "
-            f"dtype {wanted[2]} in {expected:,} bytes were requested"
+            f"it announces {one_line(text.format(*found), 120)} in {size:,} bytes, where "
+            f"{text.format(*wanted)} in {expected:,} bytes were requested"
         )

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -149,7 +148,8 @@ class RemoteModel(SequenceModel):
         given = given.astype(np.float32 if inputs.is_floating_point() else np.int64, copy=False)
         arrays = [given, *(part.cpu().numpy().astype(np.int64) for part in (rows, columns))]
         header = {"shape": list(given.shape), "dtype": str(given.dtype), "outputs": self._outputs}
-        values = self._child.call(header, _as_bytes(arrays), (len(rows), self._outputs))
+        payload = [np.ascontiguousarray(part).data.cast("B") for part in arrays if part.size]
+        values = self._child.call(header, payload, (len(rows), self._outputs))
         return torch.from_numpy(values), None
 
     def readout(self, hidden: Tensor) -> Tensor:
@@ -195,13 +195,6 @@ def _check_own_folder(factory: Factory, folder: Path, secrets: Sequence[Path]) -
     )
 
 
-def _as_bytes(arrays: Sequence[npt.NDArray[np.generic]]) -> list[memoryview]:
-    """Return the bytes of arrays, empty arrays left out."""
-    flat = [np.ascontiguousarray(array) for array in arrays]
-    return [array.data.cast("B") for array in flat if array.size]
-
-
 def _positive_integer(value: object) -> int | None:
     """Return a value reported by a process if it is a positive integer, else None."""
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 62
-    return value if good and isinstance(value, int) else None
+    return value if type(value) is int and 0 < value < 1 << 62 else None

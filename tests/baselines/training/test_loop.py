@@ -13,9 +13,8 @@ import seqmem.baselines.training.readout_gradient as readout_module
 from seqmem.baselines.spec import ModelSpec, build_model, parse_model
 from seqmem.baselines.training.batches import Step, batches
 from seqmem.baselines.training.checkpoint import Checkpoint, load_weights, save_weights
-from seqmem.baselines.training.learner import Learner
+from seqmem.baselines.training.learner import Learner, Optimizer
 from seqmem.baselines.training.loop import Trained, seeded, train
-from seqmem.baselines.training.optimizer import Optimizer
 from seqmem.baselines.training.readout_gradient import ReadoutGradient
 from seqmem.baselines.training.recipes import BUDGETS, Recipe, recipe_for
 from seqmem.errors import CellError
