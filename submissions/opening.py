@@ -17,10 +17,9 @@ from seqmem.errors import InputError, SubmissionError
 from seqmem.measuring.record import MeasuredCurve, measure_model
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
-from seqmem.submissions.hugging_face.measure import measure_hugging_face
+from seqmem.submissions.hugging_face.measure import TokenTask, measure_hugging_face
 from seqmem.submissions.hugging_face.model import HuggingFaceModel, open_hugging_face
-from seqmem.submissions.hugging_face.token_task import TokenTask
-from seqmem.submissions.process.code_files import sha256_of_files
+from seqmem.submissions.process.launch import sha256_of_files
 from seqmem.submissions.process.limits import Limits
 from seqmem.submissions.process.remote import RemoteModel
 from seqmem.submissions.python_factory import Factory, build_module, parse_factory
@@ -32,7 +31,6 @@ __all__ = [
     "TRAINED_OUTSIDE",
     "TRUSTED",
     "OpenOptions",
-    "OpenedHuggingFace",
     "OpenedModel",
     "open_model",
 ]

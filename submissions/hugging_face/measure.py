@@ -1,14 +1,16 @@
-"""Measure a language model that has a tokenizer of its own: context lengths are words of a task."""
+"""Measure a language model that has a tokenizer of its own, and the task on which it is checked."""
 
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from tqdm import tqdm
 
 from seqmem.errors import CellError, InputError
@@ -26,10 +28,11 @@ from seqmem.submissions.hugging_face.word_text import (
     text_of,
     word_pieces,
 )
-from seqmem.tasks.language import LanguageTask
-from seqmem.tasks.task import Context, Split, Task
+from seqmem.tasks.language import LanguageTask, stream_split
+from seqmem.tasks.losses import CrossEntropy
+from seqmem.tasks.task import Context, Split, Task, Tokens
 
-__all__ = ["WordCurve", "encoding_cost", "measure_hugging_face", "measure_words"]
+__all__ = ["TokenTask", "WordCurve", "encoding_cost", "measure_hugging_face", "measure_words"]
 
 RULES = {
     "text": "each word after a space, but directly after the end of a line without; ends of lines "
@@ -42,6 +45,8 @@ RULES = {
 
 # The passages in which `encoding_cost` is measured, and the words of each.
 PASSAGES, WORDS = 16, 128
+CHECKED_WORDS = 4000  # of the test split in a TokenTask: as many as the gate needs
+CHECKED_TOKENS = 256  # in the longest window of a TokenTask
 
 
 @dataclass(frozen=True)
@@ -264,3 +269,55 @@ def encoding_cost(
             scores = model.outputs(ids, last=len(tokens))[0, :-1].float()
             nats[i] += float(F.cross_entropy(scores, ids[0, -len(tokens) + 1 :], reduction="sum"))
     return (nats[0] / size, nats[1] / size) if size else None
+
+
+class TokenTask(Task):
+    """Predict the next token of a task's test text; the validity gate checks a model on this."""
+
+    version = 1
+    next_token = True
+
+    def __init__(self, task: Task, model: HuggingFaceModel) -> None:
+        """Encode a text.
+
+        Args:
+            task: the task of predicting words.
+            model: the model, whose tokenizer encodes the text.
+
+        Raises:
+            NotApplicableError: the task is not one of words.
+            InputError: the tokenizer returns fewer than three tokens.
+        """
+        language = language_task(task)
+        words = task.split("test").inputs[:CHECKED_WORDS].numpy().astype(np.int64)
+        (ids,) = model.encode([text_of(language, words)])
+        if len(ids) < 3:
+            raise InputError(f"{model.given}: its tokenizer returns no tokens for a text of words")
+        self.id = task.id
+        self.inputs = Tokens(model.vocabulary)
+        self.outputs = model.vocabulary
+        self.loss = CrossEntropy()
+        longest = min(CHECKED_TOKENS, model.longest or CHECKED_TOKENS, len(ids) - 1)
+        self.longest_context = longest
+        # No sequence is longer than the model's longest input.
+        test, most = stream_split(np.array(ids), np.arange(len(ids) - 1)), model.longest
+        if most is not None:
+            starts = torch.arange(0, len(test.inputs), most)
+            test = replace(test, starts=torch.cat([starts, test.starts[-1:]]))
+        self._test = test
+
+    def train(self, seed: int, epoch: int) -> Split:
+        """Raise an error: nothing is trained on this task."""
+        raise InputError(f"{self.id} as tokens has no training data")
+
+    def split(self, name: Literal["valid", "test"]) -> Split:
+        """Return the text."""
+        return self._test
+
+    def constant(self) -> Tensor:
+        """Return equal scores for all tokens."""
+        return torch.zeros(self.outputs)
+
+    def chance(self) -> float:
+        """Return the logarithm of the number of different tokens."""
+        return math.log(self.outputs)

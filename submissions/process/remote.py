@@ -11,9 +11,9 @@ from torch import Tensor
 
 from seqmem.errors import CellError
 from seqmem.submissions.process.child import Child
-from seqmem.submissions.process.code_files import hidden_within
 from seqmem.submissions.process.launch import (
     check_sandbox,
+    hidden_within,
     import_path,
     package_folders,
     sandboxed,
