@@ -6,8 +6,11 @@ difference look small. Features show where outputs can differ at all; outputs ar
 positions whose features differ most.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +23,7 @@ from seqmem.measuring.gate.report import Check
 from seqmem.tasks.losses import Bernoulli, CrossEntropy
 from seqmem.tasks.task import Split
 
-__all__ = ["Comparisons", "WindowPair", "as_scored", "tolerance_for"]
+__all__ = ["Comparisons", "WindowPair", "tolerance_for"]
 
 # Log-probabilities below this count as equal: probability 1e-13.
 FLOOR = -30.0
@@ -48,8 +51,7 @@ def tolerance_for(name: str, dtypes: set[torch.dtype]) -> float:
     return max([same, *(places * torch.finfo(d).eps for d in dtypes if d.itemsize < 4)])
 
 
-@dataclass(frozen=True)
-class WindowPair:
+class WindowPair(NamedTuple):
     """Two windows whose outputs must agree at positions `first` to `end` − 1.
 
     Attributes:
@@ -67,71 +69,54 @@ class WindowPair:
     description: str
 
 
-@dataclass
-class _Worst:
-    """The largest difference found in one check."""
-
-    compared: int = 0
-    deviation: float = 0.0  # in the unit of what is scored
-    example: str | None = None
-
-
 @dataclass(frozen=True)
 class _Positions:
-    """Positions of pairs, n of them, as indices into the features of both sides."""
+    """The n positions at which pairs of windows are compared.
 
+    Attributes:
+        left: the features of the batch of each pair's left window.
+        right: those of the right window's.
+        pair: (n,) which pair it is.
+        position: (n,) the position in the window.
+        in_left: (n,) its index into the features of all windows on the left.
+        in_right: (n,) its index on the right.
+        differ: (n,) by how much the features differ, relative to each feature's scale.
+    """
+
+    left: WindowFeatures
+    right: WindowFeatures
     pair: Indices
-    left: Indices
-    right: Indices
     position: Indices
-    differ: Tensor  # (n,) by how much their features differ; 0 where they are equal
+    in_left: Indices
+    in_right: Indices
+    differ: Tensor
 
 
-def as_scored(outputs: Tensor, reader: OutputReader, split: Split) -> Tensor:
-    """Turn outputs (n, outputs) into what is scored, clamped, (n, outputs)."""
-    loss = reader.task.loss
-    if isinstance(loss, CrossEntropy):
-        return F.log_softmax(outputs, -1).clamp(min=FLOOR)
-    if isinstance(loss, Bernoulli):
-        return outputs.clamp(FLOOR, -FLOOR)
-    low, high = float(split.targets.min()), float(split.targets.max())
-    far = 10 * (high - low)
-    return outputs.clamp(low - far, high + far)
-
-
-def _least_scale(reader: OutputReader, split: Split) -> float:
-    """Return the scale of outputs that are all near zero: one nat, or the targets' scale."""
-    if isinstance(reader.task.loss, CrossEntropy | Bernoulli):
-        return 1.0
-    return max(float(split.targets.float().abs().max()), 1e-30)
-
-
-@dataclass
 class Comparisons:
     """Compares outputs, and records for each check the largest difference.
 
     Attributes:
-        reader: computes outputs from features.
-        split: holds the targets.
-        rng: chooses random positions, in addition to those that differ most.
-        scale: the largest absolute value of what is scored, on unchanged windows.
+        scale: the largest absolute value of what is scored, on unchanged windows; at least one nat
+            or the targets' scale, for outputs that are all near zero.
     """
 
-    reader: OutputReader
-    split: Split
-    rng: np.random.Generator
-    scale: float = 0.0
-    _found: dict[str, _Worst] = field(default_factory=dict)
+    def __init__(self, reader: OutputReader, split: Split, rng: np.random.Generator) -> None:
+        """Start without comparisons.
+
+        Args:
+            reader: computes outputs from features.
+            split: holds the targets.
+            rng: chooses random positions, in addition to those that differ most.
+        """
+        self._reader, self._split, self._rng = reader, split, rng
+        self._found: dict[str, list[tuple[int, float, str]]] = {}  # count, difference, example
+        self.scale = 1.0
+        if not isinstance(reader.task.loss, CrossEntropy | Bernoulli):
+            self.scale = max(float(split.targets.float().abs().max()), 1e-30)
 
     def measure_scale(self, features: Tensor) -> None:
         """Update the scale from features (n, H) of unchanged windows."""
-        scored = as_scored(self.reader.outputs(features), self.reader, self.split)
-        least = _least_scale(self.reader, self.split)
-        self.scale = max(self.scale, least, float(scored.abs().max()))
-
-    def tolerance(self, name: str) -> float:
-        """Return by how much outputs may differ in a check, relative to the scale."""
-        return tolerance_for(name, self.reader.dtypes)
+        self.scale = max(self.scale, float(self._scored(features).abs().max()))
 
     def compare(
         self,
@@ -141,37 +126,30 @@ class Comparisons:
         pairs: Sequence[WindowPair],
     ) -> None:
         """Compare for a check: every position by its features, some by their outputs."""
-        found = self._found.setdefault(name, _Worst())
-        positions = self._positions(left, right, pairs)
+        positions = _positions(left, right, pairs)
         count = len(positions.pair)
         if count == 0:
             return
-        found.compared += count
-        difference, index = self._largest(left, right, positions, np.arange(count))
-        if difference > found.deviation:
-            found.deviation = difference
-            pair, position = pairs[int(positions.pair[index])], int(positions.position[index])
-            allowed = self.tolerance(name) * self.scale
-            found.example = (
-                f"{pair.description} changed output {position} by {difference:.2g} "
-                f"(allowed {allowed:.1g})"
-            )
+        difference, index = self._largest(positions, np.arange(count))
+        allowed = tolerance_for(name, self._reader.dtypes) * self.scale
+        example = (
+            f"{pairs[positions.pair[index]].description} changed output "
+            f"{positions.position[index]} by {difference:.2g} (allowed {allowed:.1g})"
+        )
+        self._found.setdefault(name, []).append((count, difference, example))
 
-    def checks(self) -> tuple[Check, ...]:
+    def checks(self) -> Iterable[Check]:
         """Return the results, one check for each name that compared anything."""
-        checks = []
         for name, found in self._found.items():
-            tolerance = self.tolerance(name)
-            relative = found.deviation / self.scale
+            compared = sum(count for count, _, _ in found)
+            _, difference, example = max(found, key=itemgetter(1))
+            tolerance, relative = tolerance_for(name, self._reader.dtypes), difference / self.scale
             passed = relative <= tolerance
-            example = None if passed else found.example
-            if found.compared:
-                checks.append(Check(name, passed, tolerance, relative, found.compared, example))
-        return tuple(checks)
+            yield Check(name, passed, tolerance, relative, compared, None if passed else example)
 
     def measured_context(
-        self, copies: Sequence[tuple[WindowFeatures, Sequence[WindowPair]]], longest: int
-    ) -> int | None:
+        self, copies: Iterable[tuple[WindowFeatures, Sequence[WindowPair]]]
+    ) -> tuple[int | None, int]:
         """Return how many of the latest inputs determine an output, to the tolerance.
 
         Found by bisection.
@@ -179,96 +157,75 @@ class Comparisons:
         Args:
             copies: pairs of windows of one batch whose inputs up to and including position `first`
                 of the pair differ, and no later ones.
-            longest: the largest number of latest inputs that were left unchanged.
 
         Returns:
             the smallest number such that no output with as many unchanged latest inputs differs by
-            more than the tolerance; None if an output with all of `longest` unchanged does.
+            more than the tolerance, None if there is no such number; and the largest number tried.
         """
-        compared = [(f, self._positions(f, f, pairs), pairs) for f, pairs in copies if pairs]
-        allowed = self.tolerance("context") * self.scale
+        compared = []  # positions, and how many inputs up to each are unchanged
+        for features, pairs in copies:
+            positions = _positions(features, features, pairs)
+            first = np.array([pair.first for pair in pairs])
+            compared.append((positions, positions.position - first[positions.pair]))
+        longest = max((int(unchanged.max()) for _, unchanged in compared), default=0)
+        allowed = tolerance_for("context", self._reader.dtypes) * self.scale
 
-        def differs(unchanged: int) -> bool:
-            for features, positions, pairs in compared:
-                begins = np.array([pair.first for pair in pairs])
-                chosen = np.flatnonzero(positions.position - begins[positions.pair] >= unchanged)
-                if len(chosen) == 0:
-                    continue
-                if self._largest(features, features, positions, chosen)[0] > allowed:
-                    return True
-            return False
-
-        if differs(longest):
-            return None
-        low, high = -1, longest  # differs(low) or low < 0, not differs(high)
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if differs(middle) else (low, middle)
-        return high
-
-    def _positions(
-        self, left: WindowFeatures, right: WindowFeatures, pairs: Sequence[WindowPair]
-    ) -> _Positions:
-        """List the positions that pairs have in common, and by how much features differ there."""
-        columns = np.intersect1d(left.columns.numpy(), right.columns.numpy())
-        in_left = np.searchsorted(left.columns.numpy(), columns)
-        in_right = np.searchsorted(right.columns.numpy(), columns)
-        parts = []
-        for number, pair in enumerate(pairs):
-            begin, end = np.searchsorted(columns, [pair.first, pair.end])
-            parts.append(
-                (
-                    np.full(max(end - begin, 0), number),
-                    pair.left * len(left.columns) + in_left[begin:end],
-                    pair.right * len(right.columns) + in_right[begin:end],
-                    columns[begin:end],
-                )
+        def differs(least: int) -> bool:
+            return any(
+                self._largest(positions, chosen)[0] > allowed
+                for positions, unchanged in compared
+                if len(chosen := np.flatnonzero(unchanged >= least))
             )
-        none = (np.zeros(0, np.int64),) * 4
-        sides = zip(none, *parts, strict=True)
-        pair_of, one, other, position = (np.concatenate(side) for side in sides)
-        return _Positions(pair_of, one, other, position, _difference(left, right, one, other))
 
-    def _largest(
-        self,
-        left: WindowFeatures,
-        right: WindowFeatures,
-        positions: _Positions,
-        chosen: Indices,
-    ) -> tuple[float, int]:
+        if longest == 0 or differs(longest):
+            return None, longest
+        fewer = range(longest - 1, -1, -1)
+        return longest - bisect_left(fewer, True, key=differs), longest
+
+    def _largest(self, positions: _Positions, chosen: Indices) -> tuple[float, int]:
         """Return the largest difference of outputs at chosen positions, and its index."""
-        most = min(max(NUMBERS // self.reader.task.outputs, FEWEST), MOST)
+        most = min(max(NUMBERS // self._reader.task.outputs, FEWEST), MOST)
         differ = positions.differ[torch.from_numpy(chosen).to(positions.differ.device)]
         top = differ.topk(min(most, len(chosen))).indices.cpu().numpy()
-        some = self.rng.integers(0, len(chosen), min(AT_RANDOM, len(chosen)))
+        some = self._rng.integers(0, len(chosen), min(AT_RANDOM, len(chosen)))
         read = chosen[np.unique(np.concatenate([top, some]))]
-        one = self._scored(left, positions.left[read])
+        one = self._scored(positions.left.at(positions.in_left[read]))
         # In two parts, so that a readout that mixes its rows is found as well.
-        half = (len(read) + 1) // 2
-        parts = (read[:half], read[half:])
-        other = torch.cat([self._scored(right, positions.right[p]) for p in parts if len(p)])
+        parts = [part for part in np.array_split(positions.in_right[read], 2) if len(part)]
+        other = torch.cat([self._scored(positions.right.at(part)) for part in parts])
         difference = (one - other).abs().amax(-1)
         worst = int(difference.argmax())
         return float(difference[worst]), int(read[worst])
 
-    def _scored(self, windows: WindowFeatures, flat: Indices) -> Tensor:
-        features = windows.features.flatten(0, 1)[torch.from_numpy(flat)]
-        return as_scored(self.reader.outputs(features), self.reader, self.split)
+    def _scored(self, features: Tensor) -> Tensor:
+        """Turn features (n, H) into what is scored, clamped, (n, outputs)."""
+        outputs, loss = self._reader.outputs(features), self._reader.task.loss
+        if isinstance(loss, CrossEntropy):
+            return F.log_softmax(outputs, -1).clamp(min=FLOOR)
+        if isinstance(loss, Bernoulli):
+            return outputs.clamp(FLOOR, -FLOOR)
+        low, high = float(self._split.targets.min()), float(self._split.targets.max())
+        far = 10 * (high - low)
+        return outputs.clamp(low - far, high + far)
 
 
-def _difference(
-    left: WindowFeatures, right: WindowFeatures, one: Indices, other: Indices
-) -> Tensor:
-    """Return the largest difference of features, relative to each feature's scale: (n,)."""
-    width = left.features.shape[-1]
-    if width == 0 or len(one) == 0:
-        return torch.zeros(len(one))
-    scale = left.largest.clamp(min=torch.finfo(left.largest.dtype).tiny)
-    a, b = left.features.flatten(0, 1), right.features.flatten(0, 1)
-    parts = []
-    for begin in range(0, len(one), max(NUMBERS // width, 1)):
-        part = slice(begin, begin + max(NUMBERS // width, 1))
-        these, those = a[torch.from_numpy(one[part])], b[torch.from_numpy(other[part])]
-        apart = (these - those).abs() if a.is_floating_point() else (these != those).float()
-        parts.append((apart / scale).amax(-1).float())
-    return torch.cat(parts)
+def _positions(
+    left: WindowFeatures, right: WindowFeatures, pairs: Sequence[WindowPair]
+) -> _Positions:
+    """List the positions that pairs have in common, and by how much features differ there."""
+    columns, column_left, column_right = np.intersect1d(
+        left.columns.numpy(), right.columns.numpy(), return_indices=True
+    )
+    row_left, row_right, first, end = np.array([p[:4] for p in pairs], np.int64).reshape(-1, 4).T
+    pair, at = np.nonzero((columns >= first[:, None]) & (columns < end[:, None]))
+    in_left = row_left[pair] * len(left.columns) + column_left[at]
+    in_right = row_right[pair] * len(right.columns) + column_right[at]
+    differ = torch.zeros(len(pair), device=left.features.device)
+    if width := left.features.shape[-1]:
+        scale = left.largest.clamp(min=torch.finfo(left.largest.dtype).tiny)
+        size = max(NUMBERS // width, 1)
+        for part in (slice(begin, begin + size) for begin in range(0, len(pair), size)):
+            these, those = left.at(in_left[part]), right.at(in_right[part])
+            apart = (these - those).abs() if these.is_floating_point() else these != those
+            differ[part] = (apart / scale).amax(-1)
+    return _Positions(left, right, pair, columns[at], in_left, in_right, differ)

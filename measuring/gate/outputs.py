@@ -13,12 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqmem.errors import CellError
-from seqmem.measuring.scoring import for_model, in_batches, is_out_of_memory, pass_steps
+from seqmem.measuring.arrays import Indices
+from seqmem.measuring.scoring import for_model, in_batches, is_out_of_memory, pass_steps, read_at
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.model import SequenceModel, State, check_features
 from seqmem.tasks.task import Task
 
-__all__ = ["InvalidOutputError", "OutputReader", "WindowFeatures"]
+__all__ = ["OutputReader", "WindowFeatures"]
 
 # Numbers stored of the features of one batch of windows: of wider features, fewer positions.
 STORED = 1 << 26
@@ -26,10 +27,6 @@ STORED = 1 << 26
 ROWS, READ = 16, 1 << 27
 # A loss larger than this many times chance is out of range, in training and here.
 FAR_OFF = 1e6
-
-
-class InvalidOutputError(CellError):
-    """A model's output is not a finite float tensor of the right shape; the message quotes it."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +41,22 @@ class WindowFeatures:
     features: Tensor
     columns: Tensor
 
-    def rows(self, chosen: Sequence[int]) -> "WindowFeatures":
-        """Return the features of some of the windows, in the order requested."""
-        return WindowFeatures(self.features[list(chosen)], self.columns)
+    def at(self, flat: Indices) -> Tensor:
+        """Return the features (n, H) at indices (n,) into those of all windows, B × C."""
+        return self.features.flatten(0, 1)[torch.from_numpy(flat)]
 
     @cached_property
     def largest(self) -> Tensor:
         """(H,) the largest absolute value of each feature."""
         features = self.features.flatten(0, 1)
         features = features if features.is_floating_point() else features.float()
-        return features.abs().amax(0) if len(features) else features.new_zeros(features.shape[1:])
+        return features.abs().amax(0)
 
 
 class OutputReader:
     """Runs a model on windows.
 
     Attributes:
-        steps: model steps spent so far.
         dtypes: the floating-point types that the model uses, as far as seen.
         checked: how many outputs were checked and found valid.
     """
@@ -68,7 +64,7 @@ class OutputReader:
     def __init__(self, model: SequenceModel, task: Task, device: str) -> None:
         """Take a model in evaluation mode and on the device, and its task."""
         self.model, self.task, self.device = model, task, device
-        self.steps = self.checked = 0
+        self.checked = 0
         self.dtypes = {p.dtype for p in model.parameters() if p.is_floating_point()}
         self._width = 0  # of features; the largest seen
 
@@ -76,14 +72,11 @@ class OutputReader:
         """Read a batch of whole windows through `hidden`, and check the outputs' form only.
 
         Raises:
-            InvalidOutputError: it is wrong.
+            CellError: it is wrong.
         """
         inputs = for_model(inputs, self.model, self.device)
         features = self._guarded(lambda: self.model.hidden(inputs)[0], inputs)
-        try:
-            check_features(features, inputs)
-        except CellError as error:
-            raise InvalidOutputError(str(error)) from None
+        check_features(features, inputs)
         self._width = features.shape[-1]
         self.outputs(features.flatten(0, 1))
 
@@ -101,11 +94,11 @@ class OutputReader:
         even = np.linspace(0, length - 1, max(most - len(first), 2)).astype(np.int64)
         return torch.from_numpy(np.unique([*even, *first]))
 
-    def read(self, inputs: Tensor, columns: Tensor) -> WindowFeatures:
-        """Read windows (B, L, …); return their features at some positions.
+    def read(self, inputs: Tensor, columns: Tensor) -> Tensor:
+        """Read windows (B, L, …); return their features at the positions `columns`, (B, C, H).
 
         Raises:
-            InvalidOutputError: they are not finite, or of the wrong form.
+            CellError: they are not finite, or of the wrong form.
         """
         parts: list[Tensor] = []
 
@@ -113,25 +106,17 @@ class OutputReader:
             some = for_model(inputs[rows], self.model, self.device)
             row = torch.arange(len(rows)).repeat_interleave(len(columns)).to(self.device)
             column = columns.repeat(len(rows)).to(self.device)
-            given = self._guarded(lambda: self.model.features_at(some, row, column)[0], some)
-            if given.ndim != 2 or len(given) != len(row):
-                raise InvalidOutputError(
-                    f"for features at {len(row):,} positions, the model returned shape "
-                    f"{tuple(given.shape)}"
-                )
+            given = self._guarded(lambda: read_at(self.model, some, row, column, None)[0], some)
             self._check_features(given, columns, length)
             parts.append(given.unflatten(0, (len(rows), len(columns))))
-            self.steps += some.shape[0] * some.shape[1]
 
         length = inputs.shape[1]
         most = max(pass_steps(self.device, self.model) // length, ROWS)
         most = min(most, max(READ // (length * max(self._width, 1)), 1))
         in_batches(torch.arange(len(inputs)), most, batch)
-        return WindowFeatures(torch.cat(parts), columns)
+        return torch.cat(parts)
 
-    def read_in_pieces(
-        self, inputs: Tensor, pieces: Sequence[int], columns: Tensor
-    ) -> WindowFeatures:
+    def read_in_pieces(self, inputs: Tensor, pieces: Sequence[int], columns: Tensor) -> Tensor:
         """Read windows in pieces of these lengths with a model with state, the state carried."""
         state: State = None
         parts: list[Tensor] = []
@@ -139,35 +124,31 @@ class OutputReader:
             some = for_model(piece, self.model, self.device)
             features, state = self.model.hidden(some, state)
             parts.append(features)
-            self.steps += some.shape[0] * some.shape[1]
         whole = torch.cat(parts, 1)[:, columns.to(self.device)]
         self._check_features(whole.flatten(0, 1), columns, inputs.shape[1])
-        return WindowFeatures(whole, columns)
+        return whole
 
     def outputs(self, features: Tensor) -> Tensor:
         """(n, H) features -> (n, outputs) float32, the scores from which losses are computed.
 
         Raises:
-            InvalidOutputError: they are not finite, or of the wrong form.
+            CellError: they are not finite, or of the wrong form.
         """
         outputs = self._guarded(lambda: self.model.readout(features), features)
         if outputs.shape != (len(features), self.task.outputs):
-            raise InvalidOutputError(
+            raise CellError(
                 f"the model returned outputs of shape {tuple(outputs.shape)} for {len(features)} "
                 f"positions, the task needs {self.task.outputs:,} numbers each"
             )
         if not outputs.is_floating_point():
-            raise InvalidOutputError(
-                f"the model returned outputs of type {outputs.dtype}, not floats"
-            )
+            raise CellError(f"the model returned outputs of type {outputs.dtype}, not floats")
         self.dtypes.add(outputs.dtype)
         outputs = outputs.float()
-        usable = outputs.isfinite().all()
-        if usable and isinstance(self.task.loss, CrossEntropy):
-            if not F.log_softmax(outputs, -1).isfinite().all():
-                raise InvalidOutputError("scores are so large that their log-softmax is not finite")
-        elif not usable:
-            raise InvalidOutputError("an output is not finite (NaN or infinity)")
+        if not outputs.isfinite().all():
+            raise CellError("an output is not finite (NaN or infinity)")
+        is_scores = isinstance(self.task.loss, CrossEntropy)
+        if is_scores and not F.log_softmax(outputs, -1).isfinite().all():
+            raise CellError("scores are so large that their log-softmax is not finite")
         self.checked += len(outputs)
         return outputs
 
@@ -175,12 +156,12 @@ class OutputReader:
         """Check that the losses (n,) of features (n, H) are finite and within range.
 
         Raises:
-            InvalidOutputError: they are not.
+            CellError: they are not.
         """
         losses = self.task.loss(self.outputs(features), targets.to(features.device))
         largest = float(losses.max())
         if not losses.isfinite().all() or largest > FAR_OFF * self.task.chance():
-            raise InvalidOutputError(
+            raise CellError(
                 f"a loss is {largest:.3g}, out of any range: chance is {self.task.chance():.4g}"
             )
 
@@ -193,7 +174,7 @@ class OutputReader:
         finite = features.isfinite().all(-1)
         if not finite.all():
             position = int(columns[int((~finite).nonzero()[0]) % len(columns)])
-            raise InvalidOutputError(
+            raise CellError(
                 f"output {position} of a window of {length:,} inputs is not finite "
                 "(NaN or infinity)"
             )
@@ -203,17 +184,15 @@ class OutputReader:
         """Run the model; turn what it raises into an error of one line."""
         try:
             given = work()
-        except InvalidOutputError:
+        except CellError:
             raise
-        except CellError as error:
-            raise InvalidOutputError(str(error)) from None
         except Exception as error:
             if is_out_of_memory(error):
                 raise
             text = " ".join(f"{type(error).__name__}: {error}".split())
-            raise InvalidOutputError(
+            raise CellError(
                 f"for inputs of shape {tuple(inputs.shape)} the model raised {text}"
             ) from None
         if isinstance(given, Tensor):
             return given
-        raise InvalidOutputError(f"the model returned {type(given).__name__}, not a tensor")
+        raise CellError(f"the model returned {type(given).__name__}, not a tensor")
