@@ -16,9 +16,9 @@ from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, RefusedError
 from seqmem.leaderboard.record import Point, Record, RecordError, from_json, to_json
 from seqmem.leaderboard.store import read_records, record_directory, write_unless_taken
-from seqmem.measuring.gate.curve_checks import check_lead, check_optimum, points_of
+from seqmem.measuring.gate.curve_checks import check_lead, check_optimum
 from seqmem.measuring.gate.model_checks import check_validity
-from seqmem.measuring.gate.report import Check, Report, report_text
+from seqmem.measuring.gate.report import Report, report_text
 from seqmem.measuring.record import make_record
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
@@ -192,9 +192,11 @@ def measure_submission(
         log(f"{name} on {task.id}: {line}")
 
     def validate(points: Sequence[Point]) -> dict[str, Any]:
-        with_optimum = validity.with_checks(check_optimum(points_of(points), task.loss.unit))
+        with_optimum = validity.with_checks(check_optimum(points, task.loss.unit))
         _require_passed(with_optimum, name, task)
-        whole = with_optimum.with_checks(_check_lead(points[-1], best or {}, task))
+        longest, losses = points[-1], best or {}
+        lead = check_lead(longest, losses.get(longest.k), task.chance(), task.loss.unit)
+        whole = with_optimum.with_checks(lead)
         for flag in whole.flags:
             report(f"to look at: {flag}")
         return asdict(whole)
@@ -229,15 +231,6 @@ def _require_passed(report: Report, name: str, task: Task) -> None:
     if not report.passed:
         failed = ", ".join(check.name for check in report.failed) or "too little could be checked"
         raise RefusedError(f"{name} on {task.id} is refused: {failed}", report_text(report))
-
-
-def _check_lead(point: Point, best: Mapping[Context, float], task: Task) -> Check | None:
-    """Compare the loss at the longest context with the best on the board."""
-    if point.k not in best:
-        return None
-    width = point.loss.interval
-    half = 0.0 if width is None else (width[1] - width[0]) / 2
-    return check_lead(point.loss.mean, half, best[point.k], task.chance(), task.loss.unit)
 
 
 def _best_losses(folder: Path, task: Task) -> dict[Context, float]:

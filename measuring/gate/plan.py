@@ -62,11 +62,6 @@ class LengthPlan:
         return max(self.scored, -(-self.later_cuts // max(self.length - 1, 1)))
 
     @property
-    def is_run(self) -> bool:
-        """Whether it is the run, longer than any context length that is scored."""
-        return self.scored > 0 and not self.is_context
-
-    @property
     def fixed_steps(self) -> int:
         """The steps without those of later cuts.
 
@@ -107,15 +102,14 @@ def plan_lengths(
     if not finite:
         finite = [max(run // 2, 1)]
     continued = min(2 * finite[-1], reach)
-    lengths = [*finite]
-    if run > finite[-1]:
-        # If the run is much longer, continuing the longest windows to it costs too many steps.
-        lengths += [continued, run] if continued < run else [run]
-    elif continued > finite[-1]:
-        lengths += [continued]
+    if run <= finite[-1]:
+        run = 0  # there is none
+    # If the run is much longer, continuing the longest windows to it costs too many steps.
+    longer = {min(continued, run), run} if run else {continued}
+    lengths = sorted({*finite, *longer})
     plans = []
-    for shorter, length in zip([0, *lengths[:-1]], lengths, strict=True):
-        is_context, is_run = length in finite, length == run and run > finite[-1]
+    for shorter, length in zip([0, *lengths], lengths, strict=False):
+        is_context, is_run = length in finite, length == run
         is_longest = length == max(run, finite[-1])  # of the lengths read as in scoring
         beyond = is_context and declared is not None and declared < length
         plans.append(
@@ -129,15 +123,11 @@ def plan_lengths(
                 earlier_cuts=SCORED if is_longest or beyond else 0,
             )
         )
-    spare = steps + run_steps - sum(plan.fixed_steps for plan in plans)
-    return _with_cuts(plans, max(spare, 0.0))
-
-
-def _with_cuts(plans: Sequence[LengthPlan], spare: float) -> tuple[LengthPlan, ...]:
-    """Spend the spare steps on cut points: a share on the run, the rest on context lengths."""
-    for_run = RUN_SHARE * spare if any(plan.is_run for plan in plans) else 0.0
+    spare = max(steps + run_steps - sum(plan.fixed_steps for plan in plans), 0.0)
+    for_run = RUN_SHARE * spare if run else 0.0
     counts = _cuts([p for p in plans if p.is_context and p.length > 1], spare - for_run)
-    counts |= {p.length: int(max(for_run / p.length, FEWEST)) for p in plans if p.is_run}
+    if run:
+        counts[run] = int(max(for_run / run, FEWEST))
     return tuple(replace(plan, later_cuts=counts.get(plan.length, 0)) for plan in plans)
 
 
@@ -163,18 +153,14 @@ def _window_steps(available: Indices, finite: Sequence[int], stateful: bool) -> 
     """Return the steps that scoring a pilot at every k takes; a model with state reads on."""
     ends = np.searchsorted(available, finite, side="right")
     steps = np.array(finite) * np.minimum(PILOT, len(available) - ends)
-    if len(steps) == 0:
-        return 0.0
-    return float(steps.max() if stateful else steps.sum())
+    return float(steps.max(initial=0) if stateful else steps.sum())
 
 
 def _longest_read(longest: int, largest: int, declared: int | None, stateful: bool) -> int:
     """Return the longest input that a model reads in scoring: it need not read longer ones."""
-    if stateful:
+    if stateful or (declared is None and longest <= LONGEST_PASS):
         return longest
-    if declared is not None:
-        overlap = max(declared - 1, 0)
-        return max(overlap + max(PIECE * overlap, 256), largest)
-    if longest <= LONGEST_PASS:
-        return longest
-    return max(2 * largest * (1 + PIECE), 1)
+    if declared is None:
+        return max(2 * largest * (1 + PIECE), 1)
+    overlap = max(declared - 1, 0)
+    return max(overlap + max(PIECE * overlap, 256), largest)

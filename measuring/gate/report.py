@@ -94,10 +94,6 @@ class Report:
         """Return the report with checks of the curve added; those that were not made are None."""
         return replace(self, checks=(*self.checks, *(c for c in checks if c is not None)))
 
-    def check(self, name: str) -> Check | None:
-        """Return a check by its name; None if it was not made."""
-        return next((check for check in self.checks if check.name == name), None)
-
 
 def report_text(report: Report) -> str:
     """Return the report as text for the submitter, failed checks first.
@@ -113,23 +109,15 @@ def report_text(report: Report) -> str:
     lines.extend(f"  to look at: {flag}" for flag in report.flags)
     for check in report.checks:
         if check.passed:
-            lines.append(f"  {check.name}: passed, {_numbers(check)}")
+            found = f"largest deviation {check.deviation:.1e}, "
+            numbers = f"allowed {check.tolerance:.1e}, {check.compared:,} compared"
+            lines.append(f"  {check.name}: passed, {found}{numbers}")
     lines.extend(f"  {name}: not checked, {why}" for name, why in report.left_out.items())
     declared = "all inputs" if report.declared_context is None else f"{report.declared_context:,}"
-    lines.append(f"  context: declared {declared}, measured {_measured(report)}")
+    measured = f"more than {report.longest_tried:,}" if report.longest_tried else "not at all"
+    if report.measured_context is not None:
+        measured = f"{report.measured_context:,} at the tolerance"
+    lines.append(f"  context: declared {declared}, measured {measured}")
     if report.failed:
         lines.append("  (inputs and outputs of a window are counted from 0)")
     return "\n".join(lines)
-
-
-def _numbers(check: Check) -> str:
-    deviation = "" if check.deviation is None else f"largest deviation {check.deviation:.1e}, "
-    return f"{deviation}allowed {check.tolerance:.1e}, {check.compared:,} compared"
-
-
-def _measured(report: Report) -> str:
-    if report.measured_context is not None:
-        return f"{report.measured_context:,} at the tolerance"
-    if report.longest_tried == 0:
-        return "not at all"
-    return f"more than {report.longest_tried:,}"

@@ -7,21 +7,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seqmem.leaderboard.record import Point
 from seqmem.measuring.curve import measure
-from seqmem.measuring.gate.curve_checks import CurvePoint, check_lead, check_optimum, points_of
+from seqmem.measuring.gate.curve_checks import check_lead, check_optimum
 from seqmem.measuring.summary import summarise
 from seqmem.tasks import load_task
 from seqmem.tasks.model import as_sequence_model
 from seqmem.tasks.task import Context, Task
 from seqmem.tests.oracles import AddingOracle, MarkovOracle
+from seqmem.tests.records import make_point
 
 
-def curve_of(model: torch.nn.Module, task: Task) -> tuple[CurvePoint, ...]:
+def curve_of(model: torch.nn.Module, task: Task) -> tuple[Point, ...]:
     split = task.split("test")
     contexts: tuple[Context, ...] = (*task.contexts, "full")
     found = as_sequence_model(model.eval())
     curve = measure(found, task, split, contexts, precision=0.01, seed=0)
-    return points_of(summarise(curve, task, found, contexts).points)
+    return summarise(curve, task, found, contexts).points
 
 
 @pytest.mark.parametrize("dwell", [2, 5])
@@ -35,14 +37,15 @@ def test_the_best_predictor_is_not_refused(dwell: int) -> None:
 
 def test_the_best_predictor_of_sums_is_not_refused() -> None:
     task = load_task("adding-problem/T=20")
-    check = check_optimum(curve_of(AddingOracle(), task))
+    check = check_optimum(curve_of(AddingOracle(), task), task.loss.unit)
     assert check is not None
     assert check.passed, check.example
 
 
 def test_a_leak_is_refused() -> None:
     """A loss that no predictor reaches at k = 8."""
-    points = [CurvePoint(k, 3.0, 0.01, 2.9) for k in (1, 2, 4)] + [CurvePoint(8, 2.5, 0.01, 2.8)]
+    points = [make_point(k, 3.0, 0.01, optimum=2.9) for k in (1, 2, 4)]
+    points.append(make_point(8, 2.5, 0.01, optimum=2.8))
     check = check_optimum(points, "nats")
     assert check is not None
     assert not check.passed
@@ -56,7 +59,7 @@ def test_a_leak_is_refused() -> None:
 def test_only_what_sampling_error_does_not_explain_is_refused(
     loss: float, half: float, optimum: float
 ) -> None:
-    check = check_optimum([CurvePoint("full", loss, half, optimum)])
+    check = check_optimum([make_point("full", loss, half, optimum=optimum)], "nats")
     assert check is not None
     if loss >= optimum - half:
         assert check.passed
@@ -65,16 +68,26 @@ def test_only_what_sampling_error_does_not_explain_is_refused(
 
 
 def test_a_loss_that_is_not_a_number_is_refused() -> None:
-    points = [CurvePoint(1, 3.0, 0.1, 2.9), CurvePoint(2, math.nan, 0.1, 2.9)]
+    points = [make_point(1, 3.0, 0.1, optimum=2.9), make_point(2, math.nan, 0.1, optimum=2.9)]
     for order in (points, points[::-1]):
-        check = check_optimum(order)
+        check = check_optimum(order, "nats")
         assert check is not None
         assert not check.passed
         assert check.deviation is None
 
 
+def test_the_wider_interval_counts() -> None:
+    """Sampling error of this split, or the interval over data of the same kind."""
+    narrow = {"half": 0.001, "optimum": 3.1}
+    refused = check_optimum([make_point(1, 3.0, **narrow)], "nats")
+    sampled = check_optimum([make_point(1, 3.0, half_width=0.2, **narrow)], "nats")
+    assert refused is not None
+    assert sampled is not None
+    assert (refused.passed, sampled.passed) == (False, True)
+
+
 def test_without_an_optimum_there_is_no_check() -> None:
-    assert check_optimum([CurvePoint(1, 3.0, 0.1, None)]) is None
+    assert check_optimum([make_point(1, 3.0, 0.1)], "nats") is None
 
 
 @pytest.mark.parametrize(
@@ -83,6 +96,12 @@ def test_without_an_optimum_there_is_no_check() -> None:
 )  # fmt: skip
 def test_a_large_lead_is_flagged_and_not_refused(loss: float, half: float, flagged: bool) -> None:
     """The best on the board is 4 − with chance at 7, a tenth of the way is 0.3."""
-    check = check_lead(loss, half, best=4.0, chance=7.0, unit="nats")
+    point = make_point("full", loss, half)
+    check = check_lead(point, best=4.0, chance=7.0, unit="nats")
+    assert check is not None
     assert check.passed
     assert (check.example is not None) == flagged
+
+
+def test_without_a_best_there_is_no_lead() -> None:
+    assert check_lead(make_point("full", 3.0), None, chance=7.0, unit="nats") is None
