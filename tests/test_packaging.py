@@ -14,7 +14,6 @@ ROOMS = (
     "leaderboard",
     "measuring",
     "baselines",
-    "testing",
     "submissions",
     "runs",
     "check",
