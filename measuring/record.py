@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,21 +29,16 @@ class MeasuredCurve:
         curve: the curve on the test split.
         seconds: the time that measuring took.
         plain_pass: the steps of one pass through the split.
-        window: what a window holds, as text.
-        full: what the full context is, as text.
-        reference: what the reference pass reads, as text.
+        rules: the rules of the measurement by name, as text: what a window holds ("window"), what
+            the full context is ("full"), what the reference pass reads ("reference"), and more.
         extras: further scores by name.
-        rules: further rules of the measurement by name, as text.
     """
 
     curve: Curve
     seconds: float
     plain_pass: int
-    window: str
-    full: str
-    reference: str
+    rules: Mapping[str, Any]
     extras: Mapping[str, float]
-    rules: Mapping[str, Any] = field(default_factory=dict)
 
 
 def measure_model(
@@ -81,9 +76,11 @@ def measure_model(
         curve,
         seconds=time.monotonic() - began,
         plain_pass=len(split.inputs),
-        window="the k most recent inputs since the start of the sequence",
-        full="state carried" if model.stateful else "whole sequences",
-        reference=_reference_name(model, curve),
+        rules={
+            "window": "the k most recent inputs since the start of the sequence",
+            "full": "state carried" if model.stateful else "whole sequences",
+            "reference": _reference_name(model, curve),
+        },
         extras=extras,
     )
 
@@ -120,14 +117,13 @@ def make_record(
         CellError: no context length could be measured.
     """
     curve = measured.curve
-    contexts = tuple(k for k in settings.contexts_for(task) if k not in curve.failures)
     half_width = settings.half_width(task)
     passes = curve.steps / measured.plain_pass
+    summary = summarise(curve, task, model, settings.contexts_for(task))
     report(
-        f"measured at {len(contexts)} contexts in {measured.seconds:.0f} s "
+        f"measured at {len(summary.points)} contexts in {measured.seconds:.0f} s "
         f"({passes:.2f} plain passes)"
     )
-    summary = summarise(curve, task, model, contexts)
     for line in _notes(summary.points):
         report(line)
     if not summary.points:
@@ -151,9 +147,6 @@ def make_record(
             "method": "every target" if half_width is None else "reference pass and samples",
             "precision": None if settings.precision is None else str(settings.precision),
             "precision_in_loss": half_width,
-            "window": measured.window,
-            "full": measured.full,
-            "reference": measured.reference,
             "targets": len(task.split("test")),
             "sample_seed": settings.sample_seed,
             "block": task.block_name,

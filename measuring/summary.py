@@ -43,7 +43,7 @@ def summarise(
     gain = None if full is None else groups.mean(_constant_losses(task) - full.losses)
     points = []
     for k in contexts:
-        if k != "full" and k not in curve.finite:
+        if k in curve.failures:
             continue
         at = curve.at(k)
         points.append(

@@ -117,18 +117,18 @@ def measure_hugging_face(
         found.curve,
         seconds=time.monotonic() - began,
         plain_pass=int(found.text.before[-1]),
-        window="the k most recent words since the start of the sequence, read from position 0; "
-        + model.bos_rule,
-        full="whole sequences" if full else "not measured",
-        reference="whole sequences"
-        if full
-        else f"overlapping pieces, {found.longest_piece} tokens",
-        extras=_extras(found, per_byte),
         rules={
             **RULES,
+            "window": "the k most recent words since the start of the sequence, read from position "
+            f"0; {model.bos_rule}",
+            "full": "whole sequences" if full else "not measured",
+            "reference": "whole sequences"
+            if full
+            else f"overlapping pieces, {found.longest_piece} tokens",
             "words sharing their tokens": found.ambiguous,
             "libraries": {name: version(name) for name in ("transformers", "tokenizers")},
         },
+        extras=_extras(found, per_byte),
     )
 
 
