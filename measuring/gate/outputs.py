@@ -184,10 +184,8 @@ class OutputReader:
         """Run the model; turn what it raises into an error of one line."""
         try:
             given = work()
-        except CellError:
-            raise
         except Exception as error:
-            if is_out_of_memory(error):
+            if isinstance(error, CellError) or is_out_of_memory(error):
                 raise
             text = " ".join(f"{type(error).__name__}: {error}".split())
             raise CellError(
