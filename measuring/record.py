@@ -134,7 +134,17 @@ def make_record(
     return Record(
         suite=suite_facts(),
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
-        task=_task_facts(task),
+        task=TaskFacts(
+            id=task.id,
+            version=task.version,
+            data_hash=task.data_hash,
+            split="test",
+            loss=task.loss.name,
+            unit=task.loss.unit,
+            score=task.loss.score,
+            chance=task.chance(),
+            optimum=task.optimum("full"),
+        ),
         model={
             "weights_sha256": weights_sha256(model),
             "parameters": sum(learned.values()),
@@ -166,20 +176,6 @@ def make_record(
         validity=validate(summary.points),
         environment=environment_facts(settings.device, settings.dtype, tf32=False),
         trust=trust,
-    )
-
-
-def _task_facts(task: Task) -> TaskFacts:
-    return TaskFacts(
-        id=task.id,
-        version=task.version,
-        data_hash=task.data_hash,
-        split="test",
-        loss=task.loss.name,
-        unit=task.loss.unit,
-        score=task.loss.score,
-        chance=task.chance(),
-        optimum=task.optimum("full"),
     )
 
 

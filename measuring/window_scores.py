@@ -123,9 +123,8 @@ class Scorer:
         """
         sink = self.sink(len(targets), reference)
         distinct = distinct or DistinctWindows(targets, np.arange(len(targets)))
-        members = np.argsort(
-            distinct.window, kind="stable"
-        )  # targets, those of one window together
+        # Targets, those of one window together.
+        members = np.argsort(distinct.window, kind="stable")
         bounds = np.searchsorted(distinct.window[members], np.arange(len(distinct.first) + 1))
 
         def batch(windows: Tensor) -> None:

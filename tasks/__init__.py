@@ -6,11 +6,10 @@ line, the key in tables and (with safe characters) the folder of the records. Im
 is cheap: a family's module (and torch) is imported when one of its tasks is loaded.
 """
 
-import importlib
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seqmem.errors import InputError, unknown
 from seqmem.tasks.parameters import read_parameters
@@ -186,7 +185,7 @@ DATA: Mapping[str, str] = {
 
 def load_source(name: str) -> "Source":
     """Return a data set's description."""
-    source: Source = _imported(DATA[name])
+    source: Source = pkgutil.resolve_name(DATA[name])
     return source
 
 
@@ -249,13 +248,7 @@ def load_task(task_id: str) -> "Task":
             parameters = {"variant": text}
         else:
             parameters = read_parameters(text, ",", family.example)
-        task: Task = _imported(family.factory)(parameters)
+        task: Task = pkgutil.resolve_name(family.factory)(parameters)
     except InputError as error:
         raise InputError(f"task '{task_id}': {error}") from None
     return task
-
-
-def _imported(place: str) -> Any:
-    """Return what ``module:name`` or ``module:class.method`` refers to, imported."""
-    module, _, path = place.partition(":")
-    return attrgetter(path)(importlib.import_module(module))

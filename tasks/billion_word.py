@@ -41,13 +41,11 @@ from seqmem.tasks.data.lm1b import (
 )
 from seqmem.tasks.data.text_files import file_digest
 from seqmem.tasks.data.vocabulary import (
-    UNKNOWN,
     GrowingIndex,
     Ids,
     IndexWithUnknown,
     as_ids,
     build_vocabulary,
-    renumber,
 )
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.losses import CrossEntropy
@@ -183,10 +181,7 @@ def _encode(files: Mapping[str, Mapping[Shard, Path]], min_count: int) -> Arrays
     """Read all shards, compare their checksums, number their words."""
     growing = GrowingIndex()
     train = _number(files["train"], growing)
-    words, rank = build_vocabulary(
-        growing, train, minimum=min_count, unknown=UNKNOWN, always=(BEGIN, END)
-    )
-    renumber(train, rank)
+    words = build_vocabulary(growing, train, minimum=min_count, unknown=True, always=(BEGIN, END))
     index = IndexWithUnknown(words)
     ids = {"train": train}
     ids |= {name: _number(files[name], index) for name in ("valid", "test")}

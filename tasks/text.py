@@ -36,12 +36,10 @@ from seqmem.errors import InputError
 from seqmem.tasks.data.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
 from seqmem.tasks.data.text_files import expand, file_digest, read_lines
 from seqmem.tasks.data.vocabulary import (
-    UNKNOWN,
     GrowingIndex,
     Ids,
     as_ids,
     build_vocabulary,
-    renumber,
 )
 from seqmem.tasks.language import LanguageTask, stream_split
 from seqmem.tasks.losses import CrossEntropy
@@ -130,14 +128,14 @@ class Text(LanguageTask):
                 f"counted; a text has at least {SHORTEST:,}"
                 + ("" if self.unit == "char" else " (or use its characters: ?unit=char)")
             )
-        words, rank = build_vocabulary(
+        words = build_vocabulary(
             growing,
-            _part(ids, "train"),
+            ids,
+            counted=len(_part(ids, "train")),
             minimum=self.min_count,
-            unknown=UNKNOWN,
+            unknown=True,
             always=(END_OF_LINE,) if self.unit == "word" else (),
         )
-        renumber(ids, rank)
         return {"ids": ids, "words": pack_words(words)}
 
     def train(self, seed: int, epoch: int) -> Split:

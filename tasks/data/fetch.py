@@ -98,9 +98,8 @@ def fetch_data(name: str, *, progress: bool = False) -> str:
         FetchError: a download failed.
         OSError: the data directory cannot be written.
     """
-    known = sorted({*DATA, *FETCHABLE})
-    if name not in known:
-        raise unknown("data set", name, known, "seqmem data")
+    if name not in DATA:
+        raise unknown("data set", name, DATA, "seqmem data")
     directory = data_directory()
     if name in FETCHABLE:
         if directory is None:

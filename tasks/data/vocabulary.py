@@ -24,7 +24,6 @@ __all__ = [
     "build_vocabulary",
     "count_ids",
     "read_vocabulary",
-    "renumber",
 ]
 
 UNKNOWN = "<unk>"
@@ -67,26 +66,25 @@ def count_ids(ids: Ids, size: int) -> npt.NDArray[np.int64]:
 
 def build_vocabulary(
     index: Mapping[str, int],
-    training: Ids,
+    ids: Ids,
     *,
+    counted: int | None = None,
     minimum: int = 1,
-    unknown: str | None = None,
+    unknown: bool = False,
     always: Sequence[str] = (),
-) -> tuple[tuple[str, ...], Ids]:
-    """Return the vocabulary, and the id of each number.
+) -> tuple[str, ...]:
+    """Return the vocabulary, the most frequent word first; replace numbers by its ids, in place.
 
     Args:
         index: word -> number, in the order of numbers.
-        training: (n,) the numbers of the training data.
+        ids: (n,) the numbers of words, replaced by ids.
+        counted: how many of them, from the first on, are training data; None: all.
         minimum: the smallest count of a word of the vocabulary.
-        unknown: the word for all others, always in the vocabulary; None if there must be none.
+        unknown: whether all others are ``<unk>``, which is then always in the vocabulary.
         always: words that are always in the vocabulary, whatever their count.
-
-    Returns:
-        the vocabulary, the most frequent first, and for each number the id of its word.
     """
-    counts = count_ids(training, len(index))
-    special = {*always, *([unknown] if unknown is not None else [])}
+    counts = count_ids(ids[:counted], len(index))
+    special = {*always, *([UNKNOWN] if unknown else [])}
     kept = {
         word: int(count)
         for word, count in zip(index, counts, strict=True)
@@ -94,18 +92,14 @@ def build_vocabulary(
     }
     for word in special:
         kept.setdefault(word, 0)
-    if unknown is not None:
-        kept[unknown] += int(counts.sum()) - sum(kept.values())
+    if unknown:
+        kept[UNKNOWN] += int(counts.sum()) - sum(kept.values())
     vocabulary = tuple(sorted(kept, key=lambda word: (-kept[word], word)))
-    ids = {word: i for i, word in enumerate(vocabulary)}
-    rank = (ids[word] if unknown is None else ids.get(word, ids[unknown]) for word in index)
-    return vocabulary, np.fromiter(rank, np.int32, len(index))
-
-
-def renumber(ids: Ids, rank: Ids) -> None:
-    """Replace every i by rank[i], in place."""
+    id_of = (IndexWithUnknown if unknown else GrowingIndex)(vocabulary)
+    rank = np.fromiter(map(id_of.__getitem__, index), np.int32, len(index))
     for chunk in _chunks(ids):
         chunk[:] = rank[chunk]
+    return vocabulary
 
 
 def read_vocabulary(path: Path, always: Iterable[str]) -> tuple[str, ...]:

@@ -31,7 +31,6 @@ from seqmem.tasks.data.vocabulary import (
     as_ids,
     build_vocabulary,
     read_vocabulary,
-    renumber,
 )
 
 __all__ = [
@@ -222,9 +221,7 @@ def _check_and_encode(
     if words is None:
         growing = GrowingIndex()
         ids = encode(first, growing)
-        unknown = None if published else UNKNOWN
-        words, rank = build_vocabulary(growing, ids, unknown=unknown)
-        renumber(ids, rank)
+        words = build_vocabulary(growing, ids, unknown=not published)
     if published and len(words) != source.vocabulary:
         raise InputError(
             f"{where}: the training split has {len(words):,} distinct tokens, expected "

@@ -14,7 +14,6 @@ from seqmem.tasks.data.vocabulary import (
     as_ids,
     build_vocabulary,
     read_vocabulary,
-    renumber,
 )
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "c", "d", "<unk>", "é"]), min_size=1, max_size=60)
@@ -31,16 +30,16 @@ def test_one_pass_equals_counting_first(text: list[str], minimum: int, chunk: in
     ids = as_ids(array("i", map(growing.__getitem__, text)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vocabulary, "CHUNK", chunk)
-        words, rank = build_vocabulary(growing, ids, minimum=minimum, unknown="<unk>")
-        renumber(ids, rank)
+        words = build_vocabulary(growing, ids, minimum=minimum, unknown=True)
     assert list(words) == expected
     assert [words[i] for i in ids] == [word if word in kept else "<unk>" for word in text]
 
 
 def test_without_unknown_every_word_is_kept() -> None:
-    words, rank = build_vocabulary({"b": 0, "a": 1, "c": 2}, np.array([0, 1, *[2] * 5]))
+    ids = np.array([0, 1, *[2] * 5], np.int32)
+    words = build_vocabulary({"b": 0, "a": 1, "c": 2}, ids)
     assert words == ("c", "a", "b")
-    assert rank.tolist() == [2, 1, 0]
+    assert ids.tolist() == [2, 1, *[0] * 5]
 
 
 def test_read_vocabulary(tmp_path: Path) -> None:
