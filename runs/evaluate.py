@@ -25,24 +25,24 @@ class Executor(Protocol):
     def running(self) -> Mapping[str, str]:
         """Return the name of the cell that each worker runs, as far as is known."""
 
-    def run(self, planned: Plan, say: Callable[[int, str], object]) -> Iterator[Outcome]:
+    def run(self, planned: Plan, log: Callable[[int, str], object]) -> Iterator[Outcome]:
         """Run cells and yield the outcome of each, as they end.
 
         Args:
             planned: the cells and their tasks.
-            say: called with a cell's number, from 1 on, and a line that cannot wait for its end.
+            log: called with a cell's number, from 1 on, and a line that cannot wait for its end.
 
         Raises:
             OSError: results cannot be written any more; finished cells are kept.
         """
 
 
-def evaluate(request: Request, say: Callable[[str], object]) -> tuple[list[Record], list[str]]:
+def evaluate(request: Request, log: Callable[[str], object]) -> tuple[list[Record], list[str]]:
     """Run every cell that a request comes to.
 
     Args:
         request: what the user asked for.
-        say: called with one line for each step that takes time, each cell that fails, and how far
+        log: called with one line for each step that takes time, each cell that fails, and how far
             the run is.
 
     Returns:
@@ -52,19 +52,19 @@ def evaluate(request: Request, say: Callable[[str], object]) -> tuple[list[Recor
         InputError: something requested does not exist or cannot be; no cell was run.
         OSError: results cannot be written any more; finished cells are kept.
     """
-    with executor_of(request.workers, say) as executor:
-        outcomes = run_cells(plan(request, say, executor.has_gpu()), executor, say)
+    with executor_of(request.workers, log) as executor:
+        outcomes = run_cells(plan(request, log, executor.has_gpu()), executor, log)
     records = [outcome.record for outcome in outcomes if outcome.record is not None]
     return records, [failure for outcome in outcomes for failure in outcome.failures]
 
 
-def run_cells(planned: Plan, executor: Executor, say: Callable[[str], object]) -> list[Outcome]:
+def run_cells(planned: Plan, executor: Executor, log: Callable[[str], object]) -> list[Outcome]:
     """Run cells and return their outcomes in the same order.
 
     Args:
         planned: the cells and their tasks.
         executor: what runs them.
-        say: called with one line at a time: of each step that takes time, each cell that fails,
+        log: called with one line at a time: of each step that takes time, each cell that fails,
             and how far the run is. Lines of another process come when its cell ends.
 
     Raises:
@@ -72,28 +72,28 @@ def run_cells(planned: Plan, executor: Executor, say: Callable[[str], object]) -
     """
     count = len(planned.cells)
     outcomes: dict[int, Outcome] = {}
-    with Progress(count, say, executor.running) as progress:
+    with Progress(count, log, executor.running) as progress:
 
-        def say_of(number: int, line: str) -> None:
-            progress.say(f"[{number}/{count}] {line}")
+        def log_of(number: int, line: str) -> None:
+            progress.log(f"[{number}/{count}] {line}")
 
-        for outcome in executor.run(planned, say_of):
+        for outcome in executor.run(planned, log_of):
             outcomes[outcome.number] = outcome
             for line in outcome.lines:
-                say_of(outcome.number, line)
+                log_of(outcome.number, line)
             for failure in outcome.failures:
-                say_of(outcome.number, f"failed: {failure}")
+                log_of(outcome.number, f"failed: {failure}")
             progress.done(outcome)
     return [outcomes[number] for number in sorted(outcomes)]
 
 
 @contextmanager
-def executor_of(workers: Workers, say: Callable[[str], object]) -> Iterator[Executor]:
+def executor_of(workers: Workers, log: Callable[[str], object]) -> Iterator[Executor]:
     """Return what runs cells, until the end of the context.
 
     Args:
         workers: what the user asked for.
-        say: called with a line where it cannot be quite that.
+        log: called with a line where it cannot be quite that.
 
     Raises:
         InputError: Ray is not installed, or no cluster answers, or options contradict each other.
@@ -107,7 +107,7 @@ def executor_of(workers: Workers, say: Callable[[str], object]) -> Iterator[Exec
         imported("ray", "ray")
         from seqmem.runs.ray_cluster import connected
 
-        with connected(workers, say) as executor:
+        with connected(workers, log) as executor:
             yield executor
         return
     for option, given in (("--memory", workers.memory), ("--gpus", workers.gpus != 1.0 or None)):
@@ -118,7 +118,7 @@ def executor_of(workers: Workers, say: Callable[[str], object]) -> Iterator[Exec
     processes = min(jobs, most) if jobs > 1 else 1
     if processes < jobs:
         each = f", {workers.devices} for each cell" if workers.devices > 1 else ""
-        say(f"--jobs {jobs}: there are {cores()} cores here{each}, so {most} at a time run")
+        log(f"--jobs {jobs}: there are {cores()} cores here{each}, so {most} at a time run")
     if processes == 1:
         yield ThisProcess(workers.threads)
     else:

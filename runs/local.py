@@ -40,15 +40,15 @@ class ThisProcess:
         return torch.cuda.is_available()
 
     def running(self) -> Mapping[str, str]:
-        """Return nothing: a cell's own bars say more."""
+        """Return nothing: a cell's own bars show more."""
         return {}
 
-    def run(self, planned: Plan, say: Callable[[int, str], object]) -> Iterator[Outcome]:
-        """Run cells and yield the outcome of each; `say` gets each cell's lines at once."""
+    def run(self, planned: Plan, log: Callable[[int, str], object]) -> Iterator[Outcome]:
+        """Run cells and yield the outcome of each; `log` gets each cell's lines at once."""
         with torch_threads(self._threads):
             for number, cell in enumerate(planned.cells, 1):
                 task = planned.tasks[cell.task_id]
-                yield attempt(number, cell, task, partial(say, number))
+                yield attempt(number, cell, task, partial(log, number))
 
 
 class LocalProcesses(ThisProcess):
@@ -67,25 +67,25 @@ class LocalProcesses(ThisProcess):
         notes = [path.name.partition(".") for path in self._notes.glob("*.*")]
         return {f"process {pid}": self._names[int(number)] for number, _, pid in notes}
 
-    def run(self, planned: Plan, say: Callable[[int, str], object]) -> Iterator[Outcome]:
+    def run(self, planned: Plan, log: Callable[[int, str], object]) -> Iterator[Outcome]:
         """Run cells and yield the outcome of each, as they end."""
         processes = min(self._processes, len(planned.cells))
         if processes == 1:
-            yield from super().run(planned, say)
+            yield from super().run(planned, log)
             return
         self._setup = ProcessSetup(self._threads or threads_each(processes))
         cells = {number: sent(cell) for number, cell in enumerate(planned.cells, 1)}
         self._names = {number: cell.name for number, cell in cells.items()}
         with tempfile.TemporaryDirectory(prefix="seqmem-") as folder:
             self._notes = Path(folder)
-            yield from self._all(cells, processes, say)
+            yield from self._all(cells, processes, log)
 
     def _all(
-        self, cells: dict[int, Cell], processes: int, say: Callable[[int, str], object]
+        self, cells: dict[int, Cell], processes: int, log: Callable[[int, str], object]
     ) -> Iterator[Outcome]:
         """Run cells until each has an outcome.
 
-        When a process dies, joblib ends all of them and cannot say which it was: the cells that
+        When a process dies, joblib ends all of them and cannot tell which it was: the cells that
         were running are then run one by one, so that only the one that failed uses up its retries.
         """
         in_vain = 0
@@ -95,7 +95,7 @@ class LocalProcesses(ThisProcess):
             in_vain = 0 if left else in_vain + 1  # then a process died before its first cell
             for number, lines in left.items():
                 for tried in range(1, self._retries + 1):
-                    say(number, f"a process was killed: try {tried + 1} of {self._retries + 1}")
+                    log(number, f"a process was killed: try {tried + 1} of {self._retries + 1}")
                     yield from self._until_killed(cells, [number], processes)
                     lines = self._interrupted().get(number, ())
                     if number not in cells:

@@ -110,7 +110,7 @@ class Plan:
     tasks: Mapping[str, Task]
 
 
-def plan(request: Request, say: Callable[[str], object], gpu: bool | None = None) -> Plan:
+def plan(request: Request, log: Callable[[str], object], gpu: bool | None = None) -> Plan:
     """Check a request and plan its cells.
 
     In a suite, a model is skipped on tasks that it is not made for; on a diagonal, so are contexts
@@ -118,7 +118,7 @@ def plan(request: Request, say: Callable[[str], object], gpu: bool | None = None
 
     Args:
         request: what the user asked for.
-        say: called with one line for everything that is skipped.
+        log: called with one line for everything that is skipped.
         gpu: whether there is a GPU where cells will run; None: whether there is one here.
 
     Raises:
@@ -133,7 +133,7 @@ def plan(request: Request, say: Callable[[str], object], gpu: bool | None = None
     if budget not in BUDGETS:
         raise unknown("budget", budget, BUDGETS, "seqmem eval --help")
     device = find_device(request.device, gpu)
-    tasks, _ = load_tasks(request.tasks, request.suite, say, command="seqmem eval")
+    tasks, _ = load_tasks(request.tasks, request.suite, log, command="seqmem eval")
     results, remote = _writable(request.results)
     measuring = MeasurementSettings(
         request.contexts, longest, request.precision, request.every_k, request.dtype, device
@@ -163,7 +163,7 @@ def plan(request: Request, say: Callable[[str], object], gpu: bool | None = None
         cells += found
         skipped |= {f"left out of the diagonal: {line}" for line in left_out}
     for line in sorted(skipped):
-        say(line)
+        log(line)
     return Plan(tuple(cells), {task.id: task for task in tasks})
 
 

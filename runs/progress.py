@@ -27,14 +27,14 @@ class Progress:
     def __init__(
         self,
         cells: int,
-        say: Callable[[str], object],
+        log: Callable[[str], object],
         running: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """Take the number of cells, where lines go, and what returns each worker's cell."""
-        self._cells, self._say, self._running = cells, say, running
+        self._cells, self._print, self._running = cells, log, running
         self._done = self._failed = self._worked = 0
         self._began = time.monotonic()
-        # None: no bar unless stderr is a terminal. For a single cell its own bars say it all.
+        # None: no bar unless stderr is a terminal. For a single cell its own bars show everything.
         silent = True if cells == 1 else None
         self._bar = tqdm(total=cells, unit="cell", desc="cells", disable=silent, leave=False)
         self._workers: list[tqdm[Any]] = []
@@ -56,10 +56,10 @@ class Progress:
             bar.close()
         self._bar.close()
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Print a line above the bars."""
         with tqdm.external_write_mode(file=sys.stderr):
-            self._say(line)
+            self._print(line)
 
     def done(self, outcome: Outcome) -> None:
         """Count a cell, and show the progress."""
@@ -73,7 +73,7 @@ class Progress:
         self._bar.update()
         self._bar.refresh()
         if self._bar.disable and self._done < self._cells:
-            self._say(self._line())
+            self._print(self._line())
 
     def _line(self) -> str:
         """Return the progress in words."""

@@ -36,7 +36,7 @@ REFRESH = 0.5  # seconds between two queries of what workers run; short cells en
 
 
 @contextmanager
-def connected(workers: Workers, say: Callable[[str], object]) -> Iterator["RayCluster"]:
+def connected(workers: Workers, log: Callable[[str], object]) -> Iterator["RayCluster"]:
     """Return a cluster that runs cells, until the end of the context.
 
     Raises:
@@ -57,7 +57,7 @@ def connected(workers: Workers, say: Callable[[str], object]) -> Iterator["RayCl
                 "its head node, auto on one of its nodes, or no address to start one here"
             ) from None
         try:
-            yield RayCluster(workers, say)
+            yield RayCluster(workers, log)
         finally:
             ray.shutdown()
 
@@ -90,11 +90,11 @@ class RayCluster:
     def __init__(
         self,
         workers: Workers,
-        say: Callable[[str], object],
+        log: Callable[[str], object],
         work: Callable[..., tuple[Outcome, Files]] = on_worker,
     ) -> None:
         """Take what the user asked for, where lines go, and what a worker does with a cell."""
-        self._workers, self._say, self._work = workers, say, work
+        self._workers, self._print, self._work = workers, log, work
         self._pending: dict[Any, int] = {}
         self._names: dict[int, str] = {}
         self._running: Mapping[int, str] = {}
@@ -115,14 +115,14 @@ class RayCluster:
         here = {*self._pending.values()}
         return {worker: self._names[n] for n, worker in self._running.items() if n in here}
 
-    def run(self, planned: Plan, say: Callable[[int, str], object]) -> Iterator[Outcome]:
+    def run(self, planned: Plan, log: Callable[[int, str], object]) -> Iterator[Outcome]:
         """Run cells and yield the outcome of each, as they end."""
         waiting: dict[int, Cell] = {}
         for number, cell in enumerate(planned.cells, 1):
             if cell.known_record() is None:
                 waiting[number] = sent(cell)
             else:
-                yield attempt(number, cell, planned.tasks[cell.task_id], partial(say, number))
+                yield attempt(number, cell, planned.tasks[cell.task_id], partial(log, number))
         if not waiting:
             return
         one = next(iter(waiting.values()))  # folder and device are the same in all
@@ -142,7 +142,7 @@ class RayCluster:
                 put = [ray.put(files)]
                 return remote.remote(number, cell, setup, task, mark, put, code, self._log)
 
-            for outcome, files in self._outcomes(deque(waiting), submit, say):
+            for outcome, files in self._outcomes(deque(waiting), submit, log):
                 unpacked(files, one.results)
                 yield outcome
 
@@ -150,7 +150,7 @@ class RayCluster:
         self,
         waiting: deque[int],
         submit: Callable[[int], Any],
-        say: Callable[[int, str], object],
+        log: Callable[[int, str], object],
     ) -> Iterator[tuple[Outcome, Files]]:
         """Submit cells, again where their workers are lost, and yield what they return."""
         most = self._workers.jobs or len(waiting)
@@ -177,7 +177,7 @@ class RayCluster:
                     failure = f"{self._names[number]}: {reason}, in each of {tries[number]} tries"
                     yield Outcome(number, None, (failure,), lines), {}
                 else:
-                    say(number, f"{reason}: try {tries[number] + 1} of {self._workers.retries + 1}")
+                    log(number, f"{reason}: try {tries[number] + 1} of {self._workers.retries + 1}")
                     waiting.append(number)
 
     def _check_room(self, requested: Mapping[str, Any]) -> None:
@@ -187,7 +187,7 @@ class RayCluster:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if not any(all(node.get(k, 0) >= v for k, v in wanted.items()) for node in nodes):
             text = ", ".join(f"{name} {value:g}" for name, value in wanted.items())
-            self._say(f"--ray: no node has what a cell requests ({text}); cells wait for one")
+            self._print(f"--ray: no node has what a cell requests ({text}); cells wait for one")
 
     def _query(self, method: str, *arguments: object) -> Any:
         """Query the log; None where it does not answer: the run continues without."""

@@ -30,13 +30,13 @@ from seqmem.tasks.task import Task
 __all__ = ["run_cell", "trained_model"]
 
 
-def run_cell(cell: Cell, task: Task, say: Callable[[str], object]) -> Record:
+def run_cell(cell: Cell, task: Task, log: Callable[[str], object]) -> Record:
     """Return a cell's record: the one on disk, or a new one, written before it is returned.
 
     Args:
         cell: what is trained and measured.
         task: its task, loaded.
-        say: called with one line for each step that takes time.
+        log: called with one line for each step that takes time.
 
     Raises:
         InputError: the options do not make a model, or data are missing or altered.
@@ -44,9 +44,9 @@ def run_cell(cell: Cell, task: Task, say: Callable[[str], object]) -> Record:
         OSError: results cannot be written.
     """
     if (known := cell.known_record()) is not None:
-        say(f"{cell}: already measured")
+        log(f"{cell}: already measured")
         return known
-    model, fit = trained_model(cell, task, say)
+    model, fit = trained_model(cell, task, log)
     facts = {
         "name": cell.model.name,
         "label": str(cell.model),
@@ -62,7 +62,7 @@ def run_cell(cell: Cell, task: Task, say: Callable[[str], object]) -> Record:
         {"k_train": cell.k_train, "state": cell.state, **fit},
         task,
         cell.measuring,
-        lambda line: say(f"{cell}: {line}"),
+        lambda line: log(f"{cell}: {line}"),
     )
     # Another process may have measured the same in the meantime.
     if (known := cell.known_record()) is not None:
@@ -72,7 +72,7 @@ def run_cell(cell: Cell, task: Task, say: Callable[[str], object]) -> Record:
 
 
 def trained_model(
-    cell: Cell, task: Task, say: Callable[[str], object]
+    cell: Cell, task: Task, log: Callable[[str], object]
 ) -> tuple[SequenceModel, dict[str, Any]]:
     """Return a cell's trained model and its training as a record holds it; reuse what is on disk.
 
@@ -103,7 +103,7 @@ def trained_model(
         if (initial := task.initial_outputs()) is not None:
             model.start_from(initial)
         try:
-            fitted = _train(model, cell, task, checkpoint, say)
+            fitted = _train(model, cell, task, checkpoint, log)
         except DivergedError as error:
             path = _write_failure(error, cell, task)
             checkpoint.discard()  # what resumes from there diverges again
@@ -120,7 +120,7 @@ def trained_model(
     save_weights(model, weights, {"made": _rebuilding(cell, task), **fit})
     checkpoint.discard()
     if fitted:
-        say(f"{cell}: trained for {fitted.steps:,} steps in {fitted.seconds:.0f} s")
+        log(f"{cell}: trained for {fitted.steps:,} steps in {fitted.seconds:.0f} s")
     return model, fit
 
 
@@ -142,7 +142,7 @@ def _train(
     cell: Cell,
     task: Task,
     checkpoint: Checkpoint,
-    say: Callable[[str], object],
+    log: Callable[[str], object],
 ) -> Trained:
     """Train a model under a progress bar."""
     recipe = cell.recipe
@@ -153,7 +153,7 @@ def _train(
         def progress(step: int, validation: float) -> None:
             nonlocal began
             if not began and step > 1:
-                say(f"{cell}: resumes after step {step - 1:,}, from its checkpoint")
+                log(f"{cell}: resumes after step {step - 1:,}, from its checkpoint")
             began = True
             bar.update(step - bar.n)
             bar.set_postfix(valid=f"{validation:.4g}", refresh=False)

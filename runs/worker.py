@@ -54,7 +54,7 @@ class Outcome:
     out_of_memory: bool = False
 
 
-def attempt(number: int, cell: Cell, task: Task, say: Callable[[str], object]) -> Outcome:
+def attempt(number: int, cell: Cell, task: Task, log: Callable[[str], object]) -> Outcome:
     """Run one cell; a failure of the cell alone is an outcome as well.
 
     Raises:
@@ -63,7 +63,7 @@ def attempt(number: int, cell: Cell, task: Task, say: Callable[[str], object]) -
     began = time.monotonic()
     try:
         with cell.synchronised():
-            record = run_cell(cell, task, say)
+            record = run_cell(cell, task, log)
     except (CellError, MemoryError, RuntimeError) as error:
         lacks_memory = is_out_of_memory(error)
         if not isinstance(error, CellError) and not lacks_memory:
@@ -118,13 +118,13 @@ def run_in_worker(number: int, cell: Cell, task: Task, on_line: Callable[[str], 
     """
     lines: list[str] = []
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         lines.append(line)
         on_line(line)
 
     # Progress bars of several processes would overwrite each other; warnings become lines.
     with redirect_stderr(io.StringIO()) as written:
-        outcome = attempt(number, cell, task, say)
+        outcome = attempt(number, cell, task, log)
     lines += [line for line in written.getvalue().splitlines() if line.strip()]
     return replace(outcome, lines=tuple(lines))
 

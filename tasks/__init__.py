@@ -9,6 +9,7 @@ is cheap: a family's module (and torch) is imported when one of its tasks is loa
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from seqmem.errors import InputError, unknown
@@ -71,116 +72,122 @@ class Suite:
     longest_context: int | None = None
 
 
-FAMILIES: Mapping[str, Family] = {
-    "copy-memory": Family(
-        "seqmem.tasks.copy_memory:CopyMemory.parse",
-        "copy-memory/T=30",
-        "recall 10 symbols after a delay T; with a range T=10-50 it is drawn for each sequence",
-    ),
-    "adding-problem": Family(
-        "seqmem.tasks.adding_problem:AddingProblem.parse",
-        "adding-problem/T=50",
-        "add the two marked numbers out of T",
-    ),
-    "hidden-markov": Family(
-        "seqmem.tasks.hidden_markov:HiddenMarkov.parse",
-        "hidden-markov/dwell=20",
-        "next symbol, emitted by a hidden topic that lasts `dwell` steps on average",
-    ),
-    "wikitext-2": Family(
-        "seqmem.tasks.wikitext:WikiText2.parse",
-        "wikitext-2",
-        "next word of Wikipedia articles, vocabulary of 33,278",
-        data="wikitext-2",
-    ),
-    "music": Family(
-        "seqmem.tasks.polyphonic_music:PolyphonicMusic.parse",
-        "music/jsb",
-        "next frame of piano rolls, 88 keys",
-        data="polymusic",
-        variants=("jsb", "nottingham", "muse", "piano"),
-    ),
-    "wikitext-103": Family(
-        "seqmem.tasks.wikitext:WikiText103.parse",
-        "wikitext-103",
-        "next word of Wikipedia articles, vocabulary of 267,735; vocabulary=FILE or "
-        "vocabulary=valid uses another and needs no training split",
-        data="wikitext-103",
-    ),
-    "billion-word": Family(
-        "seqmem.tasks.billion_word:BillionWord.parse",
-        "billion-word/heldout-10-13",
-        "next word of a news sentence, context within the sentence; train=, valid=, test= "
-        "and min-count= choose other shards",
-        data="lm1b",
-        variants=("heldout-10-13",),
-    ),
-    "text": Family(
-        "seqmem.tasks.text:Text.parse",
-        "text:FILE",
-        "next word of your own text, a file or a glob; text:FILE?unit=char: next character",
-        user_data=True,
-    ),
-}
-
-SUITES: Mapping[str, Suite] = {
-    # Every family in seconds; a task whose data are not available is skipped, never downloaded.
-    "smoke": Suite(
-        (
-            "copy-memory/T=10",
-            "copy-memory/T=5-25",
-            "adding-problem/T=20",
-            "hidden-markov/dwell=10",
-            "wikitext-2",
-            "music/jsb",
-            "billion-word/heldout-10-13",
-        ),
-        budget="smoke",
-        longest_context=64,
-    ),
-    "core": Suite(
-        (
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        "copy-memory": Family(
+            "seqmem.tasks.copy_memory:CopyMemory.parse",
             "copy-memory/T=30",
-            "copy-memory/T=10-50",
+            "recall 10 symbols after a delay T; with a range T=10-50 it is drawn for each sequence",
+        ),
+        "adding-problem": Family(
+            "seqmem.tasks.adding_problem:AddingProblem.parse",
             "adding-problem/T=50",
-            "adding-problem/T=200",
+            "add the two marked numbers out of T",
+        ),
+        "hidden-markov": Family(
+            "seqmem.tasks.hidden_markov:HiddenMarkov.parse",
             "hidden-markov/dwell=20",
+            "next symbol, emitted by a hidden topic that lasts `dwell` steps on average",
+        ),
+        "wikitext-2": Family(
+            "seqmem.tasks.wikitext:WikiText2.parse",
             "wikitext-2",
+            "next word of Wikipedia articles, vocabulary of 33,278",
+            data="wikitext-2",
+        ),
+        "music": Family(
+            "seqmem.tasks.polyphonic_music:PolyphonicMusic.parse",
             "music/jsb",
-            "music/nottingham",
+            "next frame of piano rolls, 88 keys",
+            data="polymusic",
+            variants=("jsb", "nottingham", "muse", "piano"),
+        ),
+        "wikitext-103": Family(
+            "seqmem.tasks.wikitext:WikiText103.parse",
+            "wikitext-103",
+            "next word of Wikipedia articles, vocabulary of 267,735; vocabulary=FILE or "
+            "vocabulary=valid uses another and needs no training split",
+            data="wikitext-103",
+        ),
+        "billion-word": Family(
+            "seqmem.tasks.billion_word:BillionWord.parse",
             "billion-word/heldout-10-13",
+            "next word of a news sentence, context within the sentence; train=, valid=, test= "
+            "and min-count= choose other shards",
+            data="lm1b",
+            variants=("heldout-10-13",),
         ),
-        budget="small",
-    ),
-    "full": Suite(
-        (
-            "copy-memory/T=100",
-            "copy-memory/T=500",
-            "copy-memory/T=1000",
-            "copy-memory/T=10-500",
-            "adding-problem/T=200",
-            "adding-problem/T=400",
-            "adding-problem/T=600",
-            "hidden-markov/dwell=20",
-            "hidden-markov/dwell=100",
-            "wikitext-2",
-            "music/jsb",
-            "music/nottingham",
-            "music/muse",
-            "music/piano",
+        "text": Family(
+            "seqmem.tasks.text:Text.parse",
+            "text:FILE",
+            "next word of your own text, a file or a glob; text:FILE?unit=char: next character",
+            user_data=True,
         ),
-        budget="full",
-    ),
-}
+    }
+)
+
+SUITES: Mapping[str, Suite] = MappingProxyType(
+    {
+        # Every family in seconds; a task whose data are not available is skipped, never downloaded.
+        "smoke": Suite(
+            (
+                "copy-memory/T=10",
+                "copy-memory/T=5-25",
+                "adding-problem/T=20",
+                "hidden-markov/dwell=10",
+                "wikitext-2",
+                "music/jsb",
+                "billion-word/heldout-10-13",
+            ),
+            budget="smoke",
+            longest_context=64,
+        ),
+        "core": Suite(
+            (
+                "copy-memory/T=30",
+                "copy-memory/T=10-50",
+                "adding-problem/T=50",
+                "adding-problem/T=200",
+                "hidden-markov/dwell=20",
+                "wikitext-2",
+                "music/jsb",
+                "music/nottingham",
+                "billion-word/heldout-10-13",
+            ),
+            budget="small",
+        ),
+        "full": Suite(
+            (
+                "copy-memory/T=100",
+                "copy-memory/T=500",
+                "copy-memory/T=1000",
+                "copy-memory/T=10-500",
+                "adding-problem/T=200",
+                "adding-problem/T=400",
+                "adding-problem/T=600",
+                "hidden-markov/dwell=20",
+                "hidden-markov/dwell=100",
+                "wikitext-2",
+                "music/jsb",
+                "music/nottingham",
+                "music/muse",
+                "music/piano",
+            ),
+            budget="full",
+        ),
+    }
+)
 
 
 # Data sets by name: ``module:source``.
-DATA: Mapping[str, str] = {
-    "wikitext-2": "seqmem.tasks.data.wikitext_files:WIKITEXT_2",
-    "polymusic": "seqmem.tasks.data.music_files:POLYMUSIC",
-    "wikitext-103": "seqmem.tasks.data.wikitext_files:WIKITEXT_103",
-    "lm1b": "seqmem.tasks.data.lm1b:LM1B",
-}
+DATA: Mapping[str, str] = MappingProxyType(
+    {
+        "wikitext-2": "seqmem.tasks.data.wikitext_files:WIKITEXT_2",
+        "polymusic": "seqmem.tasks.data.music_files:POLYMUSIC",
+        "wikitext-103": "seqmem.tasks.data.wikitext_files:WIKITEXT_103",
+        "lm1b": "seqmem.tasks.data.lm1b:LM1B",
+    }
+)
 
 
 def load_source(name: str) -> "Source":

@@ -13,7 +13,7 @@ import torch.distributed as dist
 
 from seqmem.baselines.training.checkpoint import Checkpoint
 from seqmem.baselines.training.data_parallel import _run_process
-from seqmem.submissions.process.launch import sandbox_problem
+from seqmem.submissions.process.sandbox import sandbox_problem
 
 
 class ReadByTheFirst(Checkpoint):

@@ -38,7 +38,7 @@ POINT = ("loss", "low", "high", "n", "method", "half_width", "excess", "accuracy
 POWERS: tuple[Context, ...] = (*(2**i for i in range(21)), "full")
 
 
-def short(value: float | None) -> float | None:
+def _short(value: float | None) -> float | None:
     """Return a number to nine significant digits; None if it is not finite."""
     if value is None or not math.isfinite(value):
         return None
@@ -162,8 +162,8 @@ def _task(board: Board, several: bool, suffices: ContextNeed) -> dict[str, Any]:
         "data": task.data_hash,
         "split": task.split,
         "contexts": list(board.contexts),
-        "chance": short(board.chance),
-        "optimum": [short(board.optimum.get(k)) for k in board.contexts],
+        "chance": _short(board.chance),
+        "optimum": [_short(board.optimum.get(k)) for k in board.contexts],
         "need": {"k": suffices.k, "state": suffices.state, "text": need(suffices)},
     }
 
@@ -202,13 +202,13 @@ def _points(
     """Return a record's curve, in the order of POINT, for each k of the board."""
     found: Mapping[Context, list[Any]] = {
         point.k: [
-            short(point.loss.mean),
+            _short(point.loss.mean),
             *map(short, point.loss.interval or (None, None)),
             point.n,
             number(shared, point.method),
-            short(point.half_width),
-            short(point.excess.mean) if point.excess else None,
-            short(point.accuracy[0]) if point.accuracy else None,
+            _short(point.half_width),
+            _short(point.excess.mean) if point.excess else None,
+            _short(point.accuracy[0]) if point.accuracy else None,
             point.steps,
         ]
         for point in record.curve
@@ -220,7 +220,7 @@ def _envelope(board: Board, bests: Sequence[Best]) -> list[list[Any] | None]:
     """Return for each k the best score with at most k inputs, its row and its index of k."""
     found = {
         best.k: [
-            short(score(best.row.records[0], best.loss)),
+            _short(score(best.row.records[0], best.loss)),
             board.rows.index(best.row),
             board.contexts.index(best.at),
         ]

@@ -24,7 +24,7 @@ from seqmem.measuring.windows import DistinctWindows
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
 from seqmem.submissions.hugging_face.word_text import Passages, WordText, ranges
 
-__all__ = ["WordScorer"]
+__all__ = ["Scored", "WordScorer"]
 
 SHORTEST_PIECE = 512  # tokens of overlapping pieces at least, if the model reads as many
 # The limits of one pass: tokens read, and outputs computed.

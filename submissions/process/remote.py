@@ -12,14 +12,13 @@ from torch import Tensor
 from seqmem.errors import CellError
 from seqmem.submissions.process.child import Child
 from seqmem.submissions.process.launch import (
-    check_sandbox,
     hidden_within,
     import_path,
     package_folders,
-    sandboxed,
     worker_command,
 )
 from seqmem.submissions.process.limits import Limits
+from seqmem.submissions.process.sandbox import check_sandbox, sandboxed
 from seqmem.submissions.process.worker import FORMATS
 from seqmem.submissions.python_factory import Factory
 from seqmem.tasks.data.sources import cache_directory, data_directory

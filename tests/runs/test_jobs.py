@@ -277,7 +277,7 @@ def test_progress_in_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sys, "stderr", terminal)
     lines: list[str] = []
     with Progress(3, lines.append) as progress:
-        progress.say("a line")
+        progress.log("a line")
         progress.done(Outcome(1, None, ("no",), seconds=5.0))
     assert lines == ["a line"]
     assert "1/3" in terminal.getvalue()

@@ -18,7 +18,7 @@ from seqmem.leaderboard.record import from_json
 from seqmem.leaderboard.store import write_unless_taken
 from seqmem.measuring.curve import measure
 from seqmem.submissions.onnx.export import export_onnx
-from seqmem.submissions.process.launch import sandbox_problem
+from seqmem.submissions.process.sandbox import sandbox_problem
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from seqmem.leaderboard.record import from_json
-from seqmem.submissions.process.launch import sandbox_problem
+from seqmem.submissions.process.sandbox import sandbox_problem
 from seqmem.tasks import load_task
 from seqmem.tests.command import Command, record_files
 from seqmem.tests.submissions.test_submit import CHEAT, TASK, WHERE, lively

@@ -16,7 +16,7 @@ import torch
 
 from seqmem.measuring.gate.model_checks import check_validity
 from seqmem.measuring.settings import MeasurementSettings
-from seqmem.submissions.process.launch import sandbox_problem
+from seqmem.submissions.process.sandbox import sandbox_problem
 from seqmem.tasks.model import as_sequence_model
 from seqmem.tests import zoo
 from seqmem.tests.command import Command, Ran

@@ -11,9 +11,9 @@ import torch
 
 import seqmem
 from seqmem.errors import CellError, SubmissionError
-from seqmem.submissions.process.launch import check_sandbox, sandbox_problem
 from seqmem.submissions.process.limits import Limits
 from seqmem.submissions.process.remote import RemoteModel
+from seqmem.submissions.process.sandbox import check_sandbox, sandbox_problem
 from seqmem.submissions.python_factory import parse_factory
 from seqmem.tasks.task import Tokens
 from seqmem.tests.processes import all_ended, need_sandbox, nothing_left
