@@ -164,16 +164,16 @@ class RayCluster:
             done, _ = ray.wait([*self._pending], num_returns=len(self._pending), timeout=0)
             for reference in done:
                 number = self._pending.pop(reference)
-                reason, log, outcome, files = OUT_OF_MEMORY, "", None, {}
+                reason, details, outcome, files = OUT_OF_MEMORY, "", None, {}
                 try:
                     outcome, files = ray.get(reference)
                 except exceptions.RayError as error:
-                    reason, log = _reason_of(error)
+                    reason, details = _reason_of(error)
                 last = tries[number] > self._workers.retries
                 if outcome is not None and (last or not outcome.out_of_memory):
                     yield outcome, files
                 elif last:
-                    lines = (*(self._query("lines", number) or ()), *log.splitlines())
+                    lines = (*(self._query("lines", number) or ()), *details.splitlines())
                     failure = f"{self._names[number]}: {reason}, in each of {tries[number]} tries"
                     yield Outcome(number, None, (failure,), lines), {}
                 else:

@@ -193,7 +193,7 @@ def _cell(cell: Score | None) -> list[float | int | None] | None:
     if cell is None:
         return None
     numbers = (cell.value, cell.half, cell.smallest, cell.largest)
-    return [*map(short, numbers), cell.seeds]
+    return [*map(_short, numbers), cell.seeds]
 
 
 def _points(
@@ -203,7 +203,7 @@ def _points(
     found: Mapping[Context, list[Any]] = {
         point.k: [
             _short(point.loss.mean),
-            *map(short, point.loss.interval or (None, None)),
+            *map(_short, point.loss.interval or (None, None)),
             point.n,
             number(shared, point.method),
             _short(point.half_width),
