@@ -1,9 +1,8 @@
 """Possible ranks on a board, with ties: two models have different ranks only if they differ.
 
 A board of n models has n (n − 1) / 2 pairs, and of the pairs without a difference one in twenty
-would seem to have one. Holm's correction (1979) bounds the probability of any false claim on a
-board by 5 %, whatever the dependence between pairs; Tukey's assumes equal errors of all models,
-which they do not have. A rank is then bounded from below by the number of models significantly
+would seem to have one; Holm's correction (holm.py) bounds the probability of any false claim on a
+board. A rank is then bounded from below by the number of models significantly
 better, and from above by that of models significantly worse: with 95 % confidence the ranks of all
 models lie within their bounds simultaneously.
 """
@@ -17,10 +16,9 @@ import numpy.typing as npt
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.statistics.aggregate import Row
 from seqmem.leaderboard.statistics.differences import differences
+from seqmem.leaderboard.statistics.holm import holm
 
-__all__ = ["LEVEL", "Rank", "holm", "possible_ranks", "ranks"]
-
-LEVEL = 0.05  # the probability of any false claim on a board
+__all__ = ["Rank", "possible_ranks", "ranks"]
 
 
 @dataclass(frozen=True)
@@ -69,24 +67,6 @@ def _better(rows: Sequence[Row], k: Context) -> npt.NDArray[np.bool_]:
     # Ranks must not contradict the medians over all seeds that a table shows.
     shown = np.array([row.scores[k].value for row in rows])
     return (apart | apart.T) & (pairwise.mean < 0) & (shown[:, None] < shown[None, :])
-
-
-def holm(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Return which hypotheses Holm's procedure rejects; any true one with probability `LEVEL`.
-
-    Args:
-        p_values: (m,); NaN is never rejected and not counted.
-
-    Returns:
-        (m,) whether each is rejected.
-    """
-    known = np.flatnonzero(~np.isnan(p_values))
-    order = known[np.argsort(p_values[known], kind="stable")]
-    bounds = LEVEL / np.arange(len(order), 0, -1)
-    passed = np.logical_and.accumulate(p_values[order] <= bounds)
-    rejected = np.zeros(len(p_values), dtype=bool)
-    rejected[order[passed]] = True
-    return rejected
 
 
 def possible_ranks(better: npt.NDArray[np.bool_]) -> list[Rank]:

@@ -15,7 +15,8 @@ from scipy import stats
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.statistics.aggregate import Row, boards
 from seqmem.leaderboard.statistics.differences import difference, differences
-from seqmem.leaderboard.statistics.ranks import Rank, holm, possible_ranks, ranks
+from seqmem.leaderboard.statistics.holm import holm
+from seqmem.leaderboard.statistics.ranks import Rank, possible_ranks, ranks
 from seqmem.leaderboard.statistics.tails import quantile, two_sided
 from seqmem.tests.records import make_record, make_trained
 
