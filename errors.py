@@ -1,7 +1,9 @@
 """The errors that end a run early; each is reported to the user in one line."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import quote, unquote
 
 __all__ = [
     "CellError",
@@ -15,9 +17,16 @@ __all__ = [
     "RefusedError",
     "SubmissionError",
     "unknown",
+    "without_secrets",
 ]
 
 FEW = 6  # names at most that are all listed where none is similar
+
+# A URL's user and password: up to the first @ of the host, or up to the last @ where a colon that
+# does not begin a port shows a password, which may contain slashes.
+_USER = re.compile(r"(?<=://)(?:[^\s/?#@:]*:(?!\d+/)\S*|[^\s/@]*)@")
+_QUERY = re.compile(r"(://[^\s?#]*[?#])[^\s]+")
+SHORTEST = 4  # characters of a secret that is looked for outside of its URL
 
 
 class InputError(ValueError):
@@ -99,3 +108,27 @@ def unknown(kind: str, given: str, known: Iterable[str], listing: str) -> InputE
     if not nearest and 0 < len(names) <= FEW:
         hint = f"there are {', '.join(names)}; "
     return InputError(f"unknown {kind} '{given}': {hint}`{listing}` lists them")
+
+
+def without_secrets(text: str, url: str = "") -> str:
+    """Return a text without what URLs in it may hide: user, password, query and fragment.
+
+    Args:
+        text: a message, which may contain URLs.
+        url: a URL whose password, query values and fragment are removed wherever they stand, also
+            decoded or encoded, as libraries quote them.
+    """
+    for secret in sorted(_secrets(url), key=len, reverse=True):
+        text = text.replace(secret, "…")
+    return _QUERY.sub(r"\1…", _USER.sub("", text))
+
+
+def _secrets(url: str) -> Iterator[str]:
+    user = _USER.search(url)
+    name, _, password = user[0][:-1].partition(":") if user else ("", "", "")
+    _, _, query = re.sub("[?#]", "?", _USER.sub("", url)).partition("?")
+    values = [part.rpartition("=")[2] or part for part in re.split("[?&;]", query)]
+    for secret in (password or name, *values, query):
+        for form in (secret, unquote(secret), quote(secret), quote(secret, safe="")):
+            if len(form) >= SHORTEST:
+                yield form

@@ -1,7 +1,7 @@
 """Files that are written whole or not at all."""
 
 import os
-import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +9,18 @@ from safetensors import SafetensorError
 
 from seqmem.errors import InputError
 
-__all__ = ["write_atomically", "write_bytes", "write_output"]
+__all__ = ["temporary_file", "write_atomically", "write_bytes", "write_output"]
+
+
+def temporary_file(folder: Path) -> Path:
+    """Create an empty file that others may read and write as far as the umask allows.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    path = folder / f"{uuid.uuid4().hex}.tmp"
+    path.touch(exist_ok=False)
+    return path
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -19,16 +30,17 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         OSError: it cannot be written; `path` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
+    temporary = temporary_file(path.parent)
+    mode = temporary.stat().st_mode
     try:
-        write(Path(name))
-        os.replace(name, path)
+        write(temporary)
+        temporary.chmod(mode)  # safetensors puts a file of its own there, which no one else reads
+        os.replace(temporary, path)
     except (SafetensorError, RuntimeError) as error:  # how the libraries report a full disk
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise OSError(f"{path} cannot be written: {error}") from None
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

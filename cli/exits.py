@@ -4,14 +4,14 @@ from typing import Any
 
 import click
 
-from seqmem.errors import CellError, InputError, RefusedError, SubmissionError
+from seqmem.errors import CellError, InputError, RefusedError, SubmissionError, without_secrets
 
 __all__ = ["OneLineErrors", "fail", "log"]
 
 
 def log(line: str) -> None:
-    """Write one line to stderr."""
-    click.echo(line, err=True)
+    """Write one line to stderr, without the secrets of URLs in it."""
+    click.echo(without_secrets(line), err=True)
 
 
 def fail(message: str, status: int) -> "SystemExit":

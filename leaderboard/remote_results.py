@@ -16,10 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
-from seqmem.errors import InputError
+from seqmem.errors import InputError, without_secrets
 from seqmem.files import write_bytes
 from seqmem.leaderboard.store import FAILURES, write_unless_taken
 from seqmem.tasks.data.sources import cache_directory
@@ -41,13 +42,13 @@ class RemoteResults:
     url: str
 
     def __str__(self) -> str:
-        """Return the URL without credentials."""
-        return re.sub(r"//[^/@]*@", "//", self.url)
+        """Return the URL without user, password, query and fragment."""
+        return without_secrets(self.url)
 
     @property
     def mirror(self) -> Path:
         """The local folder for the files that are needed."""
-        name = hashlib.sha256(str(self).encode()).hexdigest()[:16]
+        name = hashlib.sha256(re.sub(r"//[^/@]*@", "//", self.url).encode()).hexdigest()[:16]
         return cache_directory() / "results" / name
 
     def check(self) -> None:
@@ -80,11 +81,14 @@ class RemoteResults:
 
         Returns:
             the local paths of all files at the URL that match.
+
+        Raises:
+            InputError: the URL names a file that would be outside the folder; none is downloaded.
         """
         files, root = self._open()
         files.invalidate_cache()
         paths = [path for each in patterns for path in files.glob(f"{glob.escape(root)}/{each}")]
-        there = {path: folder / path.removeprefix(f"{root}/") for path in paths}
+        there = {path: _inside(folder, path, root) for path in paths}
         wanted = [path for path, here in there.items() if _is_wanted(files, path, here)]
 
         def download(path: str) -> None:
@@ -103,14 +107,19 @@ class RemoteResults:
         return {*there.values()}
 
     def push(self, folder: Path, patterns: Sequence[str], sent: dict[Path, Stamp]) -> None:
-        """Upload matching files that were not sent in their current state; add them to `sent`."""
+        """Upload matching files that were not sent in their current state; add them to `sent`.
+
+        Raises:
+            InputError: a file is a link to one outside the folder.
+        """
         files, root = self._open()
         for here in _matching(folder, patterns):
             with suppress(FileNotFoundError):  # a checkpoint, no longer needed
                 stamp = _stamp(here)
                 if sent.get(here) == stamp:
                     continue
-                path, content = f"{root}/{here.relative_to(folder).as_posix()}", here.read_bytes()
+                path = f"{root}/{here.relative_to(folder).as_posix()}"
+                content = _inside(folder, path, root).read_bytes()
                 if here.suffix == ".json":
                     _add(files, path.removesuffix(".json"), content)
                 else:
@@ -172,19 +181,48 @@ class RemoteResults:
         try:
             return action()
         except Exception as error:
-            raise OSError(f"{self} ({type(error).__name__}: {error}; see {folder})") from None
+            raise OSError(f"{self} ({self._reason(error)}; see {folder})") from None
+
+    def _reason(self, error: Exception) -> str:
+        """Return an error's kind and text; libraries quote the whole URL, or parts of it."""
+        return without_secrets(f"{type(error).__name__}: {error}", self.url)
 
     @contextmanager
     def _input_errors(self, what: str) -> Iterator[None]:
         try:
             yield
+        except InputError:
+            raise
         except ImportError as error:
-            raise InputError(f"{self}: needs another package: {error}") from None
+            raise InputError(f"{self}: needs another package: {self._reason(error)}") from None
         except Exception as error:  # every file system has its own errors
             raise InputError(
-                f"{self}: cannot be {what} ({type(error).__name__}: {error}); check that it "
-                "exists and that credentials are set"
+                f"{self}: cannot be {what} ({self._reason(error)}); check that it exists and that "
+                "credentials are set"
             ) from None
+
+
+def _inside(folder: Path, path: str, root: str) -> Path:
+    """Return where a file at a URL is stored in a folder.
+
+    A file system lists whatever its server sends. No name may lead out of the folder: neither as
+    it is, nor decoded or read as another system's, nor through a link in the folder.
+
+    Raises:
+        InputError: it would be outside the folder.
+    """
+    name = path.removeprefix(f"{root}/")
+    forms = (name, unquote(name).replace("\\", "/"))
+    if (
+        name == path
+        or any(".." in form.split("/") or PureWindowsPath(form).drive for form in forms)
+        or not all((folder / form).resolve().is_relative_to(folder.resolve()) for form in forms)
+    ):
+        raise InputError(
+            f"{without_secrets(root)} names {without_secrets(path)!r}, which is outside the "
+            "folder: nothing is read from there or written to it"
+        )
+    return folder / name
 
 
 def _is_local(files: Any) -> bool:

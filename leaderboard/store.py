@@ -3,12 +3,12 @@
 import gc
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from seqmem.files import temporary_file
 from seqmem.leaderboard.record import Record, RecordError, from_json, to_json
 
 __all__ = [
@@ -62,20 +62,19 @@ def write_unless_taken(text: str, directory: Path, stem: str) -> Path | None:
         OSError: it cannot be written; no file is left.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=directory, suffix=".tmp")
+    temporary = temporary_file(directory)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
         path = directory / f"{stem}.json"
-        os.link(name, path)  # unlike a rename, it never replaces a file
+        os.link(temporary, path)  # unlike a rename, it never replaces a file
         return path
     except FileExistsError:
         return None
     finally:
-        os.unlink(name)
+        temporary.unlink()
 
 
 def find_record(directory: Path, stem: str) -> Record | None:

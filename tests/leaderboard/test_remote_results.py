@@ -1,18 +1,25 @@
 """Results at a URL: atomic files, never overwritten, and runs that resume on another machine."""
 
+import http.server
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import fsspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import seqmem.leaderboard.remote_results as module
 from seqmem.baselines.training.checkpoint import Checkpoint
 from seqmem.baselines.training.loop import train
-from seqmem.errors import InputError
+from seqmem.errors import InputError, without_secrets
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.runs import run_cell
 from seqmem.tests.command import QUICK, Command, record_files, without_times
@@ -160,13 +167,192 @@ def test_the_error_of_the_cell_is_raised(tmp_path: Path, monkeypatch: pytest.Mon
         interrupted()
 
 
-def test_no_password_is_shown() -> None:
+SECRET_URLS = [
+    "nonsense://user:s3cr/et@host/results",
+    "nonsense://user:s3cr@et@host/results",
+    "nonsense://s3cr%2Fet@host/results",
+    "nonsense://host/results?token=s3cr/et",
+    "nonsense://host/results?a=1&sig=s3cr%2Fet",
+    "nonsense://host/results?s3cr/et",
+    "nonsense://host/results#s3cr/et",
+]
+
+
+def test_a_password_does_not_change_the_mirror() -> None:
     remote = RemoteResults("nonsense://user:secret@host/results")
     assert str(remote) == "nonsense://host/results"
+    assert remote.mirror == RemoteResults("nonsense://user:other@host/results").mirror
+
+
+@pytest.mark.parametrize("url", SECRET_URLS)
+def test_no_secret_of_a_url_is_shown(
+    url: str, seqmem_: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = RemoteResults(url)
+    secret = "s3cr" + url.partition("s3cr")[2].partition("et")[0] + "et"
+    assert str(remote).startswith("nonsense://host/results")
     with pytest.raises(InputError) as raised:
         remote.check()
-    assert "secret" not in str(raised.value)
-    assert remote.mirror == RemoteResults("nonsense://user:other@host/results").mirror
+    ran = seqmem_("eval", "marginal", *QUICK, "--results", url)
+    asked = seqmem_("leaderboard", "--records", url)
+
+    def refuse(_: str) -> None:  # as libraries do, with the URL, a part of it, or its value
+        quoted = " or ".join((secret, unquote(secret), quote(secret, safe="")))
+        raise OSError(f"404 for {url}; '{url.partition('//')[2]}', {quoted}")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", refuse)
+    monkeypatch.setattr(module, "PAUSES", ())
+    with pytest.raises(InputError) as later:
+        remote.fetch_records()
+    with pytest.raises(OSError, match="404") as last, remote.synchronised(Path("here"), ()):
+        pass
+    for text in (remote, raised.value, later.value, last.value, ran.err, asked.err):
+        assert "s3cr" not in str(text)
+        assert "et@" not in str(text)
+    assert "nonsense://host/results" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see http://h:80/a@b and s3://b/x.json", "see http://h:80/a@b and s3://b/x.json"),
+        ("hf://datasets/me/x@main/y failed", "hf://datasets/me/x@main/y failed"),
+        ("http://me:pw@proxy:3128 refused it", "http://proxy:3128 refused it"),
+        ("a::s3://k:p@b/x?q=1 and http://:t@h", "a::s3://b/x?… and http://h"),
+        ("no URL: a@b?c=d#e", "no URL: a@b?c=d#e"),
+    ],
+)
+def test_what_messages_show_of_urls(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
+
+
+class Listing:
+    """A file system that lists whatever it is given, and has one content for everything."""
+
+    protocol = "listing"
+
+    def __init__(self, names: Sequence[str], root: str) -> None:
+        self.paths = [name.replace("ROOT", root) for name in names]
+
+    def invalidate_cache(self) -> None: ...
+
+    def glob(self, pattern: str) -> list[str]:
+        return self.paths
+
+    def cat_file(self, path: str) -> bytes:
+        return b"{}"
+
+    def modified(self, path: str) -> datetime:
+        return datetime.max
+
+
+ROOT = "listing://host/results"
+HOSTILE = [
+    "ROOT/../x.json",
+    "ROOT/a/../../x.json",
+    "ROOT/../../../../../../../../../../tmp/seqmem-outside.json",
+    "ROOT//tmp/seqmem-outside.json",
+    "ROOT/..%2fx.json",
+    "ROOT/%2e%2e/x.json",
+    "ROOT/%2ftmp%2fseqmem-outside.json",
+    "ROOT/..\\x.json",
+    "ROOT/a\\..\\..\\x.json",
+    "ROOT/..%5cx.json",
+    "ROOT/C:\\x.json",
+    "ROOT/C:x.json",
+    "ROOT/\\\\host\\share\\x.json",
+    "ROOT/link/x.json",
+    "ROOT/linked.json",
+    "/tmp/seqmem-outside.json",
+    "listing://other/x.json",
+    "../x.json",
+]
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Path:
+    """A folder with links to places outside of it."""
+    folder = tmp_path / "top/middle/mirror"
+    folder.mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (folder / "link").symlink_to(tmp_path / "outside")
+    (folder / "linked.json").symlink_to(tmp_path / "outside/new.json")
+    return folder
+
+
+def outside(mirror: Path) -> list[Path]:
+    top = mirror.parents[2]
+    return [path for path in top.rglob("*") if path.is_file() and mirror not in path.parents]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_listed_name_leads_out_of_the_mirror(
+    name: str, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = Listing(["ROOT/good.json", name], ROOT)
+    monkeypatch.setattr(RemoteResults, "_open", lambda self: (files, ROOT))
+    with pytest.raises(InputError, match="outside the folder"):
+        RemoteResults(ROOT).pull(mirror, ["**/*.json"])
+    assert outside(mirror) == []
+    assert not (mirror / "good.json").exists()
+
+
+PARTS = st.sampled_from(
+    ["..", ".", "", "a", "link", "linked.json", "%2e%2e", "..%2f", "\\", "..\\", "C:", "~", "%"]
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.lists(PARTS | st.text(max_size=3), max_size=6).map("/".join))
+def test_whatever_is_listed_stays_in_the_mirror(name: str, mirror: Path) -> None:
+    remote = RemoteResults(ROOT)
+    files = Listing([f"ROOT/{name}.json", f"ROOT/{name}.pt"], ROOT)
+    pulled: set[Path] = set()
+    with pytest.MonkeyPatch.context() as patch, suppress(InputError, OSError, ValueError):
+        patch.setattr(RemoteResults, "_open", lambda self: (files, ROOT))
+        pulled = remote.pull(mirror, ["**/*"])
+    assert outside(mirror) == []
+    assert all(path.resolve().is_relative_to(mirror.resolve()) for path in pulled)
+
+
+def test_links_in_the_mirror_are_not_sent(mirror: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside/new.json").write_text("private")
+    remote = RemoteResults((tmp_path / "shared").as_uri())
+    with pytest.raises(InputError, match="outside the folder"):
+        remote.push(mirror, ["*.json"], {})
+    assert not [*tmp_path.glob("shared/*")]
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """A page whose links lead to a record and out of the folder."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        page = b"<a href='good.json'>x</a><a href='../../../../../../evil.json'>x</a>"
+        is_record = self.path.endswith(".json")
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json" if is_record else "text/html")
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(b"{}" if is_record else page)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_a_server_writes_nothing_outside_the_mirror(
+    seqmem_: Command, tmp_path: Path, elsewhere: Callable[[str], None]
+) -> None:
+    pytest.importorskip("aiohttp", reason="fsspec reads http with it")
+    elsewhere("one/two/three/four/five/cache")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ran = seqmem_("leaderboard", "--records", f"http://127.0.0.1:{server.server_port}/r")
+        server.shutdown()
+    assert ran.status == 2
+    assert "outside the folder" in ran.err
+    assert not [*tmp_path.rglob("evil.json")]
 
 
 def test_any_file_system_works(tmp_path: Path) -> None:
