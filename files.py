@@ -1,15 +1,54 @@
-"""Files that are written whole or not at all."""
+"""Files: written whole or not at all, read only if regular, and paths with ``~``."""
 
+import errno
 import os
+import stat
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from seqmem.errors import InputError
 
-__all__ = ["temporary_file", "write_atomically", "write_bytes", "write_output"]
+__all__ = [
+    "expand_user",
+    "read_file",
+    "require_regular",
+    "temporary_file",
+    "write_atomically",
+    "write_bytes",
+    "write_output",
+]
+
+
+def expand_user(text: str | Path) -> Path:
+    """Return a path; ``~`` and ``~name`` are home folders if no file has that name."""
+    path = Path(text)
+    with suppress(RuntimeError):  # there is no such user, or no home folder
+        return path if os.path.lexists(path) else path.expanduser()
+    return path
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a regular file: a pipe or a device may have no end.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
+    require_regular(path)
+    return path.read_bytes()
+
+
+def require_regular(path: Path) -> None:
+    """Check that a file is a regular file.
+
+    Raises:
+        OSError: there is none, or it is something else.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def temporary_file(folder: Path) -> Path:
@@ -54,13 +93,18 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_output(path: Path, content: bytes) -> None:
-    """Write the file that a command was asked for.
+    """Write the file that a command was asked for: whole or not at all, links are followed.
 
     Raises:
         InputError: it cannot be written.
     """
     try:
-        path.write_bytes(content)
+        if path.exists() and not path.is_file():  # such as /dev/stdout
+            path.write_bytes(content)
+        else:
+            target = path.resolve()
+            target.parent.resolve(strict=True)  # a mistyped folder is not made
+            write_bytes(target, content)
     except OSError as error:
         raise InputError(
             f"--output {path}: cannot be written ({error.strerror}); name another file"

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from seqmem.check.curves import Curves
 from seqmem.check.margin import fresh_margin, half_widths, same_half_width, same_margin, spread
+from seqmem.files import read_file
 from seqmem.leaderboard.store import record_directory, write_once
 from seqmem.leaderboard.validation import Number, validated
 
@@ -138,7 +139,7 @@ def read_expectations(
     problems = []
     for path in sorted(folder.rglob("*.json"), key=lambda path: (str(path.parent), _number(path))):
         try:
-            expectation = expectation_from_json(path.read_text(encoding="utf-8"))
+            expectation = expectation_from_json(read_file(path).decode())
         except (ExpectationError, OSError, UnicodeDecodeError) as error:
             problems.append(f"{path}: {error}")
         else:

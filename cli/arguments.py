@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqmem.files import expand_user
+
 if TYPE_CHECKING:
     from seqmem.leaderboard.remote_results import RemoteResults
     from seqmem.measuring.precision import Precision
@@ -19,8 +21,18 @@ __all__ = ["CONTEXTS", "COUNT", "FILE", "FOLDER_OR_URL", "K_TRAINS", "PATH", "PR
 
 COUNT = click.IntRange(1, 1024)
 SEED = click.IntRange(0, 2**31 - 1)
-PATH = click.Path(path_type=Path)
-FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class _Path(click.Path):
+    """A path whose ``~`` is the home folder, also where the shell leaves it (--results=~/x)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path of a text."""
+        return super().convert(expand_user(value), param, ctx)
+
+
+PATH = _Path(path_type=Path)
+FILE = _Path(path_type=Path, dir_okay=False)
 
 
 class _Parsed(click.ParamType[Any]):
@@ -39,7 +51,7 @@ class _Parsed(click.ParamType[Any]):
 
 def _folder_or_url(text: str) -> "Path | RemoteResults":
     if "://" not in text:
-        return Path(text)
+        return expand_user(text)
     from seqmem.leaderboard.remote_results import RemoteResults
 
     return RemoteResults(text)

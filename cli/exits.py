@@ -1,5 +1,7 @@
 """How a command ends: an error in one line on stderr, and the exit status."""
 
+import io
+import sys
 from typing import Any
 
 import click
@@ -23,8 +25,18 @@ def fail(message: str, status: int) -> "SystemExit":
 class OneLineErrors(click.Group):
     """A group of commands whose expected errors cost one line and the right exit status."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Check that the command line is text, which records can hold."""
+        for given in args:
+            shown = given.encode(errors="backslashreplace").decode()
+            if shown != given:  # "backslashreplace" replaces nothing in UTF-8
+                raise InputError(f"{shown}: is not UTF-8; rename the file or folder")
+        return super().parse_args(ctx, args)
+
     def main(self, *args: Any, **others: Any) -> Any:
         """Run the command line."""
+        if isinstance(sys.stdout, io.TextIOWrapper):  # its encoding may lack some characters
+            sys.stdout.reconfigure(errors="replace")
         try:
             return super().main(*args, **{**others, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as error:

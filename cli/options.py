@@ -15,6 +15,7 @@ import click
 
 from seqmem.cli.arguments import CONTEXTS, COUNT, FILE, FOLDER_OR_URL, PRECISION
 from seqmem.errors import InputError
+from seqmem.files import expand_user
 from seqmem.leaderboard import FORMATS
 from seqmem.tasks import SUITES
 
@@ -105,7 +106,7 @@ def output_format(formats: Sequence[str] = FORMATS, note: str = "") -> Option:
 def _set_data_dir(_: click.Context, __: click.Parameter, value: str | None) -> None:
     if value is None:
         return
-    if not Path(value).is_dir():
+    if not expand_user(value).is_dir():
         raise InputError(f"--data-dir {value}: there is no such directory; make it or name another")
     os.environ["SEQMEM_DATA"] = value
 

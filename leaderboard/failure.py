@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import with_config
 
+from seqmem.files import read_file
 from seqmem.leaderboard.store import FAILURES, record_directory, write_once
 from seqmem.leaderboard.validation import Positive, validated
 
@@ -79,7 +80,7 @@ def _read(paths: Iterable[Path]) -> list[tuple[Failure, Path]]:
     found = []
     for path in paths:
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(read_file(path))
             data.pop("failure")
             found.append((validated(Failure, data), path))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

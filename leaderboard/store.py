@@ -1,6 +1,7 @@
 """Records on disk: one file each, written atomically and never overwritten."""
 
 import gc
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from seqmem.files import temporary_file
+from seqmem.files import read_file, temporary_file
 from seqmem.leaderboard.record import Record, RecordError, from_json, to_json
 
 __all__ = [
@@ -26,10 +27,22 @@ __all__ = [
 COMMITTED = Path(__file__).parent / "records"
 FAILURES = "failures"  # the folder of failed cells, next to that of records
 
+LONGEST_NAME = 80  # characters of a task's folder, without the hash
+# Ids that remain distinct when ":" and "/" become "_".
+PLAIN = re.compile(r"(text:|(?!text/))[A-Za-z0-9][A-Za-z0-9.=-]*(/[A-Za-z0-9.=-]+)*")
+
 
 def record_directory(root: Path, task_id: str) -> Path:
-    """Return the folder of a task's records below `root`."""
-    return root / re.sub(r"[^A-Za-z0-9.=_-]", "_", task_id)
+    """Return the folder of a task's records below `root`: another one for each id.
+
+    Its name is the id with "_" for other characters; if that is too long, or could be another
+    id's, it is shortened and a hash of the id follows.
+    """
+    name = re.sub(r"[^A-Za-z0-9.=_-]", "_", task_id)
+    if len(name) > LONGEST_NAME or not PLAIN.fullmatch(task_id):
+        digest = hashlib.sha256(task_id.encode(errors="surrogatepass")).hexdigest()
+        name = f"{name[:LONGEST_NAME]}__{digest[:12]}"  # no plain name contains "__"
+    return root / name
 
 
 def write_record(record: Record, directory: Path, stem: str) -> Path:
@@ -62,19 +75,37 @@ def write_unless_taken(text: str, directory: Path, stem: str) -> Path | None:
         OSError: it cannot be written; no file is left.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_file(directory)
+    path, temporary = directory / f"{stem}.json", temporary_file(directory)
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        path = directory / f"{stem}.json"
-        os.link(temporary, path)  # unlike a rename, it never replaces a file
-        return path
+        _move(temporary, path)
     except FileExistsError:
         return None
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _move(temporary: Path, path: Path) -> None:
+    """Move a file to a path.
+
+    Raises:
+        FileExistsError: the path is taken.
+    """
+    try:
+        os.link(temporary, path)  # unlike a rename, it never replaces a file
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: reserve the name first
+        path.touch(exist_ok=False)
+        try:
+            os.replace(temporary, path)
+        except BaseException:
+            path.unlink()
+            raise
 
 
 def find_record(directory: Path, stem: str) -> Record | None:
@@ -95,7 +126,7 @@ def read_records(places: Iterable[Path]) -> tuple[list[Record], list[str]]:
     with uncollected():
         for path in _files(places):
             try:
-                records.append(from_json(path.read_bytes()))
+                records.append(from_json(read_file(path)))
             except (RecordError, OSError) as error:
                 problems.append(f"{path}: {error}")
     return records, problems

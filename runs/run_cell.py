@@ -46,6 +46,7 @@ def run_cell(cell: Cell, task: Task, log: Callable[[str], object]) -> Record:
     if (known := cell.known_record()) is not None:
         log(f"{cell}: already measured")
         return known
+    cell.record_folder.mkdir(parents=True, exist_ok=True)  # fails here, not after training
     model, fit = trained_model(cell, task, log)
     facts = {
         "name": cell.model.name,

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, with_config
 
 from seqmem.errors import InputError
+from seqmem.files import read_file
 from seqmem.leaderboard.validation import Positive, validated
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.task import Task
@@ -73,7 +74,7 @@ def read_manifest(path: Path) -> Manifest:
         InputError: there is no such file, or a field is unknown or invalid.
     """
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = tomllib.loads(read_file(path).decode())
     except OSError as error:
         raise InputError(f"--manifest {path}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -94,7 +95,7 @@ def check_vocabulary(file: Path, task: Task) -> None:
         InputError: it cannot be read, or differs; the message names the first difference.
     """
     try:
-        words = file.read_text(encoding="utf-8").splitlines()
+        words = read_file(file).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"vocabulary {file.name}: cannot be read ({error})") from None
     if not isinstance(task, LanguageTask):

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import seqmem
 from seqmem.errors import InputError, SubmissionError
+from seqmem.files import expand_user
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,7 +135,7 @@ def parse_factory(text: str, folder: Path | None = None) -> Factory:
     folder = (folder or Path.cwd()).resolve()
     place, _, name = text.rpartition(":")
     if place.endswith(".py") and name.isidentifier():
-        file = (folder / Path(place).expanduser()).resolve()  # follows links, as Python does
+        file = (folder / expand_user(place)).resolve()  # follows links, as Python does
         return Factory(text, file.stem, name, file.parent, file)
     if name.isidentifier() and all(part.isidentifier() for part in place.split(".")):
         return Factory(text, place, name, folder, None)

@@ -14,6 +14,7 @@ from typing import Any
 
 from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, RefusedError
+from seqmem.files import read_file
 from seqmem.leaderboard.record import Point, Record, RecordError, from_json, to_json
 from seqmem.leaderboard.store import read_records, record_directory, write_unless_taken
 from seqmem.measuring.gate.curve_checks import check_lead, check_optimum
@@ -265,7 +266,7 @@ def read_record(path: Path) -> Record:
         InputError: it cannot be read, or is not a record.
     """
     try:
-        return from_json(path.read_bytes())
+        return from_json(read_file(path))
     except OSError as error:
         raise InputError(f"record {path}: cannot be read ({error.strerror})") from None
     except RecordError as error:

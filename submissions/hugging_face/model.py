@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from seqmem.errors import CellError, InputError
+from seqmem.files import expand_user
 from seqmem.submissions.extras import imported
 from seqmem.submissions.hugging_face.files import DOWNLOADED, check_files, settings_sha256
 from seqmem.tasks.model import SequenceModel, State
@@ -203,7 +204,7 @@ def open_hugging_face(place: str) -> HuggingFaceModel:
 
 def _folder(place: str, given: str) -> tuple[Path, str | None]:
     """Return the folder of a model, and its commit if it comes from the hub."""
-    path = Path(place).expanduser()
+    path = expand_user(place)
     if path.is_dir():
         return path, None
     if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", place) or path.exists():

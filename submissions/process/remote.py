@@ -183,7 +183,7 @@ def _check_own_folder(factory: Factory, folder: Path, secrets: Sequence[Path]) -
     """
     if not folder.is_dir():  # a file: nothing else becomes readable with it
         return
-    if folder == Path(folder.anchor) or Path.home().resolve().is_relative_to(folder):
+    if folder == Path(folder.anchor) or _contains_home(folder):
         problem = "is, or contains, your home folder"
     elif any(folder.is_relative_to(secret.resolve()) for secret in secrets if secret.is_dir()):
         problem = "is in the data or cache directory"
@@ -192,6 +192,13 @@ def _check_own_folder(factory: Factory, folder: Path, secrets: Sequence[Path]) -
     raise factory.refusal(
         f"its folder {folder} {problem}, all of which it could read; move it to its own folder"
     )
+
+
+def _contains_home(folder: Path) -> bool:
+    try:
+        return Path.home().resolve().is_relative_to(folder)
+    except RuntimeError:  # there is no home folder
+        return False
 
 
 def _positive_integer(value: object) -> int | None:

@@ -5,16 +5,19 @@ folder of its name.
 """
 
 import os
+import tempfile
 import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
 from seqmem.errors import InputError
+from seqmem.files import expand_user
 
 __all__ = [
     "Facts",
@@ -91,12 +94,26 @@ class Source(ABC):
 def data_directory() -> Path | None:
     """Return the user's data directory: SEQMEM_DATA; None if it is unset or empty."""
     text = os.environ.get("SEQMEM_DATA")
-    return Path(text) if text else None
+    return expand_user(text) if text else None
 
 
 def cache_directory() -> Path:
-    """Return the folder of caches: SEQMEM_CACHE, or the default of the system."""
-    return Path(os.environ.get("SEQMEM_CACHE") or platformdirs.user_cache_dir("seqmem"))
+    """Return the folder of caches: SEQMEM_CACHE, or the default of the system.
+
+    A user without a home folder has one that is deleted at the end of this process.
+    """
+    if given := os.environ.get("SEQMEM_CACHE"):
+        return expand_user(given)
+    try:
+        usual = Path(platformdirs.user_cache_dir("seqmem"))
+    except RuntimeError:  # there is no home folder
+        return Path(_own_folder().name)
+    return usual if usual.is_absolute() else Path(_own_folder().name)
+
+
+@cache
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="seqmem-", ignore_cleanup_errors=True)
 
 
 def expected_content(name: str) -> dict[str, Any]:

@@ -18,11 +18,32 @@ from pathlib import Path
 from typing import IO
 
 from seqmem.errors import InputError
+from seqmem.files import expand_user, require_regular
 
 __all__ = ["COMPRESSED", "expand", "file_digest", "find_file", "open_bytes", "read_lines"]
 
 COMPRESSED = ("", ".xz", ".gz")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# What is no plain text: the first bytes, what they mean, and what to do.
+_OTHER = (
+    (b"\xff\xfe\0\0", "UTF-32", "convert it: iconv -f UTF-32 -t utf-8"),
+    (b"\0\0\xfe\xff", "UTF-32", "convert it: iconv -f UTF-32 -t utf-8"),
+    (b"\xff\xfe", "UTF-16", "convert it: iconv -f UTF-16 -t utf-8"),
+    (b"\xfe\xff", "UTF-16", "convert it: iconv -f UTF-16 -t utf-8"),
+    ("ÿþ".encode(), "UTF-16 read as Latin-1", "convert the original: iconv -f UTF-16 -t utf-8"),
+    ("þÿ".encode(), "UTF-16 read as Latin-1", "convert the original: iconv -f UTF-16 -t utf-8"),
+    (b"\x1f\x8b", "compressed with gzip", "decompress it"),
+    (b"\xfd7zXZ\0", "compressed with xz", "decompress it"),
+    (b"BZh91AY&SY", "compressed with bzip2", "decompress it"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "decompress it"),
+    (b"PK\x03\x04", "a zip archive or an office document", "give the text in it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "give the text in it"),
+    (b"Rar!\x1a\x07", "a rar archive", "give the text in it"),
+    (b"%PDF-", "a PDF", "give the text in it"),
+    (b"{\\rtf", "RTF", "save it as plain text"),
+    (b"version https://git-lfs.github.com/", "a pointer of Git LFS", "get it: git lfs pull"),
+)
+_START = 8192  # bytes in which text has no zero
 _DAMAGED = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 
 
@@ -38,7 +59,7 @@ def expand(pattern: str) -> list[Path]:
     Raises:
         InputError: there is no such file.
     """
-    literal = Path(pattern).expanduser()
+    literal = expand_user(pattern)
     if literal.is_file():
         return [literal]
     if literal.is_dir():
@@ -56,6 +77,7 @@ def expand(pattern: str) -> list[Path]:
 
 def open_bytes(path: Path) -> IO[bytes]:
     """Open a file, decompressed according to its suffix."""
+    require_regular(path)
     opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
     return opener(path, "rb")  # type: ignore[operator,no-any-return]
 
@@ -67,6 +89,7 @@ def file_digest(path: Path) -> bytes:
         InputError: it cannot be read.
     """
     try:
+        require_regular(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
@@ -82,6 +105,8 @@ def read_lines(path: Path) -> Iterator[str]:
     number = 0
     try:
         with open_bytes(path) as file:
+            _check_text(path, file.read(_START))
+            file.seek(0)
             for number, line in enumerate(file, 1):
                 if number == 1:
                     line = line.removeprefix(_BYTE_ORDER_MARK)
@@ -90,7 +115,7 @@ def read_lines(path: Path) -> Iterator[str]:
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}, line {number}: not UTF-8 (byte 0x{error.object[error.start]:02x} at "
-            f"{error.start + 1}); convert it: iconv -f ENCODING -t utf-8"
+            f"{error.start + 1}); convert it from its own encoding: iconv -f ENCODING -t utf-8"
         ) from None
     except _DAMAGED as error:
         raise InputError(
@@ -101,6 +126,25 @@ def read_lines(path: Path) -> Iterator[str]:
         raise _unreadable(path, error) from None
     if number == 0:
         raise InputError(f"{path} is empty; a text has at least one line")
+
+
+def _check_text(path: Path, start: bytes) -> None:
+    """Check that the first bytes of a file are those of a text.
+
+    Raises:
+        InputError: they are not; the message says what the file is and what to do.
+    """
+    for magic, what, advice in _OTHER:
+        if start.startswith(magic):
+            raise InputError(f"{path}: is not plain text but {what}; {advice}")
+    if start[257:262] == b"ustar":
+        raise InputError(f"{path}: is not plain text but a tar archive; give the text in it")
+    if (place := start.find(b"\0")) >= 0:
+        order = "LE" if place % 2 else "BE"
+        raise InputError(
+            f"{path}: is not plain text but binary (byte {place + 1} is zero), or UTF-16 without a "
+            f"byte order mark; give text, or convert UTF-16: iconv -f UTF-16{order} -t utf-8"
+        )
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:

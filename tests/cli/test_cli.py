@@ -1,5 +1,6 @@
 """The command line as a whole: help, wrong input."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,58 @@ def test_wrong_input_is_found_before_training(seqmem_: Command, tmp_path: Path) 
     ran = seqmem_("eval", "lstm", *QUICK, "--task", "wikitext-2", "--data-dir", str(tmp_path))
     assert ran.status == 2
     assert "trained" not in ran.err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437"])
+def test_output_has_replacements_where_the_terminal_lacks_characters(encoding: str) -> None:
+    command = [sys.executable, "-m", "seqmem", "leaderboard", "--suite", "core"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert b"Traceback" not in done.stderr
+    assert b"copy-memory/T=30" in done.stdout
+
+
+def test_a_user_without_a_home_folder(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("some words in a line\n" * 300)
+    command = [sys.executable, "-c", WITHOUT_HOME, "eval", "marginal", "--task", "text:t.txt"]
+    command += ["--budget", "smoke", "--k", "full"]
+    names = ("HOME", "SEQMEM_CACHE", "XDG_CACHE_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    environment["TMPDIR"] = str(tmp_path / "temporary")
+    (tmp_path / "temporary").mkdir()
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, env=environment, check=True, text=True
+    )
+    assert "marginal" in done.stdout
+    assert sorted(os.listdir(tmp_path)) == ["results", "t.txt", "temporary"]
+    assert os.listdir(tmp_path / "temporary") == []
+
+
+WITHOUT_HOME = """
+import pwd
+
+def unknown(*_):
+    raise KeyError("no such user")
+
+pwd.getpwuid = pwd.getpwnam = unknown
+from seqmem.submit import main
+main()
+"""
+
+
+def test_a_name_that_is_no_text_is_refused(seqmem_: Command) -> None:
+    ran = seqmem_("eval", "marginal", "--task", "text:caf\udce9.txt")
+    assert ran.status == 2
+    assert ran.err == "seqmem: text:caf\\udce9.txt: is not UTF-8; rename the file or folder\n"
+
+
+def test_a_tilde_in_a_path_is_the_home_folder(
+    seqmem_: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    ran = seqmem_("leaderboard", "--task", "copy-memory/T=30", "--output=~/board.txt")
+    assert ran.status == 0
+    assert os.listdir(tmp_path) == ["home"]
+    assert os.listdir(tmp_path / "home") == ["board.txt"]

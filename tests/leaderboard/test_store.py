@@ -1,5 +1,6 @@
 """Record files: never overwritten, and broken ones are named."""
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,4 +56,60 @@ def test_broken_files_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
 
 def test_task_folders_are_plain_names(tmp_path: Path) -> None:
     assert record_directory(tmp_path, "copy-memory/T=3-9") == tmp_path / "copy-memory_T=3-9"
+    assert record_directory(tmp_path, "text:data/book.txt") == tmp_path / "text_data_book.txt"
     assert record_directory(tmp_path, "../../etc").parent == tmp_path
+    assert record_directory(tmp_path, "..").name not in ("..", ".", "")
+
+
+def test_every_task_has_a_folder_of_its_own_with_a_short_name(tmp_path: Path) -> None:
+    ids = [
+        *("text:文", "text:語", "text:a b", "text:a/b", "text:a_b", "text:a:b", "text/a/b"),
+        *(
+            "text:a",
+            "text/a",
+            "text:é",
+            "text:\udce9",
+            "..",
+            "../..",
+            "text:a__b",
+            "text:a?unit=char",
+        ),
+        *(f"text:{'folder/' * 60}{name}" for name in "ab"),
+    ]
+    names = {record_directory(tmp_path, task_id).name for task_id in ids}
+    assert len(names) == len(ids)
+    assert all(len(name) <= 100 and name.isascii() for name in names)
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.link", link)
+    test_nothing_is_overwritten(tmp_path / "one")
+    test_many_writers_lose_nothing(tmp_path / "many")
+
+    def replace(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("os.replace", replace)
+    with pytest.raises(OSError, match="Input/output"):
+        write_record(make_record({1: 0.5}), tmp_path / "failed", "cell")
+    assert list((tmp_path / "failed").iterdir()) == []
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    good = write_record(make_record({1: 0.5}), tmp_path, "good")
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "endless.json").symlink_to("/dev/zero")
+    (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "link.json").symlink_to(good)
+    records, problems = read_records([tmp_path])
+    assert len(records) == 2  # the file, and the link to it
+    assert len(problems) == 4
+    assert sum("not a regular file" in problem for problem in problems) == 3
+    assert find_record(tmp_path, "pipe") is None

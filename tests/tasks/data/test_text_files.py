@@ -1,11 +1,14 @@
+import bz2
 import gzip
 import lzma
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from seqmem.errors import InputError
-from seqmem.tasks.data.text_files import expand, find_file, read_lines
+from seqmem.tasks.data.text_files import expand, file_digest, find_file, read_lines
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -93,3 +96,58 @@ def test_find_file_takes_the_first_name(tmp_path: Path) -> None:
     found = find_file(tmp_path, ("test.txt", "wiki.test.tokens"))
     assert found == tmp_path / "test.txt.xz"
     assert find_file(tmp_path, ("valid.txt",)) is None
+
+
+TEXT = "a line of some words\n" * 50
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (TEXT.encode("utf-16"), "is not plain text but UTF-16; convert it: iconv -f UTF-16 -t"),
+        (b"\xfe\xff" + TEXT.encode("utf-16-be"), "UTF-16; convert it: iconv -f UTF-16 -t"),
+        (TEXT.encode("utf-32"), "UTF-32; convert it: iconv -f UTF-32 -t"),
+        (TEXT.encode("utf-16").decode("latin-1").encode(), "UTF-16 read as Latin-1; convert the o"),
+        (TEXT.encode("utf-16-le"), "without a byte order mark.*iconv -f UTF-16LE -t"),
+        (TEXT.encode("utf-16-be"), "without a byte order mark.*iconv -f UTF-16BE -t"),
+        (TEXT.encode("utf-32-le"), "binary"),
+        (TEXT.encode() + bytes(9), "binary"),
+        (gzip.compress(TEXT.encode()), "compressed with gzip; decompress it"),
+        (lzma.compress(TEXT.encode()), "compressed with xz; decompress it"),
+        (bz2.compress(TEXT.encode()), "compressed with bzip2; decompress it"),
+        (rb"{\rtf1 a}", "RTF; save it as plain text"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    ],
+)
+def test_what_is_no_plain_text_says_what_it_is(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    for name in ("a.txt", "b.txt.gz", "c.txt.xz"):
+        with pytest.raises(InputError, match=message):
+            list(read_lines(write(tmp_path / name, content)))
+
+
+def test_archives_say_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXT)
+    for form, what in (("zip", "a zip archive"), ("tar", "a tar archive")):
+        archive = shutil.make_archive(str(tmp_path / "packed"), form, tmp_path, "a.txt")
+        with pytest.raises(InputError, match=f"is not plain text but {what}"):
+            list(read_lines(Path(archive)))
+    packed = write(tmp_path / "packed.tar.gz", (tmp_path / "packed.tar").read_bytes())
+    with pytest.raises(InputError, match="is not plain text but a tar archive"):
+        list(read_lines(packed))
+
+
+def test_a_pipe_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    for read in (lambda path: list(read_lines(path)), file_digest):
+        with pytest.raises(InputError, match="not a regular file"):
+            read(tmp_path / "pipe.txt")
+
+
+def test_a_name_may_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "~draft.txt", b"x\n")
+    assert expand("~draft.txt") == expand("~dra*.txt") == [Path("~draft.txt")]
+    with pytest.raises(InputError, match="there is no such file"):
+        expand("~nobody-of-this-name.txt")
