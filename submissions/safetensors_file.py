@@ -18,6 +18,7 @@ from safetensors.torch import load_model
 from seqmem.baselines import BASELINES
 from seqmem.baselines.ngram import KneserNey
 from seqmem.baselines.spec import Architecture, ModelSpec, options_of, parse_model
+from seqmem.baselines.training.checkpoint import check_unchanged
 from seqmem.baselines.training.loop import seeded
 from seqmem.errors import InputError, SubmissionError
 from seqmem.tasks.model import SequenceModel
@@ -87,6 +88,7 @@ def load_baseline(path: Path) -> tuple[SequenceModel, WeightsMetadata]:
         with torch.device("meta"):  # sizes only
             expected = facts.architecture.build()
         _compare(expected, sizes)
+        check_unchanged(path)
         with seeded(0):  # the initial weights are overwritten
             model = facts.architecture.build()
         load_model(model, path)

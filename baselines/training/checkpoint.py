@@ -1,8 +1,10 @@
 """Files of a training: the checkpoint during training, the weights at its end."""
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
 
-from seqmem.files import write_atomically
+from seqmem.files import read_file, require_regular, write_atomically
 from seqmem.tasks.model import SequenceModel
 
-__all__ = ["Checkpoint", "load_weights", "save_weights"]
+__all__ = ["Checkpoint", "check_unchanged", "load_weights", "save_weights"]
+
+HASH_BYTES = 32
+UNKNOWN = "0" * 64  # in place of a hash
 
 
 class Checkpoint:
@@ -29,14 +34,24 @@ class Checkpoint:
         return time.monotonic() - self._last >= self._every
 
     def save(self, content: Mapping[str, Any]) -> None:
-        """Replace the checkpoint."""
-        write_atomically(self._path, lambda path: torch.save(dict(content), path))
+        """Replace the checkpoint; the hash of the saved state is at its end."""
+
+        def write(temporary: Path) -> None:
+            torch.save(dict(content), temporary)
+            with temporary.open("r+b") as file:
+                file.write(hashlib.file_digest(file, "sha256").digest())
+
+        write_atomically(self._path, write)
         self._last = time.monotonic()
 
     def load(self, device: str) -> dict[str, Any] | None:
         """Return the saved state; None if the file is missing or damaged."""
         try:
-            return dict(torch.load(self._path, map_location=device, weights_only=True))
+            content = read_file(self._path)
+            content, written = content[:-HASH_BYTES], content[-HASH_BYTES:]
+            if hashlib.sha256(content).digest() != written:
+                return None
+            return dict(torch.load(BytesIO(content), map_location=device, weights_only=True))
         except Exception:  # without a checkpoint training starts over
             return None
 
@@ -46,16 +61,53 @@ class Checkpoint:
 
 
 def save_weights(model: SequenceModel, path: Path, metadata: Mapping[str, Any]) -> None:
-    """Write weights as safetensors, atomically, with metadata as JSON."""
-    text = {"seqmem": json.dumps(metadata)}
-    write_atomically(path, lambda temporary: save_model(model, str(temporary), text))
+    """Write weights as safetensors, atomically, with metadata as JSON and the hash of the file."""
+
+    def write(temporary: Path) -> None:
+        save_model(model, str(temporary), {"seqmem": json.dumps(metadata), "sha256": UNKNOWN})
+        digest = _sha256(temporary, UNKNOWN).encode()
+        with temporary.open("r+b") as file:
+            place = file.read(_header_size(temporary)).index(b'"sha256":"' + UNKNOWN.encode())
+            file.seek(place + len(b'"sha256":"'))
+            file.write(digest)
+
+    write_atomically(path, write)
 
 
 def load_weights(model: SequenceModel, path: Path) -> dict[str, Any] | None:
     """Load saved weights into a model and return their metadata; None if the file is unusable."""
     try:
+        check_unchanged(path)
         load_model(model, path)
         with safe_open(path, framework="pt") as file:
             return dict(json.loads(file.metadata()["seqmem"]))
     except (OSError, SafetensorError, RuntimeError, KeyError, ValueError):
         return None
+
+
+def check_unchanged(path: Path) -> None:
+    """Check the hash of a file of weights, which older ones lack.
+
+    Raises:
+        ValueError: the file was changed after it was written.
+        OSError, SafetensorError: it cannot be read.
+    """
+    require_regular(path)
+    with safe_open(path, framework="pt") as file:
+        written = (file.metadata() or {}).get("sha256")
+    if written is not None and _sha256(path, written) != written:
+        raise ValueError("was changed or damaged after it was written: its hash differs")
+
+
+def _sha256(path: Path, written: str) -> str:
+    """Return the hash of a file of weights, with `UNKNOWN` for the hash that is written in it."""
+    with path.open("rb") as file:
+        header = file.read(_header_size(path))
+        digest = hashlib.sha256(header.replace(written.encode(), UNKNOWN.encode()))
+        return hashlib.file_digest(file, lambda: digest).hexdigest()
+
+
+def _header_size(path: Path) -> int:
+    """Return the number of bytes before the tensors (the format: a size, and JSON of this size)."""
+    with path.open("rb") as file:
+        return 8 + int.from_bytes(file.read(8), "little")

@@ -1,6 +1,7 @@
 """A cache of arrays on disk, under a hash of their sources, memory-mapped when loaded.
 
-An entry is a folder of ``.npy`` files. It is written under a temporary name and renamed when
+An entry is a folder of ``.npy`` files and their hashes: one with a changed file is computed again.
+It is written under a temporary name and renamed when
 complete, so that an entry is never partial; if two processes write one at once, the second is
 discarded. The cache only saves time: if it cannot be written, the arrays stay in memory.
 """
@@ -16,11 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seqmem.files import read_file
 from seqmem.tasks.data.sources import cache_directory
+from seqmem.tasks.data.text_files import file_digest
 
 __all__ = ["Arrays", "cache_key", "cached_arrays", "pack_words", "unpack_words"]
 
 VERSION = 3  # of the content of entries
+HASHES = "sha256.json"
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -49,7 +53,7 @@ def cached_arrays(name: str, key: str, make: Callable[[], Arrays]) -> Arrays:
     if entry.is_dir():
         try:
             return _load(entry)
-        except (OSError, ValueError):  # truncated by a crash of the machine
+        except (OSError, ValueError):  # damaged, or of a version without hashes
             shutil.rmtree(entry, ignore_errors=True)
     arrays = make()
     try:
@@ -70,16 +74,34 @@ def unpack_words(packed: npt.NDArray[Any]) -> tuple[str, ...]:
 
 
 def _load(entry: Path) -> dict[str, npt.NDArray[Any]]:
-    # Copy-on-write rather than read-only: torch warns about read-only arrays.
-    return {path.stem: np.load(path, mmap_mode="c") for path in entry.glob("*.npy")}
+    """Return the arrays of an entry.
+
+    Raises:
+        OSError, ValueError: a file is missing or was changed.
+    """
+    hashes = json.loads(read_file(entry / HASHES))
+    if not isinstance(hashes, dict) or not hashes:
+        raise ValueError(f"{entry / HASHES} has no hashes")
+    arrays = {}
+    for name, written in hashes.items():
+        path = entry / f"{name}.npy"
+        if file_digest(path).hex() != written:
+            raise ValueError(f"{path} was changed")
+        # Copy-on-write rather than read-only: torch warns about read-only arrays.
+        arrays[name] = np.load(path, mmap_mode="c")
+    return arrays
 
 
 def _save(entry: Path, arrays: Arrays) -> None:
     entry.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=entry.parent, prefix=f"{entry.name}.", suffix=".tmp"))
     try:
+        hashes = {}
         for name, values in arrays.items():
-            np.save(temporary / f"{name}.npy", values, allow_pickle=False)
+            path = temporary / f"{name}.npy"
+            np.save(path, values, allow_pickle=False)
+            hashes[name] = file_digest(path).hex()
+        (temporary / HASHES).write_text(json.dumps(hashes), encoding="utf-8")
         try:
             temporary.rename(entry)
         except OSError:

@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import SafetensorError
+from safetensors.torch import load, load_file
 from torch import Tensor
 
 from seqmem.baselines import tcn as convolutional
@@ -42,13 +45,23 @@ def test_a_k_that_fails_costs_one_line_and_leaves_the_others(
         assert "adding-problem/T=5" in ran.out
 
 
-def test_damaged_weights_are_trained_again(seqmem_: Command, tmp_path: Path) -> None:
+def flipped(content: bytes) -> bytes:
+    return content[:-5] + bytes([content[-5] ^ 64]) + content[-4:]
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:100], flipped])
+def test_damaged_weights_are_trained_again(
+    seqmem_: Command, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
     seqmem_("eval", "lstm", *QUICK)
     (weights,) = (tmp_path / "results" / "checkpoints").rglob("weights.safetensors")
-    weights.write_bytes(weights.read_bytes()[:100])
+    before = weights.read_bytes()
+    weights.write_bytes(damage(before))
     ran = seqmem_("eval", "lstm", *QUICK, "--k", "3,full")
     assert ran.status == 0
     assert "trained" in ran.err
+    after = load_file(weights)
+    assert all(torch.equal(value, after[name]) for name, value in load(before).items())
 
 
 def test_too_little_memory_costs_one_cell(

@@ -222,6 +222,9 @@ def test_damaged_files(right: Path, tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(SubmissionError, match="is not a safetensors file, or is cut short"):
             load_baseline(path)
+    path.write_bytes(data[:-5] + bytes([data[-5] ^ 64]) + data[-4:])
+    with pytest.raises(SubmissionError, match="was changed or damaged after it was written"):
+        load_baseline(path)
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(SubmissionError, match="was not written by `seqmem eval`"):
         load_baseline(path)

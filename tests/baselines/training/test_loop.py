@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -229,6 +230,36 @@ def test_a_damaged_checkpoint_is_no_checkpoint(tmp_path: Path) -> None:
     task = load_task("copy-memory/T=3")
     model, _ = fit("lstm", task, checkpoint=Checkpoint(path, every_seconds=1e9))
     assert same_weights(model, fit("lstm", task)[0])
+
+
+def test_a_changed_byte_in_a_checkpoint_or_in_weights_is_seen(tmp_path: Path) -> None:
+    task = load_task("adding-problem/T=5")
+    with seeded(0):
+        model, other = (
+            build_model(parse_model("lstm"), task, "full", {"hidden": 8})[0] for _ in range(2)
+        )
+    weights, checkpoint = tmp_path / "weights.safetensors", Checkpoint(tmp_path / "c.pt")
+    save_weights(model, weights, {"step": 12345})
+    checkpoint.save({"step": 12345, "weights": model.state_dict()})
+    before = {name: value.clone() for name, value in other.state_dict().items()}
+    unharmed = weights.read_bytes().index(b'"sha256"') + 1  # without this name, an older file
+    rng = np.random.default_rng(0)
+    for path in (weights, tmp_path / "c.pt"):
+        content = path.read_bytes()
+        for place in [content.find(b"12345"), *rng.integers(0, len(content), 60)]:
+            if path == weights and unharmed <= place < unharmed + 6:
+                continue
+            changed = bytearray(content)
+            changed[max(place, 0)] ^= 1
+            path.write_bytes(changed)
+            assert load_weights(other, path) is None
+            assert checkpoint.load("cpu") is None or path == weights
+        path.write_bytes(content)
+    assert all(torch.equal(value, before[name]) for name, value in other.state_dict().items())
+    found = checkpoint.load("cpu")
+    assert found is not None
+    assert found["step"] == 12345
+    assert load_weights(other, weights) == {"step": 12345}
 
 
 def test_training_ends_by_patience_with_the_best_weights() -> None:

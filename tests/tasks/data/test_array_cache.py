@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +41,33 @@ def test_another_key_is_another_entry() -> None:
     assert cache_key(["a", "bc"]) != cache_key(["ab", "c"])
 
 
-def test_a_damaged_entry_is_made_again(cache: Path) -> None:
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+
+
+def pipe_instead(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: file.write_bytes(file.read_bytes()[:-6]),
+        flip,
+        lambda file: np.save(file, np.arange(5, dtype=np.int32)[::-1]),
+        Path.unlink,
+        pipe_instead,
+        lambda file: flip(file.with_name("sha256.json")),
+        lambda file: file.with_name("sha256.json").unlink(),
+        lambda file: file.with_name("sha256.json").write_text("[]"),
+    ],
+)
+def test_a_damaged_entry_is_made_again(cache: Path, damage: Callable[[Path], object]) -> None:
     cached_arrays("x", "key", make)
-    file = next(cache.iterdir()) / "ids.npy"
-    file.write_bytes(file.read_bytes()[:-6])
+    damage(next(cache.iterdir()) / "ids.npy")
     assert cached_arrays("x", "key", make)["ids"].tolist() == [0, 1, 2, 3, 4]
     cached_arrays("x", "key", never)
 
