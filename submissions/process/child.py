@@ -15,8 +15,8 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NoReturn
 
 import numpy as np
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from seqmem.errors import CellError, ModelMemoryError, SubmissionError
 from seqmem.submissions.process.launch import worker_environment
 from seqmem.submissions.process.limits import Limits, describe_exit, one_line, tree_usage
-from seqmem.submissions.process.protocol import Header, check_answer, read_frame, write_frame
+from seqmem.submissions.process.protocol import MARK, Header, check_answer, read_frame, write_frame
 
 __all__ = ["Child"]
 
@@ -226,11 +226,31 @@ class Child:
 
     def _write(self, data: memoryview) -> None:
         while data:
-            self._wait_for(self._requests, selectors.EVENT_WRITE)
+            with self._watching(self._answers):
+                ready = self._wait_for(self._requests, selectors.EVENT_WRITE)
+            if self._answers in ready:
+                self._refuse_early_answer()
             try:
                 data = data[os.write(self._requests, data) :]
             except BrokenPipeError:
                 raise _BrokenError(self._how_it_ended()) from None
+
+    def _refuse_early_answer(self) -> NoReturn:
+        """Report what came before the whole request was sent: an answer, garbage or an end."""
+        mark = os.read(self._answers, len(MARK))
+        if not mark:
+            raise _BrokenError(self._how_it_ended())
+        if mark != MARK:
+            raise _BrokenError(f"sent an invalid answer: it begins with {mark!r}")
+        raise _BrokenError("answered before it had read the request")
+
+    @contextmanager
+    def _watching(self, pipe: int) -> Iterator[None]:
+        self._selector.register(pipe, selectors.EVENT_READ)
+        try:
+            yield
+        finally:
+            self._selector.unregister(pipe)
 
     def _read(self, size: int) -> bytearray:
         data = bytearray(size)
@@ -245,8 +265,11 @@ class Child:
                 raise _BrokenError(self._how_it_ended())
             room = room[received:]
 
-    def _wait_for(self, pipe: int, event: int) -> None:
-        """Wait until a pipe is ready; meanwhile read what the process prints, check its limits."""
+    def _wait_for(self, pipe: int, event: int) -> set[int]:
+        """Wait until a pipe is ready, or another that is watched; return those that are.
+
+        Meanwhile read what the process prints, and check its limits.
+        """
         self._selector.register(pipe, event)
         try:
             while True:
@@ -260,8 +283,8 @@ class Child:
                 ready = {key.fd for key, _ in self._selector.select(wait)}
                 if self._output in ready:
                     self._read_output(rounds=1)
-                if pipe in ready:
-                    return
+                if ready & {pipe, self._answers}:
+                    return ready
                 if self._exit in ready:
                     raise _BrokenError(self._how_it_ended())
         finally:

@@ -14,7 +14,7 @@ from typing import Any
 
 from seqmem.submissions.process.limits import one_line
 
-__all__ = ["Header", "check_answer", "read_frame", "write_frame"]
+__all__ = ["MARK", "Header", "check_answer", "read_frame", "write_frame"]
 
 Header = Mapping[str, Any]
 
@@ -44,9 +44,10 @@ def read_frame(read: Callable[[int], bytes | bytearray]) -> tuple[Header, int]:
     Raises:
         ValueError: it is not a message, or the header is too long or not an object of JSON.
     """
-    mark, length, size = PREFIX.unpack(read(PREFIX.size))
+    mark = bytes(read(len(MARK)))  # alone: whatever else sends these few bytes may send no more
     if mark != MARK:
         raise ValueError(f"it begins with {mark!r}")
+    _, length, size = PREFIX.unpack(mark + read(PREFIX.size - len(MARK)))
     if length > LONGEST_HEADER:
         raise ValueError(f"it announces a header of {length:,} bytes, more than {LONGEST_HEADER:,}")
     try:

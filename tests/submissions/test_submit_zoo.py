@@ -150,7 +150,7 @@ SANDBOXED: dict[str, tuple[str, str]] = {
     ),
     "dies": ("import os\nos.kill(os.getpid(), 11)\n", "was killed by SIGSEGV"),
     "writes garbage": (
-        "import os\nfor i in range(3, 256):\n    try: os.write(i, b'y' * 64)\n"
+        "import os\nfor i in range(3, 4096):\n    try: os.write(i, b'y' * 64)\n"
         "    except OSError: pass\nimport time; time.sleep(9)\n",
         "sent an invalid answer: it begins with b'yyyy'",
     ),

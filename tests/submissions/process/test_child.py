@@ -81,6 +81,24 @@ def test_answers_are_received_as_sent(marker: str) -> None:
             assert np.array_equal(values, np.arange(12, dtype=np.float32).reshape(SHAPE))
 
 
+EARLY = {
+    "garbage": ("take(1); send(b'hello'); time.sleep(60)", "it begins with b'hell'"),
+    "an answer": ("take(1); outputs(2); time.sleep(60)", "answered before it had read the request"),
+    "an end": ("take(1); os.close(answers); time.sleep(60)", "closed its pipes"),
+}
+
+
+@pytest.mark.parametrize("name", EARLY)
+def test_what_is_sent_before_the_request_was_read_ends_it_at_once(name: str, marker: str) -> None:
+    script, message = EARLY[name]
+    with child(f"\n{script}", marker, PATIENT) as process:
+        process.open({"format": "none"})
+        began = time.monotonic()
+        with pytest.raises(CellError, match=message):
+            process.call({}, [bytes(1 << 23)], SHAPE)  # more than a pipe holds
+    assert time.monotonic() - began < PATIENT.call_seconds / 2
+
+
 def call_twice(process: Child) -> None:
     """Data sent too late to spoil one call are found before the next."""
     process.call({}, (), SHAPE)
@@ -96,6 +114,7 @@ BROKEN = {
     "killed": ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL, as happens when memory runs out"),
     "garbage": ("send(bytes(range(256)) * 9)", r"sent an invalid answer: it begins with b'\\x00"),
     "a little garbage": ("send(b'sqm'); time.sleep(60)", "did not answer within"),
+    "four bytes": ("send(b'sqm2'); time.sleep(60)", "it begins with b'sqm2'"),
     "trickles": (
         "\nfor i in range(600):\n    send(b'sqm1' if i == 0 else bytes(1)); time.sleep(0.1)",
         "did not answer within 0.5 s",
