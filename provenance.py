@@ -6,9 +6,11 @@ import platform
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,18 @@ LISTS = {"seqmem.tasks", "seqmem.baselines", "seqmem.baselines.training.recipes"
 
 # A reference to a module of this package: what is taken from it and what it is called here, empty
 # for a whole module; and the module.
-Link = tuple[tuple[str, ...], str]
+# How often a module's hash is computed again with the hashes of the modules it refers to: modules
+# that look alike, as those that only pass names on, differ once what they refer to does.
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class _Link:
+    """A reference to a module of this package: what is taken from it and what it is called here."""
+
+    taken: str
+    called: str
+    module: str
 
 
 @cache
@@ -32,46 +45,62 @@ def source_sha256(*modules: str) -> str:
     It is taken of syntax trees: comments, layout, docstrings, imports for type checkers and the
     names of modules do not count, so that a file may be moved and explained without invalidating
     what was computed with it.
+
+    Raises:
+        ValueError: one is not a module of this package.
     """
-    found: dict[str, str] = {}
+    if unknown := [name for name in modules if not _is_module(name)]:
+        raise ValueError(f"{unknown[0]} is not a module of seqmem")
+    found: set[str] = set()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found or name in LISTS or _path(name) is None:
-            continue
-        body, links = _code(name)
-        found[name] = _sha256(body, sorted((*names, _body(module)) for names, module in links))
-        waiting += [module for _, module in links]
-    return _sha256(sorted(found.values()))
+        if name not in found and name not in LISTS:
+            found.add(name)
+            waiting += [part.module for part in _code(name) if isinstance(part, _Link)]
+    hashes = dict.fromkeys(found, "")
+    for _ in range(ROUNDS):
+        hashes = {name: _with_links(name, hashes) for name in found}
+    return _sha256([hashes[name] for name in modules if name in found], sorted(hashes.values()))
+
+
+def _with_links(name: str, hashes: Mapping[str, str]) -> str:
+    """Return the hash of a module, with those of the modules that it refers to in their places."""
+    parts = (
+        (part.taken, part.called, hashes.get(part.module, "")) if isinstance(part, _Link) else part
+        for part in _code(name)
+    )
+    return _sha256(*parts)
 
 
 @cache
-def _code(name: str) -> tuple[str, list[Link]]:
-    """Return the hash of a module's syntax tree without references, and the references."""
+def _code(name: str) -> tuple[str | _Link, ...]:
+    """Return a module's syntax tree as text, with references to modules in their places."""
     path = _path(name)
     assert path is not None
-    links: list[Link] = []
-    return _sha256(list(_tokens(ast.parse(path.read_bytes()), links))), links
+    return tuple(_parts(ast.parse(path.read_bytes())))
 
 
-def _body(name: str) -> str:
-    return "" if name in LISTS or _path(name) is None else _code(name)[0]
-
-
-def _tokens(value: Any, links: list[Link]) -> Iterator[str]:
-    """Yield a syntax tree as text, empty fields left out; collect its references to modules.
+def _parts(value: Any) -> Iterator[str | _Link]:
+    """Yield a syntax tree as text and references, empty fields left out.
 
     `ast.dump` would do, but writes the same code differently in different versions of Python.
     """
     if isinstance(value, list):
-        for item in value:
-            yield from _tokens(item, links)
+        for imports, group in groupby(value, key=lambda item: bool(_imported(item))):
+            if imports:
+                yield from _in_any_order([link for item in group for link in _imported(item)])
+            else:
+                for item in group:
+                    yield from _parts(item)
     elif not isinstance(value, ast.AST):
-        yield repr(value)
-    elif found := _references(value):
-        links += found
+        module, _, name = value.partition(":") if isinstance(value, str) else ("", "", "")
+        if _is_module(module):  # as in "seqmem.tasks.text:Text.parse"
+            yield _Link(name, "", module)
+        else:
+            yield repr(value)
     elif isinstance(value, ast.If) and _is_name(value.test, "TYPE_CHECKING"):
-        yield from _tokens(value.orelse, links)
+        yield from _parts(value.orelse)
     elif not (isinstance(value, ast.Assign) and _is_name(value.targets[0], "__all__")):
         yield f"({type(value).__name__}"
         for field, content in ast.iter_fields(value):
@@ -79,26 +108,33 @@ def _tokens(value: Any, links: list[Link]) -> Iterator[str]:
                 content = content[1:]
             if content not in (None, []):
                 yield field
-                yield from _tokens(content, links)
+                yield from _parts(content)
         yield ")"
 
 
-def _references(node: ast.AST) -> list[Link]:
-    """Return the modules of this package that a node imports, or names as text."""
+def _imported(node: Any) -> list[_Link]:
+    """Return what a statement imports from this package."""
     if isinstance(node, ast.Import):
-        return [((), alias.name) for alias in node.names if _is_module(alias.name)]
-    if isinstance(node, ast.ImportFrom) and _is_module(node.module or ""):
-        links: list[Link] = []
+        names = [(alias.name, alias.asname or "") for alias in node.names]
+        return [_Link("", called, name) for name, called in names if _is_module(name)]
+    links = []
+    if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "seqmem":
         for alias in node.names:
-            module, called = f"{node.module}.{alias.name}", alias.asname or alias.name
-            whole = _is_module(module)
-            links.append(((called,), module) if whole else ((alias.name, called), str(node.module)))
-        return links
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        module, _, name = node.value.partition(":")  # as in "seqmem.tasks.text:Text.parse"
-        if _is_module(module):
-            return [((name,), module)]
-    return []
+            whole, called = f"{node.module}.{alias.name}", alias.asname or alias.name
+            if _is_module(whole):
+                links.append(_Link("", called, whole))
+            elif _is_module(str(node.module)):
+                links.append(_Link(alias.name, called, str(node.module)))
+    return links
+
+
+def _in_any_order(links: list[_Link]) -> list[_Link]:
+    """Return imports in an order that the modules' names do not change, where it does not matter.
+
+    Where one name is imported twice, the last one counts, and the order stays.
+    """
+    names = [link.called for link in links]
+    return sorted(links, key=lambda link: link.called) if len({*names}) == len(names) else links
 
 
 def _is_name(node: ast.AST, name: str) -> bool:

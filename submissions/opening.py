@@ -8,7 +8,7 @@ model.py:build          a Python factory (also package.module:build), in a sandb
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ __all__ = [
     "TRAINED_OUTSIDE",
     "TRUSTED",
     "OpenOptions",
+    "OpenedHuggingFace",
     "OpenedModel",
     "open_model",
 ]
@@ -93,13 +94,7 @@ class OpenedModel:
     def checked_task(
         self, task: Task, settings: MeasurementSettings
     ) -> tuple[Task, Sequence[Context]]:
-        """Return the task and the context lengths on which the validity gate checks the model.
-
-        A model with a tokenizer of its own is checked on its tokens.
-        """
-        if isinstance(self.model, HuggingFaceModel):
-            tokens = TokenTask(task, self.model)
-            return tokens, tokens.contexts
+        """Return the task and the context lengths on which the validity gate checks the model."""
         return task, settings.contexts_for(task)
 
     def measure(
@@ -109,7 +104,7 @@ class OpenedModel:
         settings: MeasurementSettings,
         report: Callable[[str], object],
     ) -> MeasuredCurve:
-        """Measure the model's curve, in words if it has a tokenizer of its own.
+        """Measure the model's curve.
 
         Args:
             name: the model's name, for the progress bar.
@@ -120,9 +115,31 @@ class OpenedModel:
         Raises:
             CellError: the model cannot be measured.
         """
-        if isinstance(self.model, HuggingFaceModel):
-            return measure_hugging_face(self.model, name, task, settings, report)
         return measure_model(self.model, name, task, settings)
+
+
+@dataclass(frozen=True)
+class OpenedHuggingFace(OpenedModel):
+    """A language model with a tokenizer: it is checked on tokens, and measured in words."""
+
+    model: HuggingFaceModel
+
+    def checked_task(
+        self, task: Task, settings: MeasurementSettings
+    ) -> tuple[Task, Sequence[Context]]:
+        """Return the task of predicting the model's tokens, and its context lengths."""
+        tokens = TokenTask(task, self.model)
+        return tokens, tokens.contexts
+
+    def measure(
+        self,
+        name: str,
+        task: Task,
+        settings: MeasurementSettings,
+        report: Callable[[str], object],
+    ) -> MeasuredCurve:
+        """Measure the model's curve in words; see `measure_hugging_face`."""
+        return measure_hugging_face(self.model, name, task, settings, report)
 
 
 @contextmanager
@@ -221,13 +238,18 @@ def _hugging_face(place: str, options: OpenOptions) -> OpenedModel:
         "isolation": "data only, read by transformers",
     }
     both = f"{weights_sha256(model)} {model.settings_sha256}"
-    return OpenedModel(model, hashlib.sha256(both.encode()).hexdigest(), facts)
+    return OpenedHuggingFace(model, hashlib.sha256(both.encode()).hexdigest(), facts)
 
 
 def _factory(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedModel]:
     factory = parse_factory(text)
     places = factory.places()
-    files = sha256_of_files(places, options.hidden) if places else source_sha256(factory.module)
+    files = ""
+    if places:
+        files = sha256_of_files(places, options.hidden)
+    else:
+        with suppress(ValueError):  # a module that is not there, or has no file
+            files = source_sha256(factory.module)
     if not options.trust:
         facts = {"format": "python", "isolation": "bubblewrap, without network"}
         yield from _remote(factory, files, facts, task, options)

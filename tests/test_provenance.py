@@ -94,14 +94,72 @@ def test_what_is_computed_counts(package: Path, file: str, old: str, new: str) -
     assert hashed() != before
 
 
-def test_which_module_a_name_comes_from_counts(package: Path) -> None:
-    """Both modules are imported either way; only what the name stands for changes."""
-    (package / "more.py").write_text("def scale(x: int, by: int) -> int:\n    return x\n")
-    both = "from seqmem import more, parts\n" + MODEL
-    (package / "model.py").write_text(both)
+A = "def f(x: int) -> int:\n    return x\n"
+B = "def f(x: int) -> int:\n    return -x\n"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "from seqmem import a, b\nfrom seqmem.a import f\n",
+            "from seqmem import a, b\nfrom seqmem.b import f\n",
+        ),
+        (
+            "from seqmem.a import f\nfrom seqmem.b import f\n",
+            "from seqmem.b import f\nfrom seqmem.a import f\n",
+        ),
+        (
+            "import seqmem.a as m\nimport seqmem.b as n\n",
+            "import seqmem.b as m\nimport seqmem.a as n\n",
+        ),
+        ("X = {1: 'seqmem.a:f', 2: 'seqmem.b:f'}\n", "X = {1: 'seqmem.b:f', 2: 'seqmem.a:f'}\n"),
+        (
+            "if Q:\n    from seqmem.a import f\nelse:\n    from seqmem.b import f\n",
+            "if Q:\n    from seqmem.b import f\nelse:\n    from seqmem.a import f\n",
+        ),
+        (
+            "from seqmem import via_a\nfrom seqmem import via_b as u\n",
+            "from seqmem import via_b as via_a\nfrom seqmem import via_a as u\n",
+        ),
+    ],
+    ids=["source", "shadowing", "modules", "text", "branches", "re-exports"],
+)
+def test_which_module_a_name_comes_from_counts(package: Path, one: str, other: str) -> None:
+    """The modules imported are the same; only what each name stands for changes."""
+    for name, text in (("a", A), ("b", B)):
+        (package / f"{name}.py").write_text(text)
+        (package / f"via_{name}.py").write_text(f"from seqmem.{name} import f\n")
+    (package / "model.py").write_text(one)
     before = hashed()
-    (package / "model.py").write_text(both.replace("from seqmem.parts", "from seqmem.more"))
+    (package / "model.py").write_text(other)
     assert hashed() != before
+
+
+def test_what_a_module_imports_from_the_package_itself_counts(package: Path) -> None:
+    (package / "a.py").write_text(A)
+    (package / "model.py").write_text("from seqmem import a\n\nY = a.f(1)\n")
+    before = hashed()
+    (package / "a.py").write_text(B)
+    assert hashed() != before
+
+
+def test_the_order_of_imports_does_not_count(package: Path) -> None:
+    """It follows the modules' names."""
+    for name, text in (("a", A), ("b", B.replace("def f", "def g"))):
+        (package / f"{name}.py").write_text(text)
+    (package / "model.py").write_text("from seqmem.a import f\nfrom seqmem.b import g\n")
+    before = hashed()
+    (package / "z.py").write_text(A)
+    (package / "a.py").unlink()
+    (package / "model.py").write_text("from seqmem.b import g\nfrom seqmem.z import f\n")
+    assert hashed() == before
+
+
+@pytest.mark.parametrize("name", ["seqmem.nosuch", "json.decoder", "seqmem"])
+def test_what_is_no_module_of_the_package_is_refused(package: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is not a module of seqmem"):
+        hashed(name)
 
 
 def test_modules_that_import_each_other(package: Path) -> None:
