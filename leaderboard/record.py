@@ -195,7 +195,7 @@ def from_json(text: str | bytes) -> Record:
             "update seqmem"
         )
     try:
-        record = validated(Record, data if data["schema"] == SCHEMA else upgrade(data))
+        record = validated(Record, upgrade(data))
         _check(record)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"a field is missing or wrong: {error}") from None

@@ -5,16 +5,23 @@ from typing import Any
 
 __all__ = ["upgrade"]
 
+# Units that have another name since.
+RENAMED_UNITS = {"squared value per sequence": "mean squared error"}
+
 
 def upgrade(data: dict[str, Any]) -> dict[str, Any]:
-    """Return a record of an older schema in the current schema.
+    """Return a record of this or an older schema in the current schema, with current names.
 
     Raises:
         KeyError, TypeError, ValueError: it is not a record of its schema.
     """
     if data["schema"] == 1:
         data = _from_1(data)
-    return _from_2(data)
+    if data["schema"] == 2:
+        data = _from_2(data)
+    unit = data["task"]["unit"]
+    data["task"]["unit"] = RENAMED_UNITS.get(unit, unit)
+    return data
 
 
 def _from_2(data: dict[str, Any]) -> dict[str, Any]:

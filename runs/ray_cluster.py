@@ -51,9 +51,9 @@ def connected(workers: Workers, log: Callable[[str], object]) -> Iterator["RayCl
             _check_answers(workers.ray or LOCAL)
             ray.init(workers.ray, log_to_driver=False, logging_level=logging.ERROR, **given)
         except (OSError, RuntimeError, ValueError) as error:
-            told = " ".join(str(error).split())[:200]
+            text = " ".join(str(error).split())[:200]
             raise InputError(
-                f"--ray {workers.ray}: no Ray cluster answers there ({told}); give HOST:PORT of "
+                f"--ray {workers.ray}: no Ray cluster answers there ({text}); give HOST:PORT of "
                 "its head node, auto on one of its nodes, or no address to start one here"
             ) from None
         try:
@@ -214,5 +214,5 @@ def _reason_of(error: Exception) -> tuple[str, str]:
         exceptions.NodeDiedError: "its node died",
         exceptions.WorkerCrashedError: "its worker died",
     }
-    lost = f"its worker was lost ({type(error).__name__})"
-    return words.get(type(error), lost), str(error)
+    reason = next((text for kind, text in words.items() if isinstance(error, kind)), None)
+    return reason or f"its worker was lost ({type(error).__name__})", str(error)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -135,6 +135,6 @@ def loaded(task_id: str) -> Task:
     return _loaded(task_id, os.getcwd(), places)
 
 
-@cache
+@lru_cache(maxsize=2)  # cells of one task follow each other; corpora are large
 def _loaded(task_id: str, folder: str, places: tuple[str | None, ...]) -> Task:
     return load_task(task_id)

@@ -24,9 +24,7 @@ def unit(facts: TaskFacts) -> str:
     """Return the name of a task's score and its unit."""
     if facts.score == "perplexity":
         return f"perplexity {facts.unit.removeprefix('nats ')}"
-    older = facts.unit.startswith("squared value")  # the name in older records
-    unit = "mean squared error" if older else facts.unit
-    return unit if facts.loss in unit else f"{facts.loss}, {unit}"
+    return facts.unit if facts.loss in facts.unit else f"{facts.loss}, {facts.unit}"
 
 
 def edition(facts: TaskFacts) -> str:

@@ -45,9 +45,10 @@ def check_optimum(curve: Iterable[Point], unit: str) -> Check | None:
             known.append((below if math.isfinite(below) else math.inf, allowed, point))
     if not known:
         return None
-    below, allowed, point = max(known, key=lambda found: found[0] - found[1])
+    broken = [found for found in known if found[0] == math.inf or math.isnan(found[1])]
+    below, allowed, point = max(broken or known, key=lambda found: found[0] - found[1])
     example = None
-    if below == math.inf:
+    if broken:
         example = f"at k = {point.k} the loss is {point.loss.mean}"
     elif below > allowed:
         example = (

@@ -86,6 +86,18 @@ def test_the_wider_interval_counts() -> None:
     assert (refused.passed, sampled.passed) == (False, True)
 
 
+@pytest.mark.parametrize(
+    ("loss", "half"), [(math.nan, math.nan), (-math.inf, math.inf), (-math.inf, math.nan)]
+)
+def test_one_loss_that_is_not_finite_is_refused(loss: float, half: float) -> None:
+    points = [make_point(1, 3.0, 0.1, optimum=2.9), make_point(2, loss, half, optimum=2.8)]
+    for curve in (points, points[::-1]):
+        check = check_optimum(curve, "nats")
+        assert check is not None
+        assert not check.passed
+        assert check.example == f"at k = 2 the loss is {loss}"
+
+
 def test_without_an_optimum_there_is_no_check() -> None:
     assert check_optimum([make_point(1, 3.0, 0.1)], "nats") is None
 
