@@ -25,17 +25,18 @@ from seqmem.tasks.model import SequenceModel
 
 __all__ = ["EXAMPLE", "data_rows", "model_rows", "task_rows", "write_rows"]
 
+ListingRow = Mapping[str, object]
 
 # The task that models' sizes are shown for.
 EXAMPLE = "hidden-markov/dwell=20"
 
 
-def task_rows() -> list[Mapping[str, object]]:
+def task_rows() -> list[ListingRow]:
     """Return one row for each task of the suites."""
     return [_task_row(task_id) for task_id in sorted(listed_tasks(), key=_natural)]
 
 
-def _task_row(task_id: str) -> Mapping[str, object]:
+def _task_row(task_id: str) -> ListingRow:
     family = FAMILIES[family_of(task_id)]
     problem = data_problem(task_id)
     task = load_task(task_id)
@@ -67,14 +68,14 @@ def _data_state(family: Family, problem: str) -> str:
     return "generated" if family.data is None else "missing" if problem else "found"
 
 
-def model_rows() -> list[Mapping[str, object]]:
+def model_rows() -> list[ListingRow]:
     """Return one row for each baseline, with its sizes as trained on `EXAMPLE` by default.
 
     State floats are those stored after reading the task's longest useful context.
     """
     task = load_task(EXAMPLE)  # a task of the next token, which every baseline can do
     recipe = recipe_for(task.family, "small")
-    rows: list[Mapping[str, object]] = []
+    rows: list[ListingRow] = []
     for name, baseline in BASELINES.items():
         spec = ModelSpec(name)  # sizes only: no weights are made or drawn
         model, _ = build_model(spec, task, recipe.k_train, recipe.options, device="meta")
@@ -103,9 +104,9 @@ def _parameters(model: SequenceModel) -> int | None:
     return sum(learned.values())
 
 
-def data_rows() -> list[Mapping[str, object]]:
+def data_rows() -> list[ListingRow]:
     """Return one row for each data set."""
-    rows: list[Mapping[str, object]] = []
+    rows: list[ListingRow] = []
     for source in map(load_source, DATA):
         located = source.locate()
         state = "not here"
@@ -128,7 +129,7 @@ def data_rows() -> list[Mapping[str, object]]:
     return rows
 
 
-def write_rows(rows: Sequence[Row], form: Format) -> str:
+def write_rows(rows: Sequence[ListingRow], form: Format) -> str:
     """Return rows in one of `FORMATS`."""
     if form != "table":
         return table(rows, form).rstrip("\n")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from seqmem.cli.listings import Row, model_rows, task_rows, write_rows
+from seqmem.cli.listings import ListingRow, model_rows, task_rows, write_rows
 from seqmem.leaderboard.published import Published, read_published
 from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.store import COMMITTED, read_records
@@ -55,7 +55,7 @@ def generated(text: str) -> str:
     )
 
 
-def _columns(rows: list[Row], names: tuple[str, ...]) -> list[Row]:
+def _columns(rows: list[ListingRow], names: tuple[str, ...]) -> list[ListingRow]:
     return [{name: row[name] for name in names} for row in rows]
 
 
