@@ -10,6 +10,8 @@ from typing import TypeVar
 import torch
 from threadpoolctl import threadpool_limits
 
+from seqmem.baselines.training.process import safe_import_path
+
 __all__ = ["cores", "in_processes", "threads_each", "torch_threads"]
 
 T = TypeVar("T")
@@ -52,8 +54,7 @@ def torch_threads(number: int | None) -> Iterator[None]:
 def in_processes(work: Callable[[T], R], items: Sequence[T], processes: int) -> Iterator[R]:
     """Apply a function to items in other processes; yield results as they come, in any order.
 
-    When the caller stops taking results, or is interrupted, the
-    processes are ended.
+    When the caller stops taking results, or is interrupted, the processes are ended.
 
     Args:
         work: the function; it and the items are pickled.
@@ -65,7 +66,7 @@ def in_processes(work: Callable[[T], R], items: Sequence[T], processes: int) -> 
     """
     from joblib import Parallel, delayed
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), safe_import_path():
         # joblib replaces a process that has grown after its item, as intended.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
         # One at a time: cells take minutes, and their times differ.

@@ -9,17 +9,21 @@ as the user allows, and resumes from its checkpoint where that can be seen.
 import io
 import logging
 import os
+import secrets
 import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from functools import partial
 from typing import Any
 
 import ray
 from ray import exceptions
+from ray._private import ray_constants
+from ray.job_config import JobConfig
 
+from seqmem.baselines.training.process import safe_import_path
 from seqmem.errors import InputError
 from seqmem.runs.cell import Cell
 from seqmem.runs.local import sent
@@ -44,12 +48,18 @@ def connected(workers: Workers, log: Callable[[str], object]) -> Iterator["RayCl
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_worker_niceness", "0")  # its default, 15, yields to others
-    given: dict[str, Any] = {"num_cpus": cores()} if workers.ray == LOCAL else {}
+    # Workers of any other job also import from the current folder, before installed packages.
+    given: dict[str, Any] = {"job_config": JobConfig(_client_job=True)}
+    private: AbstractContextManager[None] = nullcontext()
+    if workers.ray == LOCAL:
+        given |= {"num_cpus": cores(), "include_dashboard": False}
+        private = _private()
     # Ray reports nodes that die on stdout, which is for results.
-    with redirect_stdout(io.StringIO()):
+    with redirect_stdout(io.StringIO()), safe_import_path():
         try:
             _check_answers(workers.ray or LOCAL)
-            ray.init(workers.ray, log_to_driver=False, logging_level=logging.ERROR, **given)
+            with private:
+                ray.init(workers.ray, log_to_driver=False, logging_level=logging.ERROR, **given)
         except (OSError, RuntimeError, ValueError) as error:
             text = " ".join(str(error).split())[:200]
             raise InputError(
@@ -60,6 +70,23 @@ def connected(workers: Workers, log: Callable[[str], object]) -> Iterator["RayCl
             yield RayCluster(workers, log)
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _private() -> Iterator[None]:
+    """Let a Ray that is started now listen on this machine only, with a token for this process.
+
+    Ray replaces the address 127.0.0.1 by that of the network, except where firewalls ask users
+    about it, as on Windows: this is the switch for it. Ray requires a token by default; without
+    one in the environment it writes one into a file that others can read.
+    """
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    usual = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = usual
 
 
 def _check_answers(address: str) -> None:

@@ -1,9 +1,12 @@
 """What a test can observe of processes and open files."""
 
 import os
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import Pipe, get_context, parent_process
 from pathlib import Path
 from typing import Any
@@ -75,6 +78,54 @@ def children() -> str:
     """The ids of this process's children, zombies included."""
     tasks = Path("/proc/self/task").iterdir()
     return " ".join(sorted((task / "children").read_text() for task in tasks)).strip()
+
+
+def run_among_impostors(
+    code: str, folder: Path, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run code as a script of another folder, where files have the names of libraries.
+
+    Every such file that is imported writes a file ``imported-NAME``.
+    """
+    here, script = folder / "here", folder / "bin/script.py"
+    for each in (here, script.parent):
+        each.mkdir()
+    for name in ("joblib", "multiprocessing", "torch", "numpy", "click", "ray", "sitecustomize"):
+        mark = f"open({str(folder / f'imported-{name}')!r}, 'w')"
+        (here / f"{name}.py").write_text(f"{mark}; raise SystemExit('an impostor')")
+    script.write_text(f"if __name__ == '__main__':\n{textwrap.indent(code, '    ')}\n")
+    ran = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=here,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HOME": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert not [*folder.glob("imported-*")], ran.stderr
+    return ran
+
+
+def listening(mark: str) -> dict[str, str]:
+    """Addresses that processes with a text in their environment listen on, with their commands.
+
+    Addresses are as /proc has them: hexadecimal, with the port.
+    """
+    sockets = {}
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == "0A":
+                sockets[f"socket:[{inode}]"] = local
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark.encode() in (folder / "environ").read_bytes():
+                for descriptor in (folder / "fd").iterdir():
+                    if (link := os.readlink(descriptor)) in sockets:
+                        found[sockets[link]] = (folder / "comm").read_text().strip()
+    return found
 
 
 @contextmanager

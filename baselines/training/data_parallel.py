@@ -27,7 +27,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 
 from seqmem.baselines.training.checkpoint import load_weights, save_weights
 from seqmem.baselines.training.loop import Trained, train
-from seqmem.baselines.training.process import set_up_process
+from seqmem.baselines.training.process import safe_import_path, set_up_process
 from seqmem.baselines.training.process_group import ProcessGroup
 from seqmem.baselines.training.recipes import Recipe
 from seqmem.errors import ModelMemoryError
@@ -76,7 +76,8 @@ def train_data_parallel(
         threads = max(1, torch.get_num_threads() // devices)
         shared = (folder, devices, device, threads, sender)
         logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
-        context = spawn(_run_process, shared, nprocs=devices, join=False)
+        with safe_import_path():
+            context = spawn(_run_process, shared, nprocs=devices, join=False)
         assert context is not None
         try:
             while not context.join(timeout=0):

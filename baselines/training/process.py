@@ -1,12 +1,19 @@
-"""Settings of a process that trains: denormal numbers, and freed memory."""
+"""Settings of a process that trains: denormal numbers, freed memory, and where it imports from."""
 
 import ctypes
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-__all__ = ["denormals_flushed", "flush_in_threads", "keep_freed_memory", "set_up_process"]
+__all__ = [
+    "denormals_flushed",
+    "flush_in_threads",
+    "keep_freed_memory",
+    "safe_import_path",
+    "set_up_process",
+]
 
 # Parameters of mallopt(3), the largest threshold for mmap, and a trim threshold of "never".
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
@@ -66,3 +73,21 @@ def flush_in_threads() -> None:
     """
     with denormals_flushed():
         torch.zeros(torch.get_num_threads() << 16).add_(1)  # work for every thread
+
+
+@contextmanager
+def safe_import_path() -> Iterator[None]:
+    """Let processes started in this context import nothing from the current folder.
+
+    Processes are started with ``python -c`` or ``python -m``, for which Python looks for modules in
+    the current folder first: a file ``joblib.py`` there would run in place of the library.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before

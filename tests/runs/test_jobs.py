@@ -32,6 +32,7 @@ from seqmem.runs.progress import Progress
 from seqmem.runs.worker import Outcome
 from seqmem.tasks import load_task
 from seqmem.tests.command import QUICK, Command, record_files, without_times
+from seqmem.tests.processes import run_among_impostors
 
 
 @pytest.fixture
@@ -358,3 +359,28 @@ def test_a_cell_takes_the_threads_it_was_given(seqmem_: Command, tmp_path: Path)
             assert record["environment"]["threads"] == 3  # type: ignore[index]
             assert record["training"]["environment"]["threads"] == 3  # type: ignore[index]
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("option", ["--jobs", "--devices"])
+def test_other_processes_import_nothing_from_the_current_folder(
+    option: str, tmp_path: Path
+) -> None:
+    command = [
+        "eval",
+        "rnn",
+        "marginal",
+        "--task",
+        "adding-problem/T=5",
+        "--k",
+        "1",
+        "--budget",
+        "smoke",
+    ]
+    code = f"""
+from seqmem.runs import evaluate
+evaluate.cores = lambda: 2
+from seqmem.submit import cli
+cli.main({[*command, "--k", "1", option, "2"]!r})"""
+    ran = run_among_impostors(code, tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "PYTHONSAFEPATH" not in os.environ

@@ -1,5 +1,6 @@
 """Cells on a Ray cluster of several nodes, all of them on this machine."""
 
+import ast
 import os
 import shutil
 import signal
@@ -30,7 +31,7 @@ from seqmem.runs.transfer import scratch
 from seqmem.tasks import load_task
 from seqmem.tests import ray_nodes
 from seqmem.tests.command import QUICK, Command, record_files, without_times
-from seqmem.tests.processes import until
+from seqmem.tests.processes import run_among_impostors, until
 from seqmem.tests.ray_nodes import IGNORED, cluster, in_the_background
 
 pytestmark = IGNORED
@@ -309,3 +310,26 @@ def test_a_node_killed_in_the_middle_of_a_hundred_cells(tmp_path: Path) -> None:
     number = 1 + [str(cell) for cell in planned.cells].index(killed[0])
     lost = [line for line in said if line.endswith(": try 2 of 3")]
     assert any(line.startswith(f"[{number}/100] its ") for line in lost)
+
+
+def test_a_ray_of_this_machine_is_private(tmp_path: Path) -> None:
+    """It listens on this machine alone, and its workers import nothing from the current folder."""
+    code = """
+import ray
+from seqmem.runs.plan import LOCAL, Workers
+from seqmem.runs.ray_cluster import connected
+from seqmem.tests.processes import listening
+def path():
+    import sys, joblib, torch
+    return sys.path
+with connected(Workers(ray=LOCAL), print):
+    lines = ray.get(ray.remote(path).remote()), listening("RAY_AUTH_TOKEN=of-this-test")
+print(*lines, sep="\\n")"""
+    ran = run_among_impostors(code, tmp_path, RAY_AUTH_TOKEN="of-this-test" + "x" * 32)
+    assert ran.returncode == 0, ran.stderr
+    path, found = map(ast.literal_eval, ran.stdout.splitlines())
+    assert not {"", str(tmp_path / "here")} & {*path}
+    assert {"raylet", "gcs_server"} <= {*found.values()}
+    loopback = ("0100007F", "0000000000000000FFFF00000100007F", "0" * 24 + "01000000")
+    assert not [each for each in found.items() if not each[0].startswith(loopback)]
+    assert not (tmp_path / ".ray").exists()

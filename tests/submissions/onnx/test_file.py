@@ -1,5 +1,6 @@
 """ONNX files: which are run, and which are refused before they are run."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,6 +41,26 @@ def opened(proto: ModelProto) -> OnnxModel:
 
 
 # Files that are run.
+
+
+def test_the_runtime_sends_and_stores_nothing_of_the_user(tmp_path: Path) -> None:
+    """Its usage statistics would write a device id into the home folder, and look up a host."""
+    file = tmp_path / "model.onnx"
+    file.write_bytes(scores().SerializeToString())
+    code = f"""
+import pathlib, time
+from seqmem.submissions.onnx.file import OnnxModel
+model = OnnxModel(pathlib.Path({str(file)!r}).read_bytes(), 1)
+model._runtime.InferenceSession({str(file)!r}, providers=["CPUExecutionProvider"])
+time.sleep(1)
+"""
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: text for name, text in os.environ.items() if name != "XDG_CACHE_HOME"}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, env=environment | {"HOME": str(home)}, check=True, timeout=100)
+    assert [*home.rglob("*")] == []
 
 
 @pytest.mark.parametrize("kind", [TensorProto.INT64, TensorProto.INT32])
