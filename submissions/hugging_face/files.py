@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqmem.errors import InputError
+from seqmem.files import read_file
 
 __all__ = ["DOWNLOADED", "check_files", "settings_sha256"]
 
@@ -79,7 +80,7 @@ def settings_sha256(folder: Path) -> str:
     digest = hashlib.sha256()
     for name in sorted(name for name in DOWNLOADED if not name.startswith("model")):
         if (folder / name).is_file():
-            digest.update(name.encode() + hashlib.sha256((folder / name).read_bytes()).digest())
+            digest.update(name.encode() + hashlib.sha256(read_file(folder / name)).digest())
     return digest.hexdigest()
 
 
@@ -111,7 +112,7 @@ def _check_weights(folder: Path, given: str) -> None:
 def _settings(folder: Path, name: str, given: str) -> dict[str, Any] | None:
     """Return the content of a JSON file; None if there is no such file."""
     try:
-        found = json.loads((folder / name).read_text(encoding="utf-8"))
+        found = json.loads(read_file(folder / name))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

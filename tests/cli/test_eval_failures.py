@@ -45,6 +45,17 @@ def test_a_k_that_fails_costs_one_line_and_leaves_the_others(
         assert "adding-problem/T=5" in ran.out
 
 
+def test_a_folder_that_cannot_be_made_is_found_before_training(
+    seqmem_: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "records").write_text("in the way")
+    ran = seqmem_("eval", "lstm", *QUICK)
+    assert ran.status == 1
+    assert "results/records" in ran.err
+    assert "trained" not in ran.err
+
+
 def flipped(content: bytes) -> bytes:
     return content[:-5] + bytes([content[-5] ^ 64]) + content[-4:]
 

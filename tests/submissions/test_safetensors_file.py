@@ -136,6 +136,10 @@ WRONG: dict[str, tuple[Callable[[Header], object], str]] = {
         lambda header: header["__metadata__"].update(seqmem="{"),
         "was not written by `seqmem eval`",
     ),
+    "half a character": (
+        lambda header: header["__metadata__"].update(seqmem='{"made": "\\ud800"}'),
+        "was not written by `seqmem eval`",
+    ),
     "a list": (
         lambda header: header["__metadata__"].update(seqmem="[]"),
         "was not written by `seqmem eval`",
