@@ -25,7 +25,8 @@ FEW = 6  # names at most that are all listed where none is similar
 # A URL's user and password: up to the first @ of the host, or up to the last @ where a colon that
 # does not begin a port shows a password, which may contain slashes.
 _USER = re.compile(r"(?<=://)(?:[^\s/?#@:]*:(?!\d+/)\S*|[^\s/@]*)@")
-_QUERY = re.compile(r"(://[^\s?#]*[?#])[^\s]+")
+# A URL's query and fragment, without the punctuation of the sentence after it.
+_QUERY = re.compile(r"(://[^\s?#]*[?#])\S*[^\s:;,.'\")]")
 SHORTEST = 4  # characters of a secret that is looked for outside of its URL
 
 

@@ -220,6 +220,7 @@ def test_no_secret_of_a_url_is_shown(
         ("http://me:pw@proxy:3128 refused it", "http://proxy:3128 refused it"),
         ("a::s3://k:p@b/x?q=1 and http://:t@h", "a::s3://b/x?… and http://h"),
         ("no URL: a@b?c=d#e", "no URL: a@b?c=d#e"),
+        ("http://h/x?t=1: none (see 'http://h?u#v').", "http://h/x?…: none (see 'http://h?…')."),
     ],
 )
 def test_what_messages_show_of_urls(text: str, shown: str) -> None:
