@@ -12,8 +12,17 @@ __all__ = ["OneLineErrors", "fail", "log"]
 
 
 def log(line: str) -> None:
-    """Write one line to stderr, without the secrets of URLs in it."""
-    click.echo(without_secrets(line), err=True)
+    """Write a message to stderr, without the secrets of URLs in it.
+
+    What a file put into it cannot control the terminal.
+    """
+    click.echo("".join(map(_shown, without_secrets(line))), err=True)
+
+
+def _shown(character: str) -> str:
+    if character.isprintable() or character in "\n\t\u00a0":
+        return character
+    return character.encode("unicode_escape").decode()
 
 
 def fail(message: str, status: int) -> "SystemExit":

@@ -6,21 +6,26 @@ it is read. Files are versioned by `SCHEMA`; every later version reads the older
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import with_config
+from pydantic import AfterValidator, Field, with_config
 
 from seqmem.leaderboard.schemas import upgrade
 from seqmem.leaderboard.validation import (
+    Bounded,
     Context,
     Count,
+    Moment,
     NonNegative,
     Number,
-    Positive,
+    Printable,
+    Share,
     Whole,
+    check_texts,
     having,
     validated,
 )
@@ -33,11 +38,73 @@ __all__ = [
     "Record",
     "RecordError",
     "TaskFacts",
+    "check_training",
     "from_json",
+    "is_name",
     "to_json",
 ]
 
 SCHEMA = 3
+
+# A submitted model's name. Single spaces, and none at the ends: names must not look alike.
+_NAME = r"(?=.{1,64}$)[A-Za-z0-9][A-Za-z0-9._+-]*( [A-Za-z0-9._+-]+)*"
+# A baseline's label: its name and options, as in "lstm:hidden=64,layers=2".
+_LABEL = re.compile(rf"({_NAME})|(?=.{{1,500}}$)[a-z0-9-]+:[A-Za-z0-9_=.,+-]+")
+_RESERVED = ("chance", "optimum")  # rows of the table that are no models
+
+
+def is_name(text: str) -> bool:
+    """Return whether a text may be a submitted model's name."""
+    return re.fullmatch(_NAME, text) is not None and text.lower() not in _RESERVED
+
+
+def _label(text: str) -> str:
+    if not _LABEL.fullmatch(text) or text.lower() in _RESERVED:
+        raise ValueError("is not a model's name")
+    return text
+
+
+def _precision(text: str) -> str:
+    number, percent, _ = text.partition("%")
+    value = float(number)
+    if not 0 < value < math.inf or (percent and value > 100):
+        raise ValueError("is not a precision")
+    return text
+
+
+_Training = Annotated[
+    Mapping[str, Any],
+    having(
+        k_train=Context | Literal["unknown"],
+        budget=Annotated[Printable, Field(max_length=64)],
+        seed=Whole,
+        state=(Annotated[Printable, Field(max_length=64)] | None, None),
+        recipe=(Mapping[str, Any] | None, None),
+        result=(Mapping[str, Any] | None, None),
+    ),
+]
+_Model = having(
+    label=Annotated[str, AfterValidator(_label)],
+    parameters=Count,
+    sha256=(Printable | None, None),
+    weights_sha256=(Printable | None, None),
+    receptive_field=(Mapping[str, Any] | None, None),
+    certificate=(Mapping[str, NonNegative | None] | None, None),
+)
+_Measurement = having(
+    targets=Count,
+    precision=(
+        Annotated[
+            str, Field(pattern=r"^[0-9.]{1,20}(e[+-]?[0-9]{1,3})?%?$"), AfterValidator(_precision)
+        ]
+        | None,
+        None,
+    ),
+    plain_passes=(NonNegative | None, None),
+    failed=(Mapping[str, str], {}),
+)
+_Check = having(name=str, passed=bool, example=(str | None, None))
+_Validity = having(checks=(list[Annotated[Mapping[str, Any], _Check]], []))
 
 
 class RecordError(ValueError):
@@ -48,9 +115,9 @@ class RecordError(ValueError):
 class MeanOf:
     """A mean in the loss's unit, with its standard error and 95 % interval if known."""
 
-    mean: Number
+    mean: Bounded
     standard_error: NonNegative | None
-    interval: tuple[Number, Number] | None
+    interval: tuple[Bounded, Bounded] | None
 
 
 @dataclass(frozen=True)
@@ -77,12 +144,12 @@ class Point:
 
     k: Context
     n: Count
-    method: str
+    method: Annotated[str, Field(pattern="^[a-z ]{1,40}$")]
     loss: MeanOf
     half_width: NonNegative
     excess: MeanOf | None
-    optimum: Number | None
-    accuracy: tuple[Number, Number, Number] | None
+    optimum: Bounded | None
+    accuracy: tuple[Share, Bounded, Bounded] | None
     state_floats: Count | None
     steps: Count | None
     group_sums: tuple[Number, ...]
@@ -104,15 +171,15 @@ class TaskFacts:
         optimum: the smallest loss any predictor can reach; None if unknown.
     """
 
-    id: str
+    id: Printable
     version: Whole
-    data_hash: str
-    split: str
-    loss: str
-    unit: str
-    score: str
-    chance: Number
-    optimum: Number | None
+    data_hash: Printable
+    split: Printable
+    loss: Printable
+    unit: Printable
+    score: Annotated[str, Field(pattern="^(loss|perplexity)$")]
+    chance: Bounded
+    optimum: Bounded | None
 
 
 @with_config(extra="forbid")
@@ -141,22 +208,19 @@ class Record:
     """
 
     suite: Mapping[str, Any]
-    created: str
+    created: Moment
     task: TaskFacts
-    model: Annotated[Mapping[str, Any], having(label=str, parameters=Count)]
-    training: Annotated[
-        Mapping[str, Any],
-        having(k_train=Positive | str, budget=str, seed=Whole, state=(str | None, None)),
-    ]
-    measurement: Annotated[Mapping[str, Any], having(targets=Count)]
-    group_counts: tuple[Count, ...]
+    model: Annotated[Mapping[str, Any], _Model]
+    training: _Training
+    measurement: Annotated[Mapping[str, Any], _Measurement]
+    group_counts: Annotated[tuple[Count, ...], Field(min_length=1)]
     gain: MeanOf | None
     curve: tuple[Point, ...]
-    extras: Mapping[str, Number]
-    validity: Mapping[str, Any] | None
-    environment: Mapping[str, Any]
-    trust: str
-    supersedes: str | None = None
+    extras: Mapping[str, Bounded]
+    validity: Annotated[Mapping[str, Any], _Validity] | None
+    environment: Annotated[Mapping[str, Any], having(dtype=(str | None, None))]
+    trust: Annotated[str, Field(pattern="^(self-reported|rescored|published)$")]
+    supersedes: Printable | None = None
     schema: int = SCHEMA
 
     def point(self, k: Context) -> Point | None:
@@ -197,6 +261,7 @@ def from_json(text: str | bytes) -> Record:
     try:
         record = validated(Record, upgrade(data))
         _check(record)
+        _check_facts(data, text)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"a field is missing or wrong: {error}") from None
     return record
@@ -204,9 +269,40 @@ def from_json(text: str | bytes) -> Record:
 
 def _check(record: Record) -> None:
     """Raise ValueError if parts of a record do not fit together."""
+    total = sum(record.group_counts)
+    if total == 0:
+        raise ValueError("group_counts contain no targets")
+    targets = max(total, record.measurement["targets"])
     for point in record.curve:
+        if point.n > targets:
+            raise ValueError(f"n = {point.n} at k = {point.k} of {targets} targets")
+        if (interval := point.loss.interval) is not None and interval[0] > interval[1]:
+            raise ValueError(f"the interval at k = {point.k} ends below its begin")
         if (sums := len(point.group_sums)) != len(record.group_counts):
             raise ValueError(f"{sums} group_sums at k = {point.k} of {len(record.group_counts)}")
     order = [math.inf if point.k == "full" else point.k for point in record.curve]
     if not order or order != sorted(set(order)):
         raise ValueError("the curve's k are not ascending")
+
+
+def check_training(training: Mapping[str, Any]) -> None:
+    """Raise ValueError or TypeError if facts of a file about a training fit no record."""
+    schema: Any = _Training
+    validated(schema, training)
+    orjson.dumps(training)  # fails if they are nested too deeply for other readers
+    json.dumps(training, allow_nan=False)
+    check_texts(training)
+
+
+def _check_facts(data: Mapping[str, Any], text: str | bytes) -> None:
+    """Raise ValueError or TypeError if facts cannot be shown.
+
+    Args:
+        data: a record.
+        text: its JSON. One without escapes and other characters than ASCII has nothing to find.
+    """
+    facts = {**data, "curve": None, "group_counts": None}
+    orjson.dumps(facts)  # fails if they are nested too deeply for other readers
+    signs: Any = ("\\", "\x7f") if isinstance(text, str) else (b"\\", b"\x7f")
+    if signs[0] in text or signs[1] in text or not text.isascii():
+        check_texts(facts)

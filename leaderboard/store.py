@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from seqmem.files import read_file, temporary_file
+from seqmem.leaderboard.agreement import disagreeing
 from seqmem.leaderboard.record import Record, RecordError, from_json, to_json
 
 __all__ = [
@@ -122,20 +123,33 @@ def read_records(places: Iterable[Path]) -> tuple[list[Record], list[str]]:
     Returns:
         the records, by path; and one line for each file that is not a readable record.
     """
-    records, problems = [], []
+    records, paths, problems = [], [], []
     with uncollected():
         for path in _files(places):
             try:
                 records.append(from_json(read_file(path)))
+                paths.append(path)
             except (RecordError, OSError) as error:
                 problems.append(f"{path}: {error}")
-    return records, problems
+        wrong = dict(disagreeing(records, _committed))
+    problems += [f"{paths[i]}: {difference}" for i, difference in wrong.items()]
+    return [record for i, record in enumerate(records) if i not in wrong], problems
+
+
+def _committed(record: Record) -> Record | None:
+    """Return a committed record of the same task and data; None if there is none."""
+    task = record.task
+    for path in sorted(record_directory(COMMITTED, task.id).glob("*.json")):
+        found = from_json(read_file(path))
+        if (found.task.version, found.task.data_hash) == (task.version, task.data_hash):
+            return found
+    return None
 
 
 def _files(places: Iterable[Path]) -> Iterator[Path]:
     for place in places:
         for path in sorted(place.rglob("*.json")) if place.is_dir() else [place]:
-            if FAILURES not in path.relative_to(place).parts[:-1]:
+            if f"{os.sep}{FAILURES}{os.sep}" not in str(path)[len(str(place)) :]:
                 yield path
 
 

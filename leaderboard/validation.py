@@ -1,10 +1,13 @@
 """Data read from files, checked against dataclasses whose annotations are the schema."""
 
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     Field,
     GetPydanticSchema,
     TypeAdapter,
@@ -16,13 +19,18 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 __all__ = [
+    "Bounded",
     "Context",
     "Count",
+    "Moment",
     "NonNegative",
     "Number",
     "Positive",
+    "Printable",
+    "Share",
     "Text",
     "Whole",
+    "check_texts",
     "having",
     "validated",
 ]
@@ -37,10 +45,55 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 NonNegative = Annotated[Number, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 Context = Positive | Literal["full"]
+# Sums and squares of these are finite.
+LARGEST = 1e15
+Bounded = Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+
+# A clock that shows an earlier time is wrong.
+EARLIEST_NOW = datetime(2026, 11, 30, tzinfo=UTC)
+CLOCK_ERROR = timedelta(minutes=10)
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(\+00:00|Z)?)?$"
+
+
+def is_printable(text: str) -> bool:
+    """Return whether a text has no control characters; wide and fixed spaces count as spaces."""
+    return text.isprintable() or text.replace("\u00a0", " ").replace("\u3000", " ").isprintable()
+
+
+def _printable(text: str) -> str:
+    if not is_printable(text):
+        raise ValueError("has characters that cannot be printed")
+    return text
+
+
+def _moment(text: str) -> str:
+    moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+    if moment > EARLIEST_NOW and moment > datetime.now(UTC) + CLOCK_ERROR:
+        raise ValueError("is in the future")
+    return text
+
+
+# One line without control characters or marks that change the direction of text.
+Printable = Annotated[str, Field(min_length=1, max_length=10_000), AfterValidator(_printable)]
+# Text is compared, so that later moments are later in the alphabet.
+Moment = Annotated[str, Field(pattern=_MOMENT), AfterValidator(_moment)]
+
+
+def check_texts(data: object) -> None:
+    """Raise ValueError if JSON data contain a text or a name that cannot be printed."""
+    if isinstance(data, str):
+        if not is_printable(data):
+            raise ValueError(f"{data!r:.60} has characters that cannot be printed")
+    elif isinstance(data, Mapping):
+        check_texts([*data, *data.values()])
+    elif isinstance(data, list | tuple):
+        for each in data:
+            check_texts(each)
 
 
 def having(**types: Any) -> GetPydanticSchema:
-    """Return the annotation of a mapping that has these fields, perhaps among others.
+    """Return the annotation of a mapping that have these fields, perhaps among others.
 
     Args:
         types: the type of each field, or its type and default.

@@ -21,6 +21,7 @@ from seqmem.baselines.spec import Architecture, ModelSpec, options_of, parse_mod
 from seqmem.baselines.training.checkpoint import check_unchanged
 from seqmem.baselines.training.loop import seeded
 from seqmem.errors import InputError, SubmissionError
+from seqmem.leaderboard.record import check_training
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Features, InputSpec, Tokens
 
@@ -122,7 +123,7 @@ def _content(metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _metadata(content: dict[str, Any]) -> WeightsMetadata:
-    """Return the metadata; the architecture is checked, the rest is not."""
+    """Return the metadata, after a check of the architecture and of what a record stores."""
     try:
         made = content.pop("made")
         architecture = _architecture(made["architecture"])
@@ -136,18 +137,20 @@ def _metadata(content: dict[str, Any]) -> WeightsMetadata:
         task, k_train = made["task"], made["k_train"]
         if not task["id"].isprintable():
             raise _InvalidFileError(f"holds {task['id']!r}, which is not a task id")
+        training = {
+            **content,
+            "k_train": k_train if k_train == "full" else _count(k_train, LONGEST_CONTEXT),
+            "state": None if made["state"] is None else str(made["state"]),
+            "task": task["id"],
+            "suite": dict(made["suite"]),
+        }
+        check_training(training)
         return WeightsMetadata(
             label=str(label),
             architecture=architecture,
             task=task["id"],
             task_version=_count(task["version"], 1000),
-            training={
-                **content,
-                "k_train": k_train if k_train == "full" else _count(k_train, LONGEST_CONTEXT),
-                "state": None if made["state"] is None else str(made["state"]),
-                "task": task["id"],
-                "suite": dict(made["suite"]),
-            },
+            training=training,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):

@@ -5,7 +5,6 @@ scored, and only then measured. A refused model leaves no files.
 """
 
 import math
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,7 +14,7 @@ from typing import Any
 from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, RefusedError
 from seqmem.files import read_file
-from seqmem.leaderboard.record import Point, Record, RecordError, from_json, to_json
+from seqmem.leaderboard.record import Point, Record, RecordError, from_json, is_name, to_json
 from seqmem.leaderboard.store import read_records, record_directory, write_unless_taken
 from seqmem.measuring.gate.curve_checks import check_lead, check_optimum
 from seqmem.measuring.gate.model_checks import check_validity
@@ -31,9 +30,6 @@ from seqmem.tasks.task import Context, Task
 __all__ = ["SubmitRequest", "measure_submission", "read_record", "submit"]
 
 Log = Callable[[str], object]
-
-# Single spaces, and none at the ends: names must not look alike.
-NAME = re.compile(r"(?=.{1,64}$)[A-Za-z0-9][A-Za-z0-9._+-]*( [A-Za-z0-9._+-]+)*")
 
 
 @dataclass(frozen=True)
@@ -250,10 +246,10 @@ def _check_name(name: str) -> None:
     Raises:
         InputError: it is not.
     """
-    if not NAME.fullmatch(name):
+    if not is_name(name):
         raise InputError(
             f"--name '{name}': a name has 1 to 64 of a-z, A-Z, 0-9 and . _ + -, single spaces "
-            "between them, and begins with a letter or digit"
+            "between them, begins with a letter or digit, and is neither chance nor optimum"
         )
     if name.lower() in BASELINES:
         raise InputError(f"--name '{name}': is a baseline of seqmem; choose another name")

@@ -8,7 +8,7 @@ from pathlib import Path
 from seqmem.errors import InputError
 from seqmem.leaderboard.record import Context, Record
 from seqmem.leaderboard.store import record_directory, write_record
-from seqmem.measuring.precision import parse_precision
+from seqmem.measuring.precision import USUAL
 from seqmem.measuring.settings import DTYPES, DType, MeasurementSettings
 from seqmem.submissions.opening import TRUSTED, OpenedModel, OpenOptions, open_model
 from seqmem.submissions.submit import measure_submission, read_record
@@ -97,10 +97,9 @@ def verify(
     """
     old = read_record(path)
     task = _same_task(old, path)
-    precision = old.measurement.get("precision")
     settings = MeasurementSettings(
         contexts=tuple(point.k for point in old.curve),
-        precision=None if precision is None else parse_precision(str(precision)),
+        precision=USUAL,  # not the record's: its author would choose what is overlooked
         dtype=_dtype(old, path),
         device=device,
         sample_seed=seed,
@@ -175,7 +174,7 @@ def _hint(old: Record, opened: OpenedModel, options: OpenOptions) -> str:
 
 
 def _compare(old: Record, new: Record, requested: float) -> tuple[Comparison, ...]:
-    """Compare two curves; recorded interval widths count only up to the requested precision."""
+    """Compare two curves; recorded half-widths count only up to the precision of the new one."""
     rows = []
     for point in old.curve:
         other = new.point(point.k)

@@ -25,9 +25,17 @@ from seqmem.leaderboard.statistics.answers import memory
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.statistics.envelope import Best
 from seqmem.leaderboard.statistics.ranks import ranks
-from seqmem.leaderboard.statistics.rows import k_train, usual_rows
+from seqmem.leaderboard.statistics.rows import k_train, other_names, usual_rows
 from seqmem.leaderboard.tables.board_table import published_tables
-from seqmem.leaderboard.tables.formatting import edition, need, row_need, state_floats, trust, unit
+from seqmem.leaderboard.tables.formatting import (
+    edition,
+    need,
+    row_need,
+    same_models,
+    state_floats,
+    trust,
+    unit,
+)
 from seqmem.tasks import FAMILIES, family_of
 
 __all__ = ["page_data"]
@@ -88,6 +96,8 @@ def page_data(
             "needChart": interactive_need_chart(board, found.shown),
             "published": published_tables(board.task_id, printed),
         }
+        if others := other_names(board):
+            task["sameModels"] = same_models(others)
         tasks.append(task)
     for task_id in dict.fromkeys(entry.task for entry in published if entry.task not in last):
         tasks.append(

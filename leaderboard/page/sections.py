@@ -100,6 +100,8 @@ def section(index: int, task: Task, at: Context) -> str:
     if task["rows"]:
         score = f"Score: <strong>{escape(task['unit'])}</strong>; lower is better."
         parts.append(_measured(index, task, at))
+        if "sameModels" in task:
+            parts.append(f'<p class="more">{escape(task["sameModels"])}</p>')
     parts += [_published(*each) for each in task["published"]]
     content = "\n".join(parts)
     return f"""<section class="task" id="{name}" data-task="{index}" aria-labelledby="{name}-h">

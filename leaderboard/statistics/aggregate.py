@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import Literal
 
 from seqmem.leaderboard.record import Context, Record
 from seqmem.leaderboard.statistics.context_need import ContextNeed, context_need, tolerance
@@ -191,24 +192,35 @@ def _set_up(record: Record) -> tuple[object, ...]:
         state_trained(record),
         record.training["budget"],
         record.environment.get("dtype"),
+        record.model.get("sha256"),  # under a submitted name, other models are other rows
         how,
     )
 
 
 def _joined(older: Record, newer: Record) -> Record:
-    """Return a record with the points of both if the weights are the same, else the newer."""
+    """Return a record with the points of both if the weights are the same, else the newer.
+
+    A point that was measured again counts, however precise the other one claims to be. Points that
+    were not are named in `trust`.
+    """
     same = (
         older.model.get("weights_sha256") == newer.model.get("weights_sha256")
         and older.group_counts == newer.group_counts
     )
     if not same:
         return newer
-    points = {point.k: point for point in newer.curve}
-    for point in older.curve:
-        if point.k not in points or point.half_width < points[point.k].half_width:
-            points[point.k] = point  # the more precise point counts, not the newer
+    alike = older.trust == newer.trust
+    first, second = (older, newer) if older.trust == "rescored" and not alike else (newer, older)
+    points = {point.k: point for point in first.curve}
+    trust = first.trust
+    for point in second.curve:
+        if point.k not in points:
+            trust = ", ".join(sorted({first.trust, second.trust}))
+        elif not alike or point.half_width >= points[point.k].half_width:
+            continue
+        points[point.k] = point  # the more precise point counts, not the newer
     curve = tuple(points[k] for k in sorted(points, key=context_order))
-    return replace(newer, curve=curve, gain=newer.gain or older.gain)
+    return replace(first, curve=curve, gain=first.gain or second.gain, trust=trust)
 
 
 def _row(records: Sequence[Record], contexts: Sequence[Context]) -> Row:
@@ -252,6 +264,8 @@ def _full(row: Row) -> float:
     return row.scores["full"].value if "full" in row.scores else math.inf
 
 
-def context_order(k: Context) -> float:
-    """Return a key that sorts context lengths: ascending, full last."""
-    return math.inf if k == "full" else k
+def context_order(k: Context | Literal["unknown"]) -> float:
+    """Return a key that sorts context lengths: unknown first, then ascending, full last."""
+    if isinstance(k, str):
+        return math.inf if k == "full" else -math.inf
+    return k

@@ -18,6 +18,7 @@ __all__ = [
     "name_of",
     "named_rows",
     "names",
+    "other_names",
     "stable_pairs",
     "usual_rows",
 ]
@@ -132,6 +133,23 @@ def name_of(board: Board, row: Row) -> str:
     every = dict(zip(board.rows, names(board.rows), strict=True))
     usual = {each: name for name, each in named_rows(board).items()}
     return usual.get(row, every[row])
+
+
+def other_names(board: Board) -> dict[str, list[str]]:
+    """Return the other labels of each label's model, where one model has several.
+
+    A model is known by its sha256, or by that of its weights.
+    """
+    labels: dict[str, set[str]] = defaultdict(set)
+    for record in board.records:
+        model = record.model
+        if (known := model.get("sha256") or model.get("weights_sha256")) is not None:
+            labels[known].add(model["label"])
+    others: dict[str, set[str]] = defaultdict(set)
+    for some in labels.values():
+        for label in some if len(some) > 1 else ():
+            others[label] |= some - {label}
+    return {label: sorted(found) for label, found in sorted(others.items())}
 
 
 def stable_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:

@@ -8,13 +8,14 @@ from seqmem.leaderboard.published import UNITS, Published
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.statistics.aggregate import Board, Row, Score, solved
 from seqmem.leaderboard.statistics.ranks import ranks
-from seqmem.leaderboard.statistics.rows import k_train
+from seqmem.leaderboard.statistics.rows import k_train, other_names
 from seqmem.leaderboard.tables.flat import flat
 from seqmem.leaderboard.tables.formatting import (
     edition,
     half_width,
     number,
     row_need,
+    same_models,
     state_floats,
     trust,
     unit,
@@ -117,6 +118,8 @@ def _section(board: Board, columns: Columns, form: Format, ambiguous: bool) -> l
     if shared:
         text = ", ".join(f"{name} {value}" for name, value in shared.items())
         parts.append(paragraph(f"{'All rows' if len(board.rows) > 1 else 'Row'}: {text}.", form))
+    if others := other_names(board):
+        parts.append(paragraph(same_models(others), form))
     return [*parts, table(shown, form, left=("model", "trust"))]
 
 

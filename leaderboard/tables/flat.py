@@ -6,6 +6,7 @@ from seqmem.leaderboard.published import TRUST, UNITS, Published
 from seqmem.leaderboard.record import Point, Record
 from seqmem.leaderboard.statistics.aggregate import Board, score, state_trained
 from seqmem.leaderboard.statistics.ranks import Rank, ranks
+from seqmem.leaderboard.statistics.rows import other_names
 
 __all__ = ["COLUMNS", "flat"]
 
@@ -54,21 +55,24 @@ def flat(boards: Sequence[Board], published: Sequence[Published] = ()) -> dict[s
     A published number is listed under ``loss`` or ``perplexity`` only if it is that score of the
     task; ``printed`` and ``printed_unit`` are the number and what it is. ``k_at_most`` is set if
     only a bound on its context is known. ``rank_best`` and ``rank_worst`` bound the rank at that k,
-    of all seeds of the model together.
+    of all seeds of the model together. ``note`` names the other labels of the same model.
     """
-    scores = []
+    scores: list[tuple[Record, Point, Rank | None]] = []
+    notes: list[object] = []
     for board in boards:
         places = {k: ranks(board.rows, k) for k in board.contexts}
-        scores += [
-            (record, point, places[point.k][i])
-            for i, row in enumerate(board.rows)
-            for record in row.records
-            for point in record.curve
-        ]
+        others = other_names(board)
+        for i, row in enumerate(board.rows):
+            names = others.get(row.label)
+            note = f"same model as {', '.join(names)}" if names else None
+            for record in row.records:
+                scores += [(record, point, places[point.k][i]) for point in record.curve]
+                notes += [note] * len(record.curve)
     printed = [_printed(entry) for entry in published]
+    columns = {name: [read(*score) for score in scores] for name, read in COLUMNS.items()}
+    columns["note"] = notes
     return {
-        name: [*(read(*score) for score in scores), *(entry.get(name) for entry in printed)]
-        for name, read in COLUMNS.items()
+        name: [*cells, *(entry.get(name) for entry in printed)] for name, cells in columns.items()
     }
 
 

@@ -1,7 +1,7 @@
 """Text of numbers, units, context needs and states, for tables and sentences."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from seqmem.leaderboard.record import TaskFacts
 from seqmem.leaderboard.statistics.aggregate import Row
@@ -14,6 +14,7 @@ __all__ = [
     "number",
     "rounded",
     "row_need",
+    "same_models",
     "state_floats",
     "trust",
     "unit",
@@ -94,6 +95,17 @@ def row_need(row: Row) -> str:
 def trust(row: Row) -> str:
     """Return who measured the seeds of a row, as in "rescored"."""
     return ", ".join(sorted({record.trust for record in row.records}))
+
+
+def same_models(others: Mapping[str, Sequence[str]]) -> str:
+    """Return a sentence about models that are on a board under several labels.
+
+    Args:
+        others: the other labels of each such label.
+    """
+    groups = {tuple(sorted([label, *names])) for label, names in others.items()}
+    listed = "; ".join(" = ".join(group) for group in sorted(groups))
+    return f"One model under several names, by its hash: {listed}." if groups else ""
 
 
 def state_floats(row: Row) -> int | None:

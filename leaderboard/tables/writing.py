@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from tabulate import LATEX_ESCAPE_RULES, tabulate
@@ -34,6 +35,9 @@ _LATEX = {
     "—": r"\textemdash{}",
     "…": r"\ldots{}",
 }
+# How a formula begins in a spreadsheet; but signed numbers, perhaps with an interval, are none.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_SIGNED = re.compile(r"[+-][0-9.,]+(e[+-]?[0-9]+)?%?( \([0-9.,+−– to]+\))?")
 # Letters that pdflatex has without a package: those of Latin-1 but these.
 _LETTERS = {chr(code) for code in range(0xC0, 0x100)} - set("ÐðÞþ×÷")
 
@@ -42,7 +46,7 @@ def heading(title: str, form: Format) -> str:
     """Return a heading."""
     if form == "latex":
         return f"\\subsection*{{{latex_text(title)}}}\n"
-    return f"### {title}\n" if form == "markdown" else f"{title}\n"
+    return f"### {_markdown(title)}\n" if form == "markdown" else f"{title}\n"
 
 
 def paragraph(text: str, form: Format) -> str:
@@ -75,14 +79,15 @@ def table(
         return json.dumps(objects, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if form == "csv":
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([headings, *rows])
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([_not_formula(cell) for cell in row] for row in [headings, *rows])
         return text.getvalue()
     cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
     align = ["left" if left is None or name in left else "right" for name in headings]
     if form == "latex":
         headings, *cells = [[latex_text(cell) for cell in row] for row in (headings, *cells)]
     if form == "markdown":
-        cells = [[cell.replace("|", "\\|") for cell in row] for row in cells]
+        cells = [[_markdown(cell) for cell in row] for row in cells]
     written = tabulate(
         cells,
         headers=headings,
@@ -91,6 +96,19 @@ def table(
         colalign=align if rows else None,
     )
     return f"{{\\scriptsize\\noindent\n{written}\n}}\n" if form == "latex" else f"{written}\n"
+
+
+def _not_formula(cell: object) -> object:
+    """Return a cell that no spreadsheet runs: text that seems a formula after an apostrophe."""
+    if isinstance(cell, str) and cell[:1] in _FORMULA and not _SIGNED.fullmatch(cell):
+        return f"'{cell}"
+    return cell
+
+
+def _markdown(text: str) -> str:
+    """Return text in which Markdown sees no end of a cell, HTML or link; one line."""
+    text = re.sub(r"<(?=[A-Za-z/!?])", r"\<", text.replace("\\", "\\\\").replace("|", "\\|"))
+    return " ".join(text.replace("](", "]\\(").replace("][", "]\\[").splitlines())
 
 
 def latex_text(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from seqmem import submit
+from seqmem.cli.exits import log
 from seqmem.tests.command import QUICK, Command, record_files
 
 
@@ -157,3 +158,8 @@ def test_a_tilde_in_a_path_is_the_home_folder(
     assert ran.status == 0
     assert os.listdir(tmp_path) == ["home"]
     assert os.listdir(tmp_path / "home") == ["board.txt"]
+
+
+def test_messages_do_not_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    log("file \x1b[2K\u202e\r.json: λ\n second line")
+    assert capsys.readouterr().err == "file \\x1b[2K\\u202e\\r.json: λ\n second line\n"

@@ -1,6 +1,7 @@
 """Loading trained baselines from their weights files alone; refusing any other file."""
 
 import json
+import math
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -196,6 +197,10 @@ WRONG: dict[str, tuple[Callable[[Header], object], str]] = {
     ),
     "reshaped": (reshaped, r"holds 'leave.weight' as F32 \[4, 32\], the model has F32 \[32, 4\]"),
     "retyped": (retyped, r"holds 'leave.bias' as I32 \[32\], the model has F32 \[32\]"),
+    "seed": (content(lambda inner: inner.update(seed="x")), "metadata of an unknown form"),
+    "budget": (content(lambda inner: inner.update(budget="\x1b[2K")), "unknown form"),
+    "recipe": (content(lambda inner: inner.update(recipe={"\u202e": 1})), "cannot be printed"),
+    "result": (content(lambda inner: inner.update(result={"loss": math.nan})), "unknown form"),
     "renamed": (renamed, "lacks 1 tensors, 'leave.bias' among them"),
 }
 

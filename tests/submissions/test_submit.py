@@ -200,6 +200,7 @@ def test_code_runs_in_a_sandbox_unless_trusted(
         (["none.onnx"], 2, "no name given"),
         (["none.onnx", "--name", "x", "--manifest", "none.toml"], 2, "cannot be read"),
         (["none.onnx", "--name", "x", "--precision", "0"], 2, "is not a precision"),
+        (["none.onnx", "--name", "Optimum"], 2, "is neither chance nor optimum"),
         (["hf:none/such/place", "--name", "x"], 2, "there is no such folder"),
     ],
 )
@@ -272,6 +273,15 @@ def test_a_record_is_confirmed_and_a_false_one_contradicted(
     assert ran.out.count("DIFFERS") == 1
     assert "is contradicted" in ran.err.splitlines()[-1]
     assert len(list(board.glob("rescored-*.json"))) == 1
+
+    # Neither a precision nor a half-width that the record claims makes it pass.
+    false["measurement"]["precision"] = "1000"
+    for half_width in (0.0, 1000.0):
+        false["curve"][1]["half_width"] = half_width
+        (board / "false.json").write_text(json.dumps(false))
+        ran = seqmem_("verify", str(board / "false.json"), model)
+        assert ran.status == 1
+        assert ran.out.count("DIFFERS") == 1
 
     ran = seqmem_("verify", str(path), str(files / "gru.onnx"))
     assert ran.status == 2
