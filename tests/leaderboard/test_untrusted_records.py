@@ -141,7 +141,21 @@ def test_a_date_may_be_a_little_ahead_of_this_clock() -> None:
     assert from_json(forged(changed("created", soon))).created == soon
 
 
-EXTREME = (0, -1, 1e15, 2**63, None, "x", True, [], {}, [1], {"a": 1}, "full", 1e308)
+EXTREME: tuple[Any, ...] = (
+    0,
+    -1,
+    1e15,
+    2**63,
+    None,
+    "x",
+    True,
+    [],
+    {},
+    [1],
+    {"a": 1},
+    "full",
+    1e308,
+)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -211,7 +225,7 @@ def named(label: str, sha256: str, **fields: Any) -> Record:
 def test_one_model_under_two_names_is_marked() -> None:
     board = board_of(named("a", "1"), named("b", "1"), named("c", "2"))
     for form in ("table", "markdown", "latex"):
-        text = board_text([board], form)  # type: ignore[arg-type]
+        text = board_text([board], form)
         assert "under several names" in text
     assert "by its hash: a = b.\n" in board_text([board], "table")
     rows = csv.DictReader(io.StringIO(board_text([board], "csv")))
