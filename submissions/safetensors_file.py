@@ -5,12 +5,12 @@ sizes are compared on a device without storage, and the model that is then built
 the file.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import orjson
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model
@@ -109,8 +109,8 @@ def _refuse(path: Path, why: str) -> NoReturn:
 def _content(metadata: Mapping[str, str]) -> dict[str, Any]:
     """Return seqmem's part of the metadata."""
     try:
-        content = orjson.loads(metadata["seqmem"])  # as strict as the reader of records
-    except (KeyError, ValueError):
+        content = json.loads(metadata["seqmem"])
+    except (KeyError, ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise _InvalidFileError("was not written by `seqmem eval`: its metadata lack the model")

@@ -137,10 +137,6 @@ WRONG: dict[str, tuple[Callable[[Header], object], str]] = {
         lambda header: header["__metadata__"].update(seqmem="{"),
         "was not written by `seqmem eval`",
     ),
-    "half a character": (
-        lambda header: header["__metadata__"].update(seqmem='{"made": "\\ud800"}'),
-        "was not written by `seqmem eval`",
-    ),
     "a list": (
         lambda header: header["__metadata__"].update(seqmem="[]"),
         "was not written by `seqmem eval`",
@@ -201,6 +197,7 @@ WRONG: dict[str, tuple[Callable[[Header], object], str]] = {
     "budget": (content(lambda inner: inner.update(budget="\x1b[2K")), "unknown form"),
     "recipe": (content(lambda inner: inner.update(recipe={"\u202e": 1})), "cannot be printed"),
     "result": (content(lambda inner: inner.update(result={"loss": math.nan})), "unknown form"),
+    "half a character": (content(lambda inner: inner.update(note="\ud800")), "unknown form"),
     "renamed": (renamed, "lacks 1 tensors, 'leave.bias' among them"),
 }
 
