@@ -157,7 +157,8 @@ def _path(name: str) -> Path | None:
     if package != "seqmem" or not all(part.isidentifier() for part in rest):
         return None
     place = Path(__file__).parent.joinpath(*rest)  # looked up, not imported
-    for path in (place.with_suffix(".py"), place / "__init__.py"):
+    loaded = getattr(sys.modules.get(name), "__file__", None)  # of a module added from elsewhere
+    for path in (place.with_suffix(".py"), place / "__init__.py", Path(loaded or "")):
         if path.is_file():
             return path
     return None
