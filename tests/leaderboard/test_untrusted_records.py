@@ -51,6 +51,9 @@ def forged(*changes: Callable[[Data], None], **fields: Any) -> str:
     return json.dumps(data)
 
 
+IN_TWO_MONTHS = (datetime.now(UTC) + timedelta(days=60)).isoformat()
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -58,7 +61,7 @@ def forged(*changes: Callable[[Data], None], **fields: Any) -> str:
         ("created", "20260101"),  # sorts after every date with hyphens
         ("created", "2026-13-01"),
         ("created", "2999-01-01T00:00:00+00:00"),
-        ("created", (datetime.now(UTC) + timedelta(days=60)).isoformat()),
+        pytest.param("created", IN_TWO_MONTHS, id="created in two months"),
         ("trust", "confirmed"),
         ("task/score", "points"),
         ("task/chance", 1e300),
