@@ -32,6 +32,7 @@ __all__ = [
     "Whole",
     "check_texts",
     "having",
+    "is_printable",
     "validated",
 ]
 
