@@ -18,7 +18,7 @@ from seqmem.measuring.curve import Curve, estimate_curve
 from seqmem.measuring.record import MeasuredCurve
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.measuring.window_scores import ByTarget
-from seqmem.submissions.hugging_face.model import HuggingFaceModel
+from seqmem.submissions.hugging_face.token_model import TokenModel
 from seqmem.submissions.hugging_face.word_scores import WordScorer
 from seqmem.submissions.hugging_face.word_text import (
     WITHIN,
@@ -71,7 +71,7 @@ class WordCurve:
 
 
 def measure_hugging_face(
-    model: HuggingFaceModel,
+    model: TokenModel,
     name: str,
     task: Task,
     settings: MeasurementSettings,
@@ -155,7 +155,7 @@ def _extras(found: WordCurve, per_byte: tuple[float, float] | None) -> dict[str,
 @torch.inference_mode()
 @torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 def measure_words(
-    model: HuggingFaceModel,
+    model: TokenModel,
     task: Task,
     split: Split,
     contexts: Sequence[Context],
@@ -188,11 +188,6 @@ def measure_words(
     """
     language = language_task(task)
     pieces = word_pieces(language, model.encode)
-    if (largest := int(pieces.tokens.max())) >= model.vocabulary:
-        raise InputError(
-            f"{model.given}: its tokenizer returns token {largest:,}, and the model has "
-            f"{model.vocabulary:,}; the two do not belong together"
-        )
     steps_at: dict[int, int] = {}
 
     def count(k: int, steps: int) -> None:
@@ -235,7 +230,7 @@ def measure_words(
 
 @torch.inference_mode()
 def encoding_cost(
-    model: HuggingFaceModel, task: LanguageTask, text: WordText, *, device: str = "cpu"
+    model: TokenModel, task: LanguageTask, text: WordText, *, device: str = "cpu"
 ) -> tuple[float, float] | None:
     """Score a few passages, each encoded word by word and as a whole.
 
@@ -266,8 +261,10 @@ def encoding_cost(
         size += len(written.encode())
         for i, tokens in enumerate(both):
             ids = torch.tensor([[*model.bos_tokens, *tokens]], device=device)
-            scores = model.outputs(ids, last=len(tokens))[0, :-1].float()
-            nats[i] += float(F.cross_entropy(scores, ids[0, -len(tokens) + 1 :], reduction="sum"))
+            at = torch.arange(ids.shape[1] - len(tokens), ids.shape[1] - 1)
+            scores, _ = model.features_at(ids, torch.zeros_like(at), at)
+            wanted = ids[0, at + 1].to(scores.device)
+            nats[i] += float(F.cross_entropy(scores.float(), wanted, reduction="sum"))
     return (nats[0] / size, nats[1] / size) if size else None
 
 
@@ -277,7 +274,7 @@ class TokenTask(Task):
     version = 1
     next_token = True
 
-    def __init__(self, task: Task, model: HuggingFaceModel) -> None:
+    def __init__(self, task: Task, model: TokenModel) -> None:
         """Encode a text.
 
         Args:

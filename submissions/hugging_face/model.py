@@ -23,7 +23,8 @@ from seqmem.errors import CellError, InputError
 from seqmem.files import expand_user
 from seqmem.submissions.extras import imported
 from seqmem.submissions.hugging_face.files import DOWNLOADED, check_files, settings_sha256
-from seqmem.tasks.model import SequenceModel, State
+from seqmem.submissions.hugging_face.token_model import PADDING, TokenModel
+from seqmem.tasks.model import State
 
 __all__ = ["HuggingFaceModel", "open_hugging_face"]
 
@@ -34,22 +35,15 @@ NO_LIMIT = 1 << 24  # tokenizers without a limit report a number beyond this
 ROUNDING = 1e-3
 
 
-class HuggingFaceModel(SequenceModel):
-    """A network with its tokenizer; as a SequenceModel, it maps tokens to scores of the next one.
+class HuggingFaceModel(TokenModel):
+    """A network in this process with its tokenizer.
 
     Attributes:
-        given: the model as the user named it.
-        name: the same, but only the last part of a folder.
+        name: the model as the user named it, but only the last part of a folder.
         tokenizer: a tokenizer of the transformers library.
-        vocabulary: the number of different tokens.
-        longest: the longest input in tokens; None where the settings contain no limit.
-        bos_tokens: the tokens at the beginning of every window.
-        bos_rule: where these tokens come from, as text.
         revision: the commit on the hub; None for a folder.
         settings_sha256: hash of the files with its settings and its tokenizer; empty if unknown.
     """
-
-    next_token_only = True
 
     def __init__(
         self,
@@ -77,57 +71,40 @@ class HuggingFaceModel(SequenceModel):
             else "no token precedes a window, as the tokenizer puts none before a text"
         )
         self._accepted = set(inspect.signature(network.forward).parameters)
-
-    @property
-    def reads_out_last(self) -> bool:
-        """Whether the network can compute its last outputs only."""
-        return "logits_to_keep" in self._accepted
+        self.reads_out_last = "logits_to_keep" in self._accepted
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the tokens of texts, without special tokens even where a text equals one."""
+        """Return the tokens of texts; see TokenModel."""
         if not texts:
             return []
-        found = self.tokenizer(
-            list(texts),
-            add_special_tokens=False,
-            split_special_tokens=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )
-        return [list(map(int, tokens)) for tokens in found["input_ids"]]
+        encoded = self._tokens(texts)
+        largest = max((max(tokens) for tokens in encoded if tokens), default=0)
+        if largest >= self.vocabulary:
+            raise InputError(
+                f"{self.given}: its tokenizer returns token {largest:,}, and the model has "
+                f"{self.vocabulary:,}; the two do not belong together"
+            )
+        return encoded
 
-    def outputs(self, tokens: Tensor, lengths: Tensor | None = None, last: int = 0) -> Tensor:
-        """Return the scores of the next token.
-
-        Args:
-            tokens: (B, L) ids; shorter rows are padded at the right.
-            lengths: (B,) the length of each row; None: all are L.
-            last: the number of last positions whose outputs are computed; 0: all.
-
-        Returns:
-            (B, last or L, vocabulary).
+    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Return the scores (B, L, vocabulary) for tokens (B, L), which are outputs.
 
         Raises:
             CellError: L exceeds the longest input.
         """
-        length = tokens.shape[1]
-        if self.longest is not None and length > self.longest:
-            raise CellError(
-                f"{self.given} reads at most {self.longest:,} tokens at once, and got {length:,}"
-            )
-        options: dict[str, Any] = {}
-        if lengths is not None and "attention_mask" in self._accepted:
-            there = torch.arange(length) < lengths[:, None]
-            options["attention_mask"] = there.to(tokens.device, torch.int64)
-        if last and self.reads_out_last:
-            options["logits_to_keep"] = last
-        scores: Tensor = self.network(input_ids=tokens.long(), **options).logits
-        return scores[:, -last:] if last else scores
+        return self._scores(inputs, 0), None
 
-    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Return the scores (B, L, vocabulary) for tokens (B, L), which are outputs."""
-        return self.outputs(inputs), None
+    def features_at(
+        self, inputs: Tensor, rows: Tensor, columns: Tensor, state: State = None
+    ) -> tuple[Tensor, State]:
+        """Return the scores (m, vocabulary) at some positions of tokens (B, L).
+
+        Raises:
+            CellError: L exceeds the longest input.
+        """
+        first = int(columns.min()) if len(columns) else 0
+        scores = self._scores(inputs, first)
+        return scores[rows.to(scores.device), (columns - first).to(scores.device)], None
 
     def readout(self, hidden: Tensor) -> Tensor:
         """Return the features themselves, which are outputs."""
@@ -146,10 +123,37 @@ class HuggingFaceModel(SequenceModel):
             "bos_rule": self.bos_rule,
         }
 
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        found = self.tokenizer(
+            list(texts),
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
+        return [list(map(int, tokens)) for tokens in found["input_ids"]]
+
+    def _scores(self, tokens: Tensor, first: int) -> Tensor:
+        """Return the scores after tokens (B, L) from a position on: (B, L − first, vocabulary)."""
+        length = tokens.shape[1]
+        if self.longest is not None and length > self.longest:
+            raise CellError(
+                f"{self.given} reads at most {self.longest:,} tokens at once, and got {length:,}"
+            )
+        options: dict[str, Any] = {}
+        there = tokens != PADDING
+        if "attention_mask" in self._accepted and not there.all():
+            options["attention_mask"] = there.to(torch.int64)
+        if first and self.reads_out_last:
+            options["logits_to_keep"] = length - first
+        scores: Tensor = self.network(input_ids=tokens.long().clamp(min=0), **options).logits
+        return scores[:, first - length :]
+
     def _bos_tokens(self) -> tuple[int, ...]:
         """Return the tokens that the tokenizer puts before a text by default."""
         whole = list(map(int, self.tokenizer("a", verbose=False)["input_ids"]))
-        (own,) = self.encode(["a"])
+        (own,) = self._tokens(["a"])
         ends = [i for i in range(len(whole)) if own and whole[i : i + len(own)] == own]
         return tuple(whole[: ends[0]]) if ends else ()
 
@@ -283,9 +287,9 @@ def _check_causal(model: HuggingFaceModel) -> None:
     length = min(16, model.longest or 16)
     rng = torch.Generator().manual_seed(0)
     tokens = torch.randint(model.vocabulary, (1, length), generator=rng)
-    whole = model.outputs(tokens)[0]
+    whole = model(tokens)[0]
     for cut in {1, length // 2, length - 1} - {0}:
-        alone = model.outputs(tokens[:, :cut])[0]
+        alone = model(tokens[:, :cut])[0]
         if (whole[:cut] - alone).abs().max() > ROUNDING * whole.abs().max():
             raise InputError(
                 f"{model.given}: its outputs depend on later tokens, so it is not a causal "

@@ -21,7 +21,7 @@ from seqmem.measuring.reference import LONGEST_PASS, PIECE, Reference
 from seqmem.measuring.scoring import READOUT, Sink, in_batches
 from seqmem.measuring.window_scores import Features, Scorer
 from seqmem.measuring.windows import DistinctWindows
-from seqmem.submissions.hugging_face.model import HuggingFaceModel
+from seqmem.submissions.hugging_face.token_model import TokenModel
 from seqmem.submissions.hugging_face.word_text import Passages, WordText, ranges
 
 __all__ = ["Scored", "WordScorer"]
@@ -57,7 +57,7 @@ class WordScorer(Scorer):
         text: the split's words as tokens.
     """
 
-    model: HuggingFaceModel
+    model: TokenModel
     text: WordText
 
     @property
@@ -222,24 +222,21 @@ class _PassageReader:
         """Read some passages and store the losses of their scored words."""
         rows, pieces = batch.numpy(), self._text.pieces
         tokens = self._text.tokens(self._passages.take(rows))  # (B, L)
-        offset = int(self._first[rows].min())
-        lengths = torch.from_numpy(self._width[rows])
-        scores = self._model.outputs(
-            tokens.to(self._scorer.device), lengths, last=tokens.shape[1] - offset
-        )  # (B, L − offset, vocabulary)
-        self._scorer.progress(self._k, tokens.numel())
-        self.steps += tokens.numel()
         counts = np.diff(self._bounds)[rows]
         words = ranges(self._bounds[rows], counts)
         forms = self._scored.form[words]
         sizes = pieces.sizes[forms]
         row = torch.from_numpy(np.repeat(np.repeat(np.arange(len(rows)), counts), sizes))
-        place = torch.from_numpy(ranges(self._place[words] - offset, sizes))
+        place = torch.from_numpy(ranges(self._place[words], sizes))
         label = torch.from_numpy(pieces.tokens_of(forms))
+        # (m, vocabulary)
+        scores, _ = self._model.features_at(tokens.to(self._scorer.device), row, place)
+        self._scorer.progress(self._k, tokens.numel())
+        self.steps += tokens.numel()
         losses = np.empty(len(label))
 
         def chunk(part: Tensor) -> None:
-            chosen = scores[row[part], place[part]].float()
+            chosen = scores[part].float()
             found = F.cross_entropy(chosen, label[part].to(chosen.device), reduction="none")
             losses[part.numpy()] = found.double().cpu().numpy()
 

@@ -32,6 +32,7 @@ from torch import Tensor
 
 from seqmem.errors import InputError, NotApplicableError
 from seqmem.measuring.arrays import Floats, Indices
+from seqmem.submissions.hugging_face.token_model import PADDING
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.task import Split, Task
 
@@ -272,7 +273,7 @@ class WordText:
         return int(self.width(Passages(begin, end, self.targets)).max())
 
     def tokens(self, passages: Passages) -> Tensor:
-        """Return the tokens that are read of passages: (R, L) int64, padded with zeros."""
+        """Return the tokens that are read of passages: (R, L) int64, PADDING after shorter rows."""
         counts = passages.end - passages.begin + 2  # the words, and the target
         bounds = np.cumsum(counts)
         forms = np.empty(int(bounds[-1]), np.int64)
@@ -284,10 +285,10 @@ class WordText:
         rows, own = len(counts), len(self.bos_tokens)
         width = torch.from_numpy(self.width(passages))
         sizes = width.numpy() - own + 1
-        tokens = torch.zeros(rows, int(width.max()) + 1, dtype=torch.int64)
+        tokens = torch.full((rows, int(width.max()) + 1), PADDING, dtype=torch.int64)
         tokens[:, :own] = torch.tensor(self.bos_tokens, dtype=torch.int64)
         row = torch.from_numpy(np.repeat(np.arange(rows), sizes))
         column = torch.from_numpy(own + ranges(np.zeros(rows, np.int64), sizes))
         tokens[row, column] = torch.from_numpy(self.pieces.tokens_of(forms))
-        tokens[torch.arange(rows), width] = 0  # the target's last token is not read
+        tokens[torch.arange(rows), width] = PADDING  # the target's last token is not read
         return tokens[:, :-1]

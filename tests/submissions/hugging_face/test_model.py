@@ -10,6 +10,7 @@ import torch
 
 from seqmem.errors import CellError, InputError
 from seqmem.submissions.hugging_face.model import HuggingFaceModel, open_hugging_face
+from seqmem.submissions.hugging_face.token_model import PADDING
 from seqmem.tasks.model import weights_sha256
 from seqmem.tests import tiny_models as tiny
 
@@ -113,15 +114,16 @@ def test_padding_at_the_right_changes_nothing(make: object, tmp_path: Path) -> N
     model = open_hugging_face(str(place))
     tokens = torch.randint(320, (3, 20), generator=torch.Generator().manual_seed(1))
     lengths = torch.tensor([20, 7, 13])
+    padded = tokens.where(torch.arange(20) < lengths[:, None], PADDING)
+    rows, columns = (padded != PADDING).nonzero(as_tuple=True)
+    late = columns >= 5
     with torch.inference_mode():
-        for padding in (0, 5):
-            padded = tokens.where(torch.arange(20) < lengths[:, None], padding)
-            together = model.outputs(padded, lengths)
-            last = model.outputs(padded, lengths, last=15)
-            torch.testing.assert_close(last, together[:, -15:])
-            for row, length in enumerate(lengths.tolist()):
-                alone = model.network(tokens[row : row + 1, :length]).logits[0]
-                torch.testing.assert_close(together[row, :length], alone, rtol=1e-4, atol=1e-5)
+        found, _ = model.features_at(padded, rows, columns)
+        some, _ = model.features_at(padded, rows[late], columns[late])
+        torch.testing.assert_close(some, found[late])
+        for row, length in enumerate(lengths.tolist()):
+            alone = model.network(tokens[row : row + 1, :length]).logits[0]
+            torch.testing.assert_close(found[rows == row], alone, rtol=1e-4, atol=1e-5)
 
 
 def test_text_is_no_special_token(saved: Path) -> None:

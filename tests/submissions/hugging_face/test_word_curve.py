@@ -28,7 +28,7 @@ from seqmem.tasks import load_task
 from seqmem.tasks.data.vocabulary import Ids
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.losses import CrossEntropy
-from seqmem.tasks.model import FullOutputs
+from seqmem.tasks.model import FullOutputs, State
 from seqmem.tasks.task import Context, Split
 from seqmem.tasks.text import Text
 from seqmem.tests import tiny_models as tiny
@@ -163,7 +163,7 @@ def test_the_tokens_read_never_include_the_targets_last_token(task: Text) -> Non
         words = [*split.inputs[at - 2 : at + 1].tolist(), int(split.targets[at])]
         ids = [token for word in written(task, words) for token in model.encode([word])[0]]
         ids = [*model.bos_tokens, *ids[:-1]]
-        assert row == ids + [0] * (len(row) - len(ids))
+        assert row == ids + [-1] * (len(row) - len(ids))
 
 
 def test_positions_restart_in_every_window(task: Text) -> None:
@@ -171,7 +171,7 @@ def test_positions_restart_in_every_window(task: Text) -> None:
     model = make_model(tiny.gpt2, tiny.byte_level())
     tokens = torch.randint(100, (1, 9), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        here = model.outputs(tokens)
+        here = model(tokens)
         later = model.network(input_ids=tokens, position_ids=torch.arange(9)[None] + 40).logits
     assert float((here - later).abs().max()) > 0.1
     one, two = (measured(model, task, *ks).curve.at(3).losses for ks in ((3,), (1, 3, 8)))
@@ -216,13 +216,13 @@ def test_the_reference_reads_pieces(
     if longest == 512:  # limited by the number of outputs of one pass
         monkeypatch.setattr(word_scores, "NUMBERS", {"cpu": 30 * model.vocabulary})
     widths = []
-    outputs = model.outputs
+    features_at = model.features_at
 
-    def watched(tokens: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
+    def watched(tokens: torch.Tensor, *positions: torch.Tensor) -> tuple[torch.Tensor, State]:
         widths.append(tokens.shape[1])
-        return outputs(tokens, *rest, **named)
+        return features_at(tokens, *positions)
 
-    monkeypatch.setattr(model, "outputs", watched)
+    monkeypatch.setattr(model, "features_at", watched)
     scorer = make_scorer(model, task)
     with torch.inference_mode():
         reference, most = scorer.reference(scorer.text.longest_window(2), full=True)
@@ -261,7 +261,7 @@ def test_pieces_cover_every_target_once(sentences: bool, task: Text) -> None:
 def test_computing_all_outputs_changes_nothing(task: Text) -> None:
     model = make_model(tiny.gpt2, tiny.byte_level())
     expected = measured(model, task, 1, 6)
-    model._accepted -= {"logits_to_keep"}
+    model.reads_out_last = False
     found = measured(model, task, 1, 6)
     for k in (1, 6):
         np.testing.assert_allclose(

@@ -1,0 +1,48 @@
+"""What measuring needs of a language model that reads tokens, wherever it runs."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from seqmem.tasks.model import SequenceModel
+
+__all__ = ["PADDING", "TokenModel"]
+
+PADDING = -1  # stands after the last token of shorter rows
+
+
+class TokenModel(SequenceModel):
+    """A network with its tokenizer; as a SequenceModel, it maps tokens to scores of the next one.
+
+    `hidden` and `features_at` return these scores, and read rows of different lengths: PADDING
+    follows the last token of the shorter ones.
+
+    Attributes:
+        given: the model as the user named it.
+        vocabulary: the number of different tokens.
+        longest: the longest input in tokens; None where the settings contain no limit.
+        bos_tokens: the tokens at the beginning of every window.
+        bos_rule: where these tokens come from, as text.
+        reads_out_last: whether the network can compute its last outputs only.
+    """
+
+    next_token_only = True
+
+    given: str
+    vocabulary: int
+    longest: int | None
+    bos_tokens: tuple[int, ...]
+    bos_rule: str
+    reads_out_last: bool
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of texts, without special tokens even where a text equals one.
+
+        Raises:
+            InputError: the tokenizer returns tokens that the model does not have.
+        """
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """Return the facts for a record besides the parameters."""
