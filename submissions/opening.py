@@ -1,6 +1,6 @@
 """Open a submitted model, whatever its format, for one task.
 
-model.onnx              run by onnxruntime in a process with limits
+model.onnx              run by onnxruntime in a process with limits, in a sandbox if there is one
 weights.safetensors     a baseline, as `seqmem eval` wrote it
 hf:DIRECTORY-OR-ID      a Hugging Face causal language model
 model.py:build          a Python factory (also package.module:build), in a sandbox unless trusted
@@ -162,9 +162,7 @@ def open_model(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMo
         yield _baseline(Path(text), task, options)
     elif suffix == ".onnx":
         data = _bytes(Path(text))
-        facts = {"format": "onnx", "isolation": "a process with limits"}
-        sha256 = hashlib.sha256(data).hexdigest()
-        yield from _remote(data, sha256, facts, task, options)
+        yield from _remote(data, "onnx", hashlib.sha256(data).hexdigest(), task, options)
     elif suffix in REFUSED:
         raise SubmissionError(
             f"model '{text}': a {suffix} file is not accepted: {REFUSED[suffix]}; export it as "
@@ -192,8 +190,8 @@ def _bytes(path: Path) -> bytes:
 
 def _remote(
     source: bytes | Factory,
+    form: str,
     sha256: str,
-    facts: Mapping[str, Any],
     task: Task,
     options: OpenOptions,
 ) -> Iterator[OpenedModel]:
@@ -206,9 +204,14 @@ def _remote(
         limits=options.limits,
         hidden=options.hidden,
     ) as model:
-        # Weights are in the process only, which reports how many there are.
-        own = {"parameters": model.parameters_declared or 0, "weights_sha256": sha256}
-        yield OpenedModel(model, sha256, {**facts, **own})
+        facts = {
+            "format": form,
+            "isolation": model.isolation,
+            # Weights are in the process only, which reports how many there are.
+            "parameters": model.parameters_declared or 0,
+            "weights_sha256": sha256,
+        }
+        yield OpenedModel(model, sha256, facts)
 
 
 def _baseline(path: Path, task: Task, options: OpenOptions) -> OpenedModel:
@@ -251,8 +254,7 @@ def _factory(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMode
         with suppress(ValueError):  # a module that is not there, or has no file
             files = source_sha256(factory.module)
     if not options.trust:
-        facts = {"format": "python", "isolation": "bubblewrap, without network"}
-        yield from _remote(factory, files, facts, task, options)
+        yield from _remote(factory, "python", files, task, options)
         return
     module = build_module(factory, task.inputs, task.outputs)
     model = as_sequence_model(module, task.outputs)

@@ -12,8 +12,10 @@ process; the memory of all of them together is checked while an answer is awaite
 import fcntl
 import os
 import selectors
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -48,7 +50,9 @@ class Child:
     After the process broke a rule or died, every further call raises the same error.
     """
 
-    def __init__(self, command: Sequence[str], limits: Limits, *, threads: int = 1) -> None:
+    def __init__(
+        self, command: Sequence[str], limits: Limits, *, threads: int = 1, cwd: str | None = None
+    ) -> None:
         """Configure the process; `__enter__` starts it.
 
         Args:
@@ -56,8 +60,10 @@ class Child:
                 one to read requests from, and the one to write answers to.
             limits: its limits.
             threads: number of threads for its arithmetic.
+            cwd: its working directory; None: an empty folder, removed when the process ends.
         """
         self._command, self._limits, self._threads = list(command), limits, threads
+        self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
         self._open = ExitStack()  # closes the selector and this process's ends of the pipes
         self._selector = self._open.enter_context(selectors.DefaultSelector())
@@ -80,13 +86,14 @@ class Child:
                 self._answers, answers = _pipe(self._open, theirs)
                 self._output, output = _pipe(self._open, theirs)
                 self._began = time.monotonic()
+                cwd = self._cwd or self._open.enter_context(_empty_folder())
                 self._process = subprocess.Popen(
                     [*self._command, str(requests), str(answers)],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     pass_fds=(requests, answers),
-                    cwd="/",
+                    cwd=cwd,
                     env=worker_environment(self._threads),
                     start_new_session=True,  # a group of its own, which Ctrl-C does not reach
                 )
@@ -346,6 +353,16 @@ class Child:
 def _error_message(answer: Header) -> str:
     message = answer.get("message")
     return one_line(message, 600) if isinstance(message, str) else "the model failed"
+
+
+@contextmanager
+def _empty_folder() -> Iterator[str]:
+    """Make an empty folder; its process removes it instead if this one is killed."""
+    folder = tempfile.mkdtemp(prefix="seqmem-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:

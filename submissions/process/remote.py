@@ -18,7 +18,7 @@ from seqmem.submissions.process.launch import (
     worker_command,
 )
 from seqmem.submissions.process.limits import Limits
-from seqmem.submissions.process.sandbox import check_sandbox, sandboxed
+from seqmem.submissions.process.sandbox import check_sandbox, sandbox_problem, sandboxed
 from seqmem.submissions.process.worker import FORMATS
 from seqmem.submissions.python_factory import Factory
 from seqmem.tasks.data.sources import cache_directory, data_directory
@@ -66,7 +66,7 @@ class RemoteModel(SequenceModel):
             seed: seed for a factory.
             threads: number of threads for its arithmetic.
             limits: limits of its process; None: the default ones.
-            sandbox: whether it runs in a sandbox; None: if its format runs code.
+            sandbox: whether it runs in a sandbox; None: if its format runs code, or there is one.
             hidden: folders that code must not see even in its own folder, besides those of data
                 and of tools.
         """
@@ -75,7 +75,9 @@ class RemoteModel(SequenceModel):
         self._format = "python" if isinstance(source, Factory) else "onnx"
         self._seed, self._threads, self._hidden = seed, threads, hidden
         self._limits = limits or Limits()
-        self._sandbox = FORMATS[self._format].runs_code if sandbox is None else sandbox
+        if sandbox is None:
+            sandbox = FORMATS[self._format].runs_code or not sandbox_problem()
+        self._sandbox = sandbox
         self._child: Child | None = None
         self._declared = context
         self.receptive_field = context
@@ -99,7 +101,12 @@ class RemoteModel(SequenceModel):
         if isinstance(self._source, Factory):
             request["factory"] = self._source.to_json()
         with ExitStack() as stack:  # ends the process if the model does not load
-            child = Child(self._command(), self._limits, threads=self._threads)
+            child = Child(
+                self._command(),
+                self._limits,
+                threads=self._threads,
+                cwd="/" if self._sandbox else None,  # the sandbox has an empty one of its own
+            )
             facts = stack.enter_context(child).open(request, [data])
             stack.pop_all()
         if self._declared is None:
@@ -113,6 +120,11 @@ class RemoteModel(SequenceModel):
         if self._child is not None:
             self._child.close()
             self._child = None
+
+    @property
+    def isolation(self) -> str:
+        """What separates the model from this machine, for its record."""
+        return "bubblewrap, without network" if self._sandbox else "a process with limits"
 
     @property
     def pid(self) -> int | None:

@@ -11,6 +11,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqmem.errors import CellError, InputError
 from seqmem.submissions.process.protocol import Header, read_frame, write_frame
+from seqmem.submissions.process.seccomp import deny_system_calls
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +64,7 @@ def main(limits: Mapping[str, Any], requests: int, answers: int) -> None:
         answers: the file descriptor to write answers to.
     """
     _set_limits(limits)
+    deny_system_calls()
     tempfile.tempdir = "/tmp"  # set here, as torch asks for it and no trial file can be written
     _end_with_parent(requests)
     outputs_at: OutputsAt | None = None
@@ -142,10 +145,14 @@ def _set_limits(limits: Mapping[str, Any]) -> None:
 def _end_with_parent(requests: int) -> None:
     """End this process when its parent has ended, even while it computes an answer."""
 
+    folder = os.getcwd()  # empty, unless this process was started in another way
+
     def watch() -> None:
         poll = select.poll()
         poll.register(requests, 0)  # reports only that the other end was closed
         poll.poll()
+        with suppress(OSError):
+            os.rmdir(folder)
         os.killpg(0, signal.SIGKILL)  # the group of this process, created by its parent
 
     threading.Thread(target=watch, daemon=True).start()

@@ -1,9 +1,13 @@
 """In the sandbox, untrusted code reads, writes, reaches and outlives nothing."""
 
 import os
+import shutil
 import socket
+import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,12 @@ import seqmem
 from seqmem.errors import CellError, SubmissionError
 from seqmem.submissions.process.limits import Limits
 from seqmem.submissions.process.remote import RemoteModel
-from seqmem.submissions.process.sandbox import check_sandbox, sandbox_problem
+from seqmem.submissions.process.sandbox import (
+    check_sandbox,
+    sandbox_problem,
+    sandboxed,
+    working_options,
+)
 from seqmem.submissions.python_factory import parse_factory
 from seqmem.tasks.task import Tokens
 from seqmem.tests.processes import all_ended, need_sandbox, nothing_left
@@ -22,7 +31,7 @@ LIMITS = Limits(memory_bytes=3 << 30, start_seconds=60, call_seconds=30)
 
 # Its outputs are, for each attempt, whether it succeeded.
 PROBER = """
-import os, resource, socket
+import ctypes, os, resource, socket
 from pathlib import Path
 import torch
 from torch import nn
@@ -50,6 +59,46 @@ def writes_to_the_suite():
 def writes_to_tmp():
     Path("/tmp/seqmem-probe").write_text("x")
 
+def creates_an_empty_file():
+    file = Path("/tmp/seqmem-empty")
+    file.touch()
+    file.unlink()
+
+def opens_a_kernel_setting_for_writing():
+    # Nothing is written.
+    for folder, _, names in os.walk("/proc/sys"):
+        for name in names:
+            try:
+                os.close(os.open(os.path.join(folder, name), os.O_WRONLY | os.O_NONBLOCK))
+            except OSError:
+                continue
+            return
+    raise PermissionError
+
+def opens_a_switch_of_the_kernel():
+    os.close(os.open("/proc/sysrq-trigger", os.O_WRONLY))
+
+def reads_about_the_machine():
+    assert Path("/proc/partitions").read_text() or os.listdir("/proc/irq")
+
+def is_root():
+    assert 0 in (*os.getresuid(), *os.getresgid(), *os.getgroups())
+
+def has_privileges():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    assert any(int(line.split()[1], 16) for line in lines if line.startswith("Cap"))
+
+def creates_a_user_namespace():
+    if not (child := os.fork()):
+        os._exit(ctypes.CDLL(None).unshare(0x10000000) != 0)
+    assert os.waitpid(child, 0)[1] == 0
+
+def keeps_memory_outside_its_limit():
+    library = ctypes.CDLL(None)
+    identifier = library.shmget(0, 4096, 0o1600)
+    assert identifier >= 0
+    library.shmctl(identifier, 0, None)
+
 def sees_other_processes():
     assert len([name for name in os.listdir("/proc") if name.isdigit()]) > 4
 
@@ -74,7 +123,9 @@ def reads_what_is_beside():
 ATTEMPTS = [
     connects, reads_outside, reads_data, creates_beside, writes_to_the_suite, writes_to_tmp,
     sees_other_processes, signals_its_parent, knows_a_secret, raises_its_limits,
-    reads_what_is_beside, runs_a_program, becomes_another_user,
+    reads_what_is_beside, runs_a_program, becomes_another_user, creates_an_empty_file,
+    opens_a_kernel_setting_for_writing, opens_a_switch_of_the_kernel, reads_about_the_machine,
+    is_root, has_privileges, creates_a_user_namespace, keeps_memory_outside_its_limit,
 ]
 
 def succeeds(attempt):
@@ -95,12 +146,20 @@ def build(outputs):
 ALLOWED = {"reads_what_is_beside"}
 # What must succeed without the sandbox, or the test would show nothing.
 POSSIBLE = {
-    "connects",
     "reads_outside",
     "reads_data",
     "creates_beside",
     "signals_its_parent",
+    "creates_an_empty_file",
+    "reads_about_the_machine",
 }
+POSSIBLE_FOR_ROOT = {
+    "opens_a_kernel_setting_for_writing",
+    "opens_a_switch_of_the_kernel",
+    "is_root",
+}
+# What is denied to every process of a model, sandboxed or not.
+DENIED = {"connects", "creates_a_user_namespace", "keeps_memory_outside_its_limit"}
 
 
 @pytest.fixture
@@ -154,7 +213,55 @@ def test_nothing_can_be_reached_from_inside(
             (suite / "baselines" / "left-behind").unlink(missing_ok=True)
     # Process 1 inside is not the parent: a signal may reach a process that has its number there.
     assert succeeded[True] - {"signals_its_parent"} == ALLOWED
-    assert succeeded[False] >= ALLOWED | POSSIBLE
+    possible = POSSIBLE | (POSSIBLE_FOR_ROOT if os.getuid() == 0 else set())
+    assert succeeded[False] >= ALLOWED | possible
+    if find_library("seccomp"):
+        assert not succeeded[False] & DENIED
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "import socket; socket.create_connection(('127.0.0.1', PORT), timeout=2)",
+        "import ctypes; assert ctypes.CDLL(None).unshare(0x10000000) == 0",
+        "import ctypes; assert ctypes.CDLL(None).mount(b'none', b'/tmp', b'tmpfs', 0, 0) == 0",
+        "import os; os.close(os.open('/proc/sys/kernel/core_pattern', os.O_WRONLY))",
+        "import os; os.close(os.open('/proc/self/oom_score_adj', os.O_WRONLY))",
+        "import os; assert os.listdir('.') or os.listdir('/home') or os.listdir('/run')",
+        "assert open('/etc/passwd').read()",
+    ],
+)
+def test_what_bubblewrap_alone_denies(attempt: str) -> None:
+    """Without the limits and the filter that a model's process sets for itself."""
+    need_sandbox()
+    python = os.path.realpath(sys.executable)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        code = attempt.replace("PORT", str(server.getsockname()[1]))
+        for script, succeeds in (("pass", True), (code, False)):
+            ran = subprocess.run(
+                sandboxed([python, "-I", "-S", "-c", script]), capture_output=True, timeout=60
+            )
+            assert (ran.returncode == 0) == succeeds, ran.stderr
+
+
+def test_the_sandbox_works_where_it_is_installed() -> None:
+    """Or else all tests of it would be skipped, and code would be refused."""
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    assert sandbox_problem() == ""
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_an_older_bubblewrap_is_used_without_the_options_that_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bwrap").write_text(
+        '#!/bin/sh\ncase "$*" in *--disable-userns*) echo "bwrap: Unknown option" >&2; exit 1; esac\n'
+    )
+    (tmp_path / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert sandbox_problem() == ""
+    assert "--disable-userns" not in sandboxed(["python"])
 
 
 def test_what_it_starts_ends_with_it(folder: Path) -> None:
@@ -241,9 +348,9 @@ def test_a_folder_that_contains_too_much_is_refused(
 
 @pytest.fixture
 def empty_cache() -> Iterator[None]:
-    sandbox_problem.cache_clear()
+    working_options.cache_clear()
     yield
-    sandbox_problem.cache_clear()
+    working_options.cache_clear()
 
 
 @pytest.mark.usefixtures("empty_cache")
