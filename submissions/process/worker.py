@@ -144,7 +144,6 @@ def _set_limits(limits: Mapping[str, Any]) -> None:
 
 def _end_with_parent(requests: int) -> None:
     """End this process when its parent has ended, even while it computes an answer."""
-
     folder = os.getcwd()  # empty, unless this process was started in another way
 
     def watch() -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,8 @@ from seqmem.submissions.python_factory import build_module, parse_factory
 from seqmem.tasks import load_task
 from seqmem.tasks.model import as_sequence_model
 from seqmem.tasks.task import Context, Tokens
-from seqmem.tests.processes import all_ended, nothing_left
+from seqmem.tests.onnx_models import scores, table
+from seqmem.tests.processes import all_ended, need_sandbox, nothing_left
 
 USUAL = Limits(memory_bytes=3 << 30, start_seconds=60, call_seconds=30)
 IDS = Tokens(100)
@@ -324,8 +326,38 @@ def test_the_environment_is_not_passed_on(write: Write, monkeypatch: pytest.Monk
     assert "SEQMEM_DATA" not in str(caught.value)
 
 
+def test_its_working_folder_is_empty_and_removed(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    factory = write("import os\nraise ValueError(os.getcwd() + str(os.listdir()))")
+    with pytest.raises(SubmissionError, match=r"temporary/seqmem-\w+\[\], line"), remote(factory):
+        pass
+    assert not [*(tmp_path / "temporary").iterdir()]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_data_are_read_in_a_sandbox_where_there_is_one(
+    there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if there:
+        need_sandbox()
+    else:
+        monkeypatch.setattr("seqmem.submissions.process.remote.sandbox_problem", lambda: "missing")
+    ids = torch.tensor([[0, 4, 2], [1, 1, 3]])
+    with RemoteModel(scores().SerializeToString(), Tokens(5), 4, limits=USUAL) as model:
+        assert model.isolation == (
+            "bubblewrap, without network" if there else "a process with limits"
+        )
+        assert model.pid is not None
+        command = Path(f"/proc/{model.pid}/cmdline").read_text().split("\0")[0]
+        assert (command == "bwrap") == there
+        np.testing.assert_array_equal(model.hidden(ids)[0].numpy(), table()[ids.numpy()])
+
+
 def test_it_ends_when_its_parent_is_killed(write: Write, tmp_path: Path) -> None:
-    """While it computes an answer: there is no parent left to end it."""
+    """While it computes an answer: there is no parent left to end it, or to remove its folder."""
     factory = write("import time\nprint('here'); time.sleep(60)")
     script = f"""
 from seqmem.submissions.process.child import Child
@@ -336,18 +368,27 @@ with Child(worker_command(Limits()), Limits()) as child:
     print(child.pid, flush=True)
     child.open(request)
 """
-    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
     assert parent.stdout is not None
     with parent.stdout:
         child = int(parent.stdout.readline())
         time.sleep(0.5)  # so that it is asleep in the model's code
         os.kill(child, 0)
+        assert [*temporary.iterdir()]
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     deadline = time.monotonic() + 5
     while Path(f"/proc/{child}/cmdline").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not Path(f"/proc/{child}/cmdline").exists()
+    assert not [*temporary.iterdir()]
 
 
 def test_nothing_heavy_is_imported_before_the_model_is_known() -> None:
