@@ -44,9 +44,7 @@ def build() -> int:
         (source / path).parent.mkdir(exist_ok=True)
         (source / path).write_text(text, encoding="utf-8")
     site.mkdir(parents=True, exist_ok=True)
-    status: int = build_main(
-        ["-W", "--keep-going", "-q", "-c", str(DOCS), str(source), str(site)]
-    )
+    status: int = build_main(["-W", "--keep-going", "-q", "-c", str(DOCS), str(source), str(site)])
     (site / "board.html").write_text(board_page.written(), encoding="utf-8")
     return status
 
