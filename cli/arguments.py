@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from seqmem.leaderboard.remote_results import RemoteResults
     from seqmem.measuring.precision import Precision
 
-__all__ = ["CONTEXTS", "COUNT", "FILE", "FOLDER_OR_URL", "K_TRAINS", "PATH", "PRECISION", "SEED"]
+__all__ = [
+    "CONTEXTS",
+    "COUNT",
+    "FILE",
+    "FOLDER_OR_URL",
+    "K_TRAINS",
+    "NAMES",
+    "PATH",
+    "PRECISION",
+    "SEED",
+]
 
 COUNT = click.IntRange(1, 1024)
 SEED = click.IntRange(0, 2**31 - 1)
@@ -80,6 +90,13 @@ def _k_trains(text: str) -> tuple[Any, ...]:
     return tuple(_items(text, ("full", "diagonal"), rule))
 
 
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name for name in map(str.strip, text.split(",")) if name))
+    if not names:
+        raise click.BadParameter(f"'{text}' names nothing; write names with commas, as in lstm,tcn")
+    return names
+
+
 def _precision(text: str) -> "Precision":
     from seqmem.measuring.precision import parse_precision
 
@@ -96,4 +113,5 @@ def _precision(text: str) -> "Precision":
 FOLDER_OR_URL = _Parsed("DIR", _folder_or_url)
 CONTEXTS = _Parsed("K,…", _contexts)  # ``1,2,4,full`` in any order: ascending, full last
 K_TRAINS = _Parsed("K,…", _k_trains)  # ``1,2,full`` or ``diagonal``, in the order given
+NAMES = _Parsed("NAME,…", _names)  # ``lstm,tcn`` in the order given
 PRECISION = _Parsed("X", _precision)  # ``0.5%`` or ``0.01``

@@ -1,27 +1,68 @@
-"""`seqmem plot`: one task's records as a chart."""
+"""`seqmem plot`: records as a chart."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from seqmem.baselines import BASELINES
 from seqmem.cli import options
+from seqmem.cli.arguments import NAMES
 from seqmem.cli.exits import log
+
+if TYPE_CHECKING:
+    from seqmem.leaderboard.remote_results import RemoteResults
 
 __all__ = ["plot"]
 
 
-@click.command(epilog="Example: seqmem plot wikitext-2 -o curve.svg")
-@click.argument("task_id", metavar="TASK")
-@options.output("The file to write, .svg or .png.", required=True)
+@click.command(epilog="Example: seqmem plot wikitext-2 --model lstm,tcn -o curve.pdf")
+@click.argument("tasks", metavar="TASK...", nargs=-1, required=True)
+@options.output("The file to write: .svg, .pdf or .png.", required=True)
 @options.records
 @click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
-def plot(**given: Any) -> None:
-    """Draw TASK's records: the score against the context length, a line for each model.
+@click.option(
+    "--model", "models", type=NAMES, default=(), help="Only these models.  [default: all]"
+)
+@click.option("--highlight", type=NAMES, default=(), help="The models that stand out.")
+@click.option(
+    "--width",
+    type=click.FloatRange(1, 100),
+    metavar="INCHES",
+    help="Width of the picture; texts keep their size.  [default: as the labels need]",
+)
+@click.option(
+    "--columns", type=click.IntRange(1, 12), default=1, help="Panels of tasks side by side."
+)
+@click.option("--font", metavar="NAME", help="The font family of all texts.")
+def plot(
+    tasks: tuple[str, ...],
+    output: Path,
+    places: "tuple[Path | RemoteResults, ...]",
+    budget: str | None,
+    models: tuple[str, ...],
+    highlight: tuple[str, ...],
+    width: float | None,
+    columns: int,
+    font: str | None,
+) -> None:
+    """Draw the records of each TASK: the score against the context length, a line for each model.
 
     Each model is drawn as its recipe trains it; the other k_train are in `seqmem leaderboard`.
-    Needs the extra packages of pip install 'seqmem[plot]'.
+    Names show budget and k_train where models differ in them. Needs the extra packages of
+    pip install 'seqmem[plot]'.
     """
-    from seqmem.leaderboard.charts.plot import draw
+    from seqmem.leaderboard.charts.plot import PlotRequest, draw
 
-    draw(**given, models=BASELINES, log=log)
+    request = PlotRequest(
+        tuple(dict.fromkeys(tasks)),
+        output,
+        places,
+        budget=budget,
+        models=models,
+        highlight=highlight,
+        width=width,
+        columns=columns,
+        font=font,
+    )
+    draw(request, BASELINES, log)

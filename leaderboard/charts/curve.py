@@ -1,8 +1,9 @@
 """The context curves of one task: score against k, a line for each model."""
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,17 @@ from seqmem.leaderboard.statistics.rows import named_rows
 from seqmem.leaderboard.tables.formatting import edition, number, unit
 from seqmem.leaderboard.tables.wording import count
 
-__all__ = ["curve_chart", "interactive_curve_chart"]
+__all__ = ["Layout", "curve_chart", "interactive_curve_chart"]
 
 WIDTH, HEIGHT = 520, 360  # pixels
 LINE = 14  # pixels from one label to the next
+LEAD, SAMPLE = 12, 28  # pixels from the frame to a label's sample of its line, and of the sample
+AROUND = 110  # pixels to the left and right of a frame over which its title may extend
+LETTER = 0.5  # the mean width of a letter, as a share of the size of the font
+LABEL = 11  # pixels: the size of the labels' text
 MANY = 40  # with more k than this, lines are drawn without marks
 FOCUS: Spec = {"params": [{"name": "focus", "value": -1}]}
+STRONG, FAINT = 0, 1  # the rows that a printed chart highlights, and the others
 
 # Every line carries its own colour, dashes and shape.
 COLOUR: Spec = {"color": {"field": "colour", "scale": None}, "detail": {"field": "name"}}
@@ -32,7 +38,26 @@ CHANCE, OPTIMUM = (2, 3), (7, 3)  # dashes
 Rows = list[dict[str, Any]]
 
 
-def curve_chart(boards: Sequence[Board], models: Iterable[str]) -> Spec:
+@dataclass(frozen=True)
+class Layout:
+    """How a curve chart is laid out.
+
+    Attributes:
+        width: of a panel's frame, in pixels.
+        columns: panels side by side.
+        highlight: the names of the rows that stand out; the others are drawn faint.
+        font: names of font families, best first.
+    """
+
+    width: int = WIDTH
+    columns: int = 1
+    highlight: tuple[str, ...] = ()
+    font: str = PRINT.font
+
+
+def curve_chart(
+    boards: Sequence[Board], models: Iterable[str], layout: Layout | None = None
+) -> Spec:
     """Return a chart of the score against the context length, a line for each model.
 
     The line is the median over seeds, thin lines are the seeds where there are several, and the
@@ -40,11 +65,18 @@ def curve_chart(boards: Sequence[Board], models: Iterable[str]) -> Spec:
     the right. Each model is drawn as its recipe trains it (see `rows.usual_rows`).
 
     Args:
-        boards: of one task, a panel for each.
+        boards: a panel for each.
         models: names of known models; each has its own colour in every chart.
+        layout: sizes, font, and the models that stand out; None for the usual one.
     """
-    panels = [_print_panel(board, len(boards) > 1, list(models)) for board in boards]
-    return finished({"vconcat": panels} | FOCUS, PRINT, "; ".join(map(_description, boards)))
+    layout = layout or Layout()
+    ids = [board.task_id for board in boards]
+    known = list(models)
+    panels = [_print_panel(b, ids.count(b.task_id) > 1, known, layout) for b in boards]
+    focus = {"params": [{"name": "focus", "value": STRONG if layout.highlight else -1}]}
+    chart: Spec = {"concat": panels, "columns": layout.columns}
+    theme = replace(PRINT, font=layout.font)
+    return finished(chart | focus, theme, "; ".join(map(_description, boards)))
 
 
 def interactive_curve_chart(board: Board, bests: Sequence[Best]) -> Spec:
@@ -76,7 +108,11 @@ def interactive_curve_chart(board: Board, bests: Sequence[Best]) -> Spec:
     target = layer("point", COLOUR | tooltip, size=240, opacity=0, filled=True, cursor="pointer")
     chart = _panel(board, axes, SCREEN, [chosen], [best], [*_lines(axes), target])
     chart |= {"data": {"name": "scores"}, "usermeta": {"notes": _notes(board, axes)}}
-    chart |= {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
+    chart |= {
+        "height": HEIGHT,
+        "width": "container",
+        "autosize": {"type": "fit-x", "contains": "padding"},
+    }
     return finished(chart | FOCUS, SCREEN)
 
 
@@ -96,7 +132,7 @@ def _notes(board: Board, axes: Axes) -> list[str]:
     return notes + ["Scores above the frame are not drawn."] * axes.cut
 
 
-def _print_panel(board: Board, ambiguous: bool, models: Sequence[str]) -> Spec:
+def _print_panel(board: Board, ambiguous: bool, models: Sequence[str], layout: Layout) -> Spec:
     rows = named_rows(board)
     looks = styles(list(rows), models)
     axes = axes_of(board, list(rows.values()))
@@ -106,15 +142,21 @@ def _print_panel(board: Board, ambiguous: bool, models: Sequence[str]) -> Spec:
         title += f" ({edition(facts)})"
     lines = [(name, row, look) for (name, row), look in zip(rows.items(), looks, strict=True)]
     points = [point for order, line in enumerate(lines) for point in _points(order, *line)]
+    for point in points:
+        point["row"] = STRONG if point["name"] in layout.highlight else FAINT
     notes = _notes(board, axes) + ["Thin lines: seeds."] * any("seed" in p for p in points)
-    height = max(HEIGHT, LINE * (len(rows) + 2))
+    height = max(round(HEIGHT * min(layout.width / WIDTH, 1)), LINE * (len(rows) + 2))
+
+    def wrapped(text: str, size: int) -> list[str]:
+        return textwrap.wrap(text, max(int((layout.width + AROUND) / (LETTER * size)), 20))
+
     panel = _panel(board, axes, PRINT, [], [], [*_thin_lines(), *_lines(axes)])
     return {
-        "layer": [panel, _labels(board, lines, axes, height)],
+        "layer": [panel, _labels(board, lines, axes, height, layout)],
         "data": {"values": points},
-        "width": WIDTH,
+        "width": layout.width,
         "height": height,
-        "title": {"text": title, "subtitle": " ".join(notes)},
+        "title": {"text": wrapped(title, 13), "subtitle": wrapped(" ".join(notes), 11)},
     }
 
 
@@ -167,7 +209,6 @@ def _panel(
         ],
         "encoding": {"x": axes.x()},
         "layer": [gap, *rules, {"encoding": {"y": axes.y()}, "layer": [*below, flat, *lines]}],
-        "height": HEIGHT,
     }
 
 
@@ -192,10 +233,11 @@ def _lines(axes: Axes) -> list[Spec]:
 def _thin_lines() -> list[Spec]:
     """Return the seeds."""
     look = COLOUR | {"detail": [{"field": "name"}, {"field": "seed"}]}
+    look |= {"opacity": _shown(0.6, 0.1)}
     run, end = "!datum.full && isValid(datum.seed)", "datum.full && isValid(datum.seed)"
     return [
-        layer("line", look, where=run, strokeWidth=0.7, opacity=0.55),
-        layer("tick", look, where=end, size=7, opacity=0.7, orient="horizontal"),
+        layer("line", look, where=run, strokeWidth=0.7),
+        layer("tick", look, where=end, size=7, orient="horizontal"),
     ]
 
 
@@ -205,7 +247,13 @@ def _shown(strong: float, weak: float) -> Spec:
     return {"condition": test, "value": weak}
 
 
-def _labels(board: Board, lines: Sequence[tuple[str, Row, Style]], axes: Axes, height: int) -> Spec:
+def _labels(
+    board: Board,
+    lines: Sequence[tuple[str, Row, Style]],
+    axes: Axes,
+    height: int,
+    layout: Layout,
+) -> Spec:
     """Return every name at the right, after a sample of its line, at the height of its last score.
 
     Names that would overlap are moved apart, and a thin line leads to each.
@@ -222,17 +270,18 @@ def _labels(board: Board, lines: Sequence[tuple[str, Row, Style]], axes: Axes, h
     )
     heights = _apart([start for start, _, _ in starts], LINE, height)
     rows = [
-        {"name": name, "from": start, "at": at, **asdict(look)}
+        {"name": name, "from": start, "at": at, "bold": name in layout.highlight, **asdict(look)}
         for (start, name, look), at in zip(starts, heights, strict=True)
     ]
-    right = WIDTH + 26
-    ends = [{"x": {"value": right + at}} for at in (0, 13, 26, 32)]
+    right = layout.width + LEAD
+    ends = [{"x": {"value": right + at}} for at in (0, SAMPLE / 2 - 2, SAMPLE - 4, SAMPLE)]
     at = {"type": "quantitative", "scale": None}
-    lead = COLOUR | {"x": {"value": WIDTH + 2}, "x2": {"value": right - 2}}
+    lead = COLOUR | {"x": {"value": layout.width + 2}, "x2": {"value": right - 2}}
     lead |= {"y": at | {"field": "from"}, "y2": {"field": "at"}}
     sample = COLOUR | DASH | ends[0] | {"x2": ends[2]["x"]}
     mark = COLOUR | SHAPE | ends[1]
     text = ends[3] | {"text": {"field": "name"}}
+    written = {"clip": False, "align": "left", "fontSize": LABEL, "color": PRINT.ink}
     return {
         "data": {"values": rows},
         "encoding": {"y": at | {"field": "at"}},
@@ -240,7 +289,8 @@ def _labels(board: Board, lines: Sequence[tuple[str, Row, Style]], axes: Axes, h
             layer("rule", lead, clip=False, strokeWidth=0.6, opacity=0.6),
             layer("rule", sample, clip=False, strokeWidth=1.8),
             layer("point", mark, where="datum.shape", clip=False, filled=True, size=34, opacity=1),
-            layer("text", text, clip=False, align="left", fontSize=11, color=PRINT.ink),
+            layer("text", text, where="!datum.bold", **written),
+            layer("text", text, where="datum.bold", fontWeight="bold", **written),
         ],
     }
 

@@ -10,10 +10,10 @@ from xml.sax.saxutils import quoteattr
 from seqmem.errors import InputError
 from seqmem.leaderboard.charts.theme import Spec
 
-__all__ = ["FORMATS", "fingerprint", "javascript", "picture", "renderer"]
+__all__ = ["FORMATS", "fingerprint", "javascript", "picture", "renderer", "width_of"]
 
-FORMATS = ("svg", "png")
-PIXELS = 2  # of a PNG, for each pixel of the chart
+FORMATS = ("svg", "pdf", "png")
+PIXELS = 4  # of a PNG, for each point of the chart: 288 in an inch
 
 
 def renderer(command: str) -> ModuleType:
@@ -41,7 +41,7 @@ def javascript() -> str:
     return script
 
 
-def picture(chart: Spec, form: str) -> bytes:
+def picture(chart: Spec, form: str, scale: float = 1.0) -> bytes:
     """Return a chart as a file's content.
 
     An SVG holds its description for screen readers, and its `fingerprint`.
@@ -49,16 +49,29 @@ def picture(chart: Spec, form: str) -> bytes:
     Args:
         chart: what is drawn.
         form: one of FORMATS.
+        scale: a factor of all sizes, texts included.
     """
     if form == "png":
-        image: bytes = renderer("plot").vegalite_to_png(chart, scale=PIXELS)
+        image: bytes = renderer("plot").vegalite_to_png(chart, scale=PIXELS * scale)
         return image
     attributes = (
         f'<svg role="img" aria-label={quoteattr(chart["description"])} '
         f'data-fingerprint="{fingerprint(chart)}" '
     )
     svg = _numbered_from_zero(renderer("plot").vegalite_to_svg(chart))
+    if form == "pdf":  # where one pixel is a point
+        document: bytes = renderer("plot").svg_to_pdf(_scaled(svg, scale, ""))
+        return document
+    svg = svg if scale == 1 else _scaled(svg, scale, "pt")
     return svg.replace("<svg ", attributes, 1).encode()
+
+
+def width_of(chart: Spec) -> float:
+    """Return the width in pixels of a whole chart, with its axes and labels."""
+    svg = renderer("plot").vegalite_to_svg(chart)
+    found = re.search(r'<svg [^>]*?width="([0-9.]+)"', svg)
+    assert found is not None, "vl-convert writes the width"
+    return float(found[1])
 
 
 def fingerprint(chart: Spec) -> str:
@@ -66,6 +79,16 @@ def fingerprint(chart: Spec) -> str:
     text = json.dumps(chart, sort_keys=True)
     rounded = json.loads(text, parse_float=lambda number: f"{float(number):.9g}")
     return hashlib.sha256(json.dumps(rounded, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _scaled(svg: str, scale: float, unit: str) -> str:
+    """Scale the size of a picture; its coordinates are those of its view box, and stay."""
+
+    def scaled(found: re.Match[str]) -> str:
+        return f'{found[1]}="{float(found[2]) * scale:g}{unit}"'
+
+    opening, end, rest = svg.partition(">")
+    return re.sub(r'(?<= )(width|height)="([0-9.]+)"', scaled, opening) + end + rest
 
 
 def _numbered_from_zero(svg: str) -> str:

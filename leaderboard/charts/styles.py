@@ -6,8 +6,12 @@ from itertools import count
 
 __all__ = ["Style", "listing_order", "model_of", "styles"]
 
-# Okabe & Ito 2008, Color Universal Design; without yellow, which is hard to see on white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
+# Okabe & Ito 2008, Color Universal Design; without yellow, which is hard to see on white. Then
+# darker ones, so that each baseline has a colour of its own.
+_COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333"),
+    *("#6A3D9A", "#8C510A", "#882255", "#999933", "#44AA99"),
+)
 _DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")
 
@@ -39,7 +43,7 @@ def listing_order(name: str, models: Sequence[str]) -> tuple[int, str]:
 
 
 def styles(names: Sequence[str], models: Iterable[str]) -> list[Style]:
-    """Return a style for each name; no two are alike among the first 196.
+    """Return a style for each name; no two are alike among the first 336.
 
     Args:
         names: models with their options, and what else distinguishes rows.

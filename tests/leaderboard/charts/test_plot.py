@@ -1,5 +1,6 @@
 """`seqmem plot` draws a task's records to a file."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from seqmem.tests.records import make_record
 PNG = b"\x89PNG"
 
 
-def test_plot_draws_svg_and_png(seqmem_: Command, tmp_path: Path) -> None:
+def test_plot_draws_svg_png_and_pdf(seqmem_: Command, tmp_path: Path) -> None:
     write_record(make_record(LOSSES), tmp_path / "mine", "one")
-    for name, starts in (("curve.svg", b"<svg"), ("curve.PNG", PNG)):
+    for name, starts in (("curve.svg", b"<svg"), ("curve.PNG", PNG), ("curve.pdf", b"%PDF")):
         ran = seqmem_("plot", "toy/T=3", "-o", name, "--records", "mine")
         assert (ran.status, ran.out, ran.err) == (0, "", "")
         assert (tmp_path / name).read_bytes().startswith(starts)
@@ -33,13 +34,45 @@ def test_plot_shows_only_the_requested_budget(seqmem_: Command, tmp_path: Path) 
     assert ">gru<" not in picture_of_smoke
 
 
+def _inches(svg: str) -> float:
+    (points,) = re.findall(r'^<svg [^>]*?width="([0-9.]+)pt"', svg)
+    return float(points) / 72
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_picture_is_as_wide_as_requested(seqmem_: Command, tmp_path: Path, columns: int) -> None:
+    for task in ("toy/T=3", "toy/T=4"):
+        write_record(make_record(LOSSES, task=task), tmp_path / "mine", task[-1])
+    asked = ["plot", "toy/T=3", "toy/T=4", "-o", "c.svg", "--records", "mine"]
+    assert seqmem_(*asked, "--width", "6", "--columns", str(columns)).status == 0
+    assert _inches((tmp_path / "c.svg").read_text()) == pytest.approx(6, abs=0.03)
+
+
+def test_only_the_requested_models_are_drawn_and_one_stands_out(
+    seqmem_: Command, tmp_path: Path
+) -> None:
+    for label in ("gru", "rnn", "lstm:hidden=8"):
+        write_record(make_record(LOSSES, label=label), tmp_path / "mine", label[:3])
+    asked = ["plot", "toy/T=3", "-o", "c.svg", "--records", "mine", "--model", "gru,lstm"]
+    assert seqmem_(*asked, "--highlight", "lstm").status == 0
+    svg = (tmp_path / "c.svg").read_text()
+    assert ">rnn<" not in svg
+    assert re.search(r'font-weight="bold"[^>]*>lstm:hidden=8<', svg)
+    assert re.search(r">gru<", svg)
+    assert not re.search(r'font-weight="bold"[^>]*>gru<', svg)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ("plot", "Missing argument"),
         ("plot toy/T=3", "Missing option"),
-        ("plot toy/T=3 -o c.pdf", "ends in .svg or .png"),
-        ("plot toy/T=3 -o c", "ends in .svg or .png"),
+        ("plot toy/T=3 -o c.jpeg", "ends in one of .svg, .pdf, .png"),
+        ("plot toy/T=3 -o c", "ends in one of .svg, .pdf, .png"),
+        ("plot toy/T=3 -o c.svg --records mine --model lstmm", "did you mean lstm"),
+        ("plot toy/T=3 -o c.svg --records mine --highlight gru", "unknown model to highlight"),
+        ("plot toy/T=3 -o c.svg --records mine --model ,", "names nothing"),
+        ("plot toy/T=3 -o c.svg --records mine --width 1", "inches or more"),
         ("plot toy/T=4 -o c.svg --records mine", "did you mean toy/T=3"),
         ("plot toy/T=3 -o c.svg --records nowhere", "no such file or folder"),
         ("plot toy/T=3 -o c.svg --records empty", "no records of toy/T=3"),
