@@ -46,8 +46,12 @@ class SubmissionError(InputError):
     """A submitted model cannot be accepted: it does not load, or breaks a rule."""
 
 
-class RefusedError(RuntimeError):
-    """A submitted model failed a validity check.
+class CellError(RuntimeError):
+    """One cell (model, task, k_train, seed) cannot be measured; the other cells are kept."""
+
+
+class RefusedError(CellError):
+    """A model failed a check of the validity gate.
 
     Attributes:
         report: what was found, several lines.
@@ -58,9 +62,9 @@ class RefusedError(RuntimeError):
         super().__init__(message)
         self.report = report
 
-
-class CellError(RuntimeError):
-    """One cell (model, task, k_train, seed) cannot be measured; the other cells are kept."""
+    def __reduce__(self) -> tuple[type["RefusedError"], tuple[str, str]]:
+        """Return how it is pickled, for other processes."""
+        return type(self), (str(self), self.report)
 
 
 class NotFiniteError(CellError):

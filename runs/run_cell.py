@@ -21,7 +21,7 @@ from seqmem.errors import CellError, DivergedError
 from seqmem.leaderboard.failure import Failure, find_failure, write_failure
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.store import write_record
-from seqmem.measuring.record import make_record, measure_model
+from seqmem.measuring.checked import Measurable, checked_record
 from seqmem.provenance import environment_facts, source_sha256, suite_facts
 from seqmem.runs.cell import Cell
 from seqmem.tasks.model import SequenceModel
@@ -40,7 +40,8 @@ def run_cell(cell: Cell, task: Task, log: Callable[[str], object]) -> Record:
 
     Raises:
         InputError: the options do not make a model, or data are missing or altered.
-        CellError: training diverged, or the model cannot be measured.
+        CellError: training diverged, the model cannot be measured, or a check of the validity gate
+            failed.
         OSError: results cannot be written.
     """
     if (known := cell.known_record()) is not None:
@@ -56,14 +57,14 @@ def run_cell(cell: Cell, task: Task, log: Callable[[str], object]) -> Record:
     }
     if (certificate := guaranteed_context_facts(model)) is not None:
         facts["certificate"] = certificate
-    record = make_record(
-        model,
-        measure_model(model, facts["label"], task, cell.measuring),
+    record = checked_record(
+        Measurable.usual(model, str(cell.model), task, cell.measuring),
         facts,
         {"k_train": cell.k_train, "state": cell.state, **fit},
         task,
         cell.measuring,
         lambda line: log(f"{cell}: {line}"),
+        seed=cell.measuring.sample_seed,
     )
     # Another process may have measured the same in the meantime.
     if (known := cell.known_record()) is not None:

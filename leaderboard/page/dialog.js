@@ -128,7 +128,7 @@ function recordSection(task, row, record, at) {
       ["record schema", record.schema],
       ...entries(facts(record["measured on"])),
     ]),
-    group("Validity gate", entries(facts(record.validity) ?? { gate: "not run" })),
+    group("Validity gate", entries(facts(record.validity) ?? { gate: "not checked: measured before every record passed the gate" })),
     entries(record.extras).length ? group("Further scores", entries(record.extras)) : null,
   );
 }

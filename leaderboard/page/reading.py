@@ -36,7 +36,8 @@ TERMS = {
     "state": "the number of values that a model stores from its inputs, at the largest k measured.",
     "± and bands": "95 % confidence intervals over data of the same kind, not over trainings.",
     "trust": "“self-reported”: measured by its author; “rescored”: measured again by others; "
-    "“published”: as printed in a paper, never ranked.",
+    "“published”: as printed in a paper, never ranked; “not checked”: measured before every record "
+    "had to pass the validity gate.",
 }
 
 

@@ -93,8 +93,10 @@ def row_need(row: Row) -> str:
 
 
 def trust(row: Row) -> str:
-    """Return who measured the seeds of a row, as in "rescored"."""
-    return ", ".join(sorted({record.trust for record in row.records}))
+    """Return who measured the seeds of a row, and whether one did not pass the validity gate."""
+    by = ", ".join(sorted({record.trust for record in row.records}))
+    unchecked = any(record.validity is None for record in row.records)
+    return f"{by} (not checked)" if unchecked else by
 
 
 def same_models(others: Mapping[str, Sequence[str]]) -> str:

@@ -25,16 +25,21 @@ from seqmem.tasks.model import State
 from seqmem.tests.command import QUICK, Command, record_files, without_times
 
 
-def test_a_k_that_fails_costs_one_line_and_leaves_the_others(
-    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def nan_where(monkeypatch: pytest.MonkeyPatch, broken: Callable[[Tensor], bool]) -> None:
+    """Let every TCN return NaN for the inputs (B, L, …) for which `broken` is true."""
     usual = convolutional.TCN.hidden
 
     def breaks(model: convolutional.TCN, inputs: Tensor, state: State = None) -> object:
         features, state = usual(model, inputs, state)
-        return features * (math.nan if inputs.shape[1] == 2 else 1), state
+        return features * (math.nan if broken(inputs) else 1), state
 
     monkeypatch.setattr(convolutional.TCN, "hidden", breaks)
+
+
+def test_a_k_that_fails_costs_one_line_and_leaves_the_others(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nan_where(monkeypatch, lambda inputs: inputs.shape[1] == 2 and len(inputs) > 32)
     for _ in range(2):  # the second time from the record
         ran = seqmem_("eval", "tcn", *QUICK)
         assert ran.status == 1
@@ -43,6 +48,31 @@ def test_a_k_that_fails_costs_one_line_and_leaves_the_others(
         record = json.loads(path.read_text())
         assert [point["k"] for point in record["curve"]] == [1, 4, 5, "full"]
         assert "adding-problem/T=5" in ran.out
+
+
+def test_a_baseline_that_fails_the_gate_gets_no_record_and_keeps_its_weights(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patch:
+        nan_where(patch, lambda inputs: inputs.shape[1] == 2)
+        ran = seqmem_("eval", "tcn", "marginal", *QUICK)
+    assert ran.status == 1
+    assert "tcn on adding-problem/T=5 is refused: finite" in ran.err
+    assert "output 0 of a window of 2 inputs is not finite" in ran.err  # the report's example
+    (path,) = record_files(tmp_path)  # the other model's
+    assert json.loads(path.read_text())["model"]["name"] == "marginal"
+    again = seqmem_("eval", "tcn", *QUICK)
+    assert again.status == 0
+    assert "trained" not in again.err
+
+
+def test_a_record_has_the_checks_that_its_baseline_passed(seqmem_: Command, tmp_path: Path) -> None:
+    ran = seqmem_("eval", "gru", *QUICK)
+    assert ran.status == 0, ran.err
+    (path,) = record_files(tmp_path)
+    checks = json.loads(path.read_text())["validity"]["checks"]
+    assert {"finite", "causality", "batch", "repeat", "optimum"} <= {c["name"] for c in checks}
+    assert all(check["passed"] and check["compared"] for check in checks)
 
 
 def test_a_folder_that_cannot_be_made_is_found_before_training(

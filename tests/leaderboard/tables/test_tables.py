@@ -76,6 +76,10 @@ def test_common_values_are_above_the_table_and_others_in_it() -> None:
     text = board_text(boards(other), "table")
     assert re.search(r"^a +1 +self-reported", text, re.MULTILINE)
     assert re.search(r"^b +2 +rescored", text, re.MULTILINE)
+    unchecked = replace(alike[1], validity=None)  # a record without the results of the gate
+    text = board_text(boards([alike[0], unchecked]), "table")
+    assert re.search(r"^a +1 +self-reported  ", text, re.MULTILINE)
+    assert re.search(r"^b +2 +self-reported \(not checked\)", text, re.MULTILINE)
     assert "Rank" not in board_text(boards(alike[:1]), "table")
 
 
