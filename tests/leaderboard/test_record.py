@@ -55,7 +55,7 @@ def test_invalid_group_sums_are_refused(sums: str) -> None:
 
 @pytest.mark.parametrize("number", ["1..2", "NaN", "1e999"])
 def test_invalid_numbers_are_refused(number: str) -> None:
-    text = to_json(make_record({1: 0.5}))
+    text = to_json(replace(make_record({1: 0.5}), validity=None))
     for old, new in (("20.0, 30.0", f"{number}, 3"), ('"validity": null', f'"validity": {number}')):
         assert old in text
         with pytest.raises(RecordError, match="not JSON"):
