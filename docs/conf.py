@@ -6,7 +6,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = "seqmem"
 html_copy_source = html_show_sourcelink = html_show_sphinx = False
-html_theme_options = {"footer_icons": []}
+html_theme_options: dict[str, list[str]] = {"footer_icons": []}
 nitpicky = False
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3

@@ -12,7 +12,7 @@ import inspect
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sphinx.cmd.build import build_main
@@ -80,7 +80,7 @@ def models_index() -> str:
     return index("Models", rows, BASELINES)
 
 
-def index(title: str, rows: Sequence[dict[str, str]], names: Sequence[str]) -> str:
+def index(title: str, rows: Sequence[dict[str, str]], names: Iterable[str]) -> str:
     """Return a page with a table that links to pages below it."""
     below = "\n".join(names)
     contents = f"```{{toctree}}\n:hidden:\n\n{below}\n```"
