@@ -108,7 +108,9 @@ def unknown(kind: str, given: str, known: Iterable[str], listing: str) -> InputE
         listing: the command that lists them all.
     """
     names = list(known)
-    nearest = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
+    lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(given.lower(), lower, n=3, cutoff=0.5)
+    nearest = [lower[name] for name in close]
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
     if not nearest and 0 < len(names) <= FEW:
         hint = f"there are {', '.join(names)}; "

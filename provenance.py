@@ -16,7 +16,7 @@ from typing import Any
 
 import seqmem
 
-__all__ = ["checkout_facts", "environment_facts", "source_sha256", "suite_facts"]
+__all__ = ["checkout_facts", "environment_facts", "source_sha256", "suite_facts", "text_sha256"]
 
 # Lists of what there is: adding to them changes no number, and what a cell takes from them stands
 # in its identity as it is.
@@ -62,6 +62,16 @@ def source_sha256(*modules: str) -> str:
     for _ in range(ROUNDS):
         hashes = {name: _with_links(name, hashes) for name in found}
     return _sha256([hashes[name] for name in modules if name in found], sorted(hashes.values()))
+
+
+def text_sha256(*texts: str | bytes) -> str:
+    """Return the hash of what Python texts compute, as `source_sha256` does of modules.
+
+    What they import from this package counts; what they import from elsewhere does not.
+    """
+    parts = [tuple(_parts(ast.parse(text))) for text in texts]
+    modules = {part.module for each in parts for part in each if isinstance(part, _Link)}
+    return _sha256(parts, source_sha256(*sorted(modules)))
 
 
 def _with_links(name: str, hashes: Mapping[str, str]) -> str:

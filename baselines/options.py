@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-__all__ = ["Count", "Range", "Share"]
+__all__ = ["Count", "Option", "Range", "Share"]
+
+Option = int | float | bool  # the value of an option
 
 
 @dataclass(frozen=True)

@@ -2,31 +2,34 @@
 
 import importlib
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import torch
 
 from seqmem.baselines import BASELINES
-from seqmem.baselines.options import Range
+from seqmem.baselines.options import Option, Range
 from seqmem.errors import InputError, NotApplicableError, unknown
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, InputSpec, Task
 
+if TYPE_CHECKING:
+    from seqmem.baselines.own.own_class import OwnClass
+
 __all__ = [
     "Architecture",
     "ModelSpec",
-    "Option",
     "architecture_of",
     "build_model",
     "model_class",
+    "modules_of",
     "options_of",
     "parse_model",
+    "parse_options",
     "ranges_of",
 ]
-
-Option = int | float | bool
 
 # Set from the task and k_train, not by the user.
 _RECEPTIVE_FIELD = {"context", "covers"}
@@ -34,15 +37,25 @@ _RECEPTIVE_FIELD = {"context", "covers"}
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A baseline and the options that the user set."""
+    """A model to train, and the options that the user set.
+
+    Attributes:
+        name: a baseline, or the name of a class of the user's on the board.
+        options: those that the user set.
+        own: the user's class; None for a baseline.
+    """
 
     name: str
-    options: Mapping[str, Option] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    own: "OwnClass | None" = None
 
     def __str__(self) -> str:
         """Return the text that `parse_model` reads, with sorted options."""
         given = sorted(self.options.items())
-        options = ",".join(f"{key}={str(value).lower()}" for key, value in given)
+        options = ",".join(
+            f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+            for key, value in given
+        )
         return f"{self.name}:{options}" if options else self.name
 
 
@@ -88,16 +101,35 @@ def parse_model(text: str) -> ModelSpec:
     """
     name, colon, rest = text.partition(":")
     if name not in BASELINES:
+        if all(part.partition(":")[0] in BASELINES for part in name.split(",")):
+            raise InputError(f"model '{text}': separate models by spaces: {text.replace(',', ' ')}")
         if "." in name or "/" in name or name == "hf":
             raise InputError(
-                f"model '{text}' is none of the baselines that `seqmem eval` trains; score a "
-                "file, a Hugging Face model or your own code with "
+                f"model '{text}' is none of the baselines that `seqmem eval` trains, nor code of "
+                "yours as in my.py:MyLayer; score a trained model with "
                 f"`seqmem submit {text} --name NAME --task ID`"
             )
         raise unknown("model", name, BASELINES, "seqmem models")
-    known = options_of(name)
-    options: dict[str, Option] = {}
-    for item in rest.split(",") if colon else ():
+    return ModelSpec(name, parse_options(text, rest if colon else None, options_of(name), name))
+
+
+def parse_options(
+    text: str, written: str | None, known: Mapping[str, Any], name: str
+) -> dict[str, Any]:
+    """Return the options that are written ``option=value,…``.
+
+    Args:
+        text: the whole model as the user wrote it.
+        written: its options; None: it has none.
+        known: every option with its default.
+        name: the model that takes them.
+
+    Raises:
+        InputError: an option is unknown, or a value has the wrong type or is out of range.
+    """
+    options: dict[str, Any] = {}
+    ranges = ranges_of(name) if name in BASELINES else {}
+    for item in written.split(",") if written is not None else ():
         key, equals, value = item.partition("=")
         if key not in known:
             takes = ", ".join(known) or "none"
@@ -106,10 +138,10 @@ def parse_model(text: str) -> ModelSpec:
             problem = "is given twice" if equals else "has no value; write option=value"
             raise InputError(f"model '{text}': option '{key}' {problem}")
         try:
-            options[key] = _parsed(value, known[key], ranges_of(name).get(key))
+            options[key] = _parsed(value, known[key], ranges.get(key))
         except ValueError as error:
             raise InputError(f"model '{text}': {key}={value} is {error}") from None
-    return ModelSpec(name, options)
+    return options
 
 
 def options_of(name: str) -> dict[str, Option]:
@@ -139,6 +171,13 @@ def model_class(name: str) -> type[SequenceModel]:
     return found
 
 
+def modules_of(spec: ModelSpec) -> tuple[str, ...]:
+    """Return the modules of this package that a model is made with."""
+    if spec.own is not None:
+        return ("seqmem.baselines.own.own_class",)
+    return (model_class(spec.name).__module__,)
+
+
 def architecture_of(
     spec: ModelSpec, task: Task, k_train: Context, defaults: Mapping[str, Option]
 ) -> Architecture:
@@ -157,12 +196,13 @@ def architecture_of(
     Raises:
         NotApplicableError: the model does not apply to this kind of task.
     """
-    if model_class(spec.name).next_token_only and not task.next_token:
+    own = spec.own
+    if (own or model_class(spec.name)).next_token_only and not task.next_token:
         raise NotApplicableError(
             f"{spec.name} predicts the next token of its input, which {task.id} does not ask for; "
             "use a language task or hidden-markov, or another model"
         )
-    options = options_of(spec.name)
+    options: dict[str, Any] = options_of(spec.name) if own is None else dict(own.defaults)
     options |= {key: value for key, value in defaults.items() if key in options}
     options |= spec.options
     return Architecture(
@@ -190,6 +230,7 @@ def build_model(
         k_train: as for `architecture_of`.
         defaults: as for `architecture_of`.
         device: where its weights are; "meta" for a model without weights, to read off its sizes.
+            The user's own classes always get weights: they may not work without.
 
     Raises:
         InputError: the options contradict each other or the task.
@@ -197,6 +238,10 @@ def build_model(
     """
     # Before the device is set: the task may read its data to find its sizes.
     architecture = architecture_of(spec, task, k_train, defaults)
+    if spec.own is not None:
+        reach = {"context": architecture.context, "covers": architecture.covers}
+        options = dict(architecture.options)
+        return spec.own.build(task.inputs, task.outputs, options, reach), options
     try:
         with torch.device(device):
             return architecture.build(), dict(architecture.options)
@@ -204,12 +249,16 @@ def build_model(
         raise InputError(f"model '{spec}': {error}") from None
 
 
-def _parsed(text: str, default: Option, allowed: Range | None) -> Option:
+def _parsed(text: str, default: Any, allowed: Range | None) -> Any:
     """Return the value of an option, of the type of its default.
 
     Raises:
         ValueError: it has another type or is out of range; the message completes "it is …".
     """
+    if default is None or isinstance(default, str):
+        if not re.fullmatch("[A-Za-z0-9_.+-]+", text):
+            raise ValueError("not a word of letters, digits and _ . + -")
+        return text
     try:
         if isinstance(default, bool):
             return {"true": True, "false": False}[text.lower()]

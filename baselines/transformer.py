@@ -1,15 +1,14 @@
 """A causal Transformer with sliding-window attention: every position sees as many inputs."""
 
-import math
+from functools import partial
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqmem.baselines.layers import InputLayer, LinearReadout, readout_layer
+from seqmem.baselines.backbone import Backbone
 from seqmem.baselines.options import Count, Share
-from seqmem.tasks.model import State
 from seqmem.tasks.task import InputSpec
 
 __all__ = ["Transformer", "WindowedAttention", "window_widths"]
@@ -18,12 +17,11 @@ SMALLEST_BLOCK = 64  # queries in one matrix product, even where windows are nar
 BASE = 10_000.0  # of the rotation speeds: the bound of the ratio of the fastest to the slowest
 
 
-class Transformer(LinearReadout):
+class Transformer(Backbone):
     """Decoder blocks of attention and a ReLU network (Vaswani et al. 2017, arXiv 1706.03762).
 
-    Features are normalised before each sublayer and once at the end (Xiong et al. 2020, arXiv
-    2002.04745), so that training needs no warm-up. In layer i a position attends to itself and the
-    w_i − 1 positions before it. The receptive field, 1 + Σ (w_i − 1), equals `context`.
+    In layer i a position attends to itself and the w_i − 1 positions before it. The receptive
+    field, 1 + Σ (w_i − 1), equals `context`.
     """
 
     def __init__(
@@ -50,27 +48,18 @@ class Transformer(LinearReadout):
             dropout: share of features dropped in training after the embedding and each sublayer.
             tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
-        super().__init__()
-        self.enter = InputLayer(inputs, hidden)
-        ids = self.enter.embedding is not None
-        self.match = nn.Identity() if ids else nn.Linear(self.enter.width, hidden)
-        # Embeddings have length 1, which suits a tied readout; they are scaled to variance 1 for
-        # the residual connections (section 3.4).
-        self.scale = math.sqrt(hidden) if ids else 1.0
-        self.dropout = nn.Dropout(dropout)
-        self.widths = window_widths(context, layers)
-        self.blocks = nn.Sequential(
-            *(_DecoderBlock(hidden, heads, w, dropout) for w in self.widths)
+        widths = window_widths(context, layers)
+        super().__init__(
+            inputs,
+            outputs,
+            [partial(WindowedAttention, hidden, heads, width) for width in widths],
+            hidden=hidden,
+            dropout=dropout,
+            tied=tied,
         )
-        self.norm = nn.LayerNorm(hidden)
-        self.leave = readout_layer(hidden, outputs, self.enter if tied else None)
-        self.receptive_field = 1 + sum(width - 1 for width in self.widths)
+        self.widths = widths
+        self.receptive_field = 1 + sum(width - 1 for width in widths)
         self._cached = 2 * heads * _head_size(hidden, heads)  # floats of a position's key and value
-
-    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """(B, L, …) -> (B, L, hidden); no state."""
-        features = self.dropout(self.match(self.enter(inputs)) * self.scale)
-        return self.norm(self.blocks(features)), None
 
     def state_size(self, context: int) -> int:
         """Return the number of floats of past keys and values that the next step attends to."""
@@ -92,29 +81,6 @@ def window_widths(context: int, layers: int) -> list[int]:
     """
     seen = [round(context ** (layer / layers)) for layer in range(layers + 1)]
     return [1 + after - before for before, after in pairwise(seen)]
-
-
-class _DecoderBlock(nn.Module):
-    """x + attention(norm(x)), then x + network(norm(x))."""
-
-    def __init__(self, hidden: int, heads: int, width: int, dropout: float) -> None:
-        super().__init__()
-        self.attention = nn.Sequential(
-            nn.LayerNorm(hidden), WindowedAttention(hidden, heads, width), nn.Dropout(dropout)
-        )
-        self.network = nn.Sequential(
-            nn.LayerNorm(hidden),
-            nn.Linear(hidden, 4 * hidden),
-            nn.ReLU(),
-            nn.Linear(4 * hidden, hidden),
-            nn.Dropout(dropout),
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, L, hidden) -> (B, L, hidden)."""
-        features = features + self.attention(features)
-        read: Tensor = self.network(features)
-        return features + read
 
 
 class WindowedAttention(nn.Module):

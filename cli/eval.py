@@ -6,7 +6,7 @@ import click
 
 from seqmem.cli import options
 from seqmem.cli.arguments import FOLDER_OR_URL, K_TRAINS, SEED
-from seqmem.cli.exits import fail, log
+from seqmem.cli.exits import fail, highlighted, log
 from seqmem.leaderboard import Format
 
 if TYPE_CHECKING:
@@ -53,6 +53,22 @@ __all__ = ["evaluate"]
     help="smoke (seconds of training), small (minutes) or full (hours).  "
     "[default: the suite's, else small]",
 )
+@click.option(
+    "--set",
+    "changes",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Change the recipe, as in learning_rate=1e-3 or steps=8000; repeatable. The board shows "
+    "it with the budget.",
+)
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(["model", "recurrent", "mixer"]),
+    help="What your own class is: a whole model Class(inputs, outputs), a recurrent layer "
+    "Class(input_size, hidden_size), or a mixer Class(d_model) in the Transformer's blocks.  "
+    "[default: as its parameters say]",
+)
 @options.precision
 @options.exact
 @click.option(
@@ -94,10 +110,14 @@ def evaluate(
 ) -> None:
     """Train MODELs, score them at every context length, and print the board.
 
-    A MODEL is a baseline's name, with options after a colon: lstm:hidden=256,layers=2.
+    A MODEL is a baseline's name, with options after a colon: lstm:hidden=256,layers=2; or a class
+    of your own, my.py:MyLayer or package.module:Class, with options after another colon. Your code
+    runs in this process; your models are shown beside the committed baselines.
+
     Finished cells are not run again; an interrupted run resumes where it was.
     """
     from seqmem.baselines.training.process import set_up_process
+    from seqmem.leaderboard.selection import beside_committed
     from seqmem.leaderboard.statistics.aggregate import boards
     from seqmem.leaderboard.tables.board_table import board_text
     from seqmem.runs.evaluate import evaluate as run
@@ -110,6 +130,6 @@ def evaluate(
         **others,
     )
     records, failures = run(request, log)
-    click.echo(board_text(boards(records), form), nl=False)
+    click.echo(highlighted(board_text(boards(beside_committed(records)), form)), nl=False)
     if failures:
         raise fail(f"{len(failures)} failed, the others are saved (see above)", 1)

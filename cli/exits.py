@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from seqmem.errors import CellError, InputError, RefusedError, SubmissionError, without_secrets
+from seqmem.leaderboard import OWN
 
-__all__ = ["OneLineErrors", "fail", "log"]
+__all__ = ["OneLineErrors", "fail", "highlighted", "log"]
 
 
 def log(line: str) -> None:
@@ -23,6 +24,14 @@ def _shown(character: str) -> str:
     if character.isprintable() or character in "\n\t\u00a0":
         return character
     return character.encode("unicode_escape").decode()
+
+
+def highlighted(text: str) -> str:
+    """Return a board whose rows of the user's own models are bold, in a terminal."""
+    if not sys.stdout.isatty():
+        return text
+    rows = (click.style(row, bold=True) if OWN in row else row for row in text.split("\n"))
+    return "\n".join(rows)
 
 
 def fail(message: str, status: int) -> "SystemExit":

@@ -48,8 +48,8 @@ SCHEMA = 3
 
 # A submitted model's name. Single spaces, and none at the ends: names must not look alike.
 _NAME = r"(?=.{1,64}$)[A-Za-z0-9][A-Za-z0-9._+-]*( [A-Za-z0-9._+-]+)*"
-# A baseline's label: its name and options, as in "lstm:hidden=64,layers=2".
-_LABEL = re.compile(rf"({_NAME})|(?=.{{1,500}}$)[a-z0-9-]+:[A-Za-z0-9_=.,+-]+")
+# A trained model's label: its name and options, as in "lstm:hidden=64,layers=2".
+_LABEL = re.compile(rf"({_NAME})|(?=.{{1,500}}$)[A-Za-z0-9][\w.-]*:[\w=.,+-]+", re.ASCII)
 _RESERVED = ("chance", "optimum")  # rows of the table that are no models
 
 

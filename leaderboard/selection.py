@@ -1,16 +1,18 @@
 """Selection of the records that a command shows, by place and task."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqmem.errors import InputError, unknown
 from seqmem.leaderboard.published import Published, read_published
-from seqmem.leaderboard.record import Record
+from seqmem.leaderboard.record import Context, Record
 from seqmem.leaderboard.remote_results import RemoteResults
-from seqmem.leaderboard.store import COMMITTED, read_records
+from seqmem.leaderboard.statistics.aggregate import boards
+from seqmem.leaderboard.statistics.rows import usual_rows
+from seqmem.leaderboard.store import COMMITTED, read_records, record_directory
 
-__all__ = ["Selection", "select"]
+__all__ = ["Selection", "beside_committed", "select"]
 
 OWN = Path("results") / "records"
 
@@ -77,3 +79,36 @@ def select(
         tuple(entry for entry in printed if entry.task in requested),
         bool(records),
     )
+
+
+def beside_committed(records: Sequence[Record]) -> list[Record]:
+    """Return records, and beside the user's own models the committed baselines of their tasks.
+
+    These are models that the records lack, at the same budget, as their recipes train them, and at
+    the context lengths that the records have.
+    """
+    budgets = {_edition(each): each.training["budget"].partition(",")[0] for each in records}
+    with_own = {_edition(each) for each in records if each.model.get("own")}
+    measured = {_edition(each): set[Context]() for each in records}
+    for each in records:
+        measured[_edition(each)] |= {point.k for point in each.curve}
+    labels = {(_edition(each), each.model["label"]) for each in records}
+    folders = [record_directory(COMMITTED, edition[0]) for edition in with_own]
+    committed, _ = read_records(folder for folder in folders if folder.is_dir())
+    beside = [
+        each
+        for each in committed
+        if (edition := _edition(each)) in with_own
+        and each.training["budget"] == budgets[edition]
+        and (edition, each.model["label"]) not in labels
+    ]
+    usual = [r for board in boards(beside) for row in usual_rows(board) for r in row.records]
+    shortened = [
+        replace(each, curve=tuple(p for p in each.curve if p.k in measured[_edition(each)]))
+        for each in usual
+    ]
+    return [*records, *(each for each in shortened if each.curve)]
+
+
+def _edition(record: Record) -> tuple[str, int, str]:
+    return record.task.id, record.task.version, record.task.data_hash

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import torch
 
-from seqmem.baselines.spec import ModelSpec, build_model, model_class
-from seqmem.baselines.training.loop import ClosedForm
+from seqmem.baselines.spec import ModelSpec, build_model, modules_of
+from seqmem.baselines.training.loop import ClosedForm, seeded
 from seqmem.baselines.training.recipes import Recipe, recipe_for
 from seqmem.errors import InputError, NotApplicableError, NotTrainableError
 from seqmem.leaderboard.record import Record
@@ -24,6 +24,7 @@ from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.store import FAILURES, find_record, record_directory
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
+from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Task
 
 __all__ = ["Cell", "TrainingState", "check_trainable", "plan_cell", "training_hash"]
@@ -166,9 +167,9 @@ def plan_cell(
     """
     recipe = recipe or recipe_for(task.family, budget)
     measuring = measuring or MeasurementSettings()
-    kind = model_class(model.name)
+    built = check_trainable(model, task, recipe, k_train, seed)
     for option, dtype in (("--dtype", measuring.dtype), ("--train-dtype", recipe.dtype)):
-        if dtype != "float32" and kind.float32_only:
+        if dtype != "float32" and built.float32_only:
             raise NotApplicableError(
                 f"{option} {dtype}: {model.name} computes in float32 only; leave one of them out"
             )
@@ -177,19 +178,21 @@ def plan_cell(
             f"--devices {devices}: they share a batch of {recipe.batch} on {task.id}; give at "
             "most as many"
         )
-    check_trainable(model, task, recipe, k_train, seed)
     trained_with = recipe.k_train if k_train is None else k_train
     trained_state: TrainingState | None = None
-    if kind.stateful:
+    if built.stateful:
         trained_state = "carried" if trained_with == "full" else state
-    if hasattr(kind, "fit"):
+    if isinstance(built, ClosedForm):
         devices = 1
     if recipe.dtype != "float32":
         budget = f"{budget}, {recipe.dtype}"
     described = "" if k_train is None else f", k_train={k_train}"
     if trained_state == "reset":
         described = f", k_train={trained_with} (reset)"
-    identity = ({"devices": devices} if devices > 1 else {}) | {
+    identity: dict[str, Any] = {"devices": devices} if devices > 1 else {}
+    if model.own is not None:
+        identity |= {"own": model.own.source_sha256, "kind": model.own.kind}
+    identity |= {
         "task": task.id,
         "version": task.version,
         "data": training_hash(task, seed),
@@ -197,7 +200,7 @@ def plan_cell(
         "source": source_sha256(
             "seqmem.baselines.spec",
             "seqmem.baselines.training.loop",
-            kind.__module__,
+            *modules_of(model),
             type(task).__module__,
         ),
         "recipe": asdict(recipe),
@@ -228,8 +231,11 @@ def plan_cell(
 
 def check_trainable(
     model: ModelSpec, task: Task, recipe: Recipe, k_train: Context | None, seed: int = 0
-) -> None:
+) -> SequenceModel:
     """Find out before training whether a model can be trained on a task.
+
+    Returns:
+        the model, untrained and perhaps without weights.
 
     Raises:
         NotTrainableError: with another k_train it could be.
@@ -237,7 +243,8 @@ def check_trainable(
         InputError: the options do not make a model, or the task cannot be trained so.
     """
     trained_with = recipe.k_train if k_train is None else k_train
-    built, _ = build_model(model, task, trained_with, recipe.options, device="meta")
+    with seeded(seed):
+        built, _ = build_model(model, task, trained_with, recipe.options, device="meta")
     field = built.receptive_field
     if k_train not in (None, "full") and field is not None and field > int(k_train):
         raise NotTrainableError(
@@ -245,15 +252,16 @@ def check_trainable(
             "choose smaller options or a larger k"
         )
     if isinstance(built, ClosedForm) and not built.reads_training_data:
-        return
+        return built
     task.train(seed, 0)  # a task without training data says so
     if not built.stateful or not task.stream:
-        return
+        return built
     if trained_with == "full" or trained_with > LONGEST_TRAINED:
         raise NotTrainableError(
             f"--k-train {trained_with}: {task.id} is one long stream, and {model} cannot be "
             f"trained through that much at once; give at most {LONGEST_TRAINED}"
         )
+    return built
 
 
 def _key(*parts: Mapping[str, Any]) -> str:

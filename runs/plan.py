@@ -12,8 +12,11 @@ from typing import Any, Literal
 
 import torch
 
-from seqmem.baselines.spec import ModelSpec, parse_model
-from seqmem.baselines.training.recipes import BUDGETS, recipe_for
+from seqmem.baselines.own.own_class import Kind
+from seqmem.baselines.own.spec import model_spec
+from seqmem.baselines.spec import ModelSpec, build_model
+from seqmem.baselines.training.loop import seeded
+from seqmem.baselines.training.recipes import BUDGETS, Recipe, parse_changes, recipe_for
 from seqmem.errors import InputError, NotApplicableError, NotTrainableError, unknown
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.measuring.device import find_device
@@ -27,6 +30,7 @@ from seqmem.tasks.task import Context, Task
 
 __all__ = ["LOCAL", "KTrain", "Plan", "Request", "Workers", "plan"]
 
+LONGEST_BUDGET = 48  # characters of a budget's name: a record holds 64, and the type may follow
 LOCAL = "local"  # the address of a Ray that is started on this machine
 
 KTrain = Context | Literal["diagonal"] | None  # as requested; None: the recipe's
@@ -60,7 +64,9 @@ class Request:
     """What the user asked for, as text where it is still to be checked.
 
     Attributes:
-        models: baselines with options.
+        models: baselines with options, the user's own code, or models that are known already.
+        kind: what kind of class the user's own code is; None: as its parameters say.
+        changes: of the recipes, each as name=value.
         tasks: task ids; either these or a suite.
         suite: the name of a suite.
         contexts: context lengths to score; None for each task's own.
@@ -79,7 +85,9 @@ class Request:
         workers: the processes that run the cells.
     """
 
-    models: tuple[str, ...]
+    models: tuple[str | ModelSpec, ...]
+    kind: Kind | None = None
+    changes: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     suite: str | None = None
     contexts: tuple[Context, ...] | None = None
@@ -124,7 +132,8 @@ def plan(request: Request, log: Callable[[str], object], gpu: bool | None = None
     Raises:
         InputError: something requested does not exist or cannot be.
     """
-    models = [parse_model(text) for text in dict.fromkeys(request.models)]
+    models = _models(request)
+    changes = parse_changes(request.changes)
     budget, longest = request.budget, None
     if request.suite is not None:
         suite = find_suite(request.suite, "seqmem eval")
@@ -143,7 +152,7 @@ def plan(request: Request, log: Callable[[str], object], gpu: bool | None = None
     _check_devices(request.workers, device)
     settings = {
         "results": results,
-        "budget": budget,
+        "budget": _described(budget, changes),
         "state": request.state,
         "measuring": measuring,
         "fresh": request.fresh,
@@ -153,22 +162,47 @@ def plan(request: Request, log: Callable[[str], object], gpu: bool | None = None
     cells: list[Cell] = []
     skipped: set[str] = set()
     for task, model in product(tasks, models):
+        recipe = replace(recipe_for(task.family, budget), dtype=request.train_dtype, **changes)
         try:
-            found, left_out = _cells(request, task, model, settings)
+            found, left_out = _cells(request, task, model, recipe, settings)
         except NotApplicableError as error:
             if request.suite is None:  # the task was asked for by name
                 raise
             skipped.add(f"{model} on {task.id} is skipped: {error}")
             continue
         cells += found
+        if model.own is not None:
+            with seeded(0):
+                built, _ = build_model(model, task, found[0].k_train, recipe.options)
+                if warning := model.own.check(built, task):
+                    log(warning)
         skipped |= {f"left out of the diagonal: {line}" for line in left_out}
     for line in sorted(skipped):
         log(line)
     return Plan(tuple(cells), {task.id: task for task in tasks})
 
 
+def _described(budget: str, changes: Mapping[str, Any]) -> str:
+    """Return the name of a budget with what was changed of its recipe."""
+    text = ", ".join([budget, *(f"{name} {value}" for name, value in changes.items())])
+    return text if len(text) <= LONGEST_BUDGET else f"{budget}, {len(changes)} settings changed"
+
+
+def _models(request: Request) -> list[ModelSpec]:
+    """Return the models of a request, each once; two classes of one name get another name each."""
+    models: dict[str, ModelSpec] = {}
+    for given in request.models:
+        model = model_spec(given, request.kind)
+        known = models.get(str(model), model)
+        if known.own is not None and model.own != known.own:
+            name = f"{model.name}-{len(models) + 1}"
+            model = replace(model, name=name, own=model.own and replace(model.own, label=name))
+        models[str(model)] = model
+    return list(models.values())
+
+
 def _cells(
-    request: Request, task: Task, model: ModelSpec, settings: Mapping[str, Any]
+    request: Request, task: Task, model: ModelSpec, recipe: Recipe, settings: Mapping[str, Any]
 ) -> tuple[list[Cell], list[str]]:
     """Return the cells of one model on one task, and why contexts were left out of a diagonal.
 
@@ -180,7 +214,6 @@ def _cells(
     diagonal: tuple[Context, ...] = ()
     if "diagonal" in request.k_trains:
         diagonal = (*settings["measuring"].grid(task), "full")
-    recipe = replace(recipe_for(task.family, settings["budget"]), dtype=request.train_dtype)
     cells, left_out = [], []
     for k_train, seed in product(dict.fromkeys((*named, *diagonal)), dict.fromkeys(request.seeds)):
         try:

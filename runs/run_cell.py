@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from seqmem.baselines.certificate import guaranteed_context_facts
-from seqmem.baselines.spec import architecture_of, build_model, model_class
+from seqmem.baselines.spec import architecture_of, build_model, modules_of
 from seqmem.baselines.training.checkpoint import Checkpoint, load_weights, save_weights
 from seqmem.baselines.training.data_parallel import train_data_parallel
 from seqmem.baselines.training.loop import ClosedForm, Trained, seeded, train
@@ -53,8 +53,10 @@ def run_cell(cell: Cell, task: Task, log: Callable[[str], object]) -> Record:
         "name": cell.model.name,
         "label": str(cell.model),
         "options": fit.pop("options"),
-        "source_sha256": source_sha256(model_class(cell.model.name).__module__),
+        "source_sha256": source_sha256(*modules_of(cell.model)),
     }
+    if (own := cell.model.own) is not None:
+        facts |= own.facts(facts["options"])
     if (certificate := guaranteed_context_facts(model)) is not None:
         facts["certificate"] = certificate
     record = checked_record(

@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
+from seqmem.baselines.own.errors import described
 from seqmem.baselines.training.process import set_up_process
-from seqmem.errors import CellError, RefusedError
+from seqmem.errors import CellError, InputError, RefusedError
 from seqmem.leaderboard.record import Record
 from seqmem.measuring.scoring import is_out_of_memory
 from seqmem.runs.cell import Cell
@@ -64,11 +65,16 @@ def attempt(number: int, cell: Cell, task: Task, log: Callable[[str], object]) -
     try:
         with cell.synchronised():
             record = run_cell(cell, task, log)
-    except (CellError, MemoryError, RuntimeError) as error:
+    except Exception as error:
         lacks_memory = is_out_of_memory(error)
-        if not isinstance(error, CellError) and not lacks_memory:
+        if isinstance(error, CellError):
+            reason = str(error)
+        elif lacks_memory:
+            reason = OUT_OF_MEMORY
+        elif cell.model.own is not None and not isinstance(error, InputError | OSError):
+            reason = f"its code raised {described(error)}"
+        else:
             raise
-        reason = str(error) if isinstance(error, CellError) else OUT_OF_MEMORY
         if isinstance(error, RefusedError):
             log(error.report)
         seconds = time.monotonic() - began

@@ -31,6 +31,7 @@ __all__ = ["ClosedForm", "Trained", "seeded", "train"]
 
 READOUT = 1 << 23  # outputs computed at once in validation: bounds its memory
 SEGMENT_WITHOUT_STATE = 64  # inputs scored at once by a model without state
+VALIDATED_SEGMENTS = 8  # of training in each sequence that is cut from a stream in validation
 WINDOWS = {"cpu": 1 << 14, "cuda": 1 << 17}  # inputs of one pass over windows: bounds its memory
 # Training has diverged when a loss is this many times chance. Clipped training never recovers from
 # such a loss, and float32 overflows soon after.
@@ -134,7 +135,7 @@ def train(
             checkpoints.
     """
     model.to(device)
-    valid = task.split("valid").prefix(recipe.validation_targets)
+    valid = _validation_split(task, model, recipe)
     learner = Learner(model, task.loss, recipe, device, group)
     pending: list[Tensor] = []
     at = _TrainingState()
@@ -202,6 +203,20 @@ def train(
     stopped: Literal["budget", "patience"] = "budget" if at.step == recipe.steps else "patience"
     seconds = at.seconds + time.monotonic() - began
     return Trained(at.step, at.targets, at.best_step, at.best_validation, stopped, seconds)
+
+
+def _validation_split(task: Task, model: SequenceModel, recipe: Recipe) -> Split:
+    """Return the targets of validation.
+
+    A stream is cut into sequences for a model that can neither carry a state through it nor bound
+    how far it looks back.
+    """
+    valid = task.split("valid").prefix(recipe.validation_targets)
+    if not task.stream or model.stateful or model.receptive_field is not None:
+        return valid
+    usual = SEGMENT_WITHOUT_STATE if recipe.k_train == "full" else recipe.k_train
+    cuts = torch.arange(0, len(valid.inputs), VALIDATED_SEGMENTS * usual)
+    return replace(valid, starts=torch.cat([cuts, valid.starts[-1:]]))
 
 
 def _training_steps(

@@ -13,6 +13,7 @@ from seqmem.leaderboard.tables.flat import flat
 from seqmem.leaderboard.tables.formatting import (
     edition,
     half_width,
+    label,
     number,
     row_need,
     same_models,
@@ -127,7 +128,7 @@ def _columns(board: Board) -> Columns:
     """Return the columns, with a cell for each model; None is missing."""
     rows = board.rows
     columns: Columns = {
-        "model": [row.label for row in rows],
+        "model": [label(row) for row in rows],
         "rank": ranks(rows),
         "k_train": [k_train(row) for row in rows],
         "budget": [row.budget for row in rows],

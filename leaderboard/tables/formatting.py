@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from seqmem.leaderboard import OWN
 from seqmem.leaderboard.record import TaskFacts
 from seqmem.leaderboard.statistics.aggregate import Row
 from seqmem.leaderboard.statistics.context_need import ContextNeed
@@ -10,6 +11,7 @@ from seqmem.leaderboard.statistics.context_need import ContextNeed
 __all__ = [
     "edition",
     "half_width",
+    "label",
     "need",
     "number",
     "rounded",
@@ -26,6 +28,11 @@ def unit(facts: TaskFacts) -> str:
     if facts.score == "perplexity":
         return f"perplexity {facts.unit.removeprefix('nats ')}"
     return facts.unit if facts.loss in facts.unit else f"{facts.loss}, {facts.unit}"
+
+
+def label(row: Row) -> str:
+    """Return a row's model as a table shows it: marked where it is the user's own."""
+    return f"{row.label} {OWN}" if row.records[0].model.get("own") else row.label
 
 
 def edition(facts: TaskFacts) -> str:

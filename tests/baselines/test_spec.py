@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from seqmem.baselines import BASELINES
-from seqmem.baselines.options import Range
-from seqmem.baselines.spec import Option, build_model, options_of, parse_model, ranges_of
+from seqmem.baselines.options import Option, Range
+from seqmem.baselines.spec import build_model, options_of, parse_model, ranges_of
 from seqmem.baselines.training.loop import seeded
 from seqmem.errors import InputError
 from seqmem.tasks import load_task

@@ -1,0 +1,1 @@
+"""The user's own classes, trained like baselines: one file for each kind of class."""
