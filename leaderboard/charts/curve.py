@@ -281,7 +281,12 @@ def _labels(
     sample = COLOUR | DASH | ends[0] | {"x2": ends[2]["x"]}
     mark = COLOUR | SHAPE | ends[1]
     text = ends[3] | {"text": {"field": "name"}}
-    written: dict[str, Any] = {"clip": False, "align": "left", "fontSize": LABEL, "color": PRINT.ink}
+    written: dict[str, Any] = {
+        "clip": False,
+        "align": "left",
+        "fontSize": LABEL,
+        "color": PRINT.ink,
+    }
     return {
         "data": {"values": rows},
         "encoding": {"y": at | {"field": "at"}},

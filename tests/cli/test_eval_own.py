@@ -104,3 +104,15 @@ def test_models_written_otherwise(seqmem_: Command, model: str, says: str) -> No
     ran = seqmem_("eval", model, *QUICK)
     assert ran.status == 2
     assert says in ran.err
+
+
+def test_a_layer_that_looks_ahead_is_refused_with_an_example(
+    layer: Command, tmp_path: Path
+) -> None:
+    text = LAYER.format(longest=999).replace("2), (1, 0)", "2), (0, 1)")
+    (tmp_path / "my.py").write_text(text.replace("    receptive_field = 2\n", ""))
+    ran = layer("eval", NAMED, *QUICK)
+    assert ran.status == 1
+    assert "is refused: causality" in ran.err
+    assert "changed" in ran.err
+    assert not record_files(tmp_path)
