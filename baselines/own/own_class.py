@@ -175,7 +175,7 @@ def own_class(
     kind: Kind | None = None,
     modules: tuple[str, ...] = (),
 ) -> OwnClass:
-    """Return a user's class, told apart by the arguments that it takes.
+    """Return a class of the user, of the kind that its parameters show.
 
     Args:
         constructor: the class.

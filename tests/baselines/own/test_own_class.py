@@ -1,4 +1,4 @@
-"""Classes of users: told apart, built, checked, sent to other processes, hashed."""
+"""Classes of users: distinguished, built, checked, sent to other processes, hashed."""
 
 import pickle
 import subprocess
@@ -86,7 +86,7 @@ def taken(constructor: Any, **options: Any) -> OwnClass:
         (Mixer, "mixer", {"hidden", "layers", "dropout", "tied", "kernel"}),
     ],
 )
-def test_kinds_are_told_apart_and_keep_the_contract(
+def test_kinds_are_distinguished_and_keep_the_contract(
     constructor: Any, kind: str, options: set[str]
 ) -> None:
     own = taken(constructor)
