@@ -17,6 +17,7 @@ from seqmem.measuring.summary import summarise
 from seqmem.provenance import environment_facts, suite_facts
 from seqmem.tasks.model import SequenceModel, weights_sha256
 from seqmem.tasks.task import Task
+from seqmem.tasks.unknown_words import MANY, unknown_share
 
 __all__ = ["MeasuredCurve", "make_record", "measure_model"]
 
@@ -30,7 +31,9 @@ class MeasuredCurve:
         seconds: the time that measuring took.
         plain_pass: the steps of one pass through the split.
         rules: the rules of the measurement by name, as text: what a window holds ("window"), what
-            the full context is ("full"), what the reference pass reads ("reference"), and more.
+            the full context is ("full"), what the reference pass reads ("reference"), the share of
+            targets that the model is asked for as <unk> ("unknown_targets"; if it is left out, that
+            of the task), and more.
         extras: further scores by name.
     """
 
@@ -116,6 +119,13 @@ def make_record(
     Raises:
         CellError: no context length could be measured.
     """
+    rules = {"unknown_targets": unknown_share(task), **measured.rules}
+    if unknown := rules["unknown_targets"]:
+        much = ", which is much: the score is that of a text with few different words"
+        report(
+            f"{100 * unknown:.3g} % of the targets are <unk>, words outside the vocabulary"
+            + much * (unknown > MANY)
+        )
     curve = measured.curve
     half_width = settings.half_width(task)
     passes = curve.steps / measured.plain_pass
@@ -166,7 +176,7 @@ def make_record(
             "model_steps": curve.steps,
             "plain_passes": round(passes, 3),
             "seconds": round(measured.seconds, 2),
-            **measured.rules,
+            **rules,
             **({} if command is None else {"command": command}),
         },
         group_counts=summary.group_counts,

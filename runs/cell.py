@@ -26,6 +26,7 @@ from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Task
+from seqmem.tasks.unknown_words import check_known_words
 
 __all__ = ["Cell", "TrainingState", "check_trainable", "plan_cell", "training_hash"]
 
@@ -173,6 +174,7 @@ def plan_cell(
             raise NotApplicableError(
                 f"{option} {dtype}: {model.name} computes in float32 only; leave one of them out"
             )
+    check_known_words(task)
     if devices > recipe.batch:
         raise InputError(
             f"--devices {devices}: they share a batch of {recipe.batch} on {task.id}; give at "

@@ -17,8 +17,9 @@ from seqmem.errors import InputError, SubmissionError
 from seqmem.measuring.record import MeasuredCurve, measure_model
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
-from seqmem.submissions.hugging_face.measure import TokenTask, measure_hugging_face
+from seqmem.submissions.hugging_face.measure import measure_hugging_face
 from seqmem.submissions.hugging_face.model import HuggingFaceModel, open_hugging_face
+from seqmem.submissions.hugging_face.token_task import TokenTask
 from seqmem.submissions.process.launch import sha256_of_files
 from seqmem.submissions.process.limits import Limits
 from seqmem.submissions.process.remote import RemoteModel
@@ -128,7 +129,7 @@ class OpenedHuggingFace(OpenedModel):
         self, task: Task, settings: MeasurementSettings
     ) -> tuple[Task, Sequence[Context]]:
         """Return the task of predicting the model's tokens, and its context lengths."""
-        tokens = TokenTask(task, self.model)
+        tokens = TokenTask(task, self.model, settings.contexts_for(task))
         return tokens, tokens.contexts
 
     def measure(

@@ -24,6 +24,7 @@ from seqmem.submissions.manifest import Manifest, check_vocabulary
 from seqmem.submissions.opening import OpenedModel, OpenOptions, open_model
 from seqmem.tasks import load_task
 from seqmem.tasks.task import Context, Task
+from seqmem.tasks.unknown_words import check_known_words
 
 __all__ = ["SubmitRequest", "measure_submission", "read_record", "submit"]
 
@@ -101,7 +102,7 @@ def submit(request: SubmitRequest, log: Log) -> list[Record]:
     _check_name(request.name)
     tasks = [load_task(task_id) for task_id in dict.fromkeys(request.tasks)]
     for task in tasks:
-        task.split("test")  # fails here if data are missing or altered
+        check_known_words(task)  # fails here if data are missing or altered
         request.settings.half_width(task)
         if request.manifest.vocabulary is not None:
             check_vocabulary(request.manifest.vocabulary, task)

@@ -101,6 +101,32 @@ def llama(vocabulary: int, longest: int = 512) -> Any:
     return _random(lambda: transformers.LlamaForCausalLM(config))
 
 
+def phi3(vocabulary: int, bound: int) -> Any:
+    """A network that scales positions in another way when it reads more than `bound` tokens."""
+    config = transformers.Phi3Config(
+        vocab_size=vocabulary,
+        max_position_embeddings=512,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        initializer_range=0.4,
+        pad_token_id=0,
+        bos_token_id=0,
+        eos_token_id=0,
+        original_max_position_embeddings=bound,
+        rope_parameters={
+            "rope_type": "longrope",
+            "rope_theta": 1e4,
+            "short_factor": [1.0] * 8,
+            "long_factor": [4.0 * (i + 1) for i in range(8)],
+            "original_max_position_embeddings": bound,
+        },
+    )
+    return _random(lambda: transformers.Phi3ForCausalLM(config))
+
+
 def bert(vocabulary: int) -> Any:
     """A model with attention in both directions, and only the name of a causal language model."""
     config = transformers.BertConfig(

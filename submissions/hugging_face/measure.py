@@ -1,52 +1,44 @@
-"""Measure a language model that has a tokenizer of its own, and the task on which it is checked."""
+"""Measure a language model that has a tokenizer of its own."""
 
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 from tqdm import tqdm
 
-from seqmem.errors import CellError, InputError
+from seqmem.errors import CellError
 from seqmem.measuring.curve import Curve, estimate_curve
 from seqmem.measuring.record import MeasuredCurve
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.measuring.window_scores import ByTarget
 from seqmem.submissions.hugging_face.token_model import TokenModel
+from seqmem.submissions.hugging_face.word_pieces import WITHIN, encoded
 from seqmem.submissions.hugging_face.word_scores import WordScorer
-from seqmem.submissions.hugging_face.word_text import (
-    WITHIN,
-    WordText,
-    encoded,
-    language_task,
-    text_of,
-    word_pieces,
-)
-from seqmem.tasks.language import LanguageTask, stream_split
-from seqmem.tasks.losses import CrossEntropy
-from seqmem.tasks.task import Context, Split, Task, Tokens
+from seqmem.submissions.hugging_face.word_text import WordText, language_task, text_of, word_text
+from seqmem.tasks.data.vocabulary import UNKNOWN
+from seqmem.tasks.language import LanguageTask
+from seqmem.tasks.task import Context, Task
+from seqmem.tasks.unknown_words import unknown_share
 
-__all__ = ["TokenTask", "WordCurve", "encoding_cost", "measure_hugging_face", "measure_words"]
+__all__ = ["WordCurve", "encoding_cost", "measure_hugging_face", "measure_words"]
 
 RULES = {
     "text": "each word after a space, but directly after the end of a line without; ends of lines "
     "and sentences are a line feed; words encoded one by one",
-    "per word": "the sum over a word's tokens; a model with a tokenizer can also predict words "
-    "outside the task's vocabulary, a model with this vocabulary as outputs cannot: compare the "
-    "two with care, and models with different tokenizers per byte",
+    "per word": "the sum over a word's tokens, and the end of words that longer ones begin with, "
+    "given that the word before has ended; words outside the task's vocabulary are predicted as "
+    "the text writes them, where a model with this vocabulary as outputs predicts <unk>: compare "
+    "the two with care, and models with different tokenizers per byte",
 }
 
 
 # The passages in which `encoding_cost` is measured, and the words of each.
 PASSAGES, WORDS = 16, 128
-CHECKED_WORDS = 4000  # of the test split in a TokenTask: as many as the gate needs
-CHECKED_TOKENS = 256  # in the longest window of a TokenTask
 
 
 @dataclass(frozen=True)
@@ -94,7 +86,7 @@ def measure_hugging_face(
         InputError: the tokenizer does not fit the task or the network.
         CellError: the model cannot be measured.
     """
-    language, split = language_task(task), task.split("test")
+    language = language_task(task)
     measured = settings.cast(model)
     began = time.monotonic()
     label = f"measure {name} on {task.id}"
@@ -102,7 +94,6 @@ def measure_hugging_face(
         found = measure_words(
             measured,
             task,
-            split,
             settings.contexts_for(task),
             precision=settings.half_width(task),
             seed=settings.sample_seed,
@@ -126,9 +117,13 @@ def measure_hugging_face(
             if full
             else f"overlapping pieces, {found.longest_piece} tokens",
             "words sharing their tokens": found.ambiguous,
+            "unknown_targets": found.text.original.share_of(UNKNOWN),
             "libraries": {name: version(name) for name in ("transformers", "tokenizers")},
         },
-        extras=_extras(found, per_byte),
+        extras={
+            "share of words outside the task's vocabulary": unknown_share(task) or 0.0,
+            **_extras(found, per_byte),
+        },
     )
 
 
@@ -157,7 +152,6 @@ def _extras(found: WordCurve, per_byte: tuple[float, float] | None) -> dict[str,
 def measure_words(
     model: TokenModel,
     task: Task,
-    split: Split,
     contexts: Sequence[Context],
     *,
     precision: float | None = None,
@@ -165,7 +159,7 @@ def measure_words(
     device: str = "cpu",
     progress: Callable[[int], object] = lambda steps: None,
 ) -> WordCurve:
-    """Measure the mean loss of words at every context length; see `seqmem.measuring.curve.measure`.
+    """Measure the mean loss of a test split's words; see `seqmem.measuring.curve.measure`.
 
     A context length is left out, with the reason, if a window exceeds the model's longest input; so
     is "full" if a sequence does.
@@ -173,7 +167,6 @@ def measure_words(
     Args:
         model: the model; it is set to evaluation mode.
         task: a task of predicting words.
-        split: the words, with a target for every input.
         contexts: positive integers and "full", in any order.
         precision: the largest allowed half-width of the 95 % interval of each mean, in nats per
             word; None scores every target at every k.
@@ -186,8 +179,7 @@ def measure_words(
         InputError: the tokenizer drops a word, or returns tokens that the model does not have.
         CellError: the model's outputs are not finite, or every window exceeds its longest input.
     """
-    language = language_task(task)
-    pieces = word_pieces(language, model.encode)
+    text = word_text(language_task(task), model)
     steps_at: dict[int, int] = {}
 
     def count(k: int, steps: int) -> None:
@@ -195,8 +187,7 @@ def measure_words(
             steps_at[k] = steps_at.get(k, 0) + steps
         progress(steps)
 
-    text = WordText(split, pieces, model.bos_tokens)
-    scorer = WordScorer(model.to(device).eval(), task, split, device, count, text)
+    scorer = WordScorer(model.to(device).eval(), task, text.split, device, count, text)
     windows = ByTarget(scorer, seed)
     reach = int(windows.available.max())
     lengths = {k: text.longest_window(k) for k in {1, *contexts} if k != "full"}
@@ -223,8 +214,8 @@ def measure_words(
         text,
         float(reference.scores.losses.mean()),
         longest_piece,
-        int(pieces.utf8[text.targets].sum()),
-        int((pieces.log_ambiguity[: len(pieces.ends_line)] > 0).sum()),
+        int(text.pieces.utf8[text.targets].sum()),
+        int((text.pieces.log_ambiguity[: len(text.original.words)] > 0).sum()),
     )
 
 
@@ -252,9 +243,10 @@ def encoding_cost(
     nats, size = [0.0, 0.0], 0
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
         words = text.words[begin : min(begin + WORDS, end)]
-        written = text_of(task, words)
+        written = text_of([text.original.words[i] for i in words.tolist()], task.line_ends)
         forms = text.pieces.form(words, np.concatenate([[-1], words[:-1]]))
-        both = [text.pieces.tokens_of(forms).tolist(), encoded([written], WITHIN, model.encode)[0]]
+        apart = text.pieces.tokens.joined(forms).tolist()
+        both = [apart, encoded([written], WITHIN, model.encode)[0]]
         longest = max(map(len, both)) + len(model.bos_tokens)
         if min(map(len, both)) < 2 or (model.longest is not None and longest > model.longest):
             continue
@@ -266,55 +258,3 @@ def encoding_cost(
             wanted = ids[0, at + 1].to(scores.device)
             nats[i] += float(F.cross_entropy(scores.float(), wanted, reduction="sum"))
     return (nats[0] / size, nats[1] / size) if size else None
-
-
-class TokenTask(Task):
-    """Predict the next token of a task's test text; the validity gate checks a model on this."""
-
-    version = 1
-    next_token = True
-
-    def __init__(self, task: Task, model: TokenModel) -> None:
-        """Encode a text.
-
-        Args:
-            task: the task of predicting words.
-            model: the model, whose tokenizer encodes the text.
-
-        Raises:
-            NotApplicableError: the task is not one of words.
-            InputError: the tokenizer returns fewer than three tokens.
-        """
-        language = language_task(task)
-        words = task.split("test").inputs[:CHECKED_WORDS].numpy().astype(np.int64)
-        (ids,) = model.encode([text_of(language, words)])
-        if len(ids) < 3:
-            raise InputError(f"{model.given}: its tokenizer returns no tokens for a text of words")
-        self.id = task.id
-        self.inputs = Tokens(model.vocabulary)
-        self.outputs = model.vocabulary
-        self.loss = CrossEntropy()
-        longest = min(CHECKED_TOKENS, model.longest or CHECKED_TOKENS, len(ids) - 1)
-        self.longest_context = longest
-        # No sequence is longer than the model's longest input.
-        test, most = stream_split(np.array(ids), np.arange(len(ids) - 1)), model.longest
-        if most is not None:
-            starts = torch.arange(0, len(test.inputs), most)
-            test = replace(test, starts=torch.cat([starts, test.starts[-1:]]))
-        self._test = test
-
-    def train(self, seed: int, epoch: int) -> Split:
-        """Raise an error: nothing is trained on this task."""
-        raise InputError(f"{self.id} as tokens has no training data")
-
-    def split(self, name: Literal["valid", "test"]) -> Split:
-        """Return the text."""
-        return self._test
-
-    def constant(self) -> Tensor:
-        """Return equal scores for all tokens."""
-        return torch.zeros(self.outputs)
-
-    def chance(self) -> float:
-        """Return the logarithm of the number of different tokens."""
-        return math.log(self.outputs)

@@ -63,6 +63,7 @@ class HuggingFaceModel(TokenModel):
         config.use_cache = False
         self.vocabulary = int(network.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
         self.longest = _longest(config, tokenizer)
+        self.regimes = _regimes(config)
         self.bos_tokens = self._bos_tokens()
         named = " ".join(repr(token) for token in tokenizer.convert_ids_to_tokens(self.bos_tokens))
         self.bos_rule = (
@@ -275,6 +276,14 @@ def _longest(config: Any, tokenizer: Any) -> int | None:
     known.append(tokenizer.model_max_length)
     limits = [int(value) for value in known if isinstance(value, int) and 0 < value < NO_LIMIT]
     return min(limits, default=None)
+
+
+def _regimes(config: Any) -> tuple[int, ...]:
+    """Return the lengths in tokens above which positions are encoded in another way, ascending."""
+    settings = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    parts = [settings, *(part for part in settings.values() if isinstance(part, dict))]
+    found = {part.get("original_max_position_embeddings") for part in parts}
+    return tuple(sorted(length for length in found if isinstance(length, int)))
 
 
 @torch.inference_mode()

@@ -21,6 +21,7 @@ class TokenModel(SequenceModel):
         given: the model as the user named it.
         vocabulary: the number of different tokens.
         longest: the longest input in tokens; None where the settings contain no limit.
+        regimes: the lengths in tokens above which the settings encode positions in another way.
         bos_tokens: the tokens at the beginning of every window.
         bos_rule: where these tokens come from, as text.
         reads_out_last: whether the network can compute its last outputs only.
@@ -31,6 +32,7 @@ class TokenModel(SequenceModel):
     given: str
     vocabulary: int
     longest: int | None
+    regimes: tuple[int, ...]
     bos_tokens: tuple[int, ...]
     bos_rule: str
     reads_out_last: bool

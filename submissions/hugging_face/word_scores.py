@@ -1,12 +1,16 @@
 """Score words with a model that reads tokens: in windows, and in the reference pass.
 
-A window of k words is read as the tokens of these words, followed by the target's tokens but the
-last: the loss of the target is the sum of its tokens' losses, each predicted from all tokens before
-it. Every window is encoded from its first word on and read from position 0 on. No window is cut:
-windows that exceed the model's longest input are reported before any window is read.
+A window of k words is read as the tokens of these words, followed by the target's: its loss is the
+sum of its tokens' losses, each predicted from all tokens before it, and what the end of the word
+costs (docs/text.md). Every window is encoded from its first word on and read from position 0 on. No
+window is cut: windows that exceed the model's longest input are reported before any window is read.
+
+Windows that are read together have the same number of tokens, so that none depends on what is
+beside it: positions may be scaled by the longest row of a batch (Ding et al. 2024, arXiv
+2402.13753), and nothing is padded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,7 +26,8 @@ from seqmem.measuring.scoring import READOUT, Sink, in_batches
 from seqmem.measuring.window_scores import Features, Scorer
 from seqmem.measuring.windows import DistinctWindows
 from seqmem.submissions.hugging_face.token_model import TokenModel
-from seqmem.submissions.hugging_face.word_text import Passages, WordText, ranges
+from seqmem.submissions.hugging_face.word_pieces import Lists, ranges
+from seqmem.submissions.hugging_face.word_text import Passages, WordText
 
 __all__ = ["Scored", "WordScorer"]
 
@@ -79,7 +84,7 @@ class WordScorer(Scorer):
     ) -> Sink:
         """Score targets from windows of k words; see Scorer. Features are not compared.
 
-        Equal windows are read once for all targets that have the same tokens but the last.
+        Equal windows are read once for all targets of which the same tokens are read.
         """
         forms = self.text.targets[targets]
         if distinct is None:
@@ -150,8 +155,8 @@ class WordScorer(Scorer):
     ) -> Iterator[tuple[int, int, int]]:
         """Yield the pieces of a sequence: first input read, first input scored, last input."""
         text, span, before = self.text, self.readout_room, self.text.before
-        # The tokens up to each input's target, without the target's last token.
-        through = before[start + 1 : stop + 1] + text.pieces.sizes[text.targets[start:stop]] - 1
+        # The tokens that are read up to each input's target.
+        through = before[start + 1 : stop + 1] + text.pieces.reads[text.targets[start:stop]]
         first = start
         while first < stop:
             begin = start
@@ -160,7 +165,9 @@ class WordScorer(Scorer):
                 begin = min(max(begin, start), first)
                 while text.width_of(begin, first) > most:
                     begin += 1
-            fits = through[first - start] + most - text.width_of(begin, first)
+            width = text.width_of(begin, first)
+            longest = min((n for n in self.model.regimes if width <= n <= most), default=most)
+            fits = through[first - start] + longest - width
             readable = before[first + 1] + span - 1
             end = start + int(np.searchsorted(through, min(fits, readable), side="right")) - 1
             end = max(end, first)
@@ -169,7 +176,7 @@ class WordScorer(Scorer):
 
 
 class _PassageReader:
-    """A reader of passages, each from position 0 on, in batches of similar length.
+    """A reader of passages, each from position 0 on, in batches of equal length.
 
     Attributes:
         losses: (S,) of the scored words, in nats; not finite where the model's outputs are not.
@@ -189,34 +196,34 @@ class _PassageReader:
         self._model, self._text = scorer.model, scorer.text
         self._kind = torch.device(scorer.device).type
         self._passages, self._scored = passages, scored
-        self._width = self._text.width(passages)
         # The position of the output that predicts a word's first token.
-        self._place = self._text.size(passages.begin[scored.passage], scored.position) - 1
+        begin = passages.begin[scored.passage]
+        self._place = self._text.size(begin, scored.position) - 1
+        # The form of the word before each: the first word of a passage has a space.
+        before, first = scored.position, scored.position == begin
+        self._before = np.where(first, self._text.words[before], self._text.forms[before])
         self._bounds = np.searchsorted(scored.passage, np.arange(len(passages.begin) + 1))
         self._first = self._place[self._bounds[:-1]]  # in each passage
         self.losses: Floats = np.full(len(scored.form), np.nan)
         self.steps = 0
-        for group in self._groups():
-            in_batches(torch.from_numpy(group), len(group), self._read)
+        width = self._text.width(passages)
+        for rows in self._groups(width):
+            most = max(TOKENS[self._kind] // int(width[rows[0]]), 1)
+            in_batches(
+                torch.from_numpy(rows), min(most, self._most_read_out(rows, width)), self._read
+            )
 
-    def _groups(self) -> Iterator[Indices]:
-        """Yield the passages of each batch."""
-        room = self._scorer.readout_room
-        group: list[int] = []
-        widest = 0
-        for row in np.lexsort((self._width, self._first)).tolist():
-            width = max(widest, int(self._width[row]))
-            read_out = width
-            if group and self._model.reads_out_last:
-                read_out -= int(self._first[group[0]])
-            rows = len(group) + 1
-            if group and (rows * width > TOKENS[self._kind] or rows * read_out > room):
-                yield np.array(group)
-                group, width = [], int(self._width[row])
-            group.append(row)
-            widest = width
-        if group:
-            yield np.array(group)
+    def _groups(self, width: Indices) -> Iterator[Indices]:
+        """Yield the passages of each width, in the order of their first scored positions."""
+        order = np.lexsort((self._first, width))
+        yield from np.split(order, np.flatnonzero(np.diff(width[order])) + 1)
+
+    def _most_read_out(self, rows: Indices, width: Indices) -> int:
+        """Return how many passages of a width may be read out at once."""
+        longest = int(width[rows[0]])
+        if self._model.reads_out_last:
+            longest -= int(self._first[rows].min())
+        return max(self._scorer.readout_room // longest, 1)
 
     def _read(self, batch: Tensor) -> None:
         """Read some passages and store the losses of their scored words."""
@@ -226,22 +233,69 @@ class _PassageReader:
         words = ranges(self._bounds[rows], counts)
         forms = self._scored.form[words]
         sizes = pieces.sizes[forms]
-        row = torch.from_numpy(np.repeat(np.repeat(np.arange(len(rows)), counts), sizes))
-        place = torch.from_numpy(ranges(self._place[words], sizes))
-        label = torch.from_numpy(pieces.tokens_of(forms))
-        # (m, vocabulary)
-        scores, _ = self._model.features_at(tokens.to(self._scorer.device), row, place)
+        longer = np.flatnonzero(pieces.longer.sizes[forms])
+        # The outputs that predict each token, then those that predict what follows longer words.
+        begin = np.repeat(np.arange(len(rows)), counts) * tokens.shape[1] + self._place[words]
+        wanted = np.concatenate([ranges(begin, sizes), (begin + sizes)[longer]])
+        read, at = np.unique(wanted, return_inverse=True)
+        row, column = map(torch.from_numpy, np.divmod(read, tokens.shape[1]))
+        scores, _ = self._model.features_at(tokens.to(self._scorer.device), row, column)  # (m, V)
         self._scorer.progress(self._k, tokens.numel())
         self.steps += tokens.numel()
-        losses = np.empty(len(label))
+        first = np.cumsum(sizes) - sizes
+        # Before a word's first token no token counts that would continue the word before it.
+        inner = _only_at(first, pieces.inner.take(self._before[words]), int(sizes.sum()))
+        label = pieces.tokens.joined(forms)
+        losses = self._token_losses(scores, at[: len(label)], label, inner)
+        total = np.add.reduceat(losses, first) + pieces.log_ambiguity[forms]
+        # After its last token, none that would make it a longer word.
+        total[longer] += self._end_losses(
+            scores, at[len(label) :], pieces.longer.take(forms[longer])
+        )
+        self.losses[words] = total
+
+    def _token_losses(self, scores: Tensor, at: Indices, label: Indices, excluded: Lists) -> Floats:
+        """Return the losses (n,) of tokens, predicted from scores without some others."""
+
+        def loss(part: Indices) -> Tensor:
+            chosen = _excluding(scores[at[part]].float(), excluded.take(part))
+            wanted = torch.from_numpy(label[part]).to(chosen.device)
+            return F.cross_entropy(chosen, wanted, reduction="none")
+
+        return self._in_chunks(len(label), loss)
+
+    def _end_losses(self, scores: Tensor, at: Indices, longer: Lists) -> Floats:
+        """Return the losses (n,) of the event that none of these tokens follows."""
+
+        def loss(part: Indices) -> Tensor:
+            chosen = scores[at[part]].double()
+            every = chosen.logsumexp(-1)
+            return every - _excluding(chosen, longer.take(part)).logsumexp(-1)
+
+        return self._in_chunks(len(at), loss)
+
+    def _in_chunks(self, count: int, loss: Callable[[Indices], Tensor]) -> Floats:
+        losses = np.empty(count)
 
         def chunk(part: Tensor) -> None:
-            chosen = scores[part].float()
-            found = F.cross_entropy(chosen, label[part].to(chosen.device), reduction="none")
-            losses[part.numpy()] = found.double().cpu().numpy()
+            losses[part.numpy()] = loss(part.numpy()).double().cpu().numpy()
 
-        most = max(READOUT[self._kind] // self._model.vocabulary, 1)
-        in_batches(torch.arange(len(label)), most, chunk)
-        # A word's loss is the sum of its tokens' losses, plus the cost of ambiguous tokens.
-        total = np.add.reduceat(losses, np.cumsum(sizes) - sizes)
-        self.losses[words] = total + pieces.log_ambiguity[forms]
+        in_batches(
+            torch.arange(count), max(READOUT[self._kind] // self._model.vocabulary, 1), chunk
+        )
+        return losses
+
+
+def _excluding(scores: Tensor, tokens: Lists) -> Tensor:
+    """Set the scores (n, V) of n lists of tokens to minus infinity, in place; return them."""
+    rows = np.arange(len(scores))
+    row, column = np.repeat(rows, tokens.sizes), tokens.joined(rows)
+    scores[torch.from_numpy(row), torch.from_numpy(column)] = -torch.inf
+    return scores
+
+
+def _only_at(places: Indices, lists: Lists, count: int) -> Lists:
+    """Return these lists at some of `count` places, and empty ones at all others."""
+    begins, sizes = np.zeros((2, count), np.int64)
+    begins[places], sizes[places] = lists.begins, lists.sizes
+    return Lists(lists.tokens, begins, sizes)

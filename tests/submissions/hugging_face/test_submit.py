@@ -69,3 +69,13 @@ def test_short_floats_on_disk_pass(dtype: torch.dtype, seqmem_: Command, board: 
     ran = seqmem_("submit", "hf:net", "--name", "net", *WHERE)
     assert ran.status == 0, ran.err
     assert "to look at" not in ran.err
+
+
+def test_a_model_whose_positions_are_scaled_by_length_is_accepted(
+    seqmem_: Command, board: Path
+) -> None:
+    tokenizer = tiny.byte_level()
+    tiny.save(Path("net"), tiny.phi3(len(tokenizer), 40), tokenizer)
+    where = ["--task", "text:text.txt", "--k", "1,24", "--precision", "20%"]
+    ran = seqmem_("submit", "hf:net", "--name", "net", *where)
+    assert ran.status == 0, ran.err

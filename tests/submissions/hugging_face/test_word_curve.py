@@ -1,7 +1,7 @@
 """Words scored by models that read tokens, compared with windows read one by one by the library."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -10,20 +10,15 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from seqmem.errors import CellError, InputError, NotApplicableError
 from seqmem.measuring.curve import measure
 from seqmem.submissions.hugging_face import word_scores
 from seqmem.submissions.hugging_face.measure import WordCurve, encoding_cost, measure_words
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
+from seqmem.submissions.hugging_face.word_pieces import word_pieces
 from seqmem.submissions.hugging_face.word_scores import WordScorer
-from seqmem.submissions.hugging_face.word_text import (
-    Passages,
-    WordText,
-    text_of,
-    word_pieces,
-)
+from seqmem.submissions.hugging_face.word_text import Passages, text_of, word_text
 from seqmem.tasks import load_task
 from seqmem.tasks.data.vocabulary import Ids
 from seqmem.tasks.language import LanguageTask
@@ -32,6 +27,7 @@ from seqmem.tasks.model import FullOutputs, State
 from seqmem.tasks.task import Context, Split
 from seqmem.tasks.text import Text
 from seqmem.tests import tiny_models as tiny
+from seqmem.tests.word_losses import WordLosses, written
 
 Make = Callable[..., Any]
 
@@ -79,38 +75,28 @@ class Sentences(LanguageTask):
         return self.split("test").targets.numpy()
 
 
-def written(task: LanguageTask, words: Sequence[int]) -> list[str]:
-    """The rule of word_text.py, implemented again."""
-    texts = ["\n" if task.words[w] in task.line_ends else " " + task.words[w] for w in words]
-    return [
-        text.removeprefix(" ") if i and texts[i - 1] == "\n" else text
-        for i, text in enumerate(texts)
-    ]
-
-
 def brute_force(
     model: HuggingFaceModel, task: LanguageTask, k: Context, encode: Callable[[str], list[int]]
 ) -> list[float]:
     """The losses of windows read one at a time by the library, words encoded one by one."""
     split, losses = task.split("test"), []
-    starts = split.starts.tolist()
-    for start, stop in pairwise(starts):
+    words = WordLosses(task.words, task.line_ends, encode)
+    for start, stop in pairwise(split.starts.tolist()):
         for at in range(start, stop):
             begin = start if k == "full" else max(start, at - k + 1)
-            words = [*split.inputs[begin : at + 1].tolist(), int(split.targets[at])]
-            tokens = [encode(text) for text in written(task, words)]
-            ids = list(model.bos_tokens) + [token for word in tokens for token in word]
-            with torch.inference_mode():
-                scores = model.network(input_ids=torch.tensor([ids[:-1]])).logits[0]
-            own = len(tokens[-1])
-            losses.append(
-                float(F.cross_entropy(scores[-own:], torch.tensor(ids[-own:]), reduction="sum"))
-            )
+            context = [task.words[w] for w in split.inputs[begin : at + 1].tolist()]
+            target = task.words[int(split.targets[at])]
+            losses.append(words.loss(scores_of(model), model.bos_tokens, context, target))
     return losses
 
 
+def scores_of(model: HuggingFaceModel) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The network alone, as the library runs it."""
+    return lambda tokens: model.network(input_ids=tokens).logits
+
+
 def measured(model: HuggingFaceModel, task: LanguageTask, *contexts: Context) -> WordCurve:
-    return measure_words(model, task, task.split("test"), contexts)
+    return measure_words(model, task, contexts)
 
 
 CASES: dict[str, tuple[Make, Make]] = {
@@ -142,6 +128,21 @@ def test_against_brute_force(name: str, task: Text) -> None:
         np.testing.assert_allclose(at.losses, expected, rtol=2e-5, atol=2e-5)
 
 
+def test_positions_that_are_scaled_by_length(task: Text) -> None:
+    """Each window is read as if alone, on both sides of the length at which the scale changes."""
+    tokenizer = tiny.byte_level()
+    model = HuggingFaceModel(tiny.phi3(len(tokenizer), 40), tokenizer, "hf:tiny")
+    assert model.regimes == (40,)
+    scorer = make_scorer(model, task)
+    end = np.arange(30, len(scorer.split))
+    width = scorer.text.width(Passages(end - 29, end, scorer.text.targets[end]))
+    assert width.min() <= 40 < width.max()  # at k = 30
+    found = measured(model, task, 1, 30, "full")
+    for k in (1, 30, "full"):
+        expected = brute_force(model, task, k, lambda text: model.encode([text])[0])
+        np.testing.assert_allclose(found.curve.at(k).losses, expected, rtol=2e-5, atol=2e-5)
+
+
 @pytest.mark.parametrize("bos", [False, True])
 def test_sentences_are_read_whole(bos: bool) -> None:
     task = Sentences()
@@ -154,16 +155,19 @@ def test_sentences_are_read_whole(bos: bool) -> None:
     assert found.curve.at(20).method == "no longer sequence"
 
 
-def test_the_tokens_read_never_include_the_targets_last_token(task: Text) -> None:
+def test_the_targets_last_token_is_read_only_where_longer_words_begin_with_it(task: Text) -> None:
     model = make_model(tiny.gpt2, tiny.byte_level(bos=True))
     text, split = make_scorer(model, task).text, task.split("test")
-    end = np.arange(2, len(split))
-    read = text.tokens(Passages(end - 2, end, text.targets[end]))
-    for row, at in zip(read.tolist(), end.tolist(), strict=True):
+    for at in range(2, len(split)):
+        end = np.array([at])
+        (row,) = text.tokens(Passages(end - 2, end, text.targets[end])).tolist()
         words = [*split.inputs[at - 2 : at + 1].tolist(), int(split.targets[at])]
-        ids = [token for word in written(task, words) for token in model.encode([word])[0]]
-        ids = [*model.bos_tokens, *ids[:-1]]
-        assert row == ids + [-1] * (len(row) - len(ids))
+        texts = written([task.words[w] for w in words], task.line_ends)
+        ids = [token for text_ in texts for token in model.encode([text_])[0]]
+        longer = int(text.pieces.reads[text.targets[at]]) == int(
+            text.pieces.sizes[text.targets[at]]
+        )
+        assert row == [*model.bos_tokens, *(ids if longer else ids[:-1])]
 
 
 def test_positions_restart_in_every_window(task: Text) -> None:
@@ -203,7 +207,7 @@ def test_a_window_that_is_too_long_is_not_cut(task: Text) -> None:
 
 def make_scorer(model: HuggingFaceModel, task: LanguageTask) -> WordScorer:
     split = task.split("test")
-    text = WordText(split, word_pieces(task, model.encode), model.bos_tokens)
+    text = word_text(task, model)
     return WordScorer(model.eval(), task, split, "cpu", lambda k, steps: None, text)
 
 
@@ -293,8 +297,8 @@ def test_a_sample_estimates_the_mean_of_all(tmp_path: Path) -> None:
     task = load_task(f"text:{path}")
     model = make_model(tiny.gpt2, tiny.byte_level(), 128)
     split = task.split("test")
-    exact = measure_words(model, task, split, [1, 8]).curve
-    sampled = measure_words(model, task, split, [1, 8], precision=0.2).curve
+    exact = measure_words(model, task, [1, 8]).curve
+    sampled = measure_words(model, task, [1, 8], precision=0.2).curve
     assert sampled.at(8).n < len(split) == exact.at(8).n
     off = abs(sampled.at(8).losses.mean() - exact.at(8).losses.mean())
     assert off <= 2 * sampled.at(8).half_width <= 0.4
@@ -304,7 +308,7 @@ def test_words_with_the_same_tokens_share_their_probability() -> None:
     """With any tokenizer, the probabilities of all words sum to one."""
     task = Sentences()
     model = make_model(tiny.gpt2, tiny.word_level(["\n", "<unk>", "the"]))
-    pieces = word_pieces(task, model.encode)
+    pieces = word_pieces(task.words, task.line_ends, model.encode)
     names = dict(zip(task.words, pieces.log_ambiguity, strict=False))
     assert names["<unk>"] == names["cat"] == names["mat"] == pytest.approx(math.log(3))
     assert names["the"] == names["</s>"] == 0  # <s> and </s> are one text
@@ -325,9 +329,10 @@ def test_per_byte_and_per_word_add_up(task: Text) -> None:
     found = measured(model, task, 4)
     split = task.split("test")
     words = [int(split.inputs[0]), *split.targets.tolist()]
-    texts = written(task, words)
+    names = [task.words[w] for w in words]
+    texts = written(names, task.line_ends)
     assert found.bytes == len("".join(texts[1:]).encode())
-    assert text_of(task, np.array(words)) == "".join(texts)
+    assert text_of(names, task.line_ends) == "".join(texts)
 
 
 def test_the_cost_of_encoding_words_one_by_one(task: Text) -> None:
@@ -349,11 +354,11 @@ def test_refusals(task: Text, tmp_path: Path) -> None:
     model = make_model(tiny.gpt2, tiny.byte_level())
     for other in (f"{task.id}?unit=char", "adding-problem/T=5"):
         with pytest.raises(NotApplicableError, match="a model with a tokenizer"):
-            measure_words(model, load_task(other), task.split("test"), [1])
+            measure_words(model, load_task(other), [1])
     smaller = HuggingFaceModel(tiny.gpt2(200), tiny.byte_level(), "hf:tiny")
     with pytest.raises(InputError, match=r"hf:tiny: its tokenizer returns token .* has 200"):
         measured(smaller, task, 1)
     drops = tiny.word_level(["<unk>", "the"])
     drops.backend_tokenizer.pre_tokenizer = tiny.tokenizers.pre_tokenizers.WhitespaceSplit()
-    with pytest.raises(InputError, match=r"no token for '\\n', a word of text:"):
+    with pytest.raises(InputError, match=r"no token for '\\n', a word of the text"):
         measured(make_model(tiny.gpt2, drops), task, 1)
