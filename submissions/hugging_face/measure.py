@@ -101,6 +101,12 @@ def measure_hugging_face(
             progress=bar.update,
         )
         per_byte = encoding_cost(measured, language, found.text, device=settings.device)
+    outside, unknown = unknown_share(task) or 0.0, found.text.original.share_of(UNKNOWN)
+    if outside > unknown:
+        report(
+            f"{100 * outside:.3g} % of the words are outside the task's vocabulary: this model "
+            "predicts them as the text writes them, chance and other models predict <unk>"
+        )
     for k, reason in found.curve.failures.items():
         report(f"k = {k} is not measured: {reason}")
     full = found.curve.full is not None
@@ -117,11 +123,11 @@ def measure_hugging_face(
             if full
             else f"overlapping pieces, {found.longest_piece} tokens",
             "words sharing their tokens": found.ambiguous,
-            "unknown_targets": found.text.original.share_of(UNKNOWN),
+            "unknown_targets": unknown,
             "libraries": {name: version(name) for name in ("transformers", "tokenizers")},
         },
         extras={
-            "share of words outside the task's vocabulary": unknown_share(task) or 0.0,
+            "share of words outside the task's vocabulary": outside,
             **_extras(found, per_byte),
         },
     )
