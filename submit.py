@@ -2,7 +2,7 @@
 
 Results go to stdout, everything else to stderr. Exit status: 0 done; 1 a cell could not be
 measured, a check failed or results could not be written; 2 the command line or an input is wrong;
-130 interrupted.
+130 interrupted, 143 and 129 ended by SIGTERM and SIGHUP.
 """
 
 import click

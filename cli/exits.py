@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from seqmem.cli.interrupts import Interrupts
 from seqmem.errors import CellError, InputError, RefusedError, SubmissionError, without_secrets
 from seqmem.leaderboard import OWN
 
@@ -53,10 +54,12 @@ class OneLineErrors(click.Group):
 
     def main(self, *args: Any, **others: Any) -> Any:
         """Run the command line."""
+        interrupts = Interrupts()
         if isinstance(sys.stdout, io.TextIOWrapper):  # its encoding may lack some characters
             sys.stdout.reconfigure(errors="replace")
         try:
-            return super().main(*args, **{**others, "standalone_mode": False})
+            with interrupts:
+                return super().main(*args, **{**others, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as error:
             log(error.format_message())
             raise SystemExit(2) from None
@@ -73,7 +76,9 @@ class OneLineErrors(click.Group):
             raise fail(str(error), 2) from None
         except OSError as error:
             raise fail(f"{error}: results finished before are saved", 1) from None
-        except click.Abort:  # Ctrl-C
+        except click.Abort:
             raise fail(
-                "interrupted; finished work is saved, and the same command resumes from there", 130
+                f"{interrupts.reason}; finished work is saved, and the same command resumes from "
+                "there",
+                interrupts.status,
             ) from None

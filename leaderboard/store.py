@@ -1,5 +1,6 @@
 """Records on disk: one file each, written atomically and never overwritten."""
 
+import errno
 import gc
 import hashlib
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from seqmem.files import read_file, temporary_file
 from seqmem.leaderboard.agreement import disagreeing
 from seqmem.leaderboard.record import Record, RecordError, from_json, to_json
+from seqmem.lifetime import writing_in
 
 __all__ = [
     "COMMITTED",
@@ -29,8 +31,12 @@ COMMITTED = Path(__file__).parent / "records"
 FAILURES = "failures"  # the folder of failed cells, next to that of records
 
 LONGEST_NAME = 80  # characters of a task's folder, without the hash
-# Ids that remain distinct when ":" and "/" become "_".
-PLAIN = re.compile(r"(text:|(?!text/))[A-Za-z0-9][A-Za-z0-9.=-]*(/[A-Za-z0-9.=-]+)*")
+# Ids that remain distinct when ":" and "/" become "_", also where a file system ignores case: what
+# follows "text:" is a path, other ids exist in one spelling.
+PLAIN = re.compile(
+    r"text:[a-z0-9][a-z0-9.=-]*(/[a-z0-9.=-]+)*"
+    r"|(?!text/)[A-Za-z0-9][A-Za-z0-9.=-]*(/[A-Za-z0-9.=-]+)*"
+)
 
 
 def record_directory(root: Path, task_id: str) -> Path:
@@ -75,18 +81,24 @@ def write_unless_taken(text: str, directory: Path, stem: str) -> Path | None:
     Raises:
         OSError: it cannot be written; no file is left.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    path, temporary = directory / f"{stem}.json", temporary_file(directory)
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        _move(temporary, path)
-    except FileExistsError:
-        return None
-    finally:
-        temporary.unlink(missing_ok=True)
+    path = directory / f"{stem}.json"
+    with writing_in(directory):
+        temporary = temporary_file(directory)
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            _move(temporary, path)
+        except FileExistsError:
+            return None
+        except FileNotFoundError:
+            if temporary.exists():
+                raise
+            # Removed by another machine, which does not see this one's locks.
+            return write_unless_taken(text, directory, stem)
+        finally:
+            temporary.unlink(missing_ok=True)
     return path
 
 
@@ -100,13 +112,15 @@ def _move(temporary: Path, path: Path) -> None:
         os.link(temporary, path)  # unlike a rename, it never replaces a file
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links: reserve the name first
-        path.touch(exist_ok=False)
+    except OSError:  # a file system without hard links: reserve the name, under another one
+        reserved = path.with_name(f"{path.name}.tmp")
+        reserved.touch(exist_ok=False)
         try:
+            if path.exists():
+                raise FileExistsError(errno.EEXIST, "exists", str(path)) from None
             os.replace(temporary, path)
-        except BaseException:
-            path.unlink()
-            raise
+        finally:
+            reserved.unlink()
 
 
 def find_record(directory: Path, stem: str) -> Record | None:

@@ -1,10 +1,6 @@
 """Executors of this machine: this process, or several processes."""
 
-import multiprocessing
 import os
-import signal
-import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -13,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
+from seqmem.lifetime import temporary_folder
 from seqmem.runs.cell import Cell
 from seqmem.runs.plan import Plan
 from seqmem.runs.processes import in_processes, threads_each, torch_threads
@@ -76,8 +72,7 @@ class LocalProcesses(ThisProcess):
         self._setup = ProcessSetup(self._threads or threads_each(processes))
         cells = {number: sent(cell) for number, cell in enumerate(planned.cells, 1)}
         self._names = {number: cell.name for number, cell in cells.items()}
-        with tempfile.TemporaryDirectory(prefix="seqmem-") as folder:
-            self._notes = Path(folder)
+        with temporary_folder() as self._notes:
             yield from self._all(cells, processes, log)
 
     def _all(
@@ -133,9 +128,6 @@ def sent(cell: Cell) -> Cell:
 def _in_process(item: tuple[int, Cell], setup: ProcessSetup, notes: Path) -> Outcome:
     """Run a cell in a process made for cells; until it ends, a file says so and has its lines."""
     number, cell = item
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process when it stops
-    multiprocessing.set_start_method("spawn", force=True)  # joblib's own is of no use to others
-    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process leaks
     setup.apply()
     note = notes / f"{number}.{os.getpid()}"
     with note.open("w") as file:

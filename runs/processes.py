@@ -1,5 +1,7 @@
 """Cores, threads and a pool of processes of this machine: the one place that uses joblib."""
 
+import multiprocessing
+import os
 import signal
 import threading
 import warnings
@@ -9,8 +11,10 @@ from typing import TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from seqmem.baselines.training.process import safe_import_path
+from seqmem.lifetime import ENDING, end_with_parent
 
 __all__ = ["cores", "in_processes", "threads_each", "torch_threads"]
 
@@ -54,7 +58,7 @@ def torch_threads(number: int | None) -> Iterator[None]:
 def in_processes(work: Callable[[T], R], items: Sequence[T], processes: int) -> Iterator[R]:
     """Apply a function to items in other processes; yield results as they come, in any order.
 
-    When the caller stops taking results, or is interrupted, the processes are ended.
+    When the caller stops taking results, is interrupted or is killed, the processes end.
 
     Args:
         work: the function; it and the items are pickled.
@@ -71,24 +75,31 @@ def in_processes(work: Callable[[T], R], items: Sequence[T], processes: int) -> 
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
         # One at a time: cells take minutes, and their times differ.
         parallel = Parallel(
-            n_jobs=processes, backend=BACKEND, batch_size=1, return_as="generator_unordered"
+            n_jobs=processes,
+            backend=BACKEND,
+            batch_size=1,
+            return_as="generator_unordered",
+            initializer=_begin,
+            initargs=(os.getpid(),),
         )
-        with _ctrl_c_ignored():  # processes inherit this: one handler here is enough to end all
-            results = parallel(delayed(work)(item) for item in items)
+        # Held back until all are started: a signal must find something that can be ended.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         try:
-            yield from results
+            results = parallel(delayed(work)(item) for item in items)
+            try:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                yield from results
+            finally:
+                results.close()
         finally:
-            results.close()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-@contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C; outside the main thread, which alone receives it, do nothing."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _begin(parent: int) -> None:
+    """Set up a process made for items, which its parent ends."""
+    end_with_parent(parent)
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to both
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # held back when this process was started
+    multiprocessing.set_start_method("spawn", force=True)  # joblib's own is of no use to others
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process leaks

@@ -11,11 +11,13 @@ import logging
 import os
 import secrets
 import socket
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -25,6 +27,7 @@ from ray.job_config import JobConfig
 
 from seqmem.baselines.training.process import safe_import_path
 from seqmem.errors import InputError
+from seqmem.lifetime import temporary_folder
 from seqmem.runs.cell import Cell
 from seqmem.runs.local import sent
 from seqmem.runs.plan import LOCAL, Plan, Workers
@@ -36,6 +39,7 @@ from seqmem.runs.worker import OUT_OF_MEMORY, Outcome, ProcessSetup, attempt
 __all__ = ["RayCluster", "connected", "resources"]
 
 GIB = 1 << 30
+LONGEST_PLACE = 20  # characters before those of Ray's sockets, which together have at most 107
 REFRESH = 0.5  # seconds between two queries of what workers run; short cells end faster
 
 
@@ -50,15 +54,17 @@ def connected(workers: Workers, log: Callable[[str], object]) -> Iterator["RayCl
     os.environ.setdefault("RAY_worker_niceness", "0")  # its default, 15, yields to others
     # Workers of any other job also import from the current folder, before installed packages.
     given: dict[str, Any] = {"job_config": JobConfig(_client_job=True)}
-    private: AbstractContextManager[None] = nullcontext()
-    if workers.ray == LOCAL:
-        given |= {"num_cpus": cores(), "include_dashboard": False}
-        private = _private()
-    # Ray reports nodes that die on stdout, which is for results.
-    with redirect_stdout(io.StringIO()), safe_import_path():
+    with ExitStack() as stack:
+        if workers.ray == LOCAL:
+            given |= {"num_cpus": cores(), "include_dashboard": False}
+            given["_temp_dir"] = str(stack.enter_context(temporary_folder(_temporary_place())))
+        # Ray reports nodes that die on stdout, which is for results.
+        stack.enter_context(redirect_stdout(io.StringIO()))
+        stack.enter_context(safe_import_path())
+        stack.callback(ray.shutdown)  # also where an interrupt ends its start
         try:
             _check_answers(workers.ray or LOCAL)
-            with private:
+            with _private() if workers.ray == LOCAL else nullcontext(), _own_signals():
                 ray.init(workers.ray, log_to_driver=False, logging_level=logging.ERROR, **given)
         except (OSError, RuntimeError, ValueError) as error:
             text = " ".join(str(error).split())[:200]
@@ -66,10 +72,7 @@ def connected(workers: Workers, log: Callable[[str], object]) -> Iterator["RayCl
                 f"--ray {workers.ray}: no Ray cluster answers there ({text}); give HOST:PORT of "
                 "its head node, auto on one of its nodes, or no address to start one here"
             ) from None
-        try:
-            yield RayCluster(workers, log)
-        finally:
-            ray.shutdown()
+        yield RayCluster(workers, log)
 
 
 @contextmanager
@@ -87,6 +90,23 @@ def _private() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = usual
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep this process's handler of SIGTERM, which Ray replaces by one that exits at once."""
+    usual = ray._private.utils.set_sigterm_handler
+    ray._private.utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        ray._private.utils.set_sigterm_handler = usual
+
+
+def _temporary_place() -> Path:
+    """Return where a Ray that is started here has its files: paths of its sockets must be short."""
+    usual = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
+    return usual if len(str(usual)) <= LONGEST_PLACE else Path("/tmp")
 
 
 def _check_answers(address: str) -> None:

@@ -26,6 +26,7 @@ import ray
 from seqmem.errors import InputError
 from seqmem.files import write_bytes
 from seqmem.leaderboard.store import write_once
+from seqmem.lifetime import writing_in
 from seqmem.runs.cell import training_hash
 from seqmem.runs.worker import loaded
 from seqmem.tasks import FAMILIES, family_of
@@ -40,13 +41,13 @@ Files = Mapping[str, bytes]  # content by path below the results folder
 @contextmanager
 def marked(results: Path) -> Iterator[Path]:
     """Put a file into the results folder for a while, by which others recognise the folder."""
-    mark = results / f".sweep-{uuid.uuid4().hex}"
-    results.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-    try:
-        yield mark
-    finally:
-        mark.unlink(missing_ok=True)
+    mark = results / f".sweep-{uuid.uuid4().hex}.tmp"
+    with writing_in(results):
+        mark.touch()
+        try:
+            yield mark
+        finally:
+            mark.unlink(missing_ok=True)
 
 
 def scratch(mark: Path, number: int) -> Path:

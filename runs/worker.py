@@ -20,6 +20,7 @@ from seqmem.baselines.own.errors import described
 from seqmem.baselines.training.process import set_up_process
 from seqmem.errors import CellError, InputError, RefusedError
 from seqmem.leaderboard.record import Record
+from seqmem.lifetime import writing_in
 from seqmem.measuring.scoring import is_out_of_memory
 from seqmem.runs.cell import Cell
 from seqmem.runs.run_cell import run_cell
@@ -63,7 +64,7 @@ def attempt(number: int, cell: Cell, task: Task, log: Callable[[str], object]) -
     """
     began = time.monotonic()
     try:
-        with cell.synchronised():
+        with cell.synchronised(), writing_in(cell.record_folder), writing_in(cell.training_folder):
             record = run_cell(cell, task, log)
     except Exception as error:
         lacks_memory = is_out_of_memory(error)

@@ -7,14 +7,13 @@ dropout, which each process draws for itself.
 """
 
 import logging
+import os
 import pickle
 import signal
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from seqmem.baselines.training.process_group import ProcessGroup
 from seqmem.baselines.training.recipes import Recipe
 from seqmem.errors import ModelMemoryError
 from seqmem.files import write_bytes
+from seqmem.lifetime import end_with_parent, temporary_folder
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
 
@@ -68,13 +68,12 @@ def train_data_parallel(
         CellError: training diverged, or a process was killed.
         OSError: the checkpoint cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="seqmem-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         arguments = (make, model.state_dict(), task, recipe, options)
         (folder / ARGUMENTS).write_bytes(pickle.dumps(arguments))
         receiver, sender = get_context("spawn").Pipe(duplex=False)
         threads = max(1, torch.get_num_threads() // devices)
-        shared = (folder, devices, device, threads, sender)
+        shared = (os.getpid(), folder, devices, device, threads, sender)
         logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
         with safe_import_path():
             context = spawn(_run_process, shared, nprocs=devices, join=False)
@@ -121,16 +120,12 @@ def _first_error(processes: Sequence[Any], folder: Path, seen: Exception) -> Exc
 
 
 def _run_process(
-    rank: int, folder: Path, size: int, device: str, threads: int, sender: Connection
+    rank: int, parent: int, folder: Path, size: int, device: str, threads: int, sender: Connection
 ) -> None:
     """Train as one process of the group; write what is raised to a file."""
     # End silently on Ctrl-C and on the signal that torch requests for the end of the parent.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # The signal does not come if the parent ended before torch requested it; without this check
-    # the process would wait for the others.
-    parent = parent_process()
-    if parent is None or not parent.is_alive():
-        return
+    end_with_parent(parent)  # no signal comes if it ended before torch requested one
     try:
         _train(ProcessGroup(rank, size), folder, device, threads, sender)
     except Exception as error:
@@ -159,7 +154,7 @@ def _train(
         world_size=group.size,
         timeout=TIMEOUT,
     )
-    if group.rank == 0:  # all have read it; a killed parent could not remove this large file
+    if group.rank == 0:  # all have read this large file
         (folder / ARGUMENTS).unlink()
 
     def progress(step: int, validation: float) -> None:

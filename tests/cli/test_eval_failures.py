@@ -19,6 +19,7 @@ from torch import Tensor
 from seqmem.baselines import tcn as convolutional
 from seqmem.baselines.training.loop import train
 from seqmem.errors import CellError
+from seqmem.lifetime import ENDING
 from seqmem.measuring.curve import measure
 from seqmem.runs import run_cell
 from seqmem.tasks.model import State
@@ -166,26 +167,57 @@ def test_a_full_disk_is_one_line(
     assert not list((tmp_path / "results" / "records").rglob("*.tmp"))
 
 
-def test_ctrl_c_resumes_where_it_was(
-    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGINT, "interrupted;"),
+        (signal.SIGTERM, "ended by SIGTERM;"),
+        (signal.SIGHUP, "ended by SIGHUP;"),
+    ],
+)
+def test_a_signal_that_asks_for_the_end_is_one_line_and_the_run_resumes(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, said: str
 ) -> None:
+    handlers = [signal.getsignal(each) for each in ENDING]
     expected = seqmem_("eval", "lstm", "tcn", *QUICK, "--results", "whole")
 
     def interrupted(model: object, *arguments: object, **options: object) -> object:
         if type(model).__name__ == "TCN":
-            raise KeyboardInterrupt
+            try:
+                os.kill(os.getpid(), number)
+            finally:  # sent again while the command ends, as `timeout` and terminals do
+                os.kill(os.getpid(), signal.SIGTERM)
         return measure(model, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr("seqmem.measuring.record.measure", interrupted)
     ran = seqmem_("eval", "lstm", "tcn", *QUICK)
-    assert ran.status == 130
+    assert ran.status == 128 + number
+    assert ran.err.splitlines()[-1].startswith(f"seqmem: {said}")
     assert "resumes from there" in ran.err.splitlines()[-1]
+    assert handlers == [signal.getsignal(each) for each in ENDING]
     assert len(record_files(tmp_path / "results")) == 1
     monkeypatch.setattr("seqmem.measuring.record.measure", measure)
     ran = seqmem_("eval", "lstm", "tcn", *QUICK)
     assert "already measured" in ran.err
     assert "trained" not in ran.err  # both were
     assert ran.out == expected.out
+
+
+def test_a_signal_that_is_ignored_stays_ignored(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after `nohup`."""
+
+    def hung_up(*arguments: object, **options: object) -> object:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return measure(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("seqmem.measuring.record.measure", hung_up)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert seqmem_("eval", "marginal", *QUICK).status == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")

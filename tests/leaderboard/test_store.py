@@ -4,12 +4,11 @@ import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from seqmem.leaderboard.record import (
-    from_json,
-)
+from seqmem.leaderboard.record import from_json
 from seqmem.leaderboard.store import find_record, read_records, record_directory, write_record
 from seqmem.tests.records import make_record
 
@@ -76,7 +75,8 @@ def test_every_task_has_a_folder_of_its_own_with_a_short_name(tmp_path: Path) ->
         ),
         *(f"text:{'folder/' * 60}{name}" for name in "ab"),
     ]
-    names = {record_directory(tmp_path, task_id).name for task_id in ids}
+    ids += ["text:A", "text:a/B", "text:Text.txt", "text:text.txt"]  # some systems ignore case
+    names = {record_directory(tmp_path, task_id).name.lower() for task_id in ids}
     assert len(names) == len(ids)
     assert all(len(name) <= 100 and name.isascii() for name in names)
 
@@ -99,6 +99,44 @@ def test_a_file_system_without_hard_links(
     with pytest.raises(OSError, match="Input/output"):
         write_record(make_record({1: 0.5}), tmp_path / "failed", "cell")
     assert list((tmp_path / "failed").iterdir()) == []
+
+
+def test_a_writer_that_is_killed_leaves_no_record_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At no moment there is an empty file with the name of a record, or a name taken for good."""
+    monkeypatch.setattr("os.link", Mock(side_effect=OSError(errno.EPERM, "no links")))
+    folder = tmp_path / "records"
+    monkeypatch.setattr("os.replace", lambda *_: os._exit(9))
+    if (child := os.fork()) == 0:
+        write_record(make_record({1: 0.5}), folder, "cell")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert len(left := os.listdir(folder)) == 2
+    assert all(name.endswith(".tmp") for name in left)
+    assert read_records([folder]) == ([], [])
+    monkeypatch.undo()
+    path = write_record(make_record({1: 0.5}), folder, "cell")
+    assert os.listdir(folder) == [path.name] == ["cell.json"]
+
+
+def test_a_temporary_file_that_is_removed_by_another_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a machine that shares the folder and not its locks."""
+    usual, tries = os.fsync, []
+
+    def removed(handle: int) -> None:
+        usual(handle)
+        tries.append(handle)
+        if len(tries) == 1:
+            for path in tmp_path.glob("*.tmp"):
+                path.unlink()
+
+    monkeypatch.setattr("os.fsync", removed)
+    path = write_record(make_record({1: 0.5}), tmp_path, "cell")
+    assert from_json(path.read_text()) == make_record({1: 0.5})
+    assert len(tries) == 2
+    assert os.listdir(tmp_path) == ["cell.json"]
 
 
 def test_only_regular_files_are_read(tmp_path: Path) -> None:

@@ -204,8 +204,8 @@ def test_the_processes_end_with_their_parent(tmp_path: Path, when: str) -> None:
         [*command, str(tmp_path)], env=environment, stderr=subprocess.DEVNULL, cwd=tmp_path
     )
     family = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-    # The two processes, and Python's resource tracker.
-    until(lambda: len(family.read_text().split()) == 3)
+    # The two processes, Python's resource tracker, and what removes the temporary folder.
+    until(lambda: len(family.read_text().split()) == 4)
     if when == "training":  # they are connected, and process 0 has removed the arguments
         until(lambda: [*tmp_path.glob("*/seqmem-*/store")])
         until(lambda: not [*tmp_path.glob("*/seqmem-*/arguments.pickle")])
@@ -213,14 +213,16 @@ def test_the_processes_end_with_their_parent(tmp_path: Path, when: str) -> None:
     run.kill()
     run.wait()
     until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in members), 20)
+    assert not [*tmp_path.glob("*/seqmem-*")]
 
 
 def test_a_process_without_parent_does_not_wait_for_the_others(tmp_path: Path) -> None:
     code = "import pathlib, sys; from seqmem.tests.processes import orphan; "
     code += "orphan(pathlib.Path(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
-    until(lambda: [*tmp_path.iterdir()])
-    assert [path.name for path in tmp_path.iterdir()] == ["ended"]
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    ran = subprocess.run(command, check=True, capture_output=True, timeout=120)
+    assert ran.stdout == b"begins\n"  # it holds this pipe, and has ended
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_record_stores_the_number_of_devices(

@@ -1,0 +1,103 @@
+"""What ends with a process, whatever ends it: its workers, its temporary folders, its files.
+
+A process that is killed cannot clean up. So each worker ends itself once its parent has ended, a
+small process removes a temporary folder once its maker has ended, and a writer's lock on a folder
+ends with the writer: what is half-written in a folder that nobody has locked is removed by the next
+writer.
+"""
+
+import fcntl
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["ENDING", "end_with_parent", "temporary_folder", "writing_in"]
+
+# The signals that ask a command to end: Ctrl-C, a shutdown or a scheduler, a closed terminal.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+INTERVAL = 0.2  # seconds between two looks at whether the parent still is the parent
+# Waits until its standard input is closed. What still writes into the folder is about to end.
+REMOVE = """
+import os, shutil, sys, time
+sys.stdin.read()
+for _ in range(100):
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
+    if not os.path.lexists(sys.argv[1]):
+        break
+    time.sleep(0.1)
+"""
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process when its parent has ended, even while it computes.
+
+    Args:
+        parent: the parent's process id, from the parent: it may have ended already.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:  # an orphan has another parent
+            time.sleep(INTERVAL)
+        os._exit(1)
+
+    if os.getppid() != parent:
+        os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def temporary_folder(within: Path | None = None) -> Iterator[Path]:
+    """Create a folder, and remove it at the end or when this process has ended.
+
+    Args:
+        within: where it is created; None: where the system has temporary files.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    folder = Path(within or tempfile.gettempdir()).absolute() / f"seqmem-{secrets.token_hex(4)}"
+    remover = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", REMOVE, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,  # a signal to this process's group does not end it
+    )
+    try:
+        folder.mkdir(0o700)  # only now: there is no moment at which nobody would remove it
+        yield folder
+    finally:
+        remover.communicate()
+
+
+@contextmanager
+def writing_in(folder: Path) -> Iterator[None]:
+    """Create a folder if it does not exist, and hold a shared lock on it.
+
+    Unless others hold one as well, what writers left that were killed (``*.tmp``) is removed first.
+    Where the file system has no such locks, nothing is removed.
+
+    Raises:
+        OSError: the folder cannot be created.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # others write there now, or there are no locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for path in folder.glob("*.tmp"):
+                path.unlink()
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
