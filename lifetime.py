@@ -9,6 +9,7 @@ writer.
 import fcntl
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,17 +24,8 @@ __all__ = ["ENDING", "end_with_parent", "temporary_folder", "writing_in"]
 
 # The signals that ask a command to end: Ctrl-C, a shutdown or a scheduler, a closed terminal.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-INTERVAL = 0.2  # seconds between two looks at whether the parent still is the parent
-# Waits until its standard input is closed. What still writes into the folder is about to end.
-REMOVE = """
-import os, shutil, sys, time
-sys.stdin.read()
-for _ in range(100):
-    shutil.rmtree(sys.argv[1], ignore_errors=True)
-    if not os.path.lexists(sys.argv[1]):
-        break
-    time.sleep(0.1)
-"""
+INTERVAL = 0.2  # seconds between two looks at whether a process has ended
+PATIENCE = 10.0  # seconds in which a folder can be removed, or what writes into it does not end
 
 
 def end_with_parent(parent: int) -> None:
@@ -65,7 +57,7 @@ def temporary_folder(within: Path | None = None) -> Iterator[Path]:
     """
     folder = Path(within or tempfile.gettempdir()).absolute() / f"seqmem-{secrets.token_hex(4)}"
     remover = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", REMOVE, str(folder)],
+        [sys.executable, "-I", "-S", __file__, str(folder)],  # of this file, the last line
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -76,7 +68,7 @@ def temporary_folder(within: Path | None = None) -> Iterator[Path]:
         folder.mkdir(0o700)  # only now: there is no moment at which nobody would remove it
         yield folder
     finally:
-        remover.communicate()
+        remover.communicate(b"the end")
 
 
 @contextmanager
@@ -101,3 +93,26 @@ def writing_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder once the process that writes to the standard input of this one has ended.
+
+    If it has written nothing, it was killed. Then what has a file of the folder open is killed, as
+    far as /proc shows it: the processes of a Ray cluster live for a minute without their parents.
+    """
+    killed = not sys.stdin.read()
+    deadline = time.monotonic() + PATIENCE
+    while os.path.lexists(folder) and time.monotonic() < deadline:
+        for pid in os.listdir("/proc") if killed and os.path.isdir("/proc") else ():
+            with suppress(OSError, ValueError):  # another user's, or no process
+                files = [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
+                if any(file.startswith(folder + os.sep) for file in files):
+                    os.kill(int(pid), signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+        if os.path.lexists(folder):
+            time.sleep(INTERVAL)
+
+
+if __name__ == "__main__":
+    _remove(sys.argv[1])

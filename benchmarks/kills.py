@@ -112,7 +112,7 @@ def descendants() -> dict[int, str]:
 
 
 def reap() -> None:
-    """Wait for orphans that have ended."""
+    """Wait for orphans that have ended, as the system's first process does."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -137,7 +137,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.glob("results/records/**/*.json")}
 
 
-def kill(mode: Mode, rng: random.Random, temporary: Path, at: float | None = None) -> list[str]:
+def kill(name: str, mode: Mode, rng: random.Random, temporary: Path) -> list[str]:
     """Start a mode's command, send it a random signal, and return what it leaves or loses."""
     if mode.expected and records(mode.folder).keys() == mode.expected.keys():
         shutil.rmtree(mode.folder)
@@ -164,6 +164,7 @@ def kill(mode: Mode, rng: random.Random, temporary: Path, at: float | None = Non
         process.wait()
     said = said_by(mode).read_text()
     while (left := descendants()) and time.monotonic() < sent + PATIENCE:
+        reap()
         time.sleep(0.05)
     took = time.monotonic() - sent
     for pid, text in left.items():
@@ -191,7 +192,7 @@ def kill(mode: Mode, rng: random.Random, temporary: Path, at: float | None = Non
     whom = "the group" if to_group and number != signal.SIGKILL else "the process"
     when = f"{signal.Signals(number).name} to {whom} after {wait:.1f} s" if in_time else "had ended"
     say(
-        f"{' '.join(mode.command[:2])}: {when}; status {process.returncode}, all ended {took:.1f} "
+        f"{name}: {when}; status {process.returncode}, all ended {took:.1f} "
         f"s later{''.join('; ' + problem for problem in problems)}"
     )
     return problems
@@ -231,9 +232,8 @@ def main() -> None:
             finished(mode, temporary)
             mode.seconds, mode.expected = time.monotonic() - began, records(mode.folder)
             say(f"{text}: {mode.seconds:.1f} s, {len(mode.expected)} records")
-        bad = sum(
-            bool(kill(modes[rng.choice([*modes])], rng, temporary)) for _ in range(given.kills)
-        )
+        chosen = [rng.choice([*modes]) for _ in range(given.kills)]
+        bad = sum(bool(kill(text, modes[text], rng, temporary)) for text in chosen)
         say(f"{given.kills} kills; {bad} left or lost something")
         for text, mode in modes.items():
             finished(mode, temporary)

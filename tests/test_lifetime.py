@@ -81,6 +81,20 @@ def test_the_folder_of_a_killed_process_is_removed(tmp_path: Path, to_group: boo
         until(lambda: not [*tmp_path.iterdir()], 20)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_what_a_killed_process_left_writing_into_its_folder_is_killed(tmp_path: Path) -> None:
+    code = "import sys, time; file = open(sys.argv[1], 'w'); print(1, flush=True); time.sleep(600)"
+    with (
+        running(FOLDER, str(tmp_path)) as (process, folder),
+        running(code, f"{folder}/log") as (inside, _),
+        running(code, f"{folder}.log") as (beside, _),
+    ):
+        process.kill()
+        assert inside.wait(20) == -signal.SIGKILL
+        until(lambda: not Path(folder).exists(), 20)
+        assert beside.poll() is None
+
+
 def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path) -> None:
     folder = tmp_path / "records"
     with writing_in(folder):
