@@ -9,11 +9,13 @@ import click
 
 import seqmem
 from seqmem.cli.check import check
+from seqmem.cli.compare import compare
 from seqmem.cli.data import data
 from seqmem.cli.eval import evaluate
 from seqmem.cli.exits import OneLineErrors
 from seqmem.cli.export import export
 from seqmem.cli.leaderboard import leaderboard
+from seqmem.cli.measure import measure
 from seqmem.cli.models import models
 from seqmem.cli.plot import plot
 from seqmem.cli.submit import submit
@@ -37,7 +39,11 @@ def cli() -> None:
     """How much memory does a sequence task need, and how much does a model use?"""
 
 
-for command in (tasks, models, data, evaluate, leaderboard, plot, check, submit, verify, export):
+_COMMANDS = (
+    *(tasks, models, data, evaluate, measure, compare, leaderboard, plot, check, submit),
+    *(verify, export),
+)
+for command in _COMMANDS:
     cli.add_command(command)
 
 

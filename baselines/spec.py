@@ -107,7 +107,7 @@ def parse_model(text: str) -> ModelSpec:
             raise InputError(
                 f"model '{text}' is none of the baselines that `seqmem eval` trains, nor code of "
                 "yours as in my.py:MyLayer; score a trained model with "
-                f"`seqmem submit {text} --name NAME --task ID`"
+                f"`seqmem measure {text} --task ID`"
             )
         raise unknown("model", name, BASELINES, "seqmem models")
     return ModelSpec(name, parse_options(text, rest if colon else None, options_of(name), name))

@@ -67,6 +67,7 @@ def checked_record(
     best: Mapping[Context, float] | None = None,
     command: str | None = None,
     trust: str = "self-reported",
+    refuse: Callable[[RefusedError], None] | None = None,
 ) -> Record:
     """Check a model, measure its curve, check the curve, and return the record.
 
@@ -81,6 +82,7 @@ def checked_record(
         best: the smallest loss on the board at each k; far smaller losses are flagged.
         command: the command that measures the same.
         trust: who vouches for the record.
+        refuse: called where a check fails; None: the error is raised.
 
     Raises:
         RefusedError: the model fails a check.
@@ -96,13 +98,14 @@ def checked_record(
         seed=seed,
         device=settings.device,
     )
-    _require_passed(before, where)
-    log(f"passed {len(before.checks)} checks of validity")
+    _require_passed(before, where, refuse)
+    if before.passed:
+        log(f"passed {len(before.checks)} checks of validity")
     measured = measurable.measure(log)
 
     def validate(points: Sequence[Point]) -> dict[str, Any]:
         with_optimum = before.with_checks(check_optimum(points, task.loss.unit))
-        _require_passed(with_optimum, where)
+        _require_passed(with_optimum, where, refuse, before)
         longest = points[-1]
         lead = check_lead(longest, (best or {}).get(longest.k), task.chance(), task.loss.unit)
         whole = with_optimum.with_checks(lead)
@@ -125,12 +128,21 @@ def checked_record(
     )
 
 
-def _require_passed(report: Report, where: str) -> None:
-    """Raise an error unless a report says that the score is valid.
+def _require_passed(
+    report: Report,
+    where: str,
+    refuse: Callable[[RefusedError], None] | None,
+    known: Report | None = None,
+) -> None:
+    """Refuse a model unless a report says that its score is valid, or it was refused before.
 
     Raises:
         RefusedError: it does not.
     """
-    if not report.passed:
-        failed = ", ".join(check.name for check in report.failed) or "too little could be checked"
-        raise RefusedError(f"{where} is refused: {failed}", report_text(report))
+    if report.passed or (known is not None and not known.passed):
+        return
+    failed = ", ".join(check.name for check in report.failed) or "too little could be checked"
+    error = RefusedError(f"{where} is refused: {failed}", report_text(report))
+    if refuse is None:
+        raise error
+    refuse(error)

@@ -17,11 +17,12 @@ from seqmem.baselines.spec import architecture_of, build_model, modules_of
 from seqmem.baselines.training.checkpoint import Checkpoint, load_weights, save_weights
 from seqmem.baselines.training.data_parallel import train_data_parallel
 from seqmem.baselines.training.loop import ClosedForm, Trained, seeded, train
-from seqmem.errors import CellError, DivergedError
+from seqmem.errors import CellError, DivergedError, RefusedError
 from seqmem.leaderboard.failure import Failure, find_failure, write_failure
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.store import write_record
 from seqmem.measuring.checked import Measurable, checked_record
+from seqmem.measuring.full_context import without_unreadable
 from seqmem.provenance import environment_facts, source_sha256, suite_facts
 from seqmem.runs.cell import Cell
 from seqmem.tasks.model import SequenceModel
@@ -30,13 +31,20 @@ from seqmem.tasks.task import Task
 __all__ = ["run_cell", "trained_model"]
 
 
-def run_cell(cell: Cell, task: Task, log: Callable[[str], object]) -> Record:
+def run_cell(
+    cell: Cell,
+    task: Task,
+    log: Callable[[str], object],
+    refuse: Callable[[RefusedError], None] | None = None,
+) -> Record:
     """Return a cell's record: the one on disk, or a new one, written before it is returned.
 
     Args:
         cell: what is trained and measured.
         task: its task, loaded.
         log: called with one line for each step that takes time.
+        refuse: called where a check of the validity gate fails; then the record is not written.
+            None: the error is raised.
 
     Raises:
         InputError: the options do not make a model, or data are missing or altered.
@@ -59,15 +67,23 @@ def run_cell(cell: Cell, task: Task, log: Callable[[str], object]) -> Record:
         facts |= own.facts(facts["options"])
     if (certificate := guaranteed_context_facts(model)) is not None:
         facts["certificate"] = certificate
+    measuring, note = without_unreadable(model, task, cell.measuring)
+    if note is not None:
+        log(f"{cell}: {note}")
+    refused: list[RefusedError] = []
     record = checked_record(
-        Measurable.usual(model, str(cell.model), task, cell.measuring),
+        Measurable.usual(model, str(cell.model), task, measuring),
         facts,
         {"k_train": cell.k_train, "state": cell.state, **fit},
         task,
-        cell.measuring,
+        measuring,
         lambda line: log(f"{cell}: {line}"),
         seed=cell.measuring.sample_seed,
+        refuse=None if refuse is None else refused.append,
     )
+    if refuse is not None and refused:
+        refuse(refused[0])
+        return record
     # Another process may have measured the same in the meantime.
     if (known := cell.known_record()) is not None:
         return known

@@ -7,12 +7,14 @@ model.py:build          a Python factory (also package.module:build), in a sandb
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, SubmissionError
 from seqmem.measuring.record import MeasuredCurve, measure_model
 from seqmem.measuring.settings import MeasurementSettings
@@ -172,8 +174,11 @@ def open_model(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMo
     elif ":" in text:
         yield from _factory(text, task, options)
     else:
+        if text in BASELINES:
+            raise InputError(f"model '{text}' is not trained: `seqmem eval {text}` trains it")
+        hint = f"did you mean hf:{text}? " if re.fullmatch("[A-Za-z0-9][\\w./-]*", text) else ""
         raise InputError(
-            f"model '{text}' has no known format: name model.onnx, weights.safetensors, "
+            f"model '{text}' has no known format: {hint}name model.onnx, weights.safetensors, "
             "hf:DIRECTORY-OR-ID or model.py:build"
         )
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from seqmem.baselines import BASELINES
-from seqmem.errors import InputError
+from seqmem.errors import InputError, RefusedError
 from seqmem.files import read_file
 from seqmem.leaderboard.record import Record, RecordError, from_json, is_name, to_json
 from seqmem.leaderboard.store import read_records, record_directory, write_unless_taken
 from seqmem.measuring.checked import Measurable, checked_record
+from seqmem.measuring.full_context import without_unreadable
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
 from seqmem.submissions.manifest import Manifest, check_vocabulary
@@ -152,6 +153,7 @@ def measure_submission(
     command: str | None = None,
     trust: str = "self-reported",
     seed: int | None = None,
+    refuse: Callable[[RefusedError], None] | None = None,
 ) -> Record:
     """Check a model and measure its curve; return the record.
 
@@ -167,15 +169,22 @@ def measure_submission(
         command: the command that measures the same.
         trust: who vouches for the record.
         seed: seed of everything that the validity gate draws; None: one that nobody can foresee.
+        refuse: called where a check fails; None: the error is raised.
 
     Raises:
         RefusedError: the model fails a check.
         CellError: the model cannot be measured.
     """
-    checked, contexts = opened.checked_task(task, settings)
 
     def report(line: str) -> None:
         log(f"{name} on {task.id}: {line}")
+
+    checked, contexts = opened.checked_task(task, settings)
+    if checked is task:  # else the model reads its own tokens
+        settings, note = without_unreadable(opened.model, task, settings)
+        contexts = settings.contexts_for(task)
+        if note is not None:
+            report(note)
 
     return checked_record(
         Measurable(
@@ -202,6 +211,7 @@ def measure_submission(
         best=best,
         command=command,
         trust=trust,
+        refuse=refuse,
     )
 
 

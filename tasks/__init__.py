@@ -7,11 +7,13 @@ is cheap: a family's module (and torch) is imported when one of its tasks is loa
 """
 
 import pkgutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import seqmem
 from seqmem.errors import InputError, unknown
 from seqmem.tasks.parameters import read_parameters
 
@@ -259,3 +261,7 @@ def load_task(task_id: str) -> "Task":
     except InputError as error:
         raise InputError(f"task '{task_id}': {error}") from None
     return task
+
+
+# `seqmem.tasks()` is a function of the Python interface.
+sys.modules[__name__].__class__ = seqmem.CallableRoom

@@ -18,6 +18,7 @@ ROOMS = (
     "runs",
     "check",
     "cli",
+    "api",
 )
 
 MODULES = sorted(

@@ -161,7 +161,7 @@ def _module_files(name: str, file: Path) -> dict[str, Path]:
     Of an installed package, the module's file alone: packages do not change during experiments.
     """
     folder = file.parents[name.count(".") + (file.stem == "__init__")]
-    if is_installed(folder):
+    if is_installed(file):
         return {name: file}
     return imported_files(file, folder, name.partition(".")[0] if "." in name else None)
 

@@ -1,0 +1,126 @@
+"""The measured curve of one model on one task, as a notebook shows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seqmem.api.picture import Picture, pictured
+from seqmem.errors import InputError
+from seqmem.leaderboard.record import Record, to_json
+from seqmem.leaderboard.statistics.aggregate import Row, boards
+from seqmem.leaderboard.statistics.context_need import ContextNeed
+from seqmem.leaderboard.store import record_directory, write_record
+from seqmem.leaderboard.tables.flat import flat
+from seqmem.leaderboard.tables.formatting import number, row_need, unit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ModelCurve", "frame_of"]
+
+
+def frame_of(records: Sequence[Record]) -> "pd.DataFrame":
+    """Return records as a data frame with a row for each model, seed and k."""
+    import pandas as pd
+
+    return pd.DataFrame(flat(boards(records))).dropna(axis="columns", how="all")
+
+
+@dataclass(frozen=True, repr=False)
+class ModelCurve:
+    """The loss of a model at each context length.
+
+    Attributes:
+        records: one for each seed.
+    """
+
+    records: tuple[Record, ...]
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return str(self.records[0].model["label"])
+
+    @property
+    def task(self) -> str:
+        """The task's id."""
+        return self.records[0].task.id
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """A data frame with a row for each seed and k."""
+        return frame_of(self.records)
+
+    @property
+    def need(self) -> ContextNeed:
+        """k*: the context that suffices, with its interval; of the median seed."""
+        return self._row.need
+
+    def plot(self, *others: str) -> Picture:
+        """Return a picture of the curve, in front of those of other models.
+
+        Args:
+            others: names on the board, as "lstm".
+
+        Raises:
+            InputError: there is no such model, or the package that draws is missing.
+        """
+        return pictured(self.records, others)
+
+    def save(self, folder: str | Path = "results") -> list[Path]:
+        """Write the records to a folder, where `seqmem leaderboard` reads them; return the paths.
+
+        A record that is there already is not written again.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        place = record_directory(Path(folder) / "records", self.task)
+        stem = f"measured-{self.name.translate({ord(':'): '_', ord(' '): '_'})}"
+        known = {path.read_text(encoding="utf-8"): path for path in place.glob("*.json")}
+        paths = []
+        for record in self.records:
+            paths.append(known.get(to_json(record)) or write_record(record, place, stem))
+        return paths
+
+    def to_dict(self) -> dict[str, float]:
+        """Return flat numbers, as experiment trackers take them: ``seqmem/TASK/k=8`` and so on."""
+        losses = {f"k={k}" if k != "full" else "full": s.value for k, s in self._row.scores.items()}
+        if self.need.k is not None:
+            losses["need"] = float(self.need.k)
+        return {f"seqmem/{self.task}/{name}": value for name, value in losses.items()}
+
+    def to_json(self) -> str:
+        """Return the records as JSON, a list."""
+        return f"[{','.join(map(to_json, self.records))}]"
+
+    @property
+    def _row(self) -> Row:
+        (board,) = boards(self.records)
+        if len(board.rows) != 1:
+            raise InputError("a curve is of one model; these records are of several")
+        return board.rows[0]
+
+    def __repr__(self) -> str:
+        """Return it in one line."""
+        row = self._row
+        k, last = list(row.scores.items())[-1]
+        need = row_need(row)
+        return (
+            f"{self.name} on {self.task}: {unit(self.records[0].task)} {number(last.value)} at "
+            f"{'full context' if k == 'full' else f'k = {k}'}, k*(1 %) = {need}"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a small table, and the curve where it can be drawn."""
+        scores = self._row.scores
+        head = "".join(f"<th>{k}</th>" for k in scores)
+        cells = "".join(f"<td>{number(s.value)}</td>" for s in scores.values())
+        table = f"<table><tr><th>k</th>{head}</tr><tr><td></td>{cells}</tr></table>"
+        try:
+            drawn = self.plot()._repr_svg_()
+        except InputError:  # without the package that draws
+            drawn = ""
+        return f"<p>{escape(repr(self))}</p>{table}{drawn}"

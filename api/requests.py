@@ -1,0 +1,109 @@
+"""Arguments of Python as what the command line's options become."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from seqmem.baselines.own.own_class import Kind
+from seqmem.baselines.own.spec import model_spec
+from seqmem.errors import InputError
+from seqmem.leaderboard.remote_results import RemoteResults
+from seqmem.measuring.device import find_device
+from seqmem.measuring.precision import Precision, parse_precision
+from seqmem.measuring.settings import MeasurementSettings
+from seqmem.runs.plan import KTrain, Request, Workers
+from seqmem.tasks.task import Context, Task
+
+__all__ = ["Contexts", "Model", "logger", "request_of", "settings_of"]
+
+Model = str | Callable[..., Any]
+Contexts = int | Literal["full"] | Iterable[Context] | None
+
+
+def logger(verbose: bool) -> Callable[[str], object]:
+    """Return what lines about progress are passed to."""
+    return (lambda line: print(line, file=sys.stderr)) if verbose else (lambda line: None)
+
+
+def settings_of(
+    k: Contexts, precision: str | float, exact: bool, device: str
+) -> MeasurementSettings:
+    """Return how a model is measured.
+
+    Raises:
+        InputError: a value is none that it may have.
+    """
+    return MeasurementSettings(
+        _contexts(k), precision=_precision(precision, exact), device=find_device(device)
+    )
+
+
+def request_of(
+    models: Model | Sequence[Model],
+    tasks: str | Task | Sequence[str | Task],
+    *,
+    options: Mapping[str, Any] | None = None,
+    kind: Kind | None = None,
+    suite: str | None = None,
+    k: Contexts = None,
+    k_train: KTrain = None,
+    state: Literal["carried", "reset"] = "carried",
+    seeds: int | Sequence[int] = 1,
+    budget: str | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    precision: str | float = "0.5%",
+    exact: bool = False,
+    device: str = "auto",
+    results: str | Path = "results",
+    fresh: bool = False,
+    jobs: int | None = None,
+) -> Request:
+    """Return what `seqmem eval` with the same options requests.
+
+    Raises:
+        InputError: there is no such model, or a value is none that it may have.
+    """
+    given = [models] if isinstance(models, str) or callable(models) else models
+    named = tasks if isinstance(tasks, list | tuple) else [tasks]
+    place = str(results)
+    return Request(
+        models=tuple(model_spec(each, kind, options) for each in given),
+        changes=tuple(f"{name}={value}" for name, value in (recipe or {}).items()),
+        tasks=tuple(each.id if isinstance(each, Task) else str(each) for each in named),
+        suite=suite,
+        contexts=_contexts(k),
+        k_trains=(k_train,),
+        state=state,
+        seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
+        budget=budget,
+        precision=_precision(precision, exact),
+        device=device,
+        results=RemoteResults(place) if "://" in place else Path(place),
+        fresh=fresh,
+        workers=Workers(jobs=jobs),
+    )
+
+
+def _contexts(k: Contexts) -> tuple[Context, ...] | None:
+    if k is None:
+        return None
+    given = [k] if isinstance(k, int | str) else list(k)
+    for each in given:
+        if each != "full" and not (isinstance(each, int) and each >= 1):
+            raise InputError(f"k={each!r}: a context length is a whole number from 1 on, or 'full'")
+    finite = sorted({each for each in given if isinstance(each, int)})
+    full: tuple[Context, ...] = ("full",) if "full" in given else ()
+    return (*finite, *full)
+
+
+def _precision(precision: str | float, exact: bool) -> Precision | None:
+    if exact:
+        return None
+    try:
+        return parse_precision(str(precision))
+    except ValueError:
+        raise InputError(
+            f"precision={precision!r}: is a positive share, as in '0.5%', or a number in the "
+            "loss's unit"
+        ) from None

@@ -1,0 +1,158 @@
+"""Which of two models is better on a task, by how much, in one sentence."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqmem.errors import InputError, unknown
+from seqmem.leaderboard.record import Context, Record
+from seqmem.leaderboard.remote_results import RemoteResults
+from seqmem.leaderboard.selection import select
+from seqmem.leaderboard.statistics.aggregate import Row, boards
+from seqmem.leaderboard.statistics.differences import Difference, difference
+from seqmem.leaderboard.statistics.rows import usual_rows
+from seqmem.leaderboard.tables.formatting import rounded
+from seqmem.leaderboard.tables.wording import count
+
+__all__ = ["Comparison", "Side", "compare"]
+
+Side = str | Sequence[Record]
+Edition = tuple[str, int, str]  # a task, its version, its data
+LARGEST_FIRST = ("full", "small", "smoke")  # budgets
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on one task at one context length.
+
+    Attributes:
+        task: the task's id.
+        k: the context length.
+        first: the name of a model.
+        second: the name of another.
+        unit: of the losses.
+        difference: the loss of the first minus that of the second, paired.
+    """
+
+    task: str
+    k: Context
+    first: str
+    second: str
+    unit: str
+    difference: Difference
+
+    @property
+    def better(self) -> str | None:
+        """The name of the better model; None if no difference is shown."""
+        return {-1: self.first, 1: self.second, 0: None}[self.difference.sign]
+
+    def __str__(self) -> str:
+        """Return it in one sentence."""
+        found = self.difference
+        where = f"on {self.task} at k = {self.k}"
+        pairs = "paired over test data, one training each"
+        if found.seeds > 1:
+            pairs = f"paired over {count(found.seeds, 'seed')}"
+        if found.low is None or found.high is None:
+            mean = rounded([found.mean], None, "+")[0]
+            return (
+                f"{where[0].upper()}{where[1:]} the loss of {self.first} minus that of "
+                f"{self.second} is {mean} {self.unit}; its interval is not known."
+            )
+        half = (found.high - found.low) / 2
+        ends = (abs(found.mean), *sorted((abs(found.low), abs(found.high))))
+        if self.better is None:
+            mean, low, high = rounded([found.mean, found.low, found.high], half, "+")
+            return (
+                f"No difference is shown between {self.first} and {self.second} {where}: "
+                f"{mean} {self.unit} (95 % interval {low} to {high}; {pairs})."
+            )
+        other = self.second if self.better == self.first else self.first
+        mean, low, high = rounded(ends, half)
+        return (
+            f"{self.better} is better than {other} {where}: its loss is lower by {mean} "
+            f"{self.unit} (95 % interval {low} to {high}; {pairs})."
+        )
+
+
+def compare(
+    first: Side,
+    second: Side,
+    *,
+    k: Context = "full",
+    tasks: Sequence[str] = (),
+    places: Sequence[Path | RemoteResults] = (),
+    log: Callable[[str], object] = lambda line: None,
+) -> list[Comparison]:
+    """Return the comparison of two models on every task that both were measured on.
+
+    Models are compared as their recipes train them, at the largest budget that both have.
+
+    Args:
+        first: a model's name on the board, a file or folder of records, or records.
+        second: another.
+        k: the context length.
+        tasks: only these; none: all.
+        places: where names are looked up; none: in the committed records, and in ./results.
+        log: called with one line for each file that is no record.
+
+    Raises:
+        InputError: there is no such model, or nothing on which both were measured.
+    """
+    sides = [_rows(each, tasks, places, log) for each in (first, second)]
+    found = []
+    for edition in sorted(sides[0].keys() & sides[1].keys()):
+        row, other = _pair(sides[0][edition], sides[1][edition])
+        between = difference(row, other, k)
+        if between is not None:
+            unit = row.records[0].task.unit
+            found.append(Comparison(edition[0], k, row.label, other.label, unit, between))
+    if not found:
+        where = " ".join(f"--task {task}" for task in tasks) or "any task"
+        raise InputError(
+            f"{_named(first)} and {_named(second)} were not both measured on {where} at k = {k}, "
+            "on the same data; `seqmem leaderboard` shows what there is"
+        )
+    return found
+
+
+def _rows(
+    side: Side,
+    tasks: Sequence[str],
+    places: Sequence[Path | RemoteResults],
+    log: Callable[[str], object],
+) -> dict[Edition, list[Row]]:
+    """Return the rows of a model by the task, its version and its data."""
+    records: Sequence[Record]
+    if not isinstance(side, str):
+        records = side
+    elif Path(side).exists():
+        records = select([Path(side)], (), log).records
+    else:
+        known = select(places, (), log).records
+        records = [record for record in known if record.model["label"] == side]
+        if not records:
+            labels = sorted({record.model["label"] for record in known})
+            raise unknown("model among the records", side, labels, "seqmem leaderboard")
+    found: dict[Edition, list[Row]] = {}
+    for board in boards(r for r in records if not tasks or r.task.id in tasks):
+        task = board.records[0].task
+        found[task.id, task.version, task.data_hash] = list(usual_rows(board))
+    return found
+
+
+def _pair(ones: Sequence[Row], others: Sequence[Row]) -> tuple[Row, Row]:
+    """Return two rows of the same budget, the largest that both have; else the best of each."""
+    for budget in LARGEST_FIRST:
+        pair = [[row for row in rows if _budget(row) == budget] for rows in (ones, others)]
+        if all(pair):
+            return pair[0][0], pair[1][0]
+    return ones[0], others[0]
+
+
+def _budget(row: Row) -> str:
+    return row.budget.partition(",")[0]
+
+
+def _named(side: Side) -> str:
+    return side if isinstance(side, str) else side[0].model["label"]

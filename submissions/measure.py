@@ -1,0 +1,91 @@
+"""Measure a trained model: a file, a model by name, or a module in memory."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import nn
+
+from seqmem.errors import RefusedError
+from seqmem.leaderboard.record import Record, is_name
+from seqmem.measuring.settings import MeasurementSettings
+from seqmem.submissions.opening import TRUSTED, OpenedModel, OpenOptions, open_model
+from seqmem.submissions.submit import measure_submission
+from seqmem.tasks.model import as_sequence_model, weights_sha256
+from seqmem.tasks.task import Task
+
+__all__ = ["measure_trained"]
+
+
+def measure_trained(
+    model: str | nn.Module,
+    task: Task,
+    settings: MeasurementSettings,
+    log: Callable[[str], object],
+    *,
+    name: str | None = None,
+    options: OpenOptions | None = None,
+    refuse: Callable[[RefusedError], None] | None = None,
+) -> Record:
+    """Check a model and measure its curve; return the record, which is stored nowhere.
+
+    The record is marked as the user's own.
+
+    Args:
+        model: a model in a format of `open_model`, or a module from inputs (B, L) or (B, L, D) to
+            scores (B, L, outputs).
+        task: the task.
+        settings: context lengths, precision, device.
+        log: called with a line for each step that takes time.
+        name: of the model in tables; None: made from what it is.
+        options: how it is opened.
+        refuse: called where a check of validity fails; None: the error is raised.
+
+    Raises:
+        InputError: there is no such model.
+        SubmissionError: it cannot be opened.
+        RefusedError: it fails a check.
+        CellError: it cannot be measured.
+    """
+    options = options or OpenOptions()
+    opening = _in_memory(model, task, options) if isinstance(model, nn.Module) else None
+    with opening or open_model(str(model), task, options) as opened:
+        return measure_submission(
+            opened,
+            name or _name(model),
+            task,
+            settings,
+            log,
+            facts={"own": True},
+            refuse=refuse,
+            seed=settings.sample_seed,
+        )
+
+
+@contextmanager
+def _in_memory(module: nn.Module, task: Task, options: OpenOptions) -> Iterator[OpenedModel]:
+    """Yield a module in evaluation mode; it is put back into its mode and place at the end."""
+    training = module.training
+    device = next((weight.device for weight in module.parameters()), None)
+    model = as_sequence_model(module.eval(), task.outputs)
+    field = model.receptive_field
+    if options.context is not None:
+        model.receptive_field = options.context
+    try:
+        yield OpenedModel(model, weights_sha256(model), {"format": "python", "isolation": TRUSTED})
+    finally:
+        module.train(training)
+        model.receptive_field = field
+        if device is not None:
+            module.to(device)
+
+
+def _name(model: str | nn.Module) -> str:
+    """Return a name for tables: a module's class, or what a text names."""
+    if isinstance(model, nn.Module):
+        text = type(model).__name__
+    else:
+        text = Path(model.removeprefix("hf:").removesuffix(".onnx")).name
+    text = re.sub("[^A-Za-z0-9._+-]+", "-", text).strip("-._+")[:64]
+    return text if is_name(text) else "model"

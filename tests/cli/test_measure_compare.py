@@ -1,0 +1,73 @@
+"""`seqmem measure` and `seqmem compare`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seqmem.tests.command import Command, record_files
+
+BUILD = """
+import torch
+from torch import nn
+
+class Sums(nn.Module):
+    def __init__(self, width, outputs):
+        super().__init__()
+        self.leave = nn.Linear(width, outputs)
+    def forward(self, x):
+        return self.leave(x).cumsum(1)
+
+def build(inputs, outputs):
+    return Sums(inputs.dimension, outputs)
+"""
+
+
+def test_a_trained_model_is_measured_without_a_name(seqmem_: Command, tmp_path: Path) -> None:
+    (tmp_path / "my.py").write_text(BUILD)
+    task = ["--task", "adding-problem/T=20"]
+    ran = seqmem_("measure", "my.py:build", *task, "--k", "1,full")
+    assert ran.status == 0, ran.err
+    assert "my.py-build (own)" in ran.out
+    assert not record_files(tmp_path)
+    ran = seqmem_(
+        "measure", "my.py:build", *task, "--k", "1,full", "--save", "kept", "--name", "my"
+    )
+    assert ran.status == 0, ran.err
+    (path,) = record_files(tmp_path)
+    record = json.loads(path.read_text())
+    assert record["model"]["label"] == "my"
+    assert record["validity"]["checks"]
+    compared = seqmem_("compare", str(path), "lstm", "--k", "1,full")
+    assert compared.status == 0, compared.err
+    first, second = compared.out.splitlines()
+    assert "on adding-problem/T=20 at k = 1: its loss is lower by" in first
+    assert second.startswith("lstm is better than my on adding-problem/T=20 at k = full")
+
+
+def test_two_models_of_the_board_are_compared_on_every_task(seqmem_: Command) -> None:
+    ran = seqmem_("compare", "lstm", "marginal")
+    assert ran.status == 0, ran.err
+    lines = ran.out.splitlines()
+    assert len(lines) > 5
+    assert (
+        "lstm is better than marginal on hidden-markov/dwell=20 at k = full: its loss is" in ran.out
+    )
+    assert all("95 % interval" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["compare", "lstm", "tnc"], "did you mean tcn"),
+        (["compare", "lstm", "tcn", "--k", "3"], "were not both measured on any task at k = 3"),
+        (["measure", "lstm", "--task", "adding-problem/T=5"], "`seqmem eval lstm` trains it"),
+        (["measure", "gpt2", "--task", "adding-problem/T=5"], "did you mean hf:gpt2"),
+        (["measure", "a.pt", "--task", "adding-problem/T=5"], "is not accepted"),
+    ],
+)
+def test_mistakes_are_explained(seqmem_: Command, arguments: list[str], says: str) -> None:
+    ran = seqmem_(*arguments)
+    assert ran.status in (1, 2)
+    assert says in ran.err
+    assert len(ran.err.splitlines()) == 1
