@@ -6,6 +6,8 @@ numbers of the same place that it names.
 
 import ast
 import inspect
+import linecache
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,8 +88,8 @@ def source_of_names(kind: Callable[..., Any], module: ModuleType) -> Source:
         if value.__module__ != module.__name__:
             continue
         try:
-            texts[name] = textwrap.dedent(inspect.getsource(value))
-        except (OSError, TypeError):
+            texts[name] = _text(value)
+        except (OSError, TypeError, SyntaxError):
             raise InputError(
                 f"model '{kind.__name__}': the source of '{name}' is not known, and a record names "
                 "what it measured; write it in a file or a notebook"
@@ -95,3 +97,25 @@ def source_of_names(kind: Callable[..., Any], module: ModuleType) -> Source:
         names = {n.id for n in ast.walk(ast.parse(texts[name])) if isinstance(n, ast.Name)}
         waiting += [(each, vars(module)[each]) for each in sorted(names & vars(module).keys())]
     return tuple(texts[name] for name in sorted(texts))
+
+
+def _text(value: Any) -> str:
+    """Return the source of a function or class.
+
+    Raises:
+        OSError, TypeError, SyntaxError: it is not known.
+    """
+    if inspect.isfunction(value) or getattr(sys.modules[value.__module__], "__file__", None):
+        return textwrap.dedent(inspect.getsource(value))
+    # A class of a notebook knows no file; its methods do.
+    codes = [each.__code__ for each in vars(value).values() if inspect.isfunction(each)]
+    for code in codes:
+        text = "".join(linecache.getlines(code.co_filename))
+        for node in ast.walk(ast.parse(text)):
+            if (
+                isinstance(node, ast.ClassDef)
+                and node.name == value.__name__
+                and node.lineno <= code.co_firstlineno <= (node.end_lineno or 0)
+            ):
+                return ast.get_source_segment(text, node) or ""
+    raise OSError("source not available")
