@@ -34,7 +34,7 @@ def compare(
     contexts: tuple[Any, ...],
     places: "tuple[Path | RemoteResults, ...]",
 ) -> None:
-    """Say which of two models is better on each task that both were measured on.
+    """Print which of two models is better on each task that both were measured on.
 
     A and B are names on the board, with options as in lstm:hidden=64, or files of records. Losses
     are paired target by target and seed by seed; no difference is claimed whose 95 % interval
