@@ -91,7 +91,9 @@ def _k_trains(text: str) -> tuple[Any, ...]:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name for name in map(str.strip, text.split(",")) if name))
+    # The commas between the options of one model, as in lstm:hidden=8,layers=2, separate no names.
+    parts = re.split(r",(?![\w-]+=)", text)
+    names = tuple(dict.fromkeys(name for name in map(str.strip, parts) if name))
     if not names:
         raise click.BadParameter(f"'{text}' names nothing; write names with commas, as in lstm,tcn")
     return names

@@ -1,4 +1,4 @@
-"""Selection of the records that a command shows, by place and task."""
+"""Selection of the records that a command shows: by place, task, model and budget."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.statistics.rows import usual_rows
 from seqmem.leaderboard.store import COMMITTED, read_records, record_directory
 
-__all__ = ["Selection", "beside_committed", "select"]
+__all__ = ["Selection", "beside_committed", "names", "select"]
 
 OWN = Path("results") / "records"
 
@@ -38,6 +38,8 @@ def select(
     log: Callable[[str], object],
     *,
     published: bool = False,
+    models: Sequence[str] = (),
+    budget: str | None = None,
 ) -> Selection:
     """Return the records of some tasks.
 
@@ -46,9 +48,12 @@ def select(
         task_ids: the tasks; none: all that were measured.
         log: called with one line for each file that is no record.
         published: whether published numbers are read, also of tasks without records.
+        models: only these, with or without their options; none: all.
+        budget: only models trained with it; None for all.
 
     Raises:
-        InputError: a place does not exist or cannot be read, or a task has no records.
+        InputError: a place does not exist or cannot be read, or a task, a model or a budget has no
+            records.
     """
     here: list[Path] = []
     for place in places:
@@ -74,8 +79,9 @@ def select(
         if task_id not in known:
             raise unknown("task among the records", task_id, sorted(known), "seqmem leaderboard")
     requested = set(task_ids) or measured
+    chosen = [record for record in records if record.task.id in requested]
     return Selection(
-        tuple(record for record in records if record.task.id in requested),
+        tuple(_of_models(_of_budget(chosen, budget), models)),
         tuple(entry for entry in printed if entry.task in requested),
         bool(records),
     )
@@ -112,3 +118,26 @@ def beside_committed(records: Sequence[Record]) -> list[Record]:
 
 def _edition(record: Record) -> tuple[str, int, str]:
     return record.task.id, record.task.version, record.task.data_hash
+
+
+def _of_budget(records: Sequence[Record], budget: str | None) -> Sequence[Record]:
+    if budget is None:
+        return records
+    known = sorted({record.training["budget"] for record in records})
+    if budget not in known:
+        raise unknown("budget of these records", budget, known, "seqmem leaderboard")
+    return [record for record in records if record.training["budget"] == budget]
+
+
+def _of_models(records: Sequence[Record], models: Sequence[str]) -> Sequence[Record]:
+    labels = {record.model["label"] for record in records}
+    for model in models:
+        if not any(names(label, model) for label in labels):
+            raise unknown("model among the records", model, sorted(labels), "seqmem leaderboard")
+    return [r for r in records if not models or any(names(r.model["label"], m) for m in models)]
+
+
+def names(label: str, given: str) -> bool:
+    """Return whether a user names a label: in full, or without options and training settings."""
+    model = label.partition(", ")[0]
+    return given in (label, model, model.partition(":")[0])

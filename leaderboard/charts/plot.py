@@ -8,11 +8,9 @@ from seqmem.errors import InputError, unknown
 from seqmem.files import write_output
 from seqmem.leaderboard.charts.curve import Layout, curve_chart
 from seqmem.leaderboard.charts.picture import FORMATS, picture, renderer, width_of
-from seqmem.leaderboard.charts.styles import model_of
 from seqmem.leaderboard.charts.theme import Spec
-from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.remote_results import RemoteResults
-from seqmem.leaderboard.selection import select
+from seqmem.leaderboard.selection import names, select
 from seqmem.leaderboard.statistics.aggregate import Board, boards
 from seqmem.leaderboard.statistics.rows import named_rows
 from seqmem.leaderboard.tables.wording import count
@@ -75,10 +73,10 @@ def draw(request: PlotRequest, baselines: Iterable[str], log: Callable[[str], ob
     found = _boards(request, log)
     shown = [name for board in found for name in named_rows(board)]
     highlight = tuple(
-        name for name in shown if any(_is(name, given) for given in request.highlight)
+        name for name in shown if any(names(name, given) for given in request.highlight)
     )
     for given in request.highlight:
-        if not any(_is(name, given) for name in shown):
+        if not any(names(name, given) for name in shown):
             raise unknown("model to highlight", given, sorted(set(shown)), "seqmem leaderboard")
     layout = Layout(columns=request.columns, highlight=highlight)
     if request.font is not None:
@@ -92,32 +90,12 @@ def draw(request: PlotRequest, baselines: Iterable[str], log: Callable[[str], ob
 
 
 def _boards(request: PlotRequest, log: Callable[[str], object]) -> list[Board]:
-    """Return the boards of the tasks, in the order requested, with the models requested."""
-    records: Sequence[Record] = select(request.places, request.tasks, log).records
-    records = _of_budget(records, request)
-    labels = {record.model["label"] for record in records}
-    for given in request.models:
-        if not any(_is(label, given) for label in labels):
-            raise unknown("model among the records", given, sorted(labels), "seqmem leaderboard")
-    if request.models:
-        records = [r for r in records if any(_is(r.model["label"], m) for m in request.models)]
+    """Return the boards of the tasks, in the order requested."""
+    chosen = select(
+        request.places, request.tasks, log, models=request.models, budget=request.budget
+    )
     order = {task: place for place, task in enumerate(request.tasks)}
-    return sorted(boards(records), key=lambda board: order[board.task_id])
-
-
-def _of_budget(records: Sequence[Record], request: PlotRequest) -> Sequence[Record]:
-    if request.budget is None:
-        return records
-    known = sorted({record.training["budget"] for record in records})
-    if request.budget not in known:
-        tasks = ", ".join(request.tasks)
-        raise unknown(f"budget of {tasks}", request.budget, known, "seqmem leaderboard")
-    return [record for record in records if record.training["budget"] == request.budget]
-
-
-def _is(name: str, given: str) -> bool:
-    """Return whether a row's name is the one given: in full, or without options and settings."""
-    return given in (name, name.partition(",")[0], model_of(name))
+    return sorted(boards(chosen.records), key=lambda board: order[board.task_id])
 
 
 def _fitted(

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["fitted", "left_out"]
+__all__ = ["Columns", "fitted", "left_out"]
 
 Columns = dict[str, Sequence[str]]
 
@@ -22,15 +22,19 @@ GAP = 2  # spaces between columns
 NARROWEST = 12  # a column whose text continues on the next line gets at least this much
 
 
-def left_out(columns: Columns, width: int, spare: Sequence[str]) -> list[str]:
-    """Return the columns of a table to leave out, so that it fits without wrapped cells.
+def left_out(
+    columns: Columns, width: int, spare: Sequence[str], wrapped: Collection[str] = ()
+) -> list[str]:
+    """Return the columns of a table to leave out, so that no other cells need be wrapped.
 
     Args:
         columns: cells by heading.
         width: of the terminal, in characters.
         spare: columns that may be left out, the least important first.
+        wrapped: columns whose cells may be wrapped.
     """
     natural = {name: _natural(name, cells) for name, cells in columns.items()}
+    natural |= {name: min(natural[name], NARROWEST) for name in wrapped if name in natural}
     gone: list[str] = []
     for name in spare:
         if _total([size for key, size in natural.items() if key not in gone]) <= width:

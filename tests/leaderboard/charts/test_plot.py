@@ -51,13 +51,22 @@ def test_a_picture_is_as_wide_as_requested(seqmem_: Command, tmp_path: Path, col
 def test_only_the_requested_models_are_drawn_and_one_stands_out(
     seqmem_: Command, tmp_path: Path
 ) -> None:
-    for label in ("gru", "rnn", "lstm:hidden=8"):
-        write_record(make_record(LOSSES, label=label), tmp_path / "mine", label[:3])
-    asked = ["plot", "toy/T=3", "-o", "c.svg", "--records", "mine", "--model", "gru,lstm"]
+    for label in ("gru", "rnn", "lstm:hidden=8,layers=2"):
+        write_record(make_record(LOSSES, label=label), tmp_path / "mine", label[:4])
+    asked = [
+        "plot",
+        "toy/T=3",
+        "-o",
+        "c.svg",
+        "--records",
+        "mine",
+        "--model",
+        "gru,lstm:hidden=8,layers=2",
+    ]
     assert seqmem_(*asked, "--highlight", "lstm").status == 0
     svg = (tmp_path / "c.svg").read_text()
     assert ">rnn<" not in svg
-    assert re.search(r'font-weight="bold"[^>]*>lstm:hidden=8<', svg)
+    assert re.search(r'font-weight="bold"[^>]*>lstm:hidden=8,layers=2<', svg)
     assert re.search(r">gru<", svg)
     assert not re.search(r'font-weight="bold"[^>]*>gru<', svg)
 

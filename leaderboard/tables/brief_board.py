@@ -1,0 +1,156 @@
+"""A board for a terminal: a row for each model, its score at a few context lengths, its need.
+
+Each model is shown as its recipe trains it. The whole board is `board_table`.
+"""
+
+import math
+from collections.abc import Sequence
+
+from seqmem.leaderboard.published import Published
+from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.statistics.aggregate import Board, Row, solved
+from seqmem.leaderboard.statistics.envelope import envelope
+from seqmem.leaderboard.statistics.ranks import ranks
+from seqmem.leaderboard.statistics.rows import loss, named_rows, other_names
+from seqmem.leaderboard.tables.fitted import Columns, fitted, left_out
+from seqmem.leaderboard.tables.formatting import (
+    edition,
+    half_width,
+    number,
+    row_need,
+    same_models,
+    unit,
+)
+from seqmem.leaderboard.tables.sparkline import sparkline
+
+__all__ = ["brief_text", "telling_contexts"]
+
+SHARES = (0.5, 0.9)  # of the best gain: telling are the k at which they are reached
+CURVE, NEED = "curve", "k*(1 %)"
+WIDE = 100  # characters: in a narrower terminal, intervals are left to --wide
+
+
+def brief_text(
+    boards: Sequence[Board],
+    width: int,
+    *,
+    contexts: Sequence[Context] | None = None,
+    own: Sequence[str] = (),
+    published: Sequence[Published] = (),
+) -> str:
+    """Return boards for a terminal of some width.
+
+    Args:
+        boards: what was measured.
+        width: of the terminal, in characters.
+        contexts: the context lengths to show; None for a few telling ones, and full.
+        own: labels of models that stand out.
+        published: published numbers, of which only the number is said.
+    """
+    ids = [board.task_id for board in boards]
+    parts = [
+        _section(board, width, contexts, own, ids.count(board.task_id) > 1) for board in boards
+    ]
+    notes = ["Each model as its recipe trains it; --wide shows every column and k_train."]
+    if published:
+        notes.append(f"{len(published)} published numbers: --wide shows them.")
+    return "\n".join([*parts, *notes]) + "\n" if parts else ""
+
+
+def _section(
+    board: Board,
+    width: int,
+    contexts: Sequence[Context] | None,
+    own: Sequence[str],
+    ambiguous: bool,
+) -> str:
+    facts = board.records[0].task
+    title = f"{board.task_id}: {unit(facts)}" + f" ({edition(facts)})" * ambiguous
+    rows = named_rows(board)
+    shown = telling_contexts(board) if contexts is None else contexts
+    columns = _columns(board, rows, [k for k in shown if k in board.contexts], width >= WIDE)
+    gone = left_out(columns, width, ["rank", "solved", CURVE], wrapped=[NEED])
+    kept = {name: cells for name, cells in columns.items() if name not in gone}
+    first = 1 if board.optimum else 0
+    strong = [first + i for i, row in enumerate(rows.values()) if row.label in own]
+    lines = [title, "", fitted(kept, width, ("model", CURVE), strong)]
+    if others := other_names(board):
+        lines.append(same_models(others))
+    return "\n".join(lines)
+
+
+def _columns(
+    board: Board, rows: dict[str, Row], contexts: Sequence[Context], intervals: bool
+) -> Columns:
+    """Return the columns; the optimum is the first row where it is known, chance the last."""
+    some = list(rows.values())
+    places = ranks(some)
+    columns: dict[str, list[str]] = {"model": list(rows)}
+    if sum(place is not None for place in places) > 1:
+        columns["rank"] = [str(place or "–") for place in places]
+    counts = [solved(row) for row in some]
+    if any(count is not None for count in counts):
+        columns["solved"] = [
+            "–" if count is None else f"{count} of {len(row.records)}"
+            for row, count in zip(some, counts, strict=True)
+        ]
+    columns |= {_heading(k): [_cell(row, k, intervals) for row in some] for k in contexts}
+    columns[NEED] = [row_need(row) for row in some]
+    columns[CURVE] = _curves(board, some)
+    ends: dict[str, tuple[str, str]] = {
+        _heading(k): (number(board.optimum[k]) if k in board.optimum else "–", number(board.chance))
+        for k in contexts
+    }
+    ends |= {"model": ("optimum", "chance")}
+    return {
+        name: [
+            *([ends.get(name, ("", ""))[0]] if board.optimum else ()),
+            *cells,
+            ends.get(name, ("", ""))[1],
+        ]
+        for name, cells in columns.items()
+    }
+
+
+def telling_contexts(board: Board) -> tuple[Context, ...]:
+    """Return a few context lengths that show the shape of a board's curves, and full.
+
+    The first, those at which the best models have half and nine tenths of their gain over the
+    first, and the largest.
+    """
+    finite = [k for k in board.contexts if k != "full"]
+    bests = [best for best in envelope(board) if best.k != "full"]
+    if not finite or not bests:
+        return board.contexts
+    first, last = bests[0].loss, bests[-1].loss
+    telling: list[Context] = [finite[0], finite[-1]]
+    for share in SHARES:
+        reached = first - share * (first - last)
+        telling.append(next(best.k for best in bests if best.loss <= reached))
+    order = [k for k in board.contexts if k in telling or k == "full"]
+    return tuple(order)
+
+
+def _heading(k: Context) -> str:
+    return "full" if k == "full" else f"k={k}"
+
+
+def _cell(row: Row, k: Context, interval: bool) -> str:
+    score = row.scores.get(k)
+    if score is None:
+        return "–"
+    if score.half is None or k != "full" or not interval:
+        return number(score.value)
+    return f"{number(score.value)} ±{half_width(score.half, score.value)}"
+
+
+def _curves(board: Board, rows: Sequence[Row]) -> list[str]:
+    """Return a bar for each finite k, on one scale: chance is the highest, the best the lowest."""
+    finite = [k for k in board.contexts if k != "full"]
+    step = max(len(finite) // 10, 1)
+    losses = [[loss(row, k) if k in row.scores else None for k in finite[::step]] for row in rows]
+    known = [value for line in losses for value in line if value is not None]
+    perplexity = board.records[0].task.score == "perplexity"
+    chance = math.log(board.chance) if perplexity else board.chance
+    low = min([*known, chance])
+    return [sparkline(line, low, chance) for line in losses]
