@@ -7,11 +7,13 @@ import click
 
 from seqmem.baselines import BASELINES
 from seqmem.cli import options
+from seqmem.cli.arguments import NAMES
 from seqmem.cli.exits import log
 from seqmem.leaderboard import FORMATS, Format
 from seqmem.tasks import SUITES, find_suite
 
 if TYPE_CHECKING:
+    from seqmem.leaderboard.record import Context
     from seqmem.leaderboard.remote_results import RemoteResults
 
 __all__ = ["leaderboard"]
@@ -31,6 +33,10 @@ __all__ = ["leaderboard"]
     is_flag=True,
     help="One table of stable models beside their unconstrained counterparts.",
 )
+@click.option("--model", "models", type=NAMES, default=(), help="Only these models.")
+@click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
+@options.k_shown
+@options.wide
 @click.option(
     "--published/--no-published",
     "with_published",
@@ -48,6 +54,10 @@ def leaderboard(
     tasks: tuple[str, ...],
     suite: str | None,
     stable: bool,
+    models: tuple[str, ...],
+    budget: str | None,
+    contexts: "tuple[Context, ...] | None",
+    wide: bool,
     with_published: bool,
     form: Format | Literal["html"],
     output: Path | None,
@@ -73,10 +83,12 @@ def leaderboard(
         )
     if form == "html" and (suite is not None or stable):
         raise InputError("--format html: the page holds every task; leave --suite and --stable out")
+    if form == "table" and (wide or output is not None):  # a file has no width
+        form = "wide"
     if suite is not None:
         find_suite(suite, "seqmem leaderboard")
     with uncollected():
-        chosen = select(places, tasks, log, published=with_published)
+        chosen = select(places, tasks, log, published=with_published, models=models, budget=budget)
         found = boards(chosen.records)
         if form == "html":
             from seqmem.leaderboard.page import page
@@ -88,7 +100,7 @@ def leaderboard(
         elif stable:
             text = stable_text(found, form, chosen.published)
         else:
-            text = board_text(found, form, chosen.published)
+            text = board_text(found, form, chosen.published, contexts)
         if output is None:
             click.echo(text, nl=False)
         else:

@@ -1,6 +1,6 @@
 """What `seqmem tasks`, `seqmem models` and `seqmem data` list."""
 
-import re
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from seqmem.baselines import BASELINES
@@ -9,6 +9,8 @@ from seqmem.baselines.training.loop import ClosedForm
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.errors import InputError
 from seqmem.leaderboard import Format
+from seqmem.leaderboard.statistics.aggregate import id_order
+from seqmem.leaderboard.tables.fitted import terminal_width
 from seqmem.leaderboard.tables.writing import table
 from seqmem.tasks import (
     DATA,
@@ -33,7 +35,7 @@ EXAMPLE = "hidden-markov/dwell=20"
 
 def task_rows() -> list[ListingRow]:
     """Return one row for each task of the suites."""
-    return [_task_row(task_id) for task_id in sorted(listed_tasks(), key=_natural)]
+    return [_task_row(task_id) for task_id in sorted(listed_tasks(), key=id_order)]
 
 
 def _task_row(task_id: str) -> ListingRow:
@@ -134,14 +136,17 @@ def write_rows(rows: Sequence[ListingRow], form: Format) -> str:
     if form != "table":
         return table(rows, form).rstrip("\n")
     # In a terminal one block for each entry is easier to read than a line of 300 characters.
-    width = max(len(key) for row in rows for key in row)
+    indent = max(len(key) for row in rows for key in row) + 4
     blocks = []
     for row in rows:
-        first, *rest = [(key, "–" if value is None else value) for key, value in row.items()]
-        blocks.append("\n".join([str(first[1]), *(f"  {k:<{width}}  {v}" for k, v in rest)]))
+        first, *rest = [(key, "–" if value is None else str(value)) for key, value in row.items()]
+        lines = [_entry(key, value, indent) for key, value in rest]
+        blocks.append("\n".join([first[1], *lines]))
     return "\n\n".join(blocks)
 
 
-def _natural(task_id: str) -> list[str | int]:
-    """Return a sort key in which numbers compare by value; text and numbers alternate."""
-    return [int(part) if part.isdigit() else part for part in re.split("([0-9]+)", task_id)]
+def _entry(key: str, value: str, indent: int) -> str:
+    """Return one fact of a block, on as many lines as the terminal's width asks for."""
+    width = max(terminal_width() - indent, 20)
+    lines = textwrap.wrap(value, width, break_on_hyphens=False) or [""]
+    return f"  {key}".ljust(indent) + f"\n{' ' * indent}".join(lines)

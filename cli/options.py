@@ -24,6 +24,7 @@ __all__ = [
     "device",
     "exact",
     "k",
+    "k_shown",
     "opening",
     "output",
     "output_format",
@@ -32,6 +33,7 @@ __all__ = [
     "results",
     "suite",
     "task",
+    "wide",
     "workers",
 ]
 
@@ -44,6 +46,17 @@ k = click.option(
     "contexts",
     type=CONTEXTS,
     help="Context lengths to score, as in 1,2,4,full.  [default: powers of two, and full]",
+)
+k_shown = click.option(
+    "--k",
+    "contexts",
+    type=CONTEXTS,
+    help="Context lengths to show, as in 1,8,full.  [default: a few telling ones, and full]",
+)
+wide = click.option(
+    "--wide",
+    is_flag=True,
+    help="In a terminal, every column, k and k_train, not only what fits its width.",
 )
 precision = click.option(
     "--precision",

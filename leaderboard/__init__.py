@@ -7,7 +7,8 @@ import seqmem
 
 __all__ = ["FORMATS", "OWN", "Format"]
 
-Format = Literal["table", "markdown", "csv", "json", "latex"]
+# "table" fits the terminal; "wide" is as wide as it needs.
+Format = Literal["table", "wide", "markdown", "csv", "json", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 OWN = "(own)"  # follows the name of a user's own model in a table

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ __all__ = [
     "better_than_chance",
     "boards",
     "context_order",
+    "id_order",
     "score",
     "solved",
     "state_trained",
@@ -155,11 +157,12 @@ def solved(row: Row) -> int | None:
 
 
 def boards(records: Iterable[Record]) -> list[Board]:
-    """Return one board for each task, version and data; ids in alphabetical order."""
+    """Return one board for each task, version and data, by id (T=20 before T=200)."""
     groups: dict[tuple[str, int, str], list[Record]] = defaultdict(list)
     for record in records:
         groups[record.task.id, record.task.version, record.task.data_hash].append(record)
-    return [_board(group) for _, group in sorted(groups.items())]
+    ordered = sorted(groups.items(), key=lambda item: (id_order(item[0][0]), item[0]))
+    return [_board(group) for _, group in ordered]
 
 
 def _board(records: Sequence[Record]) -> Board:
@@ -262,6 +265,11 @@ def _full_loss(record: Record) -> float:
 
 def _full(row: Row) -> float:
     return row.scores["full"].value if "full" in row.scores else math.inf
+
+
+def id_order(task_id: str) -> list[str | int]:
+    """Return a key that sorts ids: texts and numbers alternate, and numbers compare by value."""
+    return [int(part) if part.isdecimal() else part for part in re.split("([0-9]+)", task_id)]
 
 
 def context_order(k: Context | Literal["unknown"]) -> float:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.published import UNITS, Published
@@ -9,6 +10,8 @@ from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.statistics.aggregate import Board, Row, Score, solved
 from seqmem.leaderboard.statistics.ranks import ranks
 from seqmem.leaderboard.statistics.rows import k_train, other_names
+from seqmem.leaderboard.tables.brief_board import brief_text
+from seqmem.leaderboard.tables.fitted import terminal_width
 from seqmem.leaderboard.tables.flat import flat
 from seqmem.leaderboard.tables.formatting import (
     edition,
@@ -37,17 +40,32 @@ RANKS = (
 _SHARED = ("k_train", "budget", "seeds", "solved", "trust", "passes", "sampling error")
 
 
-def board_text(boards: Sequence[Board], form: Format, published: Sequence[Published] = ()) -> str:
+def board_text(
+    boards: Sequence[Board],
+    form: Format,
+    published: Sequence[Published] = (),
+    contexts: Sequence[Context] | None = None,
+) -> str:
     """Return boards in one of `FORMATS`; csv and json have a row for each model, k and seed.
+
+    "table" is brief, and fits the terminal (`brief_board`).
 
     Args:
         boards: what was measured.
         form: one of `FORMATS`.
         published: published numbers. They follow their task's board, in the order given and never
             ranked; tasks without a board come last.
+        contexts: the context lengths to show; None for all, or those that fit.
     """
+    if contexts is not None:
+        boards = [
+            replace(board, contexts=tuple(k for k in board.contexts if k in contexts))
+            for board in boards
+        ]
     if form in ("csv", "json"):
         return table(flat(boards, published), form)
+    if form == "table":
+        return brief_text(boards, terminal_width(), published=published)
     ids = [board.task_id for board in boards]
     parts, ranked = [], False
     for i, board in enumerate(boards):

@@ -5,6 +5,7 @@ Each model is shown as its recipe trains it. The whole board is `board_table`.
 
 import math
 from collections.abc import Sequence
+from textwrap import fill
 
 from seqmem.leaderboard.published import Published
 from seqmem.leaderboard.record import Context
@@ -26,6 +27,7 @@ from seqmem.leaderboard.tables.sparkline import sparkline
 __all__ = ["brief_text", "telling_contexts"]
 
 SHARES = (0.5, 0.9)  # of the best gain: telling are the k at which they are reached
+FEW = 4  # context lengths beside full
 CURVE, NEED = "curve", "k*(1 %)"
 WIDE = 100  # characters: in a narrower terminal, intervals are left to --wide
 
@@ -34,7 +36,6 @@ def brief_text(
     boards: Sequence[Board],
     width: int,
     *,
-    contexts: Sequence[Context] | None = None,
     own: Sequence[str] = (),
     published: Sequence[Published] = (),
 ) -> str:
@@ -43,39 +44,36 @@ def brief_text(
     Args:
         boards: what was measured.
         width: of the terminal, in characters.
-        contexts: the context lengths to show; None for a few telling ones, and full.
         own: labels of models that stand out.
         published: published numbers, of which only the number is said.
     """
     ids = [board.task_id for board in boards]
-    parts = [
-        _section(board, width, contexts, own, ids.count(board.task_id) > 1) for board in boards
-    ]
+    parts = [_section(board, width, own, ids.count(board.task_id) > 1) for board in boards]
     notes = ["Each model as its recipe trains it; --wide shows every column and k_train."]
     if published:
         notes.append(f"{len(published)} published numbers: --wide shows them.")
-    return "\n".join([*parts, *notes]) + "\n" if parts else ""
+    return "\n".join([*parts, *(fill(note, width) for note in notes)]) + "\n" if parts else ""
 
 
 def _section(
     board: Board,
     width: int,
-    contexts: Sequence[Context] | None,
     own: Sequence[str],
     ambiguous: bool,
 ) -> str:
     facts = board.records[0].task
-    title = f"{board.task_id}: {unit(facts)}" + f" ({edition(facts)})" * ambiguous
+    title = f"{board.task_id}: {unit(facts)}"
+    if ambiguous:
+        title += f" ({edition(facts)}; not comparable with other versions or data)"
     rows = named_rows(board)
-    shown = telling_contexts(board) if contexts is None else contexts
-    columns = _columns(board, rows, [k for k in shown if k in board.contexts], width >= WIDE)
+    columns = _columns(board, rows, telling_contexts(board), width >= WIDE)
     gone = left_out(columns, width, ["rank", "solved", CURVE], wrapped=[NEED])
     kept = {name: cells for name, cells in columns.items() if name not in gone}
     first = 1 if board.optimum else 0
     strong = [first + i for i, row in enumerate(rows.values()) if row.label in own]
-    lines = [title, "", fitted(kept, width, ("model", CURVE), strong)]
+    lines = [fill(title, width), "", fitted(kept, width, ("model", CURVE), strong)]
     if others := other_names(board):
-        lines.append(same_models(others))
+        lines.append(fill(same_models(others), width) + "\n")
     return "\n".join(lines)
 
 
@@ -96,7 +94,8 @@ def _columns(
         ]
     columns |= {_heading(k): [_cell(row, k, intervals) for row in some] for k in contexts}
     columns[NEED] = [row_need(row) for row in some]
-    columns[CURVE] = _curves(board, some)
+    if len(board.contexts) > FEW:
+        columns[CURVE] = _curves(board, some)
     ends: dict[str, tuple[str, str]] = {
         _heading(k): (number(board.optimum[k]) if k in board.optimum else "–", number(board.chance))
         for k in contexts
@@ -115,12 +114,12 @@ def _columns(
 def telling_contexts(board: Board) -> tuple[Context, ...]:
     """Return a few context lengths that show the shape of a board's curves, and full.
 
-    The first, those at which the best models have half and nine tenths of their gain over the
-    first, and the largest.
+    All, if there are few. Else the first, those at which the best models have half and nine tenths
+    of their gain over the first, and the largest.
     """
     finite = [k for k in board.contexts if k != "full"]
     bests = [best for best in envelope(board) if best.k != "full"]
-    if not finite or not bests:
+    if len(finite) <= FEW or not bests:
         return board.contexts
     first, last = bests[0].loss, bests[-1].loss
     telling: list[Context] = [finite[0], finite[-1]]

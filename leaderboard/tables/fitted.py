@@ -1,12 +1,14 @@
 """Tables for a terminal: no line is longer than the terminal is wide, and nothing is cut.
 
-A table that is too wide first loses the columns that can be spared, which a line below it names;
-then long cells continue on the next line; and if the columns are still too many, further ones
-follow in a second table with the same first column.
+A table that is too wide first loses the columns that can be spared; then long cells are wrapped;
+and if the columns are still too many, the last ones follow in a further table with the same first
+column.
 """
 
 import io
-from collections.abc import Collection, Sequence
+import re
+import shutil
+from collections.abc import Collection, Mapping, Sequence
 
 from rich import box
 from rich.cells import cell_len
@@ -14,12 +16,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Columns", "fitted", "left_out"]
+__all__ = ["Columns", "fitted", "left_out", "terminal_width"]
 
-Columns = dict[str, Sequence[str]]
+Columns = Mapping[str, Sequence[str]]
 
 GAP = 2  # spaces between columns
-NARROWEST = 12  # a column whose text continues on the next line gets at least this much
+NO_TERMINAL = 120  # characters of a line where the output is no terminal, as in a log or a notebook
+NARROWEST = 12  # a column whose cells are wrapped has at least this width
+
+
+def terminal_width() -> int:
+    """Return the width of the terminal in characters; COLUMNS sets it, as for other programs."""
+    return shutil.get_terminal_size((NO_TERMINAL, 24)).columns
 
 
 def left_out(
@@ -47,7 +55,7 @@ def left_out(
 def fitted(
     columns: Columns, width: int, left: Collection[str] | None = None, strong: Collection[int] = ()
 ) -> str:
-    """Return a table no wider than a terminal; every cell is shown in full.
+    """Return a table no wider than a terminal, with every cell in full.
 
     Args:
         columns: cells by heading, all of one length.
@@ -58,33 +66,60 @@ def fitted(
     if not columns:
         return ""
     text = io.StringIO()
-    console = Console(file=text, width=width, color_system=None, highlight=False, soft_wrap=False)
-    first, *others = columns
-    for i, names in enumerate(_parts(first, others, columns, width)):
+    console = Console(file=text, width=width, color_system=None, highlight=False)
+    for i, part in enumerate(_parts(columns, width)):
         console.print("\n" * (i > 0), end="")
-        console.print(_table({name: columns[name] for name in names}, left, strong))
+        console.print(_table({name: columns[name] for name in part}, part, left, strong))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
-def _parts(first: str, others: Sequence[str], columns: Columns, width: int) -> list[list[str]]:
-    """Distribute columns over tables that fit, each with the first column."""
+def _parts(columns: Columns, width: int) -> list[dict[str, int]]:
+    """Distribute columns over tables that fit, each with the first one; return their widths."""
+    first, *others = columns
+    natural = {name: _natural(name, cells) for name, cells in columns.items()}
     least = {
-        name: min(_natural(name, columns[name]), max(NARROWEST, _longest_word(columns[name])))
-        for name in columns
+        name: min(natural[name], max(NARROWEST, _longest_part([name, *cells])), width)
+        for name, cells in columns.items()
     }
-    parts = [[first]]
+    # The first column names the rows: its cells are wrapped only if they fill half the line.
+    if natural[first] <= width // 2:
+        least[first] = natural[first]
+    parts = [{first: least[first]}]
     for name in others:
-        if len(parts[-1]) > 1 and _total([least[n] for n in (*parts[-1], name)]) > width:
-            parts.append([first])
-        parts[-1].append(name)
-    return parts
+        part = {**parts[-1], name: least[name]}
+        if len(part) > 2 and _total(part.values()) > width:
+            parts.append({first: least[first], name: least[name]})
+        else:
+            parts[-1] = part
+    return [_widened(part, natural, width) for part in parts]
 
 
-def _table(columns: Columns, left: Collection[str] | None, strong: Collection[int]) -> Table:
+def _widened(least: dict[str, int], natural: Mapping[str, int], width: int) -> dict[str, int]:
+    """Give the rest of a line to the columns that need it, the most wanting last."""
+    widths = dict(least)
+    free = width - _total(widths.values())
+    for name in sorted(widths, key=lambda name: natural[name] - widths[name]):
+        more = min(natural[name] - widths[name], max(free, 0))
+        widths[name] += more
+        free -= more
+    over = _total(widths.values()) - width  # one long column beside the first
+    if over > 0:
+        last = list(widths)[-1]
+        widths[last] = max(widths[last] - over, 1)
+    return widths
+
+
+def _table(
+    columns: Columns,
+    widths: Mapping[str, int],
+    left: Collection[str] | None,
+    strong: Collection[int],
+) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, GAP - 1, 0, 0), pad_edge=False, show_edge=False)
     for name in columns:
-        to_left = left is None or name in left
-        table.add_column(Text(name), justify="left" if to_left else "right", overflow="fold")
+        heading = name if cell_len(name) <= widths[name] else name.replace("/", "/\n")
+        justify = "left" if left is None or name in left else "right"
+        table.add_column(Text(heading), justify=justify, overflow="fold", width=widths[name])  # type: ignore[arg-type]
     for i, row in enumerate(zip(*columns.values(), strict=True)):
         table.add_row(*map(Text, row), style="bold" if i in strong else None)
     return table
@@ -94,9 +129,11 @@ def _natural(name: str, cells: Sequence[str]) -> int:
     return max(map(cell_len, [name, *cells]))
 
 
-def _longest_word(cells: Sequence[str]) -> int:
-    return max((cell_len(word) for cell in cells for word in cell.split()), default=0)
+def _longest_part(cells: Sequence[str]) -> int:
+    """Return the length of the longest part that is not wrapped: without spaces and slashes."""
+    parts = (part for cell in cells for part in re.split(r"\s|(?<=/)", cell))
+    return max(map(cell_len, parts), default=0)
 
 
-def _total(widths: Sequence[int]) -> int:
+def _total(widths: Collection[int]) -> int:
     return sum(widths) + GAP * (len(widths) - 1)

@@ -66,8 +66,9 @@ def flat(boards: Sequence[Board], published: Sequence[Published] = ()) -> dict[s
             names = others.get(row.label)
             note = f"same model as {', '.join(names)}" if names else None
             for record in row.records:
-                scores += [(record, point, places[point.k][i]) for point in record.curve]
-                notes += [note] * len(record.curve)
+                points = [point for point in record.curve if point.k in places]
+                scores += [(record, point, places[point.k][i]) for point in points]
+                notes += [note] * len(points)
     printed = [_printed(entry) for entry in published]
     columns = {name: [read(*score) for score in scores] for name, read in COLUMNS.items()}
     columns["note"] = notes

@@ -8,11 +8,13 @@ import io
 import json
 import math
 import re
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 
 from tabulate import LATEX_ESCAPE_RULES, tabulate
 
 from seqmem.leaderboard import Format
+from seqmem.leaderboard.tables.fitted import fitted, terminal_width
 
 __all__ = ["heading", "latex_text", "paragraph", "table"]
 
@@ -51,6 +53,8 @@ def heading(title: str, form: Format) -> str:
 
 def paragraph(text: str, form: Format) -> str:
     """Return a paragraph."""
+    if form == "table":
+        return textwrap.fill(text, terminal_width(), break_on_hyphens=False) + "\n"
     return f"{latex_text(text) if form == 'latex' else text}\n"
 
 
@@ -83,6 +87,9 @@ def table(
         writer.writerows([_not_formula(cell) for cell in row] for row in [headings, *rows])
         return text.getvalue()
     cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
+    if form == "table":
+        columns = dict(zip(headings, map(list, zip(*cells, strict=True)), strict=True))
+        return fitted(columns, terminal_width(), left)
     align = ["left" if left is None or name in left else "right" for name in headings]
     if form == "latex":
         headings, *cells = [[latex_text(cell) for cell in row] for row in (headings, *cells)]
