@@ -64,9 +64,11 @@ def board_text(
         ]
     if form in ("csv", "json"):
         return table(flat(boards, published), form)
-    if form == "table":
-        return brief_text(boards, terminal_width(), published=published)
     ids = [board.task_id for board in boards]
+    unmeasured = _unmeasured([entry for entry in published if entry.task not in ids], form)
+    if form == "table":
+        beside = [entry for entry in published if entry.task in ids]
+        return "\n".join([brief_text(boards, terminal_width(), beside), *unmeasured][not boards :])
     parts, ranked = [], False
     for i, board in enumerate(boards):
         columns = _columns(board)
@@ -74,10 +76,17 @@ def board_text(
         parts += _section(board, columns, form, ids.count(board.task_id) > 1)
         if board.task_id not in ids[i + 1 :]:  # once, below the last of several versions
             parts += _published(board.task_id, published, form)
-    for task_id in dict.fromkeys(entry.task for entry in published if entry.task not in ids):
+    parts += unmeasured
+    return "\n".join([paragraph(RANKS, form), *parts] if ranked else parts)
+
+
+def _unmeasured(published: Sequence[Published], form: Format) -> list[str]:
+    """Return the tables of tasks that have published numbers alone."""
+    parts = []
+    for task_id in dict.fromkeys(entry.task for entry in published):
         parts.append(heading(f"{task_id}: nothing measured", form))
         parts += _published(task_id, published, form)
-    return "\n".join([paragraph(RANKS, form), *parts] if ranked else parts)
+    return parts
 
 
 def published_tables(task_id: str, published: Sequence[Published]) -> list[tuple[str, Columns]]:

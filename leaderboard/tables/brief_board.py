@@ -15,14 +15,17 @@ from seqmem.leaderboard.statistics.ranks import ranks
 from seqmem.leaderboard.statistics.rows import loss, named_rows, other_names
 from seqmem.leaderboard.tables.fitted import Columns, fitted, left_out
 from seqmem.leaderboard.tables.formatting import (
+    checked,
     edition,
     half_width,
+    marked,
     number,
     row_need,
     same_models,
     unit,
 )
 from seqmem.leaderboard.tables.sparkline import sparkline
+from seqmem.leaderboard.tables.wording import count
 
 __all__ = ["brief_text", "telling_contexts"]
 
@@ -35,8 +38,6 @@ WIDE = 100  # characters: in a narrower terminal, intervals are left to --wide
 def brief_text(
     boards: Sequence[Board],
     width: int,
-    *,
-    own: Sequence[str] = (),
     published: Sequence[Published] = (),
 ) -> str:
     """Return boards for a terminal of some width.
@@ -44,21 +45,22 @@ def brief_text(
     Args:
         boards: what was measured.
         width: of the terminal, in characters.
-        own: labels of models that stand out.
         published: published numbers, of which only the number is said.
     """
     ids = [board.task_id for board in boards]
-    parts = [_section(board, width, own, ids.count(board.task_id) > 1) for board in boards]
+    parts = [_section(board, width, ids.count(board.task_id) > 1) for board in boards]
     notes = ["Each model as its recipe trains it; --wide shows every column and k_train."]
+    unchecked = [row for board in boards for row in board.rows if not checked(row)]
+    if unchecked:
+        notes.append(f"{count(len(unchecked), 'row')} not checked for validity: --wide names them.")
     if published:
-        notes.append(f"{len(published)} published numbers: --wide shows them.")
+        notes.append(f"{count(len(published), 'published number')}: --wide shows them.")
     return "\n".join([*parts, *(fill(note, width) for note in notes)]) + "\n" if parts else ""
 
 
 def _section(
     board: Board,
     width: int,
-    own: Sequence[str],
     ambiguous: bool,
 ) -> str:
     facts = board.records[0].task
@@ -69,9 +71,7 @@ def _section(
     columns = _columns(board, rows, telling_contexts(board), width >= WIDE)
     gone = left_out(columns, width, ["rank", "solved", CURVE], wrapped=[NEED])
     kept = {name: cells for name, cells in columns.items() if name not in gone}
-    first = 1 if board.optimum else 0
-    strong = [first + i for i, row in enumerate(rows.values()) if row.label in own]
-    lines = [fill(title, width), "", fitted(kept, width, ("model", CURVE), strong)]
+    lines = [fill(title, width), "", fitted(kept, width, ("model", CURVE))]
     if others := other_names(board):
         lines.append(fill(same_models(others), width) + "\n")
     return "\n".join(lines)
@@ -83,14 +83,14 @@ def _columns(
     """Return the columns; the optimum is the first row where it is known, chance the last."""
     some = list(rows.values())
     places = ranks(some)
-    columns: dict[str, list[str]] = {"model": list(rows)}
+    columns: dict[str, list[str]] = {"model": [marked(name, row) for name, row in rows.items()]}
     if sum(place is not None for place in places) > 1:
         columns["rank"] = [str(place or "–") for place in places]
-    counts = [solved(row) for row in some]
-    if any(count is not None for count in counts):
+    solving = [solved(row) for row in some]
+    if any(seeds is not None for seeds in solving):
         columns["solved"] = [
-            "–" if count is None else f"{count} of {len(row.records)}"
-            for row, count in zip(some, counts, strict=True)
+            "–" if seeds is None else f"{seeds} of {len(row.records)}"
+            for row, seeds in zip(some, solving, strict=True)
         ]
     columns |= {_heading(k): [_cell(row, k, intervals) for row in some] for k in contexts}
     columns[NEED] = [row_need(row) for row in some]

@@ -52,16 +52,13 @@ def left_out(
     return gone
 
 
-def fitted(
-    columns: Columns, width: int, left: Collection[str] | None = None, strong: Collection[int] = ()
-) -> str:
+def fitted(columns: Columns, width: int, left: Collection[str] | None = None) -> str:
     """Return a table no wider than a terminal, with every cell in full.
 
     Args:
         columns: cells by heading, all of one length.
         width: of the terminal, in characters.
         left: the headings of columns that are aligned to the left; None for all.
-        strong: the rows that stand out.
     """
     if not columns:
         return ""
@@ -69,7 +66,7 @@ def fitted(
     console = Console(file=text, width=width, color_system=None, highlight=False)
     for i, part in enumerate(_parts(columns, width)):
         console.print("\n" * (i > 0), end="")
-        console.print(_table({name: columns[name] for name in part}, part, left, strong))
+        console.print(_table({name: columns[name] for name in part}, part, left))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
@@ -109,19 +106,18 @@ def _widened(least: dict[str, int], natural: Mapping[str, int], width: int) -> d
     return widths
 
 
-def _table(
-    columns: Columns,
-    widths: Mapping[str, int],
-    left: Collection[str] | None,
-    strong: Collection[int],
-) -> Table:
+def _table(columns: Columns, widths: Mapping[str, int], left: Collection[str] | None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, GAP - 1, 0, 0), pad_edge=False, show_edge=False)
     for name in columns:
         heading = name if cell_len(name) <= widths[name] else name.replace("/", "/\n")
-        justify = "left" if left is None or name in left else "right"
-        table.add_column(Text(heading), justify=justify, overflow="fold", width=widths[name])  # type: ignore[arg-type]
-    for i, row in enumerate(zip(*columns.values(), strict=True)):
-        table.add_row(*map(Text, row), style="bold" if i in strong else None)
+        table.add_column(
+            Text(heading),
+            justify="left" if left is None or name in left else "right",
+            overflow="fold",
+            width=widths[name],
+        )
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -9,9 +9,11 @@ from seqmem.leaderboard.statistics.aggregate import Row
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 
 __all__ = [
+    "checked",
     "edition",
     "half_width",
     "label",
+    "marked",
     "need",
     "number",
     "rounded",
@@ -32,7 +34,17 @@ def unit(facts: TaskFacts) -> str:
 
 def label(row: Row) -> str:
     """Return a row's model as a table shows it: marked where it is the user's own."""
-    return f"{row.label} {OWN}" if row.records[0].model.get("own") else row.label
+    return marked(row.label, row)
+
+
+def marked(name: str, row: Row) -> str:
+    """Return a row's name, marked where the model is the user's own."""
+    return f"{name} {OWN}" if row.records[0].model.get("own") else name
+
+
+def checked(row: Row) -> bool:
+    """Return whether every seed of a row passed the validity gate."""
+    return all(record.validity is not None for record in row.records)
 
 
 def edition(facts: TaskFacts) -> str:
@@ -102,8 +114,7 @@ def row_need(row: Row) -> str:
 def trust(row: Row) -> str:
     """Return who measured the seeds of a row, and whether one did not pass the validity gate."""
     by = ", ".join(sorted({record.trust for record in row.records}))
-    unchecked = any(record.validity is None for record in row.records)
-    return f"{by} (not checked)" if unchecked else by
+    return by if checked(row) else f"{by} (not checked)"
 
 
 def same_models(others: Mapping[str, Sequence[str]]) -> str:

@@ -62,7 +62,7 @@ def test_an_infinite_perplexity_is_null_in_json() -> None:
 
 def test_common_values_are_above_the_table_and_others_in_it() -> None:
     alike = [make_trained({1: 0.5, "full": x}, label=m) for m, x in (("a", 0.1), ("b", 0.2))]
-    text = board_text(boards(alike), "table")
+    text = board_text(boards(alike), "wide")
     assert (
         "All rows: k_train full, budget small, seeds 1, solved 0 of 1, trust self-reported, "
         "sampling error exact"
@@ -73,14 +73,14 @@ def test_common_values_are_above_the_table_and_others_in_it() -> None:
     ]  # fmt: skip
     assert text.startswith("Rank: possible ranks at full")
     other = [alike[0], replace(alike[1], trust="rescored")]
-    text = board_text(boards(other), "table")
+    text = board_text(boards(other), "wide")
     assert re.search(r"^a +1 +self-reported", text, re.MULTILINE)
     assert re.search(r"^b +2 +rescored", text, re.MULTILINE)
     unchecked = replace(alike[1], validity=None)  # a record without the results of the gate
-    text = board_text(boards([alike[0], unchecked]), "table")
+    text = board_text(boards([alike[0], unchecked]), "wide")
     assert re.search(r"^a +1 +self-reported  ", text, re.MULTILINE)
     assert re.search(r"^b +2 +self-reported \(not checked\)", text, re.MULTILINE)
-    assert "Rank" not in board_text(boards(alike[:1]), "table")
+    assert "Rank" not in board_text(boards(alike[:1]), "wide")
 
 
 def test_versions_are_named_and_not_comparable() -> None:
@@ -233,7 +233,7 @@ def test_the_table_contains_the_measurements() -> None:
         unit="nats per word",
         chance=math.log(900),
     )
-    text = board_text(boards([record]), "table")
+    text = board_text(boards([record]), "wide")
     assert "toy/T=3: perplexity per word" in text
     assert "100.0 ±1.0" in text
     assert "900.0" in text
@@ -241,14 +241,14 @@ def test_the_table_contains_the_measurements() -> None:
 
 
 def test_a_tiny_interval_is_not_shown_as_zero() -> None:
-    text = board_text(boards([make_record({1: 0.5, "full": 0.1}, half=1e-9)]), "table")
+    text = board_text(boards([make_record({1: 0.5, "full": 0.1}, half=1e-9)]), "wide")
     assert "0.5000 ±<0.0001" in text
     assert "±0.0000" not in text
 
 
 def test_several_seeds_show_their_range() -> None:
     records = [make_record({"full": loss}, seed=i) for i, loss in enumerate((0.3, 0.1, 0.2))]
-    assert "0.2000 ±0.0100 [0.1000, 0.3000]" in board_text(boards(records), "table")
+    assert "0.2000 ±0.0100 [0.1000, 0.3000]" in board_text(boards(records), "wide")
 
 
 def test_names_are_escaped_in_markdown() -> None:
