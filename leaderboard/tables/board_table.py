@@ -68,6 +68,9 @@ def board_text(
     unmeasured = _unmeasured([entry for entry in published if entry.task not in ids], form)
     if form == "table":
         beside = [entry for entry in published if entry.task in ids]
+        if len(set(ids)) == 1:  # there is room for its published numbers
+            below = [*_published(ids[0], beside, form), *unmeasured]
+            return "\n".join([brief_text(boards, terminal_width()), *below])
         return "\n".join([brief_text(boards, terminal_width(), beside), *unmeasured][not boards :])
     parts, ranked = [], False
     for i, board in enumerate(boards):

@@ -88,7 +88,7 @@ def table(
         return text.getvalue()
     cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
     if form == "table":
-        columns = dict(zip(headings, map(list, zip(*cells, strict=True)), strict=True))
+        columns = {name: [row[i] for row in cells] for i, name in enumerate(headings)}
         return fitted(columns, terminal_width(), left)
     align = ["left" if left is None or name in left else "right" for name in headings]
     if form == "latex":

@@ -1,6 +1,9 @@
 """`seqmem leaderboard`."""
 
+import csv
+import io
 import json
+import re
 from pathlib import Path
 
 from seqmem.tests.command import QUICK, Command
@@ -21,10 +24,12 @@ def test_the_leaderboard_shows_own_records(seqmem_: Command, tmp_path: Path) -> 
 
 
 def test_the_leaderboard_shows_published_numbers(seqmem_: Command) -> None:
-    usual = seqmem_("leaderboard")
+    assert re.search(r"\d+ published numbers: --wide shows them", seqmem_("leaderboard").out)
+    usual = seqmem_("leaderboard", "--wide")
     assert "not ranked" in usual.out
     assert "nothing measured" not in usual.out
-    assert "not ranked" not in seqmem_("leaderboard", "--no-published").out
+    assert "not ranked" in seqmem_("leaderboard", "--task", "wikitext-2").out
+    assert "not ranked" not in seqmem_("leaderboard", "--wide", "--no-published").out
     only = seqmem_("leaderboard", "--task", "wikitext-103", "--format", "markdown")
     assert only.status == 0
     assert "### wikitext-103: nothing measured" in only.out
@@ -34,3 +39,16 @@ def test_the_leaderboard_shows_published_numbers(seqmem_: Command) -> None:
     ran = seqmem_("leaderboard", "--task", "wikitext-103", "--no-published")
     assert (ran.status, ran.err.count("\n")) == (2, 1)
     assert "unknown task among the records 'wikitext-103'" in ran.err
+
+
+def test_records_are_chosen_by_model_budget_and_k(seqmem_: Command) -> None:
+    asked = ["leaderboard", "--task", "music/jsb", "--no-published", "--format", "csv"]
+    ran = seqmem_(*asked, "--model", "lstm,tcn", "--budget", "small", "--k", "1,full")
+    rows = list(csv.DictReader(io.StringIO(ran.out)))
+    assert {row["model"] for row in rows} == {"lstm", "tcn"}
+    assert {row["budget"] for row in rows} == {"small"}
+    assert {row["k"] for row in rows} == {"1", "full"}
+    for option, value, says in (("--model", "lstmm", "lstm"), ("--budget", "smal", "small")):
+        ran = seqmem_(*asked, option, value)
+        assert (ran.status, ran.err.count("\n")) == (2, 1)
+        assert f"did you mean {says}" in ran.err
