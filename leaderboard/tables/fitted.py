@@ -92,7 +92,7 @@ def _parts(columns: Columns, width: int) -> list[dict[str, int]]:
 
 
 def _widened(least: dict[str, int], natural: Mapping[str, int], width: int) -> dict[str, int]:
-    """Give the rest of a line to the columns that need it, the most wanting last."""
+    """Return widths that share the rest of a line, the widest columns last."""
     widths = dict(least)
     free = width - _total(widths.values())
     for name in sorted(widths, key=lambda name: natural[name] - widths[name]):
