@@ -55,7 +55,7 @@ def test_narrow_terminals_keep_scores_and_need() -> None:
 def test_chosen_contexts_are_shown_in_every_format() -> None:
     found = boards([make_record(CURVE)])
     for form in ("table", "wide", "markdown", "latex"):
-        text = board_text(found, form, contexts=(2, "full"))  # type: ignore[arg-type]
+        text = board_text(found, form, contexts=(2, "full"))
         assert "0.9000" in text
         assert "0.8000" not in text
     assert board_text(found, "csv", contexts=(2, "full")).count("\n") == 3
