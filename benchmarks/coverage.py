@@ -1,69 +1,116 @@
 """How often the intervals of an estimated curve contain the exact curve.
 
-A trained LSTM and a trained Transformer are measured exactly on the first targets of WikiText-2's
-test split. Then the estimator runs a thousand times with other seeds on these losses: the same code
-as in measuring, with a table instead of the model. For each k the script prints the share of 95 %
-intervals that contain the exact mean, the bias in half-widths, and the mean number of windows.
+Four models are measured exactly on a task of each family. Then the estimator runs a thousand times
+with other seeds on these losses: the same code as in measuring, with a table instead of the model.
+For each k at which windows are sampled the script prints the share of intervals that contain the
+exact mean, the mean half-width in percent of the requested precision, and the mean number of
+windows; for each curve the model steps, in plain passes.
 
-    python benchmarks/coverage.py [--repeats 1000] [--targets 30000] [--precision 0.5 2]
+    python benchmarks/coverage.py [--repeats 1000] [--targets 30000] [--tasks …] [--models …]
 """
 
 import argparse
-import math
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from unittest import mock
 
 import numpy as np
-from common import machine, say, timed, trained
+from common import machine, say
+from exact_losses import ExactLosses, exact_losses
 from tabulate import tabulate
 
-from seqmem.measuring.curve import Curve, measure
+from seqmem.measuring import estimate
+from seqmem.measuring.arrays import Floats, Indices
 from seqmem.measuring.estimate import AdaptiveSampling
+from seqmem.measuring.precision import USUAL
 from seqmem.measuring.reference import Reference
 from seqmem.measuring.scoring import Scores
-from seqmem.measuring.window_scores import ByStart, ByTarget, Scorer, WindowScores
-from seqmem.tasks.task import Split, Task
+from seqmem.measuring.window_scores import ByStart, ByTarget, Scorer, WindowScores, is_dense
+from seqmem.measuring.windows import DistinctWindowFinder, DistinctWindows
+from seqmem.tasks.task import Split
 
-MODELS = ("lstm", "transformer")
+TASKS = (
+    "copy-memory/T=10",
+    "copy-memory/T=5-25",
+    "adding-problem/T=20",
+    "hidden-markov/dwell=10",
+    "music/jsb",
+    "music/nottingham",
+    "wikitext-2",
+    "billion-word/heldout-10-13",
+)
+MODELS = ("lstm", "gru", "transformer", "tcn")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=1000)
     parser.add_argument("--targets", type=int, default=30_000)
-    parser.add_argument("--precision", type=float, nargs="+", default=[0.5, 2.0], metavar="%")
+    parser.add_argument("--tasks", nargs="+", default=TASKS)
     parser.add_argument("--models", nargs="+", default=MODELS)
     arguments = parser.parse_args()
-    for name in arguments.models:
-        model, task = trained(name)
-        split = task.split("test").prefix(arguments.targets)
-        reach = model.receptive_field or 512
-        contexts = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256) if k < reach]
-        seconds, exact = timed(lambda: measure(model, task, split, [*contexts, "full"]))  # noqa: B023
-        say(f"{name}: exact curve of {len(split):,} targets in {seconds:.0f} s")
-        for percent in arguments.precision:
-            half_width = math.log1p(percent / 100)
-            rows = coverage(
-                exact, task, split, contexts, half_width, arguments.repeats, model.stateful
+    rows: list[list[object]] = []
+    for task in arguments.tasks:
+        for name in arguments.models:
+            rows += coverage(name, exact_losses(name, task, arguments.targets), arguments.repeats)
+    headers = ["task", "model", "k", "coverage", "half-width", "windows", "steps, in passes"]
+    say(f"\n±{USUAL}, {arguments.repeats:,} repetitions, {machine()}\n")
+    say(tabulate(rows, headers=headers, tablefmt="pipe"))
+
+
+def coverage(name: str, exact: ExactLosses, repeats: int) -> list[list[object]]:
+    """Run the estimator repeatedly; return one row for each k that was ever sampled."""
+    task, split = exact.task, exact.split
+    precision = USUAL.half_width(task)
+    model = Carried(exact.stateful)
+    kind = with_table(ByStart if is_dense(split) and exact.stateful else ByTarget)
+    reference = Reference(Scores(exact.full, None), True, {}, 0)
+    finder = CachedFinder(split)
+    found: dict[int, list[tuple[bool, float, int]]] = defaultdict(list)
+    spent: list[int] = [len(split.inputs) * repeats]  # the reference passes, and the windows
+    with mock.patch.object(estimate, "DistinctWindowFinder", return_value=finder):
+        for seed in range(repeats):
+            scorer = TableScorer(
+                model, task, split, "cpu", lambda _, steps: spent.append(steps), exact.by_context
             )
-            say(f"\n{name}, ±{percent:g} %, {arguments.repeats} repetitions, {machine()}\n")
-            headers = [
-                "k",
-                "sampled",
-                "coverage",
-                "bias / half-width",
-                "windows",
-                "widest / wanted",
-            ]
-            say(tabulate(rows, headers=headers, tablefmt="pipe", floatfmt=".3g") + "\n")
+            contexts = sorted(exact.by_context)
+            search = AdaptiveSampling(kind(scorer, seed), reference, contexts, precision)
+            search.run()
+            for k in contexts:
+                at = search.estimate(k, 0)
+                if at.method == "sample":
+                    inside = abs(at.losses.mean() - exact.by_context[k].mean()) <= at.half_width
+                    found[k].append((inside, at.half_width / precision, at.n))
+    passes = sum(spent) / repeats / len(split.inputs)
+    rows: list[list[object]] = []
+    for k, values in sorted(found.items()):
+        share, width, size = np.mean(values, axis=0)
+        of = "" if len(values) == repeats else f" of {len(values)}"
+        covered = f"{100 * share:.1f} %{of}"
+        rows.append([task.id, name, k, covered, f"{100 * width:.0f} %", f"{size:,.0f}", ""])
+    if not rows:
+        rows.append([task.id, name, "all", "exact", "0", f"{len(split):,}", ""])
+    rows[0][-1] = f"{passes:.2f}"
+    return rows
 
 
 @dataclass(frozen=True)
-class _Found:
+class Carried:
+    """The model's only attribute that the estimator needs."""
+
+    stateful: bool
+
+
+@dataclass(frozen=True)
+class Found:
     """Scores from a table, with the interface of a collector of scores."""
 
     found: Scores
 
     def scores(self) -> Scores:
+        """Return them."""
         return self.found
 
 
@@ -71,67 +118,55 @@ class _Found:
 class TableScorer(Scorer):
     """A scorer that reads losses from a table."""
 
-    table: dict[int, np.ndarray]
+    table: Mapping[int, Floats]
 
     def windows(self, targets, k, reference=None, distinct=None):  # type: ignore[no-untyped-def]
         """Return the losses of targets at k."""
-        return _Found(Scores(self.table[k][targets], None))
+        self.progress(k, k * len(targets if distinct is None else distinct.first))
+        return Found(Scores(self.table[k][targets], None))
+
+
+class CachedFinder:
+    """Finds the equal windows of one split once, not in each repetition."""
+
+    def __init__(self, split: Split) -> None:
+        self._finder = DistinctWindowFinder(split)
+        self._found: dict[int, DistinctWindows] = {}
+
+    def find(self, chosen: Indices, k: int) -> DistinctWindows:
+        """Return the distinct windows; k not smaller than any before it was first requested."""
+        if k not in self._found:
+            self._found[k] = self._finder.find(chosen, k)
+        return self._found[k]
 
 
 def with_table(base: type[WindowScores]) -> type[WindowScores]:
     """Return a subclass of a sampling method that reads losses from a table."""
+    populations: dict[int, Indices] = {}  # the same in each repetition
 
     class Table(base):  # type: ignore[misc, valid-type]
+        def __init__(self, scorer: TableScorer, seed: int) -> None:
+            super().__init__(scorer, seed)
+            self.order = cache(super().order)
+
+        def population(self, k: int) -> Indices:
+            if k not in populations:
+                populations[k] = super().population(k)
+            return populations[k]
+
         def score(self, wanted, reference=None):  # type: ignore[no-untyped-def]
             table = self.scorer.table
+            if base is ByStart:  # windows grow from nothing to the longest requested of each start
+                longest = np.zeros(len(self.scorer.split.inputs), np.int64)
+                for k in sorted(wanted):
+                    longest[self.starts(k)[wanted[k]]] = k
+                self.scorer.progress(0, int(longest.sum()))
+            else:
+                for k, part in wanted.items():
+                    self.scorer.progress(k, k * len(self.order(k)[part]))
             return {k: Scores(table[k][self.order(k)[part]], None) for k, part in wanted.items()}
 
     return Table
-
-
-def coverage(
-    exact: Curve,
-    task: Task,
-    split: Split,
-    contexts: list[int],
-    half_width: float,
-    repeats: int,
-    grows: bool,
-) -> list[list[object]]:
-    """Run the estimator repeatedly; return one row for each k."""
-    table = {k: exact.at(k).losses for k in contexts}
-    assert exact.full is not None
-    reference = Reference(Scores(exact.full.losses, None), True, {}, 0)
-    kind = with_table(ByStart if grows else ByTarget)
-    deviations: dict[int, list[float]] = {k: [] for k in contexts}
-    sizes: dict[int, list[int]] = {k: [] for k in contexts}
-    widest: dict[int, float] = dict.fromkeys(contexts, 0.0)
-    for seed in range(repeats):
-        scorer = TableScorer(_Carried(grows), task, split, "cpu", lambda k, steps: None, table)
-        search = AdaptiveSampling(kind(scorer, seed), reference, contexts, half_width)
-        search.run()
-        for k in contexts:
-            found = search.estimate(k, 0)
-            if found.method == "sample":
-                deviations[k].append((found.losses.mean() - table[k].mean()) / found.half_width)
-                sizes[k].append(found.n)
-                widest[k] = max(widest[k], found.half_width / half_width)
-    rows: list[list[object]] = []
-    for k, values in deviations.items():
-        if not values:
-            rows.append([k, "never: all scored", None, None, len(split), None])
-            continue
-        hits = np.abs(values) <= 1
-        share = f"{100 * hits.mean():.1f} %"
-        rows.append([k, len(values), share, np.mean(values), np.mean(sizes[k]), widest[k]])
-    return rows
-
-
-@dataclass(frozen=True)
-class _Carried:
-    """The model's only attribute that the estimator needs."""
-
-    stateful: bool
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Adaptive sampling: how many windows to score at each context length, and the estimates.
 
 A pilot sample at every k measures the spread that the control variates leave; the sample size
-follows from it and from the requested precision. Where there are fewer distinct windows, all are
-scored, and their losses become a control variate for longer windows. Samples grow until every
-interval is narrow enough; only spreads decide that, never a mean.
+follows from it, from what a sample may have missed, and from the requested precision. Where there
+are fewer distinct windows, or they are cheap, all are scored, and their losses become a control
+variate for longer windows. Samples grow until every interval is narrow enough; only spreads and the
+largest differences decide that, never a mean.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +16,7 @@ import numpy as np
 
 from seqmem.measuring.arrays import Floats
 from seqmem.measuring.reference import Reference
-from seqmem.measuring.sampling import PILOT, regress, size_needed, size_to_see
+from seqmem.measuring.sampling import PILOT, Tail, regress, size_needed
 from seqmem.measuring.scoring import Scores, is_out_of_memory
 from seqmem.measuring.window_scores import WindowScores
 from seqmem.measuring.windows import DistinctWindowFinder
@@ -25,6 +27,12 @@ Method = Literal["all", "sample", "agrees with full", "receptive field", "no lon
 
 # Control variates besides the reference: the longest shorter windows of which all were scored.
 CONTROLS = 2
+# All windows are scored up to the longest context length for which that takes, in total, no more
+# steps than a pilot of windows of 1,024 inputs: a sample would save little, and miss what is rare.
+CHEAP = 1024 * PILOT
+# No interval of a sample is narrower than this share of the requested precision: differences of one
+# target in a thousand, as large at every k, may be missed at this k and at the next shorter one.
+FINEST = 0.05
 
 
 @dataclass(frozen=True)
@@ -37,13 +45,15 @@ class Estimate:
             agreed with the full context's at a shorter k, k exceeds the receptive field, or no
             sequence is longer.
         n: number of targets whose loss at k is known; N unless sampled.
-        half_width: half the 95 % interval of the mean over the split's N targets; 0 if all losses
-            are known.
+        half_width: half the 95 % interval of the mean over the split's N targets, with `unseen`; 0
+            if all losses are known.
         losses: (N,) float64; if sampled, values whose mean over any group estimates the group's
             mean loss.
         correct: (N,) likewise, whether the largest output is the target's; None for losses
             without accuracy.
         steps: model steps spent on windows of this length.
+        unseen: how much targets that a sample missed may add to the mean (see sampling.Tail), which
+            the spread of the losses does not show.
     """
 
     method: Method
@@ -52,15 +62,16 @@ class Estimate:
     losses: Floats
     correct: Floats | None
     steps: int
+    unseen: float = 0.0
 
 
 def of_reference(
-    reference: Reference, method: Method, n: int | None = None, half_width: float = 0.0
+    reference: Reference, method: Method, n: int | None = None, unseen: float = 0.0
 ) -> Estimate:
     """Return the reference pass's losses as the estimate at a context length."""
     scores = reference.scores
     correct = None if scores.correct is None else scores.correct.astype(float)
-    return Estimate(method, n or len(scores.losses), half_width, scores.losses, correct, 0)
+    return Estimate(method, n or len(scores.losses), unseen, scores.losses, correct, 0, unseen)
 
 
 class AdaptiveSampling:
@@ -88,6 +99,10 @@ class AdaptiveSampling:
         self._windows, self._reference, self._precision = windows, reference, precision
         self._contexts = list(contexts)
         self._scores: dict[int, Scores] = {}  # of the first targets of each order
+        self._tails: dict[int, Tail] = {}
+        steps = np.cumsum([k * windows.size(k) for k in self._contexts])
+        cheap = int(np.searchsorted(steps, CHEAP, side="right"))
+        self._cheap = self._contexts[cheap - 1] if cheap else 0  # up to this k all are scored
         self._agrees: int | None = None  # from this k on windows equal the reference
         self.failures: dict[int, str] = {}
 
@@ -95,11 +110,20 @@ class AdaptiveSampling:
         """Score as many windows as the precision requires."""
         if self._precision is not None:
             self._pilot()
-        distinct = DistinctWindowFinder(self._windows.scorer.split)
-        wanted = {k: self._needed(k, distinct) for k in self._open()}
-        while wanted := {k: n for k, n in wanted.items() if n > self._size(k)}:
-            self._score({k: slice(self._size(k), n) for k, n in wanted.items()})
-            wanted = {k: self._needed(k) for k in self._open()}
+        finder = DistinctWindowFinder(self._windows.scorer.split)
+        searched: set[int] = set()
+        while True:
+            for k in self._open():
+                if k not in searched:
+                    self._score_distinct(k, finder)
+                    searched.add(k)
+            self._check_agreement()
+            needed = {k: self._needed(k) for k in self._open()}
+            parts = {k: slice(self._size(k), n) for k, n in needed.items() if n > self._size(k)}
+            if parts:
+                self._score(parts)
+            elif searched.issuperset(needed):
+                return
 
     def estimate(self, k: int, steps: int) -> Estimate:
         """Return the estimate at a context length.
@@ -111,21 +135,22 @@ class AdaptiveSampling:
         reference = self._reference
         if k not in self._scores:
             assert self._agrees is not None
-            nearest = self.estimate(self._agrees, 0)
-            half = max(nearest.half_width, self._missed(self._agrees))
-            return of_reference(reference, "agrees with full", nearest.n, half)
+            n = self._size(self._agrees)
+            return of_reference(reference, "agrees with full", n, self._disagreement(self._agrees))
         scores = self._scores[k]
-        losses, half = self._fill(k, reference.scores.losses, scores.losses, self._controls(k))
+        losses, error = self._fill(k, reference.scores.losses, scores.losses, self._controls(k))
         correct = None
         if scores.correct is not None and reference.scores.correct is not None:
             before = reference.scores.correct.astype(float)
             correct, _ = self._fill(k, before, scores.correct.astype(float), [before])
         if self._complete(k):
             return Estimate("all", len(losses), 0.0, losses, correct, steps)
+        unseen = self._unseen(k) * self._windows.size(k) / len(losses)
         # No mean is more precise than float32 arithmetic.
         rounding = float(np.finfo(np.float32).eps) * abs(float(losses.mean()))
-        n = len(scores.losses)
-        return Estimate("sample", n, max(half, rounding), losses, correct, steps)
+        least = max(rounding, FINEST * (self._precision or 0.0))
+        half = max(math.hypot(error, unseen), least)
+        return Estimate("sample", len(scores.losses), half, losses, correct, steps, unseen)
 
     def _pilot(self) -> None:
         """Score a small sample at every k, up to the k from which windows equal the reference."""
@@ -133,32 +158,40 @@ class AdaptiveSampling:
         # Without state, agreement at one k does not imply agreement at longer ones.
         stateful = self._windows.scorer.model.stateful
         self._score(pilots, self._reference if stateful else None)
-        rest = {k: part for k, part in pilots.items() if k not in self._scores}
-        rest = {k: part for k, part in rest.items() if k not in self.failures}
-        last = max(self._scores, default=None)
-        if not rest or last is None:
+        self._agrees = max(self._scores, default=None)
+        self._check_agreement()
+
+    def _check_agreement(self) -> None:
+        """Score pilots of longer windows after all if some may differ from the reference."""
+        agrees, precision = self._agrees, self._precision
+        if agrees is None or precision is None or self._disagreement(agrees) <= precision:
             return
-        if self._precision is not None and self._missed(last) <= self._precision:
-            self._agrees = last
-        else:  # rare targets may have large differences that the sample missed
-            self._score(rest)
+        self._agrees = None
+        longer = [k for k in self._contexts if k > agrees and k not in self.failures]
+        self._score({k: slice(PILOT) for k in longer})
 
-    def _missed(self, k: int) -> float:
-        """Bound what a kind of targets that the sample at k missed may add to the mean.
+    def _disagreement(self, k: int) -> float:
+        """Return the largest difference that is likely between the means at k and at full."""
+        found = self.estimate(k, 0)
+        difference = float(found.losses.mean() - self._reference.scores.losses.mean())
+        return abs(difference) + found.half_width
 
-        At most 3 in n targets are of such a kind (the rule of three), and it is assumed that none
-        differs more from the reference than the largest difference at the next shorter k.
+    def _unseen(self, k: int) -> float:
+        """Return how much targets that the sample at k missed may add to its population's mean."""
+        return self._tail(k).unseen(self._size(k), self._windows.size(k))
+
+    def _tail(self, k: int) -> Tail:
+        """Return the differences from the reference at the second next shorter k measured.
+
+        Those at k are assumed to be smaller, or rarer. At the next shorter one they may be so rare
+        that its sample missed them too. At the shortest k they are its own.
         """
-        return 3 * self._largest_before(k) / max(self._size(k), 1)
-
-    def _largest_before(self, k: int) -> float:
-        """Return the largest difference from the reference at the next shorter k measured."""
-        shorter = [known for known in self._scores if known < k]
-        if not shorter:
-            return 0.0
-        scores = self._scores[max(shorter)].losses
-        targets = self._windows.order(max(shorter))[: len(scores)]
-        return float(np.abs(scores - self._reference.scores.losses[targets]).max())
+        nearest = min(sorted(known for known in self._scores if known < k)[-2:], default=k)
+        size = self._size(nearest)
+        if nearest not in self._tails or self._tails[nearest].size != size:
+            known = self._reference.scores.losses[self._windows.order(nearest)[:size]]
+            self._tails[nearest] = Tail(self._scores[nearest].losses - known)
+        return self._tails[nearest]
 
     def _open(self) -> list[int]:
         """Return the context lengths at which more windows can be scored, ascending."""
@@ -176,31 +209,25 @@ class AdaptiveSampling:
     def _complete(self, k: int) -> bool:
         return self._size(k) == self._windows.size(k)
 
-    def _needed(self, k: int, distinct: DistinctWindowFinder | None = None) -> int:
-        """Return how many targets to score at k; score all distinct windows if that is cheaper."""
-        needed = self._size_for_precision(k)
-        if distinct is not None:
-            chosen = self._windows.population(k)
-            found = distinct.find(chosen, k)
-            if len(found.first) < needed * (1.0 if self._precision is not None else 0.5):
-                scores = self._windows.scorer.windows(chosen, k, distinct=found).scores()
-                places = np.searchsorted(chosen, self._windows.order(k))
-                self._scores.pop(k, None)
-                self._add(k, scores.take(places))
-                return self._size(k)
-        return needed
+    def _score_distinct(self, k: int, finder: DistinctWindowFinder) -> None:
+        """Score all distinct windows of k inputs if that takes fewer than the precision does."""
+        chosen = self._windows.population(k)
+        found = finder.find(chosen, k)
+        if len(found.first) < self._needed(k) * (1.0 if self._precision is not None else 0.5):
+            scores = self._windows.scorer.windows(chosen, k, distinct=found).scores()
+            self._scores.pop(k, None)
+            self._add(k, scores.take(np.searchsorted(chosen, self._windows.order(k))))
 
-    def _size_for_precision(self, k: int) -> int:
+    def _needed(self, k: int) -> int:
         """Return how many targets to score at k, counting those scored already."""
         population, size = self._windows.size(k), self._size(k)
-        if self._precision is None:
+        if self._precision is None or k <= self._cheap:
             return population
         allowed = self._precision * len(self._reference.scores.losses) / population
         fit = regress(self._scores[k].losses, self._windows.order(k)[:size], self._controls(k))
-        seen = size_to_see(self._largest_before(k), population, allowed)
-        if fit.half_width(population) <= allowed and size >= seen:
+        if math.hypot(fit.half_width(population), self._unseen(k)) <= allowed:
             return size
-        needed = max(size_needed(fit.spread, population, allowed), seen, size + PILOT)
+        needed = max(size_needed(fit.spread, self._tail(k), population, allowed), size + PILOT)
         return population if needed > 0.9 * population else needed
 
     def _score(self, wanted: Mapping[int, slice], reference: Reference | None = None) -> None:

@@ -170,8 +170,9 @@ def make_record(
             "targets": len(task.split("test")),
             "sample_seed": settings.sample_seed,
             "block": task.block_name,
-            "interval": "Student's t over groups of whole blocks, 95 %",
-            "half_width": "Student's t over sampled targets, finite population, 95 %",
+            "interval": "Student's t over groups of whole blocks of these sizes, 95 %",
+            "half_width": "Student's t over sampled targets, finite population, 95 %; with it, in "
+            "quadrature, what the largest differences at the next shorter context add where missed",
             "failed": {str(k): reason for k, reason in curve.failures.items()},
             "model_steps": curve.steps,
             "plain_passes": round(passes, 3),

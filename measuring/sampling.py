@@ -5,11 +5,17 @@ larger k is. A regression on such *controls*, whose means over all targets are k
 sample's mean what they explain; the residuals have a small spread, so that few targets suffice
 (Cochran 1977, Sampling Techniques, section 7.8; Särndal, Swensson & Wretman 1992, section 6.4).
 
-Sample sizes follow from the spread alone, never from a mean: stopping when a mean looks right would
-invalidate the intervals.
+Differences that are large and rare may be missed by a sample, whose spread then does not show them.
+So an interval has a second part, which bounds what was missed by the largest differences of a
+sample at a shorter context (`Tail`). The two are added in quadrature: for differences of one size
+this is close to the 95 % limit of a Poisson count, whether none of them was sampled or many.
+
+Sample sizes follow from the spread and the largest differences, never from a mean: stopping when a
+mean looks right would invalidate the intervals.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +25,7 @@ from scipy.special import stdtrit
 from seqmem.leaderboard.statistics.intervals import LEVEL
 from seqmem.measuring.arrays import Floats, Indices
 
-__all__ = ["PILOT", "Regression", "regress", "size_needed", "size_to_see"]
+__all__ = ["PILOT", "Regression", "Tail", "regress", "size_needed"]
 
 PILOT = 256  # targets scored at every k to measure the spread; the smallest sample of an interval
 LEVERAGE = 0.25  # the largest leverage of one target in a regression
@@ -88,34 +94,53 @@ def regress(losses: Floats, targets: Indices, controls: Sequence[Floats]) -> Reg
     return Regression(targets, np.asarray(coefficients, np.float64), residuals, spread, freedom)
 
 
-def size_needed(spread: float, population: int, half_width: float) -> int:
+class Tail:
+    """The largest absolute differences of a sample, which bound what another sample missed.
+
+    Attributes:
+        size: the number of differences.
+    """
+
+    def __init__(self, differences: Floats) -> None:
+        """Take differences (n,) of any sign."""
+        self.size = len(differences)
+        descending = np.sort(np.abs(differences))[::-1]
+        self._sums = np.concatenate([[0.0], np.cumsum(descending)]) / max(self.size, 1)
+
+    def unseen(self, size: int, population: int) -> float:
+        """Return how much the targets that a sample missed may add to the mean of a population.
+
+        A sample has, with a probability of 95 %, at least one target of any kind that makes up 3 in
+        `size` of all (the rule of three, Hanley & Lippman-Hand 1983; fewer if the sample is a large
+        part of the population). What it missed is assumed to add no more than the largest
+        differences of that share of targets add here.
+
+        Args:
+            size: the number of targets in the sample, at least 1.
+            population: the number of targets.
+        """
+        if size >= population:
+            return 0.0
+        share = math.log(1 - LEVEL) / (population * math.log1p(-size / population))
+        return float(np.interp(share * self.size, np.arange(self.size + 1), self._sums))
+
+
+def size_needed(spread: float, tail: Tail, population: int, half_width: float) -> int:
     """Return the sample size for an interval of a mean over a finite population, at least PILOT.
 
     Args:
         spread: standard deviation of what is averaged.
+        tail: bounds what a sample misses.
         population: the number of targets.
         half_width: the largest allowed half-width of the 95 % interval.
     """
     quantile = float(stdtrit(PILOT, (1 + LEVEL) / 2)) * MARGIN
-    if spread == 0:
-        return min(PILOT, population)
-    size = 1 / ((half_width / (quantile * spread)) ** 2 + 1 / population)
-    return min(max(math.ceil(size), PILOT), population)
 
+    def suffices(size: int) -> bool:
+        error = spread * math.sqrt((1 - size / population) / size)
+        return math.hypot(quantile * error, tail.unseen(size, population)) <= half_width
 
-def size_to_see(largest: float, population: int, half_width: float) -> int:
-    """Return the sample size that does not miss rare large differences, at least PILOT.
-
-    If none of n sampled targets is of some kind, at most 3 in n of all targets are (at 95 %; the
-    rule of three, Hanley & Lippman-Hand 1983); n is such that these cannot change the mean by more
-    than the half-width.
-
-    Args:
-        largest: by how much one loss may differ from its control.
-        population: the number of targets.
-        half_width: the largest change of the mean that may be missed.
-    """
-    return min(max(math.ceil(3 * largest / half_width), PILOT), population)
+    return bisect_left(range(population), True, min(PILOT, population), key=suffices)
 
 
 def _design(controls: Sequence[Floats], targets: Indices) -> Floats:

@@ -2,11 +2,13 @@
 
 A curve has a loss for every target at every k, measured or estimated, such that means over groups
 of targets are unbiased. So sampled and complete losses are averaged alike, and an interval
-computed from the spread between groups includes the sampling error.
+computed from the spread between groups includes the sampling error. It does not include what a
+sample may have missed, which is added.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,9 +53,9 @@ def summarise(
                 k=k,
                 n=at.n,
                 method=at.method,
-                loss=groups.mean(at.losses),
+                loss=groups.mean(at.losses, at.unseen),
                 half_width=at.half_width,
-                excess=None if full is None else groups.mean(at.losses - full.losses),
+                excess=None if full is None else groups.mean(at.losses - full.losses, at.unseen),
                 optimum=task.optimum(k),
                 accuracy=None if at.correct is None else groups.rate(at.correct),
                 state_floats=None if k == "full" else model.state_size(k),
@@ -79,8 +81,13 @@ class _Groups:
         """Return each group's total, to nine digits."""
         return tuple(float(f"{total:.9g}") for total in self.totals(values)[0])
 
-    def mean(self, values: Floats) -> MeanOf:
-        return block_mean(*self.totals(values))
+    def mean(self, values: Floats, unseen: float = 0.0) -> MeanOf:
+        """Return the mean; its interval is widened by what a sample may have missed."""
+        found = block_mean(*self.totals(values))
+        if found.interval is None or unseen == 0:
+            return found
+        half = math.hypot((found.interval[1] - found.interval[0]) / 2, unseen)
+        return replace(found, interval=(found.mean - half, found.mean + half))
 
     def rate(self, correct: Floats) -> tuple[float, float, float]:
         """Return a rate and its interval; dependent targets count for less than their number."""

@@ -2,9 +2,9 @@
 
 Targets of one block (an article, a sequence) are dependent, blocks are independent. A mean over
 targets is a ratio of block totals; its standard error is computed from the deviations of the blocks
-from it (Cochran 1977, Sampling Techniques, section 6.3), its interval with Student's t for the
-number of blocks. Differences of two losses on the same targets are averaged in the same way, so
-that the variation that both share cancels.
+from it (Cochran 1977, Sampling Techniques, section 6.3), its interval with the quantile for blocks
+of these sizes (`tails`): Student's t where all are equal. Differences of two losses on the same
+targets are averaged in the same way, so that the variation that both share cancels.
 """
 
 import math
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 from seqmem.leaderboard.record import MeanOf
+from seqmem.leaderboard.statistics.tails import quantile
 
 __all__ = ["LEVEL", "block_mean", "group_blocks", "wilson"]
 
@@ -48,7 +48,7 @@ def block_mean(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> MeanOf:
         return MeanOf(mean, None, None)
     residuals = (sums - mean * counts) / total  # each block's share of the deviation
     error = math.sqrt(blocks / (blocks - 1) * float(np.square(residuals).sum()))
-    half = float(stdtrit(blocks - 1, (1 + LEVEL) / 2)) * error
+    half = quantile(tuple(counts.tolist()), LEVEL) * error
     return MeanOf(mean, error, (mean - half, mean + half))
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from seqmem.measuring.sampling import PILOT, regress, size_needed, size_to_see
+from seqmem.measuring.sampling import PILOT, Tail, regress, size_needed
 
 
 def test_without_controls_it_is_the_mean_and_the_textbook_interval() -> None:
@@ -88,31 +89,63 @@ def test_a_control_that_hardly_varies_is_subtracted_as_it_is(usual: float) -> No
     assert hits / 300 > 0.9
 
 
-def test_what_is_rare_asks_for_more_targets() -> None:
-    """With 3 in n not sampled, they cannot change the mean by more than the half-width."""
-    assert size_to_see(largest=2.0, population=10**6, half_width=0.01) == 600
-    assert size_to_see(largest=0.01, population=10**6, half_width=0.01) == PILOT
-    assert size_to_see(largest=9.0, population=500, half_width=0.01) == 500
+def test_a_missed_kind_is_as_common_as_the_hypergeometric_distribution_allows() -> None:
+    """A sample misses a kind of that many targets with a probability of 5 %."""
+    every = Tail(np.ones(400))  # differences of 1: what is unseen is the share of targets itself
+    for population, size in ((100_000, 256), (5000, 256), (5000, 2500)):
+        kind = every.unseen(size, population) * population
+        rarer, commoner = (
+            stats.hypergeom.pmf(0, population, count, size)
+            for count in (math.floor(kind), math.ceil(kind))
+        )
+        assert commoner <= 0.05
+        assert rarer >= 0.048  # the formula is that of sampling with replacement
+    assert every.unseen(5000, 5000) == 0
+
+
+def test_what_is_missed_are_the_largest_differences() -> None:
+    tail = Tail(np.array([-8.0, 0.0, 2.0, *[0.0] * 97]))
+    assert tail.unseen(300, 10**9) == pytest.approx(0.08, rel=1e-2)  # the largest one in a hundred
+    assert tail.unseen(150, 10**9) == pytest.approx(0.10, rel=1e-2)  # the largest two
+    assert tail.unseen(600, 10**9) == pytest.approx(0.04, rel=1e-2)  # half of the largest one
+    assert Tail(np.zeros(3)).unseen(1, 100) == 0
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.004, 0.01, 0.03, 0.1, 0.4])
+def test_differences_of_one_size_are_covered_however_rare(rate: float) -> None:
+    """Student's t alone covers 23 % where one target in a thousand has a difference."""
+    size, population = 256, 10**6
+    counts = np.random.default_rng(4).binomial(size, rate, 20_000)
+    share = counts / size
+    error = np.sqrt(share * (1 - share) / (size - 1))
+    half = np.hypot(1.97 * error, Tail(np.ones(100)).unseen(size, population))
+    assert (np.abs(share - rate) <= half).mean() >= 0.93
+    if rate == 0.001:
+        assert (np.abs(share - rate) <= 1.97 * error).mean() < 0.25
 
 
 @given(
-    spread=st.floats(1e-6, 10),
+    spread=st.floats(0, 10),
+    largest=st.floats(0, 10),
     population=st.integers(1, 10**6),
     half_width=st.floats(1e-5, 1),
 )
 def test_the_size_is_what_the_interval_needs(
-    spread: float, population: int, half_width: float
+    spread: float, largest: float, population: int, half_width: float
 ) -> None:
-    size = size_needed(spread, population, half_width)
+    tail = Tail(largest * np.array([1.0, 0.1, 0.01, 0.0]))
+
+    def narrowest(size: int, quantile: float) -> float:
+        error = spread * math.sqrt((1 - size / population) / size)
+        return math.hypot(quantile * error, tail.unseen(size, population))
+
+    size = size_needed(spread, tail, population, half_width)
     assert min(PILOT, population) <= size <= population
-    if size < population:
-        fpc = math.sqrt((1 - size / population) / size)
-        assert 1.96 * spread * fpc <= half_width
-    if PILOT < size < population:  # and not much more
-        smaller = int(size * 0.8)
-        assert 1.96 * spread * math.sqrt((1 - smaller / population) / smaller) > half_width * 0.9
+    assert narrowest(size, 1.96) <= half_width
+    if size > PILOT:  # and not much more
+        assert narrowest(int(size * 0.8), 2.1) > half_width * 0.9
 
 
 def test_no_spread_needs_no_more_than_the_pilot() -> None:
-    assert size_needed(0.0, 10_000, 1e-9) == PILOT
-    assert size_needed(0.0, 10, 1e-9) == 10
+    assert size_needed(0.0, Tail(np.zeros(256)), 10_000, 1e-9) == PILOT
+    assert size_needed(0.0, Tail(np.zeros(10)), 10, 1e-9) == 10
