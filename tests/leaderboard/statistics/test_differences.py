@@ -62,9 +62,9 @@ def test_groups_of_unequal_sizes_have_wider_intervals() -> None:
     assert paired is not None
     assert paired.low is not None
     sums = [np.array(row.records[0].point("full").group_sums) for row in rows]  # type: ignore[union-attr]
-    student = block_mean(sums[0] - sums[1], np.array(sizes)).interval
-    assert student is not None
-    assert paired.mean - paired.low > 1.05 * (student[1] - student[0]) / 2
+    error = block_mean(sums[0] - sums[1], np.array(sizes)).standard_error
+    assert error is not None
+    assert paired.mean - paired.low > 1.05 * stats.t.ppf(0.975, 9) * error
 
 
 def test_only_common_seeds_count() -> None:

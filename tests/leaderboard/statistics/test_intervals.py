@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from seqmem.leaderboard.statistics.intervals import block_mean, group_blocks, wilson
 
@@ -44,6 +45,21 @@ def test_intervals_cover() -> None:
         assert interval is not None
         hits += interval[0] <= 3.0 <= interval[1]
     assert 0.93 <= hits / repeats <= 0.97
+
+
+def test_intervals_cover_where_few_blocks_have_most_targets() -> None:
+    """Student's t with 11 degrees of freedom contains the mean in 90 % here."""
+    rng = np.random.default_rng(0)
+    repeats, hits, student = 4000, 0, 0
+    counts = np.array([400, 300, 200, *[20] * 9])
+    for _ in range(repeats):
+        mean = block_mean(rng.normal(3.0, 0.5, 12) * counts, counts)
+        assert mean.interval is not None
+        assert mean.standard_error is not None
+        hits += mean.interval[0] <= 3.0 <= mean.interval[1]
+        student += abs(mean.mean - 3.0) <= stats.t.ppf(0.975, 11) * mean.standard_error
+    assert 0.94 <= hits / repeats <= 0.96
+    assert student / repeats < 0.92
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(1, 12))
