@@ -59,14 +59,18 @@ def main() -> None:
     rows: list[list[object]] = []
     for task in arguments.tasks:
         for name in arguments.models:
-            rows += coverage(name, exact_losses(name, task, arguments.targets), arguments.repeats)
-    headers = ["task", "model", "k", "coverage", "half-width", "windows", "steps, in passes"]
+            losses = exact_losses(name, task, arguments.targets)
+            rows.append(coverage(name, losses, arguments.repeats))
+    headers = [
+        "task", "model", "k", "coverage, %", "half-width, % of requested", "windows",
+        "steps, passes",
+    ]  # fmt: skip
     say(f"\n±{USUAL}, {arguments.repeats:,} repetitions, {machine()}\n")
-    say(tabulate(rows, headers=headers, tablefmt="pipe"))
+    say(tabulate(rows, headers=headers, tablefmt="pipe", floatfmt=".2f"))
 
 
-def coverage(name: str, exact: ExactLosses, repeats: int) -> list[list[object]]:
-    """Run the estimator repeatedly; return one row for each k that was ever sampled."""
+def coverage(name: str, exact: ExactLosses, repeats: int) -> list[object]:
+    """Run the estimator repeatedly; return a curve's row, with each k that was ever sampled."""
     task, split = exact.task, exact.split
     precision = USUAL.half_width(task)
     model = Carried(exact.stateful)
@@ -89,16 +93,20 @@ def coverage(name: str, exact: ExactLosses, repeats: int) -> list[list[object]]:
                     inside = abs(at.losses.mean() - exact.by_context[k].mean()) <= at.half_width
                     found[k].append((inside, at.half_width / precision, at.n))
     passes = sum(spent) / repeats / len(split.inputs)
-    rows: list[list[object]] = []
-    for k, values in sorted(found.items()):
-        share, width, size = np.mean(values, axis=0)
-        of = "" if len(values) == repeats else f" of {len(values)}"
-        covered = f"{100 * share:.1f} %{of}"
-        rows.append([task.id, name, k, covered, f"{100 * width:.0f} %", f"{size:,.0f}", ""])
-    if not rows:
-        rows.append([task.id, name, "all", "exact", "0", f"{len(split):,}", ""])
-    rows[0][-1] = f"{passes:.2f}"
-    return rows
+    columns = [
+        [str(k), _covered(values, repeats), *_means(values)] for k, values in sorted(found.items())
+    ] or [["", "all exact", "", f"{len(split):,}"]]
+    return [task.id, name, *("; ".join(column) for column in zip(*columns, strict=True)), passes]
+
+
+def _covered(values: list[tuple[bool, float, int]], repeats: int) -> str:
+    share = f"{100 * np.mean([inside for inside, _, _ in values]):.1f}"
+    return share if len(values) == repeats else f"{share} of {len(values)}"
+
+
+def _means(values: list[tuple[bool, float, int]]) -> tuple[str, str]:
+    _, width, size = np.mean(values, axis=0)
+    return f"{100 * width:.0f}", f"{size:,.0f}"
 
 
 @dataclass(frozen=True)
