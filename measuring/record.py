@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tqdm import tqdm
-
 from seqmem.errors import CellError
 from seqmem.leaderboard.record import Point, Record, TaskFacts
 from seqmem.measuring.curve import Curve, measure
+from seqmem.measuring.progress_bar import progress_bar
 from seqmem.measuring.reference import full_scores, longest_pass
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.measuring.summary import summarise
@@ -61,7 +60,7 @@ def measure_model(
     split = task.split("test")
     measured = settings.cast(model)
     began = time.monotonic()
-    with tqdm(unit="step", unit_scale=True, disable=None, leave=False) as bar:
+    with progress_bar(unit="step", unit_scale=True) as bar:
         bar.set_description(f"measure {label} on {task.id}")
         curve = measure(
             measured,

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from seqmem.baselines.certificate import guaranteed_context_facts
 from seqmem.baselines.spec import architecture_of, build_model, modules_of
 from seqmem.baselines.training.checkpoint import Checkpoint, load_weights, save_weights
@@ -23,6 +21,7 @@ from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.store import write_record
 from seqmem.measuring.checked import Measurable, checked_record
 from seqmem.measuring.full_context import without_unreadable
+from seqmem.measuring.progress_bar import progress_bar
 from seqmem.provenance import environment_facts, source_sha256, suite_facts
 from seqmem.runs.cell import Cell
 from seqmem.tasks.model import SequenceModel
@@ -166,7 +165,7 @@ def _train(
 ) -> Trained:
     """Train a model under a progress bar."""
     recipe = cell.recipe
-    with tqdm(total=recipe.steps, unit="step", disable=None, leave=False) as bar:
+    with progress_bar(total=recipe.steps, unit="step") as bar:
         bar.set_description(f"train {cell.model} on {task.id}")
         began = False
 

@@ -9,10 +9,10 @@ from importlib.metadata import version
 import numpy as np
 import torch
 import torch.nn.functional as F
-from tqdm import tqdm
 
 from seqmem.errors import CellError
 from seqmem.measuring.curve import Curve, estimate_curve
+from seqmem.measuring.progress_bar import progress_bar
 from seqmem.measuring.record import MeasuredCurve
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.measuring.window_scores import ByTarget
@@ -90,7 +90,7 @@ def measure_hugging_face(
     measured = settings.cast(model)
     began = time.monotonic()
     label = f"measure {name} on {task.id}"
-    with tqdm(desc=label, unit="token", unit_scale=True, disable=None, leave=False) as bar:
+    with progress_bar(desc=label, unit="token", unit_scale=True) as bar:
         found = measure_words(
             measured,
             task,

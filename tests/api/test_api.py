@@ -57,7 +57,7 @@ def test_importing_it_costs_no_torch() -> None:
 def test_names_exist_and_others_do_not() -> None:
     for name in seqmem.__all__:
         assert getattr(seqmem, name)
-    with pytest.raises(AttributeError, match=r"no attribute .trainer."):
+    with pytest.raises(AttributeError, match="has no attribute"):
         seqmem.trainer  # noqa: B018
 
 
