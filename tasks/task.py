@@ -137,6 +137,10 @@ class Task(ABC):
     loss: Loss
     longest_context: int
 
+    def __repr__(self) -> str:
+        """Return it in one line."""
+        return f"{self.id}: {self.loss.name}, context up to k = {self.longest_context:,} may help"
+
     @property
     def family(self) -> str:
         """The part of the id before the parameters."""

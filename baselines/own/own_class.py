@@ -89,7 +89,8 @@ class OwnClass:
 
     def facts(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a record says about the class with these options."""
-        both = json.dumps([self.source_sha256, self.kind, dict(options)], sort_keys=True)
+        name = getattr(self.constructor, "__qualname__", self.label)  # a file has several classes
+        both = json.dumps([name, self.source_sha256, self.kind, dict(options)], sort_keys=True)
         return {
             "own": True,
             "kind": self.kind,

@@ -64,7 +64,8 @@ def test_names_exist_and_others_do_not() -> None:
 def test_lists_are_data_frames() -> None:
     assert "lstm" in seqmem.models().index
     assert "copy-memory/T=10" in seqmem.tasks().index  # type: ignore[operator]
-    assert seqmem.load_task(TASK).id == TASK
+    task = seqmem.load_task(TASK)
+    assert repr(task) == f"{TASK}: mean squared error, context up to k = 5 may help"
     board = seqmem.leaderboard("adding-problem/T=50")  # type: ignore[operator]
     assert {"model", "k", "loss", "seed"} <= set(board.columns)
 

@@ -100,6 +100,14 @@ def test_kinds_are_distinguished_and_keep_the_contract(
     check_model(model.eval(), example_inputs(TASK.inputs), TASK.outputs)
 
 
+def test_another_class_of_a_file_and_other_options_are_another_model() -> None:
+    found = [taken(kind).facts(options)["sha256"] for kind, options in (
+        (Whole, {}), (Mixer, {}), (Mixer, {"kernel": 3}), (Mixer, {"kernel": 4}),
+    )]  # fmt: skip
+    assert len({*found}) == 4
+    assert taken(Whole).facts({})["sha256"] == found[0]
+
+
 def test_receptive_fields_of_mixers_add_up() -> None:
     with seeded(0):
         model, _ = build_model(ModelSpec("X", {"layers": 3}, taken(Mixer)), TASK, 8, {})
