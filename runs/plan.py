@@ -14,6 +14,7 @@ import torch
 
 from seqmem.baselines.own.own_class import Kind
 from seqmem.baselines.own.spec import model_spec
+from seqmem.baselines.own.trial import try_out
 from seqmem.baselines.spec import ModelSpec, build_model
 from seqmem.baselines.training.loop import seeded
 from seqmem.baselines.training.recipes import BUDGETS, Recipe, parse_changes, recipe_for
@@ -174,7 +175,7 @@ def plan(request: Request, log: Callable[[str], object], gpu: bool | None = None
         if model.own is not None:
             with seeded(0):
                 built, _ = build_model(model, task, found[0].k_train, recipe.options)
-                if warning := model.own.check(built, task):
+                if warning := try_out(built, task, model.own.text):
                     log(warning)
         skipped |= {f"left out of the diagonal: {line}" for line in left_out}
     for line in sorted(skipped):

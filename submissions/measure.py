@@ -7,12 +7,14 @@ from pathlib import Path
 
 from torch import nn
 
-from seqmem.errors import RefusedError
+from seqmem.baselines.own.trial import try_out
+from seqmem.baselines.own.whole import WholeModel
+from seqmem.errors import InputError, RefusedError
 from seqmem.leaderboard.record import Record, is_name
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.submissions.opening import TRUSTED, OpenedModel, OpenOptions, open_model
 from seqmem.submissions.submit import measure_submission
-from seqmem.tasks.model import as_sequence_model, weights_sha256
+from seqmem.tasks.model import SequenceModel, weights_sha256
 from seqmem.tasks.task import Task
 
 __all__ = ["measure_trained"]
@@ -48,8 +50,12 @@ def measure_trained(
         RefusedError: it fails a check.
         CellError: it cannot be measured.
     """
+    if not isinstance(model, str | nn.Module):
+        raise InputError(
+            f"model {model!r}: is neither a module nor a name; a class is trained with seqmem.train"
+        )
     options = options or OpenOptions()
-    opening = _in_memory(model, task, options) if isinstance(model, nn.Module) else None
+    opening = _in_memory(model, task, options, log) if isinstance(model, nn.Module) else None
     with opening or open_model(str(model), task, options) as opened:
         return measure_submission(
             opened,
@@ -64,11 +70,16 @@ def measure_trained(
 
 
 @contextmanager
-def _in_memory(module: nn.Module, task: Task, options: OpenOptions) -> Iterator[OpenedModel]:
+def _in_memory(
+    module: nn.Module, task: Task, options: OpenOptions, log: Callable[[str], object]
+) -> Iterator[OpenedModel]:
     """Yield a module in evaluation mode; it is put back into its mode and place at the end."""
     training = module.training
     device = next((weight.device for weight in module.parameters()), None)
-    model = as_sequence_model(module.eval(), task.outputs)
+    model = module if isinstance(module, SequenceModel) else WholeModel(module, task.outputs)
+    if warning := try_out(model, task, type(module).__name__):
+        log(warning)
+    model.eval()
     field = model.receptive_field
     if options.context is not None:
         model.receptive_field = options.context

@@ -9,18 +9,15 @@ from importlib import import_module
 from inspect import Parameter
 from typing import Any, Literal, get_args
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from seqmem.baselines.own.errors import one_line_errors
 from seqmem.baselines.own.mixer import MixerModel
-from seqmem.baselines.own.outputs import are_probabilities, main_tensor
 from seqmem.baselines.own.recurrent import LAYER_OPTIONS, RecurrentModel
 from seqmem.baselines.own.whole import whole_model
 from seqmem.errors import InputError
-from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.model import SequenceModel
-from seqmem.tasks.task import InputSpec, Task, Tokens
+from seqmem.tasks.task import InputSpec
 
 __all__ = ["KINDS", "Kind", "OwnClass", "own_class"]
 
@@ -138,33 +135,6 @@ class OwnClass:
                 "torch.nn.Module"
             )
         return module
-
-    @torch.no_grad()
-    def check(self, model: SequenceModel, task: Task) -> str | None:
-        """Read two short sequences; return a warning, if there is one.
-
-        Raises:
-            InputError: the model cannot be called, or returns something else than outputs.
-        """
-        source = torch.Generator().manual_seed(0)
-        inputs: Tensor
-        if isinstance(task.inputs, Tokens):
-            inputs = torch.randint(0, task.inputs.vocabulary, (2, 3), generator=source).int()
-        else:
-            inputs = torch.rand(2, 3, task.inputs.dimension, generator=source)
-        model.eval()
-        with one_line_errors(self.text, f"called with inputs {tuple(inputs.shape)} it"):
-            features, state = model.hidden(inputs)
-            if model.stateful:  # what it returned is what it takes
-                features, _ = model.hidden(inputs, state)
-            outputs = model.readout(features)
-            main_tensor(outputs, (2, 3, task.outputs), type(model).__name__)
-        if isinstance(task.loss, CrossEntropy) and are_probabilities(outputs):
-            return (
-                f"{self.label} seems to return probabilities (a softmax): seqmem takes scores and "
-                "applies the softmax itself; return what goes into yours"
-            )
-        return None
 
 
 def own_class(

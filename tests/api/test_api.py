@@ -144,6 +144,23 @@ def test_findings_of_the_gate_are_warnings_unless_strict(quiet: dict[str, Any]) 
     assert model.training  # as it was
 
 
+def test_a_dictionary_of_scores_is_understood(seqmem_: Command) -> None:
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(2, 1)
+
+        def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+            return {"logits": self.inner(inputs), "inputs": inputs}
+
+    with seeded(0):
+        model = Wrapped()
+    found = [
+        seqmem.measure(each, TASK, verbose=False).records[0].curve for each in (model, model.inner)
+    ]
+    assert found[0] == found[1]
+
+
 class Sums(nn.Module):
     """Neither a state nor a bound on how far it looks back."""
 
@@ -181,6 +198,11 @@ def linear() -> nn.Module:
         (lambda: seqmem.measure("lstm", TASK), "`seqmem eval lstm` trains it"),
         (lambda: seqmem.measure(linear(), "adding"), "unknown task"),
         (lambda: seqmem.measure(linear()), "no task is given"),
+        (
+            lambda: seqmem.measure(nn.Linear, TASK),  # type: ignore[arg-type]
+            "a class is trained with seqmem.train",
+        ),
+        (lambda: seqmem.measure(linear(), "copy-memory/T=10"), "called with inputs .2, 3. it"),
         (lambda: seqmem.measure(linear(), TASK, k=0), "a context length is a whole"),
         (lambda: seqmem.measure(linear(), TASK, precision="x"), "is a positive share"),
         (lambda: seqmem.train(nn.Linear, TASK, budget="smoke"), "is of no known kind"),

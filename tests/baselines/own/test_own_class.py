@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seqmem.baselines.own.load import is_code, load_class
 from seqmem.baselines.own.own_class import OwnClass, own_class
 from seqmem.baselines.own.spec import model_spec
+from seqmem.baselines.own.trial import try_out
 from seqmem.baselines.spec import ModelSpec, build_model
 from seqmem.baselines.training.loop import seeded
 from seqmem.baselines.transformer import WindowedAttention
@@ -95,7 +96,7 @@ def test_kinds_are_distinguished_and_keep_the_contract(
     sizes = {"hidden": 6, "layers": 2} if kind != "model" else {}
     with seeded(0):
         model, _ = build_model(ModelSpec("X", sizes, own), TASK, "full", {})
-    assert own.check(model, TASK) is None
+    assert try_out(model, TASK, "x") is None
     assert model.stateful is (constructor in (Stateful, Cell, nn.LSTM))
     check_model(model.eval(), example_inputs(TASK.inputs), TASK.outputs)
 
@@ -163,12 +164,12 @@ def test_what_a_layer_returns(forward: Any, says: str | None) -> None:
             return forward(features)
 
     with seeded(0):
-        model, _ = build_model(ModelSpec("X", {"hidden": 4}, own := taken(Returns)), TASK, 4, {})
+        model, _ = build_model(ModelSpec("X", {"hidden": 4}, taken(Returns)), TASK, 4, {})
     if says is None:
-        assert own.check(model, TASK) is None
+        assert try_out(model, TASK, "x") is None
         return
     with pytest.raises(InputError, match=says):
-        own.check(model, TASK)
+        try_out(model, TASK, "x")
 
 
 def test_a_softmax_is_warned_of() -> None:
@@ -177,8 +178,8 @@ def test_a_softmax_is_warned_of() -> None:
             return super().forward(ids)["logits"].softmax(-1)
 
     with seeded(0):
-        model, _ = build_model(ModelSpec("X", {}, own := taken(Probabilities)), TASK, 4, {})
-    assert "softmax" in str(own.check(model, TASK))
+        model, _ = build_model(ModelSpec("X", {}, taken(Probabilities)), TASK, 4, {})
+    assert "softmax" in str(try_out(model, TASK, "x"))
 
 
 def write(folder: Path, **files: str) -> None:
