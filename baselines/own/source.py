@@ -82,7 +82,7 @@ def source_of_names(kind: Callable[..., Any], module: ModuleType) -> Source:
         if name in texts:
             continue
         if not inspect.isclass(value) and not inspect.isfunction(value):
-            if isinstance(value, int | float | str | bool | tuple):
+            if isinstance(value, int | float | str | tuple | list | dict):
                 texts[name] = repr(value)
             continue
         if value.__module__ != module.__name__:
