@@ -1,8 +1,10 @@
 """Classes of users: distinguished, built, checked, sent to other processes, hashed."""
 
+import linecache
 import pickle
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqmem.baselines.own.load import is_code, load_class
+from seqmem.baselines.own.load import is_code, load_class, take_class
 from seqmem.baselines.own.own_class import OwnClass, own_class
 from seqmem.baselines.own.spec import model_spec
 from seqmem.baselines.own.trial import try_out
@@ -253,3 +255,49 @@ def test_baselines_and_files_are_no_code() -> None:
 def test_a_class_called_like_a_baseline_has_another_name(tmp_path: Path) -> None:
     write(tmp_path, mine=LAYER.replace("Layer", "TCN"), helper="FACTOR = 2")
     assert model_spec(f"{tmp_path}/mine.py:TCN").name == "mine.TCN"
+
+
+CELL = """
+from torch import nn
+
+SIZES = [1, 2]
+
+def helper(x):
+    return {factor} * x
+
+def unused(x):
+    return {other} * x
+
+class InCell(nn.Module):
+    def __init__(self, d_model):
+        super().__init__()
+        self.sizes = SIZES
+    def forward(self, x):
+        return helper(x)
+"""
+
+
+def test_the_source_of_a_notebook_is_what_the_class_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hashed(**values: int) -> str:
+        module, text = types.ModuleType("notebook"), CELL.format(**values)
+        place = f"<cell {values}>"
+        monkeypatch.setitem(sys.modules, "notebook", module)
+        monkeypatch.setitem(linecache.cache, place, (len(text), None, text.splitlines(True), place))
+        exec(compile(text, place, "exec"), module.__dict__)
+        own = take_class(module.InCell)
+        assert own.kind == "mixer"
+        assert pickle.loads(pickle.dumps(own)).constructor(3)(2) == values["factor"] * 2
+        return own.source_sha256
+
+    assert hashed(factor=2, other=1) == hashed(factor=2, other=5) != hashed(factor=3, other=1)
+
+
+def test_a_class_without_a_source_is_refused() -> None:
+    module = types.ModuleType("made_up")
+    exec("class X:\n    pass", module.__dict__)
+    sys.modules["made_up"] = module
+    try:
+        with pytest.raises(InputError, match="the source of 'X' is not known"):
+            take_class(module.X)
+    finally:
+        del sys.modules["made_up"]
