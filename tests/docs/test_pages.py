@@ -16,6 +16,7 @@ PAGES = ("your_layer", "your_model")
 BLOCK = re.compile(r"(?:<!-- file: (\S+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_the_page_runs(
     page: str, seqmem_: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
