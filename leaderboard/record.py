@@ -46,6 +46,8 @@ __all__ = [
 
 SCHEMA = 3
 
+ROUNDING = 1e-5
+
 # A submitted model's name. Single spaces, and none at the ends: names must not look alike.
 _NAME = r"(?=.{1,64}$)[A-Za-z0-9][A-Za-z0-9._+-]*( [A-Za-z0-9._+-]+)*"
 # A trained model's label: its name and options, as in "lstm:hidden=64,layers=2".
@@ -202,7 +204,8 @@ class Record:
         extras: further scores by name.
         validity: results of the validity gate; None if it was not run.
         environment: packages, device, dtype, threads, peak memory.
-        trust: "self-reported", "rescored" or "published".
+        trust: "self-reported", "rescored" or "published": what the file says. Boards believe
+            "rescored" with a signature (`seqmem.leaderboard.signature`).
         supersedes: None; some files of schema 3 may name a record that they correct. Not used.
         schema: the version of the schema.
     """
@@ -273,16 +276,39 @@ def _check(record: Record) -> None:
     if total == 0:
         raise ValueError("group_counts contain no targets")
     targets = max(total, record.measurement["targets"])
+    precision = record.measurement.get("precision") or "%"
+    if not precision.endswith("%") and float(precision) > abs(record.task.chance):
+        raise ValueError(f"precision {precision} is more than chance, {record.task.chance}")
+    full = record.point("full")
     for point in record.curve:
         if point.n > targets:
             raise ValueError(f"n = {point.n} at k = {point.k} of {targets} targets")
-        if (interval := point.loss.interval) is not None and interval[0] > interval[1]:
-            raise ValueError(f"the interval at k = {point.k} ends below its begin")
+        if point.half_width == 0 and point.n < total:
+            raise ValueError(f"half_width = 0 at k = {point.k}, and n = {point.n} of {total}")
+        interval = point.loss.interval or (point.loss.mean, point.loss.mean)
+        if not interval[0] <= point.loss.mean <= interval[1]:
+            raise ValueError(f"the interval at k = {point.k} is not around the mean")
         if (sums := len(point.group_sums)) != len(record.group_counts):
             raise ValueError(f"{sums} group_sums at k = {point.k} of {len(record.group_counts)}")
+        mean = sum(point.group_sums) / total
+        if not _equal(mean, point.loss.mean):
+            raise ValueError(
+                f"the mean at k = {point.k} is {point.loss.mean}, the sums give {mean}"
+            )
+        if point.excess is not None and full is not None:
+            excess = point.loss.mean - full.loss.mean
+            if not _equal(excess, point.excess.mean, abs(full.loss.mean)):
+                raise ValueError(
+                    f"the excess at k = {point.k} is {point.excess.mean}, the means give {excess}"
+                )
     order = [math.inf if point.k == "full" else point.k for point in record.curve]
     if not order or order != sorted(set(order)):
         raise ValueError("the curve's k are not ascending")
+
+
+def _equal(one: float, other: float, scale: float = 0.0) -> bool:
+    """Return whether two numbers are equal up to the order of sums."""
+    return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=ROUNDING * max(scale, 1.0))
 
 
 def check_training(training: Mapping[str, Any]) -> None:

@@ -46,7 +46,7 @@ def select(
     Args:
         places: files, folders or URLs; none: the committed ones, and ./results.
         task_ids: the tasks; none: all that were measured.
-        log: called with one line for each file that is no record.
+        log: called with one line for each file that is no record, or says more than is known.
         published: whether published numbers are read, also of tasks without records.
         models: only these, with or without their options; none: all.
         budget: only models trained with it; None for all.
@@ -66,7 +66,7 @@ def select(
     usual = [place for place in (COMMITTED, OWN) if place.is_dir()]
     records, problems = read_records(here or usual)
     for problem in problems:
-        log(f"skipped {problem}")
+        log(problem)
     printed = read_published() if published else ()
     measured = {record.task.id for record in records}
     known = measured | {entry.task for entry in printed}

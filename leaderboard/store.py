@@ -7,12 +7,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 from seqmem.files import read_file, temporary_file
 from seqmem.leaderboard.agreement import disagreeing
 from seqmem.leaderboard.record import Record, RecordError, from_json, to_json
+from seqmem.leaderboard.signature import is_signed
 from seqmem.lifetime import writing_in
 
 __all__ = [
@@ -134,20 +136,36 @@ def read_records(places: Iterable[Path]) -> tuple[list[Record], list[str]]:
 
     Folders of failures below a given folder are skipped.
 
+    Records that say "rescored" without a signature of this user, or a place among the committed
+    ones, are returned as self-reported.
+
     Returns:
-        the records, by path; and one line for each file that is not a readable record.
+        the records, by path; and one line for each file that is not a readable record, or says more
+        than is known.
     """
     records, paths, problems = [], [], []
     with uncollected():
         for path in _files(places):
             try:
-                records.append(from_json(read_file(path)))
-                paths.append(path)
+                record = from_json(read_file(path))
             except (RecordError, OSError) as error:
-                problems.append(f"{path}: {error}")
+                problems.append(f"skipped {path}: {error}")
+                continue
+            if record.trust == "rescored" and not (_is_committed(path) or is_signed(record)):
+                record = replace(record, trust="self-reported")
+                problems.append(
+                    f"{path}: says 'rescored', and was not written by your `seqmem verify`; shown "
+                    "as self-reported"
+                )
+            records.append(record)
+            paths.append(path)
         wrong = dict(disagreeing(records, _committed))
-    problems += [f"{paths[i]}: {difference}" for i, difference in wrong.items()]
+    problems += [f"skipped {paths[i]}: {difference}" for i, difference in wrong.items()]
     return [record for i, record in enumerate(records) if i not in wrong], problems
+
+
+def _is_committed(path: Path) -> bool:
+    return path.resolve().is_relative_to(COMMITTED.resolve())
 
 
 def _committed(record: Record) -> Record | None:

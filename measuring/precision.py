@@ -29,13 +29,18 @@ class Precision:
         """Return the half-width in the loss's unit.
 
         Raises:
-            InputError: it is smaller than the rounding error of a loss.
+            InputError: it is smaller than the rounding error of a loss, or larger than chance.
         """
         half = self.value
         if self.relative and task.loss.score == "perplexity":
             half = math.log1p(self.value)
         elif self.relative:
             half = self.value * (task.chance() - (task.optimum("full") or 0.0))
+        if half > abs(task.chance()):
+            raise InputError(
+                f"--precision {self}: is more than chance on {task.id}, {task.chance():.4g} "
+                f"{task.loss.unit}; give a smaller one, as 0.5%"
+            )
         least = ROUNDING * task.chance()
         if half < least:
             raise InputError(

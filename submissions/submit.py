@@ -16,7 +16,7 @@ from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, RefusedError
 from seqmem.files import read_file
 from seqmem.leaderboard.record import Record, RecordError, from_json, is_name, to_json
-from seqmem.leaderboard.store import read_records, record_directory, write_unless_taken
+from seqmem.leaderboard.store import COMMITTED, read_records, record_directory, write_unless_taken
 from seqmem.measuring.checked import Measurable, checked_record
 from seqmem.measuring.full_context import without_unreadable
 from seqmem.measuring.settings import MeasurementSettings
@@ -216,9 +216,10 @@ def measure_submission(
 
 
 def _best_losses(folder: Path, task: Task) -> dict[Context, float]:
-    """Return the smallest loss at each k among a folder's records on the same test data."""
+    """Return the smallest loss at each k on the same test data, in a folder or committed."""
     best: dict[Context, float] = {}
-    for record in read_records(folder.glob("*.json"))[0]:
+    committed = record_directory(COMMITTED, task.id)
+    for record in read_records([*folder.glob("*.json"), *committed.glob("*.json")])[0]:
         if record.task.data_hash == task.data_hash and record.task.version == task.version:
             for point in record.curve:
                 best[point.k] = min(best.get(point.k, math.inf), point.loss.mean)

@@ -1,12 +1,15 @@
 """Measure a record's model again on new samples of windows; confirm or contradict the record."""
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqmem.errors import InputError
+from seqmem.files import read_file
 from seqmem.leaderboard.record import Context, Record
+from seqmem.leaderboard.signature import signed
 from seqmem.leaderboard.store import record_directory, write_record
 from seqmem.measuring.precision import USUAL
 from seqmem.measuring.settings import DTYPES, DType, MeasurementSettings
@@ -22,6 +25,8 @@ __all__ = ["Comparison", "Verification", "verify"]
 MARGIN = 2.0
 # On other machines, sums have another order.
 ROUNDING = 1e-4
+# Chance and optima are computed in another order on other machines.
+FACTS = 1e-6
 # How much wider than requested an interval may be: its width is an estimate as well.
 WIDER = 1.5
 
@@ -120,6 +125,9 @@ def verify(
     found = Verification(_compare(old, new, settings.half_width(task) or 0.0), new)
     if found.confirmed:
         folder = record_directory(results / "records", task.id)
+        # What it confirms, and the signature by which boards know that it was measured here.
+        confirms = hashlib.sha256(read_file(path)).hexdigest()
+        new = signed(replace(new, measurement={**new.measurement, "confirms": confirms}))
         log(f"confirmed: {write_record(new, folder, f'rescored-{path.stem}')}")
     return found
 
@@ -133,7 +141,23 @@ def _same_task(old: Record, path: Path) -> Task:
             f"{old.task.data_hash[:12]}…; here are version {task.version}, data "
             f"{task.data_hash[:12]}…: the losses cannot be compared"
         )
+    said: dict[str, tuple[float | None, float | None]] = {
+        "chance": (old.task.chance, task.chance()),
+        "optimum": (old.task.optimum, task.optimum("full")),
+        **{f"optimum at k = {p.k}": (p.optimum, task.optimum(p.k)) for p in old.curve},
+    }
+    for name, (recorded, known) in said.items():
+        # Older versions knew fewer optima.
+        if recorded is not None and not _same_fact(recorded, known):
+            raise InputError(
+                f"record {path}: says that the {name} of {task.id} is {recorded:.6g}; it is "
+                f"{'unknown' if known is None else f'{known:.6g}'}: the record is wrong"
+            )
     return task
+
+
+def _same_fact(recorded: float, known: float | None) -> bool:
+    return known is not None and math.isclose(recorded, known, rel_tol=FACTS, abs_tol=FACTS)
 
 
 def _dtype(old: Record, path: Path) -> DType:

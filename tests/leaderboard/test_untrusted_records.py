@@ -13,6 +13,7 @@ import pytest
 
 from seqmem.leaderboard import FORMATS
 from seqmem.leaderboard.record import Record, RecordError, from_json, to_json
+from seqmem.leaderboard.signature import signed
 from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.store import COMMITTED, read_records, write_record
 from seqmem.leaderboard.tables.board_table import board_text
@@ -71,6 +72,10 @@ IN_TWO_MONTHS = (datetime.now(UTC) + timedelta(days=60)).isoformat()
         ("curve/0/loss/mean", -1e308),
         ("curve/0/loss/standard_error", -1),
         ("curve/0/loss/interval", [1, 0]),
+        ("curve/0/loss/interval", [0.7, 0.8]),  # the mean is 0.6
+        ("curve/0/loss/mean", 0.6001),  # the groups' sums give 0.6
+        ("curve/0/excess/mean", 0.1),  # 0.6 − 0.45
+        ("curve/0/n", 99),  # with a half-width of zero
         ("curve/0/accuracy", [1.5, 1, 2]),
         ("curve/0/method", "<b>"),
         ("group_counts", [0] * 10),
@@ -90,6 +95,7 @@ IN_TWO_MONTHS = (datetime.now(UTC) + timedelta(days=60)).isoformat()
         ("training/recipe", 5),
         ("measurement/precision", "0"),
         ("measurement/precision", "1000%"),
+        ("measurement/precision", "1000"),
         ("measurement/precision", "1e999"),
         ("measurement/precision", [1]),
         ("measurement/plain_passes", "x"),
@@ -186,9 +192,9 @@ def _fields() -> dict[str, list[str]]:
     return {**named, "curve/0": list(first), "created": [], "group_counts": [], "gain": []}
 
 
-def test_huge_group_sums_do_not_break_a_board() -> None:
-    record = from_json(forged(changed("curve/0/group_sums", [1e308] * 10)))
-    assert "gru" in board_text(boards([make_trained(SLOW, label="gru"), record]), "table")
+def test_huge_group_sums_are_refused() -> None:
+    with pytest.raises(RecordError, match="the sums give inf"):
+        from_json(forged(changed("curve/0/group_sums", [1e308] * 10)))
 
 
 def test_chance_and_optimum_are_those_of_most_records(tmp_path: Path) -> None:
@@ -257,6 +263,30 @@ def test_points_measured_again_count() -> None:
     (row,) = board_of(false, part).rows
     assert row.records[0].trust == "rescored, self-reported"
     assert row.scores[1].value == pytest.approx(FAST[1] - 0.1)
+
+
+def test_rescored_is_what_was_measured_again_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEQMEM_CACHE", str(tmp_path / "cache"))
+    own = signed(replace(named("own", "1"), trust="rescored"))
+    written = json.loads(to_json(replace(own, model={**own.model, "label": "other"})))
+    assert len(written["measurement"]["signature"]) == 64
+    folder = tmp_path / "records"
+    write_record(own, folder, "own")
+    (folder / "copied.json").write_text(json.dumps(written))  # another record's signature
+    write_record(replace(named("bare", "2"), trust="rescored"), folder, "bare")
+    found, problems = read_records([folder])
+    assert {record.model["label"]: record.trust for record in found} == {
+        "own": "rescored",
+        "other": "self-reported",
+        "bare": "self-reported",
+    }
+    assert [Path(line.partition(":")[0]).name for line in problems] == ["bare.json", "copied.json"]
+    assert all("says 'rescored', and was not written by your" in line for line in problems)
+    assert (tmp_path / "cache" / "verify.key").stat().st_mode & 0o77 == 0
+    monkeypatch.setenv("SEQMEM_CACHE", str(tmp_path / "of someone else"))
+    assert {record.trust for record in read_records([folder])[0]} == {"self-reported"}
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-2+A1", "@SUM(A1)", "\tx", "+1(A1)"])

@@ -40,6 +40,11 @@ def test_wrong_ones(text: str) -> None:
         parse_precision(text)
 
 
+def test_a_precision_beyond_chance_is_refused() -> None:
+    with pytest.raises(InputError, match=r"is more than chance on adding-problem/T=10, 0\.1667"):
+        parse_precision("0.2").half_width(AddingProblem(10))
+
+
 def test_a_precision_below_the_rounding_error_is_refused() -> None:
     with pytest.raises(InputError, match=r"less than the rounding error .*--exact"):
         parse_precision("0.00000001%").half_width(AddingProblem(10))

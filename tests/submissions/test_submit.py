@@ -15,7 +15,7 @@ from torch import nn
 from seqmem.baselines.spec import build_model, parse_model
 from seqmem.baselines.training.loop import seeded
 from seqmem.leaderboard.record import from_json
-from seqmem.leaderboard.store import write_unless_taken
+from seqmem.leaderboard.store import read_records, write_unless_taken
 from seqmem.measuring.curve import measure
 from seqmem.submissions.onnx.export import export_onnx
 from seqmem.submissions.process.sandbox import sandbox_problem
@@ -23,6 +23,7 @@ from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
 from seqmem.tests.command import Command, record_files
+from seqmem.tests.records import lower
 from seqmem.tests.submissions.test_safetensors_file import trained, weights_in
 
 pytest.importorskip("onnxruntime", reason="needs seqmem[onnx]")
@@ -264,9 +265,21 @@ def test_a_record_is_confirmed_and_a_false_one_contradicted(
     new = from_json(rescored.read_text())
     assert new.trust == "rescored"
     assert new.measurement["sample_seed"] == 5
+    assert new.measurement["confirms"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    read, problems = read_records([board])
+    assert {record.trust for record in read} == {"self-reported", "rescored"}
+    assert problems == []
+    for fact, value in (("chance", 9.0), ("optimum", 0.5)):
+        wrong = json.loads(path.read_text())
+        wrong["task"][fact] = value
+        (board / "wrong.json").write_text(json.dumps(wrong))
+        ran = seqmem_("verify", str(board / "wrong.json"), model)
+        assert ran.status == 2
+        assert f"says that the {fact} of" in ran.err
+    (board / "wrong.json").unlink()
 
     false = json.loads(path.read_text())
-    false["curve"][1]["loss"]["mean"] -= 0.05
+    lower(false, 0.05, 1)
     (board / "false.json").write_text(json.dumps(false))
     ran = seqmem_("verify", str(board / "false.json"), model)
     assert ran.status == 1
@@ -275,9 +288,9 @@ def test_a_record_is_confirmed_and_a_false_one_contradicted(
     assert len(list(board.glob("rescored-*.json"))) == 1
 
     # Neither a precision nor a half-width that the record claims makes it pass.
-    false["measurement"]["precision"] = "1000"
+    false["measurement"]["precision"] = "3"
     for half_width in (0.0, 1000.0):
-        false["curve"][1]["half_width"] = half_width
+        false["curve"][1] |= {"half_width": half_width, "n": sum(false["group_counts"])}
         (board / "false.json").write_text(json.dumps(false))
         ran = seqmem_("verify", str(board / "false.json"), model)
         assert ran.status == 1
