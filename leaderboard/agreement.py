@@ -1,15 +1,17 @@
-"""Facts about a task on which all its records must agree: chance, optimum, loss and score."""
+"""Facts about a task on which its records must agree: chance, optimum, loss and score."""
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from seqmem.leaderboard.record import Record
+from seqmem.leaderboard.record import Point, Record
 
 __all__ = ["disagreeing"]
 
 # Chance is computed in another order on other machines.
 ROUNDING = 1e-6
+# Half-widths by which a loss may be below the optimum: four standard errors.
+MARGIN = 2.0
 
 _Name = int | str
 
@@ -17,7 +19,10 @@ _Name = int | str
 def disagreeing(
     records: Sequence[Record], reference: Callable[[Record], Record | None]
 ) -> Iterator[tuple[int, str]]:
-    """Return the index of each record that contradicts others of its task, and what differs.
+    """Return the index of each record that contradicts others of its task, or the task's optimum.
+
+    With each index comes what differs. A loss is below the optimum as in the validity gate: by more
+    than MARGIN times the half-width of its interval.
 
     The reference decides; without one, what most records say; of equally many, the first record.
 
@@ -25,6 +30,10 @@ def disagreeing(
         records: any.
         reference: returns a trusted record of the same task and data; None if there is none.
     """
+    for i, record in enumerate(records):
+        if (point := _below_optimum(record)) is not None:
+            below = f"{point.loss.mean:.6g}, below the optimum {point.optimum:.6g}"
+            yield i, f"the loss at k = {point.k} is {below}, which no predictor reaches"
     groups: dict[tuple[str, int, str], list[int]] = defaultdict(list)
     for i, record in enumerate(records):
         task = record.task
@@ -60,6 +69,18 @@ def _all_agree(records: Sequence[Record], agreed: Mapping[_Name, object]) -> boo
             if known.setdefault(point.k, point.optimum) != point.optimum:
                 return False
     return True
+
+
+def _below_optimum(record: Record) -> Point | None:
+    """Return the first point whose loss is below the optimum by more than sampling explains."""
+    for point in record.curve:
+        if point.optimum is not None and point.loss.mean < point.optimum:
+            low, high = point.loss.interval or (point.loss.mean, point.loss.mean)
+            half_width = max(point.half_width, (high - low) / 2)
+            allowed = MARGIN * half_width + ROUNDING * max(abs(point.optimum), 1.0)
+            if point.optimum - point.loss.mean > allowed:
+                return point
+    return None
 
 
 def _facts(record: Record) -> dict[_Name, object]:

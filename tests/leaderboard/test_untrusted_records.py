@@ -209,6 +209,15 @@ def test_chance_and_optimum_are_those_of_most_records(tmp_path: Path) -> None:
     assert any("optimum" in line and "is -5.0" in line for line in problems)
 
 
+def test_losses_below_the_optimum_are_left_out(tmp_path: Path) -> None:
+    """By more than twice the half-width, 0.01; the mean of a test set may be a little below."""
+    for label, loss in (("a", 0.29), ("little", 0.285), ("far", 0.279)):
+        write_record(make_record({1: loss}, label=label, optimum=0.3), tmp_path, label)
+    records, (problem,) = read_records([tmp_path])
+    assert [record.model["label"] for record in records] == ["a", "little"]
+    assert "far.json: the loss at k = 1 is 0.279, below the optimum 0.3" in problem
+
+
 def test_committed_records_know_their_tasks(tmp_path: Path) -> None:
     """A record of the same data must agree with them even if it is the only one shown."""
     path = next(COMMITTED.glob("hidden-markov*/*.json"))
