@@ -68,7 +68,7 @@ def temporary_folder(within: Path | None = None) -> Iterator[Path]:
         folder.mkdir(0o700)  # only now: there is no moment at which nobody would remove it
         yield folder
     finally:
-        remover.communicate(b"the end")
+        remover.communicate(str(os.getpid()).encode())
 
 
 @contextmanager
@@ -98,16 +98,16 @@ def writing_in(folder: Path) -> Iterator[None]:
 def _remove(folder: str) -> None:
     """Remove a folder once the process that writes to the standard input of this one has ended.
 
-    If it has written nothing, it was killed. Then what has a file of the folder open is killed, as
-    far as /proc shows it: the processes of a Ray cluster live for a minute without their parents.
+    Or once it has written its id. What else has a file of the folder open is killed, as far as
+    /proc shows it: processes of a Ray cluster live for a minute without their parents.
     """
-    killed = not sys.stdin.read()
+    spared = sys.stdin.read()
     deadline = time.monotonic() + PATIENCE
     while os.path.lexists(folder) and time.monotonic() < deadline:
-        for pid in os.listdir("/proc") if killed and os.path.isdir("/proc") else ():
+        for pid in os.listdir("/proc") if os.path.isdir("/proc") else ():
             with suppress(OSError, ValueError):  # another user's, or no process
                 files = [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
-                if any(file.startswith(folder + os.sep) for file in files):
+                if pid != spared and any(file.startswith(folder + os.sep) for file in files):
                     os.kill(int(pid), signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
         if os.path.lexists(folder):

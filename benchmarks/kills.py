@@ -35,7 +35,7 @@ PATIENCE = 60.0  # seconds until the processes must have ended, on a machine tha
 SHARED = ("torchinductor_",)  # what torch, not this package, puts into the temporary folder
 
 TASK = ["--task", "copy-memory/T=10", "--k", "1,full"]
-EVAL = ["eval", "rnn", "lstm", *TASK, "--budget", "smoke", "--results", "results"]
+EVAL = ["eval", "marginal", "rnn", *TASK, "--budget", "smoke", "--results", "results"]
 SUBMIT = ["--name", "own", *TASK, "--results", "results"]
 MODES: Mapping[str, Sequence[str]] = {
     "eval": EVAL,
@@ -225,7 +225,7 @@ def main() -> None:
         if "submit model.onnx" in modes:
             trained = Mode([*EVAL], root / "trained")
             finished(trained, temporary)
-            (weights,) = trained.folder.glob("results/checkpoints/lstm-*/weights.safetensors")
+            (weights,) = trained.folder.glob("results/checkpoints/rnn-*/weights.safetensors")
             finished(Mode(["export", str(weights), "../model.onnx"], root / "x"), temporary)
         for text, mode in modes.items():
             began = time.monotonic()

@@ -16,8 +16,12 @@ SAME = 2.0
 USUAL = (signal.SIG_DFL, signal.default_int_handler)  # others are the caller's own
 
 
+class _EndError(KeyboardInterrupt):
+    """As Ctrl-C; but for KeyboardInterrupt itself Python may replace the exit status at the end."""
+
+
 class Interrupts:
-    """A context in which these signals raise KeyboardInterrupt; ignored ones stay ignored."""
+    """A context in which these signals raise a KeyboardInterrupt; ignored ones stay ignored."""
 
     def __init__(self) -> None:
         """Start without a signal."""
@@ -54,4 +58,4 @@ class Interrupts:
         if self._received is not None and time.monotonic() - self._at < SAME:
             return
         self._received, self._at = number, time.monotonic()
-        raise KeyboardInterrupt
+        raise _EndError

@@ -10,14 +10,18 @@ import io
 import logging
 import os
 import secrets
+import signal
 import socket
+import sys
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import ray
@@ -51,6 +55,7 @@ def connected(workers: Workers, log: Callable[[str], object]) -> Iterator["RayCl
         InputError: no cluster answers.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it logs as this process ends
     os.environ.setdefault("RAY_worker_niceness", "0")  # its default, 15, yields to others
     # Workers of any other job also import from the current folder, before installed packages.
     given: dict[str, Any] = {"job_config": JobConfig(_client_job=True)}
@@ -94,13 +99,30 @@ def _private() -> Iterator[None]:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Keep this process's handler of SIGTERM, which Ray replaces by one that exits at once."""
-    usual = ray._private.utils.set_sigterm_handler
+    """Keep this process's handler of SIGTERM while Ray starts, and afterwards.
+
+    Ray replaces it in Python by one that exits at once. In C it adds one that aborts the process
+    three seconds later, by an alarm.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual, handler = ray._private.utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)
+
+    def without_alarm(number: int, frame: FrameType | None) -> None:
+        signal.alarm(0)
+        if callable(handler):
+            handler(number, frame)
+        else:
+            sys.exit(128 + number)
+
     ray._private.utils.set_sigterm_handler = lambda handler: None
+    signal.signal(signal.SIGTERM, without_alarm)
     try:
         yield
     finally:
         ray._private.utils.set_sigterm_handler = usual
+        signal.signal(signal.SIGTERM, handler)  # instead of the one in C, too
 
 
 def _temporary_place() -> Path:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -71,6 +71,18 @@ def test_a_temporary_folder_is_removed_at_the_end(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert not [*tmp_path.iterdir()]
     assert children() == before
+
+
+def test_what_still_has_a_file_of_the_folder_is_killed_at_the_end_and_its_maker_is_not(
+    tmp_path: Path,
+) -> None:
+    code = "import sys, time; file = open(sys.argv[1], 'w'); print(1, flush=True); time.sleep(600)"
+    with ExitStack() as stack:
+        with temporary_folder(tmp_path) as folder:
+            stack.enter_context((folder / "own").open("w"))
+            other, _ = stack.enter_context(running(code, f"{folder}/log"))
+        assert other.wait(20) == -signal.SIGKILL
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("to_group", [False, True])

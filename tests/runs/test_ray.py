@@ -254,7 +254,8 @@ def test_no_cluster_there(seqmem_: Command) -> None:
     assert "Traceback" not in ran.err
 
 
-def test_ctrl_c_ends_a_local_ray(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_local_ray(tmp_path: Path, number: int) -> None:
     command = [sys.executable, "-m", "seqmem.submit", "eval", "lstm", "--ray"]
     command += ["--task", "adding-problem/T=200", "--k-train", "diagonal", "--state", "reset"]
     process = subprocess.Popen(
@@ -267,15 +268,17 @@ def test_ctrl_c_ends_a_local_ray(tmp_path: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        until(lambda: process.poll() is not None or (tmp_path / "results").is_dir())
-        time.sleep(5.0)
-        os.killpg(process.pid, signal.SIGINT)
+        # A mark in the results: cells are about to be submitted.
+        until(lambda: process.poll() is not None or [*tmp_path.glob("results/.sweep*")])
+        time.sleep(2.0)
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         out, said = process.communicate(timeout=120)
     finally:
         process.kill()
-    assert process.returncode == 130, said
+    assert process.returncode == 128 + number, said
     assert "the same command resumes from there" in said.splitlines()[-1]
     assert "Traceback" not in said
+    assert "***" not in said
     assert not out
     assert not [*(tmp_path / "results").glob(".sweep*")]
 
