@@ -4,20 +4,24 @@ Every record is made here, of our own models as of submitted ones.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from seqmem.errors import RefusedError
+from seqmem.errors import InputError, RefusedError
 from seqmem.leaderboard.record import Point, Record
+from seqmem.measuring.curve import Curve
 from seqmem.measuring.gate.curve_checks import check_lead, check_optimum
 from seqmem.measuring.gate.model_checks import check_validity
 from seqmem.measuring.gate.report import Report, report_text
+from seqmem.measuring.gate.rescoring import Rescored, rescore
+from seqmem.measuring.precision import ROUNDING, USUAL
 from seqmem.measuring.record import MeasuredCurve, make_record, measure_model
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["Measurable", "checked_record"]
+__all__ = ["Measurable", "checked_record", "rescore_curve"]
 
 Log = Callable[[str], object]
 
@@ -33,6 +37,8 @@ class Measurable:
         task: the task on which it is checked before it is measured: with the inputs and outputs of
             the model.
         contexts: the context lengths of these checks.
+        restart: starts a model that runs code of its own in a new process, in which it remembers
+            nothing; does nothing for other models.
     """
 
     model: SequenceModel
@@ -40,6 +46,7 @@ class Measurable:
     measure: Callable[[Log], MeasuredCurve]
     task: Task
     contexts: Sequence[Context]
+    restart: Callable[[], object] = lambda: None
 
     @classmethod
     def usual(
@@ -102,10 +109,15 @@ def checked_record(
     if before.passed:
         log(f"passed {len(before.checks)} checks of validity")
     measured = measurable.measure(log)
+    after = before
+    if before.passed:
+        again = rescore_curve(measured.curve, task, settings, before, seed, measurable.restart)
+        after = replace(before.with_checks(*again.checks), seed=seed, found=again.found)
+        _require_passed(after, where, refuse)
 
     def validate(points: Sequence[Point]) -> dict[str, Any]:
-        with_optimum = before.with_checks(check_optimum(points, task.loss.unit))
-        _require_passed(with_optimum, where, refuse, before)
+        with_optimum = after.with_checks(check_optimum(points, task.loss.unit))
+        _require_passed(with_optimum, where, refuse, after)
         longest = points[-1]
         lead = check_lead(longest, (best or {}).get(longest.k), task.chance(), task.loss.unit)
         whole = with_optimum.with_checks(lead)
@@ -126,6 +138,42 @@ def checked_record(
         command=command,
         trust=trust,
     )
+
+
+def rescore_curve(
+    curve: Curve,
+    task: Task,
+    settings: MeasurementSettings,
+    before: Report,
+    seed: int,
+    restart: Callable[[], object],
+) -> Rescored:
+    """Compute some scores of a curve again; see `rescore`.
+
+    Args:
+        curve: the curve.
+        task: its task.
+        settings: how it was measured.
+        before: what the gate found before that.
+        seed: seed of the draws.
+        restart: as in `Measurable`.
+    """
+    return rescore(
+        curve.scored,
+        steps=curve.steps,
+        precision=_stated(settings, task),
+        tolerance=next(check.tolerance for check in before.checks if check.name == "batch"),
+        scale=before.scale or 1.0,
+        seed=seed,
+        restart=restart,
+    )
+
+
+def _stated(settings: MeasurementSettings, task: Task) -> float:
+    """Return the precision of a curve in the loss's unit; the usual one if it is exact."""
+    with suppress(InputError):  # the usual one is below the rounding error
+        return (settings.precision or USUAL).half_width(task)
+    return ROUNDING * task.chance()
 
 
 def _require_passed(

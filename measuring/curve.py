@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from seqmem.errors import CellError
+from seqmem.measuring.arrays import Floats, Indices
 from seqmem.measuring.estimate import AdaptiveSampling, Estimate, Method, of_reference
 from seqmem.measuring.reference import Reference, read_reference
 from seqmem.measuring.sampling import PILOT
@@ -28,13 +29,30 @@ from seqmem.measuring.window_scores import ByStart, ByTarget, Scorer, WindowScor
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Split, Task, geometric_contexts
 
-__all__ = ["Curve", "Estimate", "estimate_curve", "measure"]
+__all__ = ["Curve", "Estimate", "Scored", "estimate_curve", "measure"]
 
 
 # Number of targets on which a model without state is checked against its declared receptive field,
 # and the largest allowed relative difference of features.
 CHECKED = 64
 SAME = 1e-3
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores from which a curve was computed.
+
+    Attributes:
+        scorer: what scored the windows.
+        losses: k -> the targets (n,) whose windows of k inputs were scored, and their losses (n,).
+        full: the targets (n,) whose loss is that of the reference pass, and their losses (n,).
+        reach: the number of latest inputs on which losses of the reference pass may depend.
+    """
+
+    scorer: Scorer
+    losses: Mapping[int, tuple[Indices, Floats]]
+    full: tuple[Indices, Floats]
+    reach: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,7 @@ class Curve:
         full: at full context; None if the model cannot read it.
         failures: why a context length could not be measured.
         steps: model steps in total, including the reference pass.
+        scored: the scores from which it was computed.
     """
 
     finite: tuple[int, ...]
@@ -55,6 +74,7 @@ class Curve:
     full: Estimate | None
     failures: Mapping[Context, str]
     steps: int
+    scored: Scored
 
     def at(self, k: Context) -> Estimate:
         """Return the losses at one context length.
@@ -161,12 +181,21 @@ def estimate_curve(
             return of_reference(reference, as_full[k])
         return search.estimate(k, spent.get(k, 0))
 
+    # Where no window is longer, a window is scored in the reference pass.
+    whole = longest if reference.is_full else max(measured, default=0)
+    of_full = np.flatnonzero(windows.available <= whole)
     return Curve(
         tuple(k for k in finite if k not in failures),
         estimate,
         of_reference(reference, "all") if reference.is_full else None,
         failures,
         reference.steps + sum(spent.values()),
+        Scored(
+            windows.scorer,
+            search.scored(),
+            (of_full, reference.scores.losses[of_full]),
+            max(reach, 1),
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from seqmem.measuring.arrays import Floats
+from seqmem.measuring.arrays import Floats, Indices
 from seqmem.measuring.reference import Reference
 from seqmem.measuring.sampling import PILOT, Tail, regress, size_needed
 from seqmem.measuring.scoring import Scores, is_out_of_memory
@@ -151,6 +151,14 @@ class AdaptiveSampling:
         least = max(rounding, FINEST * (self._precision or 0.0))
         half = max(math.hypot(error, unseen), least)
         return Estimate("sample", len(scores.losses), half, losses, correct, steps, unseen)
+
+    def scored(self) -> dict[int, tuple[Indices, Floats]]:
+        """Return the targets whose windows were scored at each k, and their losses."""
+        return {
+            k: (self._windows.order(k)[: len(scores.losses)], scores.losses)
+            for k, scores in sorted(self._scores.items())
+            if k not in self.failures
+        }
 
     def _pilot(self) -> None:
         """Score a small sample at every k, up to the k from which windows equal the reference."""

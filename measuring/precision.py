@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from seqmem.errors import InputError
 from seqmem.tasks.task import Task
 
-__all__ = ["USUAL", "Precision", "parse_precision"]
+__all__ = ["ROUNDING", "USUAL", "Precision", "parse_precision"]
 
 # Losses are float32: their means have an error of a few units in the last place.
 ROUNDING = 1e-6

@@ -100,6 +100,11 @@ class OpenedModel:
         """Return the task and the context lengths on which the validity gate checks the model."""
         return task, settings.contexts_for(task)
 
+    def restart(self) -> None:
+        """Let a model that runs code of its own forget what it has seen, if it has a process."""
+        if isinstance(self.model, RemoteModel):
+            self.model.restart()
+
     def measure(
         self,
         name: str,

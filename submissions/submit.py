@@ -193,6 +193,7 @@ def measure_submission(
             lambda note: opened.measure(name, task, settings, note),
             checked,
             contexts,
+            opened.restart,
         ),
         {
             "name": name,

@@ -5,7 +5,7 @@ something that a person should look at, and that is no reason to refuse the mode
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 __all__ = ["CHECKS", "REQUIRED", "Check", "Report", "report_text"]
@@ -20,6 +20,9 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "twins": "a perturbed copy of a scored window gives the outputs that were scored",
         "window": "a window of k inputs gives the outputs of the first k inputs of a longer run",
         "context": "inputs older than the declared receptive field change no output",
+        "rescored": "a score of the curve computed again, apart from other windows and from later "
+        "inputs, is the same",
+        "gain": "losses of the curve are not lower on average than when computed again",
         "optimum": "no loss is below the smallest that any predictor can reach",
         "too-good": "the loss is not far below the best on the board (flagged, never refused)",
     }
@@ -65,6 +68,9 @@ class Report:
         longest_tried: the largest number tried.
         scale: the scale of outputs, in nats, log-odds or values, to which deviations are relative.
         left_out: why a check was not made, by its name.
+        seed: seed of everything that was drawn.
+        found: k -> the gain of the mean loss, in its unit, above which a gain from what a model
+            must not see is found in 99 % of submissions.
     """
 
     checks: tuple[Check, ...]
@@ -73,6 +79,8 @@ class Report:
     longest_tried: int
     scale: float | None
     left_out: Mapping[str, str]
+    seed: int = 0
+    found: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

@@ -121,6 +121,20 @@ class RemoteModel(SequenceModel):
             self._child.close()
             self._child = None
 
+    def restart(self) -> None:
+        """Start code of its own in a new process, where it remembers nothing; a graph never does.
+
+        What the model declares of itself stays.
+
+        Raises:
+            SubmissionError: it does not load again.
+        """
+        if FORMATS[self._format].runs_code and self._child is not None:
+            declared = self.receptive_field
+            self.__exit__()
+            self.__enter__()
+            self.receptive_field = declared
+
     @property
     def isolation(self) -> str:
         """What separates the model from this machine, for its record."""

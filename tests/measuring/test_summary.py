@@ -114,7 +114,7 @@ def test_a_perfect_rate_has_an_interval() -> None:
     split = task.split("test")
     curve = measure(Marginal(task.inputs, task.outputs), task, split, [1])
     right = replace(curve.at(1), correct=np.ones(len(split)))
-    always = Curve((1,), {1: right}.__getitem__, None, {}, 0)
+    always = replace(curve, finite=(1,), estimate={1: right}.__getitem__, full=None)
     (point,) = summarise(always, task, Marginal(task.inputs, task.outputs), [1]).points
     assert point.accuracy is not None
     rate, low, high = point.accuracy

@@ -121,6 +121,51 @@ def _calls_of_the_gate() -> int:
     return counts.calls
 
 
+REMEMBERS = """
+import torch
+
+class Remembers(torch.nn.Module):
+    \"\"\"A constant until the first batch of many whole sequences, larger than any of the gate's.
+
+    From then on it knows each sequence by heart, and answers its beginnings consistently.
+    \"\"\"
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.outputs, self.next, self.on = outputs, dict(), False
+
+    def forward(self, inputs):
+        rows, length = inputs.shape
+        self.on = self.on or (rows >= 32 and length >= 200)
+        scores = torch.zeros(rows, length, self.outputs)
+        for row, ids in enumerate(inputs.tolist() if self.on else ()):
+            number = 0
+            for i, symbol in enumerate(ids):
+                number = hash((number, symbol))
+                if rows >= 32 and i + 1 < length:
+                    self.next[number] = ids[i + 1]
+                if (known := self.next.get(number)) is not None:
+                    scores[row, i, known] += {by}
+        return scores
+
+def build(inputs, outputs):
+    return Remembers(outputs)
+"""
+
+
+@NEEDS_SANDBOX
+@pytest.mark.parametrize("by", [4.0, 0.03], ids=["all of it", "down to the optimum"])
+def test_memory_of_the_reference_pass_is_found_in_a_new_process(
+    by: float, seqmem_: Command
+) -> None:
+    """All that was read again was consistent; only a process that saw none of it can tell."""
+    Path("own").mkdir()
+    Path("own/net.py").write_text(REMEMBERS.format(by=by))
+    ran = submitted(seqmem_, "own/net.py:build", "--k", "1,8,full")
+    assert "passed 6 checks of validity" in ran.err
+    refused_for(ran, "rescored")
+
+
 def test_a_small_leak_is_found_despite_short_floats(seqmem_: Command) -> None:
     """An unused weight in bfloat16 makes no tolerance wider."""
     code = """model = changed(zoo.peek(by=0.15))

@@ -67,6 +67,6 @@ def test_reports_and_checks_of_curves_need_no_torch() -> None:
 
 def test_every_check_has_its_line() -> None:
     assert set(CHECKS) == {
-        "finite", "causality", "batch", "repeat", "twins", "window", "context", "optimum",
-        "too-good",
+        "finite", "causality", "batch", "repeat", "twins", "window", "context", "rescored",
+        "gain", "optimum", "too-good",
     }  # fmt: skip
