@@ -38,8 +38,11 @@ def label(row: Row) -> str:
 
 
 def marked(name: str, row: Row) -> str:
-    """Return a row's name, marked where the model is the user's own."""
-    return f"{name} {OWN}" if row.records[0].model.get("own") else name
+    """Return a row's name, marked where the model is the user's own or its recipe was changed."""
+    text = f"{name} {OWN}" if row.records[0].model.get("own") else name
+    # A budget's name is followed by what was changed of its recipe; boards may leave it out.
+    _, comma, changes = row.budget.partition(", ")
+    return f"{text}, {changes}" if comma and changes not in name else text
 
 
 def checked(row: Row) -> bool:

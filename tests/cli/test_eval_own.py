@@ -45,9 +45,10 @@ def test_a_class_is_trained_measured_and_shown_beside_the_baselines(
     assert record["model"]["receptive_field"]["declared"] == 3
     assert record["training"]["recipe"]["steps"] == 4
     assert record["training"]["budget"] == "smoke, learning_rate 0.001, steps 4"
-    rows = {line.split("  ")[0]: line for line in ran.out.splitlines()}
-    assert "learning_rate 0.001" in rows["Layer:hidden=6 (own)"]
-    assert {"lstm", "tcn", "optimum", "chance"} <= rows.keys()  # the committed ones
+    rows = [line.split(" ")[0] for line in ran.out.splitlines()]
+    assert {"Layer:hidden=6", "lstm", "tcn", "optimum", "chance"} <= {*rows}  # and the committed
+    assert "Layer:hidden=6 (own)" in ran.out
+    assert "learning_rate 0.001" in ran.out
     again = layer("eval", f"{NAMED}:hidden=6", *task, *changes, "--k", "1,20,full")
     assert "already measured" in again.err
     assert again.out == ran.out
