@@ -65,7 +65,7 @@ def test_lists_are_data_frames() -> None:
     assert "lstm" in seqmem.models().index
     assert "copy-memory/T=10" in seqmem.tasks().index  # type: ignore[operator]
     task = seqmem.load_task(TASK)
-    assert repr(task) == f"{TASK}: mean squared error, context up to k = 5 may help"
+    assert repr(task) == f"{TASK}: squared error, context up to k = 5 may help"
     board = seqmem.leaderboard("adding-problem/T=50")  # type: ignore[operator]
     assert {"model", "k", "loss", "seed"} <= set(board.columns)
 
