@@ -1,20 +1,35 @@
 """Run an ONNX file: (B, L) ids or (B, L, D) vectors in, (B, L, V) float32 out.
 
-The file is passed as bytes, so that it cannot reach other files, and checked before the runtime
-reads it. Its memory and time are not limited here: an untrusted file needs a process with limits.
+Every message of the file is checked, and what was checked is written anew for the runtime, which
+never sees the file: it cannot read it in another way, and there is no folder in which it could
+look for other files. Memory and time are not limited here: an untrusted file needs a process with
+limits.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seqmem.errors import SubmissionError
 from seqmem.submissions.extras import imported
-from seqmem.submissions.onnx.check import check_onnx, parse_onnx
+from seqmem.submissions.onnx.check import check_model
+from seqmem.submissions.onnx.rewrite import halves_to_float32, prepare
+from seqmem.submissions.onnx.signature import Signature, read_signature
+from seqmem.submissions.onnx.structure import named, parse_onnx, refuse
 
-__all__ = ["OnnxModel", "open_onnx"]
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+__all__ = ["OnnxModel", "open_onnx", "read_onnx"]
+
+LARGEST = (1 << 31) - 1  # bytes of a file, the limit of protobuf
+DYNAMIC = (
+    "export it with torch.onnx.export(…, dynamo=True, dynamic_shapes=({0: AUTO, 1: AUTO},)), where "
+    "AUTO is torch.export.Dim.AUTO; an nn.RNN, whose steps that writes out one by one, with "
+    "dynamo=False and dynamic_axes"
+)
 
 Inputs = npt.NDArray[np.integer[Any]] | npt.NDArray[np.floating[Any]]
 Outputs = npt.NDArray[np.float32]
@@ -40,20 +55,24 @@ class OnnxModel:
             MemoryError: there is not enough memory.
             InputError: the onnx or onnxruntime library is not installed.
         """
-        self.signature = check_onnx(data)
+        model, self.signature = read_onnx(data)
+        self._output = prepare(model, self.signature)
+        if model.ByteSize() > LARGEST:
+            refuse("takes more than 2 GiB as float32, the limit of ONNX files")
         self._runtime = imported("onnxruntime", "onnx")
         self._runtime.disable_telemetry_events()
-        self._output = self.signature.output
-        if not self.signature.is_float32:
-            data, self._output = _with_float32(data)
+        written = model.SerializeToString()
+        del model
         try:
             self._session = self._runtime.InferenceSession(
-                data, self._options(threads), providers=["CPUExecutionProvider"]
+                written, self._options(threads), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # the runtime's errors have no common base class
             raise _failed("cannot be loaded", error) from None
         self._quiet = self._runtime.RunOptions()
         self._quiet.log_severity_level = 4
+        if any(self.signature.fixed):
+            self._check_other_sizes()
 
     @property
     def facts(self) -> dict[str, int]:
@@ -84,6 +103,23 @@ class OnnxModel:
                 f"{inputs.shape}; they must be (B, L, V), one vector for each input"
             )
         return np.ascontiguousarray(outputs)
+
+    def _check_other_sizes(self) -> None:
+        """Check that a graph that declares a batch size or length can read others.
+
+        Raises:
+            SubmissionError: it cannot.
+        """
+        signature = self.signature
+        shape = [(size or 1) + 1 for size in signature.fixed]
+        if signature.kind == "float32":
+            shape.append(signature.features or 1)
+        try:
+            self(np.zeros(shape, signature.kind))
+        except SubmissionError:
+            sizes = zip(("batch", "length"), signature.fixed, strict=True)
+            fixed = " and ".join(f"the {name} fixed at {size}" for name, size in sizes if size)
+            refuse(f"reads the input {named(signature.input)} with {fixed}; {DYNAMIC}")
 
     def _readable(self, inputs: Inputs) -> npt.NDArray[Any]:
         """Return the inputs in the type that the graph declares."""
@@ -118,6 +154,19 @@ class OnnxModel:
         return options
 
 
+def read_onnx(data: bytes) -> "tuple[ModelProto, Signature]":
+    """Return an ONNX file's model, checked and with its half floats as float32, and its signature.
+
+    Raises:
+        SubmissionError: it is refused.
+        InputError: the onnx library is not installed.
+    """
+    model = parse_onnx(data)
+    check_model(model)
+    halves_to_float32(model)
+    return model, read_signature(model)
+
+
 def open_onnx(
     request: Mapping[str, Any], data: bytes | bytearray
 ) -> tuple[Callable[[Inputs, Positions, Positions], Outputs], dict[str, int]]:
@@ -133,27 +182,6 @@ def open_onnx(
     """
     model = OnnxModel(bytes(data), request["threads"])
     return lambda inputs, rows, columns: model(inputs)[rows, columns], model.facts
-
-
-def _with_float32(data: bytes) -> tuple[bytes, str]:
-    """Add a cast of the first output to float32: numpy lacks some floating-point types.
-
-    Returns:
-        the changed file, and the name of its output.
-    """
-    onnx = imported("onnx", "onnx")
-    model = parse_onnx(data)
-    graph = model.graph
-    taken = {name for node in graph.node for name in node.output}
-    name = "float32"
-    while name in taken:
-        name += "_"
-    graph.node.append(
-        onnx.helper.make_node("Cast", [graph.output[0].name], [name], to=onnx.TensorProto.FLOAT)
-    )
-    del graph.output[:]
-    graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    return model.SerializeToString(), name
 
 
 def _failed(what: str, error: Exception) -> SubmissionError | MemoryError:

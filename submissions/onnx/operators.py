@@ -5,7 +5,7 @@ sequence models use. Left out are random operators (RandomNormal, Bernoulli, …
 images, strings or losses, and optional values.
 """
 
-__all__ = ["OLDEST_OPSET", "OPERATORS", "is_reserved", "is_standard"]
+__all__ = ["CONTROL", "OLDEST_OPSET", "OPERATORS", "is_reserved", "is_standard"]
 
 # From this version of the standard domain on, Dropout and BatchNormalization are in evaluation mode
 # unless an attribute or input sets training mode, and onnxruntime guarantees support.
@@ -39,7 +39,8 @@ _INTEGERS = """
     ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul
     QuantizeLinear
 """
-_CONTROL = "If Loop Scan"
+# These contain graphs.
+CONTROL = ("If", "Loop", "Scan")
 # Lists of tensors: exporters split tensors into them.
 _SEQUENCES = """
     ConcatFromSequence SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert
@@ -48,7 +49,7 @@ _SEQUENCES = """
 
 OPERATORS: frozenset[str] = frozenset(
     " ".join(
-        [_ELEMENTWISE, _SHAPES, _REDUCTIONS, _LAYERS, _FOURIER, _INTEGERS, _CONTROL, _SEQUENCES]
+        [_ELEMENTWISE, _SHAPES, _REDUCTIONS, _LAYERS, _FOURIER, _INTEGERS, *CONTROL, _SEQUENCES]
     ).split()
 )
 

@@ -24,9 +24,8 @@ from seqmem.errors import InputError
 from seqmem.measuring.gate.model_checks import check_validity
 from seqmem.measuring.gate.report import report_text
 from seqmem.submissions.onnx import export as onnx_export
-from seqmem.submissions.onnx.check import check_onnx
 from seqmem.submissions.onnx.export import export_onnx
-from seqmem.submissions.onnx.file import OnnxModel
+from seqmem.submissions.onnx.file import OnnxModel, read_onnx
 from seqmem.submissions.onnx.forms import exportable
 from seqmem.submissions.safetensors_file import load_baseline
 from seqmem.tasks.losses import CrossEntropy
@@ -189,7 +188,7 @@ def test_exports_pass_the_gate(name: str, kind: str, stored: str) -> None:
 def test_the_file_describes_the_model(name: str, kind: str) -> None:
     found = exported(name, kind)
     assert 0 <= found.deviation <= 1e-5
-    signature = check_onnx(found.data)
+    _, signature = read_onnx(found.data)
     assert signature.kind == ("int64" if kind == "ids" else "float32")
     field = made(name, kind).receptive_field
     assert signature.metadata == {
