@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["OnnxModel", "open_onnx", "read_onnx"]
 
 LARGEST = (1 << 31) - 1  # bytes of a file, the limit of protobuf
+MOST_DIGITS = 18  # of a receptive field
 DYNAMIC = (
     "export it with torch.onnx.export(…, dynamo=True, dynamic_shapes=({0: AUTO, 1: AUTO},)), where "
-    "AUTO is torch.export.Dim.AUTO; an nn.RNN, whose steps that writes out one by one, with "
+    "AUTO is torch.export.Dim.AUTO; an nn.RNN, which that unrolls, with "
     "dynamo=False and dynamic_axes"
 )
 
@@ -78,8 +79,9 @@ class OnnxModel:
     def facts(self) -> dict[str, int]:
         """The number of parameters, and the receptive field if seqmem exported the file."""
         field = self.signature.metadata.get("seqmem.receptive_field", "")
-        known = {"receptive_field": int(field)} if field.isascii() and field.isdigit() else {}
-        return {"parameters": self.signature.parameters, **known}
+        known = field.isascii() and field.isdigit() and len(field) < MOST_DIGITS
+        declared = {"receptive_field": int(field)} if known else {}
+        return {"parameters": self.signature.parameters, **declared}
 
     def __call__(self, inputs: Inputs) -> Outputs:
         """Return the outputs for inputs (B, L) of ids or (B, L, D) of floats: (B, L, V).

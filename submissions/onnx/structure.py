@@ -83,6 +83,8 @@ NUMBERS = """
     BOOL INT2 INT4 INT8 INT16 INT32 INT64 UINT2 UINT4 UINT8 UINT16 UINT32 UINT64 DOUBLE FLOAT
     FLOAT16 BFLOAT16 FLOAT8E4M3FN FLOAT8E4M3FNUZ FLOAT8E5M2 FLOAT8E5M2FNUZ FLOAT8E8M0 FLOAT4E2M1
 """
+# How many numbers of a type are in a byte.
+PACKED = {"INT4": 2, "UINT4": 2, "FLOAT4E2M1": 2, "INT2": 4, "UINT2": 4}
 EXPLAINED = {
     "ModelProto.training_info": "holds graphs for training; export it for inference",
     "GraphProto.sparse_initializer": "holds sparse tensors; store them in full",
@@ -200,32 +202,34 @@ def _check_attribute(attribute: "AttributeProto") -> None:
 
 
 def _check_tensor(tensor: "TensorProto") -> None:
-    """Check that a constant is in the file, once, and no larger than its data in the file."""
+    """Check that a constant is in the file, once, and of the size that it declares."""
     if tensor.data_location == tensor.EXTERNAL or tensor.external_data:
         refuse(
             f"stores the tensor {named(tensor.name)} in another file; save it as one file "
             "(torch.onnx.export(…, external_data=False))"
         )
     name = f"the tensor {named(tensor.name)}"
-    _check_number(tensor.data_type, name)
+    kind = _check_number(tensor.data_type, name)
     helper = imported("onnx.helper", "onnx")
     field = helper.tensor_dtype_to_field(tensor.data_type)
     stored = {"raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data"}
     stored &= {field.name for field, _ in tensor.ListFields()}
     if len(stored) > 1 or stored - {"raw_data", field}:
         refuse(f"stores {name} as {', '.join(sorted(stored))}; its type is stored as {field}")
-    # Numbers of two or four bits are packed, up to four in a byte.
-    width = int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
-    held = max(len(getattr(tensor, field)), len(tensor.raw_data) // width)
-    held *= 4 if width == 1 else 1
     if len(tensor.dims) > MOST_DIMENSIONS:
         refuse(f"declares {name} with {len(tensor.dims):,} dimensions, more than {MOST_DIMENSIONS}")
-    if min(tensor.dims, default=1) < 0 or math.prod(tensor.dims) > held:
-        refuse(f"declares {name} as {list(tensor.dims)}, which is more than the file holds")
+    width = int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    packed = PACKED.get(kind, 1)  # numbers in an entry
+    entries = len(tensor.raw_data) // width if tensor.raw_data else len(getattr(tensor, field))
+    spare = len(tensor.raw_data) % width
+    if min(tensor.dims, default=1) < 0 or spare or -(-math.prod(tensor.dims) // packed) != entries:
+        refuse(f"declares {name} as {list(tensor.dims)}, which is not what the file holds")
 
 
-def _check_number(kind: int, holder: str) -> None:
+def _check_number(kind: int, holder: str) -> str:
+    """Return the name of a type of numbers."""
     types = imported("onnx", "onnx").TensorProto.DataType
     name = types.Name(kind) if kind in types.values() else f"number {kind}"
     if name not in NUMBERS.split():
         refuse(f"uses the type {name.lower()} for {holder}, which is not allowed")
+    return str(name)

@@ -491,7 +491,7 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
     "no version": (_no_opset, "does not declare its version"),
     "training": (_trains, "holds graphs for training"),
     "sparse": (_sparse, "holds sparse tensors"),
-    "more than the file holds": (_bomb, r"as \[1048576, 1048576\], which is more than the file"),
+    "more than the file holds": (_bomb, r"as \[1048576, 1048576\], which is not what the file"),
     "negative size": (_overflow, r"as \[-5, -4\]"),
     "two inputs": (
         lambda: model([RELU], inputs=[FLOATS, value("h")]),
