@@ -304,3 +304,31 @@ def test_a_failed_export_is_one_line(
         assert "pip install 'seqmem[onnx]'" in ran.err
         assert ran.err.count("\n") == 1
     assert not (tmp_path / "m.onnx").exists()
+
+
+def test_a_layer_exported_twice_in_one_process_is_run() -> None:
+    """As in a notebook, where torch fixes the length in the second file."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.enter, self.cell = nn.Embedding(9, 4), nn.LSTM(4, 4, batch_first=True)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            outputs: Tensor = self.cell(self.enter(inputs))[0]
+            return outputs
+
+    ids = torch.arange(36).reshape(3, 12) % 9
+    for _ in range(2):
+        net = Net().eval()
+        sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
+        with onnx_export._quiet():
+            program = torch.onnx.export(
+                net, (ids[:2, :8],), dynamo=True, dynamic_shapes=(sizes,), verbose=False
+            )
+        assert program is not None
+        exported = OnnxModel(program.model_proto.SerializeToString(), 1)
+        for inputs in (ids, ids[:1, :1]):
+            with torch.no_grad():
+                expected = net(inputs).numpy()
+            assert np.abs(exported(inputs.numpy()) - expected).max() < 1e-6
