@@ -12,10 +12,8 @@ process; the memory of all of them together is checked while an answer is awaite
 import fcntl
 import os
 import selectors
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqmem.errors import CellError, ModelMemoryError, SubmissionError
+from seqmem.lifetime import temporary_folder
 from seqmem.submissions.process.launch import worker_environment
 from seqmem.submissions.process.limits import Limits, describe_exit, one_line, tree_usage
 from seqmem.submissions.process.protocol import MARK, Header, check_answer, read_frame, write_frame
@@ -86,7 +85,7 @@ class Child:
                 self._answers, answers = _pipe(self._open, theirs)
                 self._output, output = _pipe(self._open, theirs)
                 self._began = time.monotonic()
-                cwd = self._cwd or self._open.enter_context(_empty_folder())
+                cwd = self._cwd or self._open.enter_context(temporary_folder())
                 self._process = subprocess.Popen(
                     [*self._command, str(requests), str(answers)],
                     stdin=subprocess.DEVNULL,
@@ -353,16 +352,6 @@ class Child:
 def _error_message(answer: Header) -> str:
     message = answer.get("message")
     return one_line(message, 600) if isinstance(message, str) else "the model failed"
-
-
-@contextmanager
-def _empty_folder() -> Iterator[str]:
-    """Make an empty folder; its process removes it instead if this one is killed."""
-    folder = tempfile.mkdtemp(prefix="seqmem-")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:

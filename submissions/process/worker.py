@@ -11,7 +11,6 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -144,14 +143,11 @@ def _set_limits(limits: Mapping[str, Any]) -> None:
 
 def _end_with_parent(requests: int) -> None:
     """End this process when its parent has ended, even while it computes an answer."""
-    folder = os.getcwd()  # empty, unless this process was started in another way
 
     def watch() -> None:
         poll = select.poll()
         poll.register(requests, 0)  # reports only that the other end was closed
         poll.poll()
-        with suppress(OSError):
-            os.rmdir(folder)
         os.killpg(0, signal.SIGKILL)  # the group of this process, created by its parent
 
     threading.Thread(target=watch, daemon=True).start()
