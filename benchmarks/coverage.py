@@ -8,7 +8,8 @@ windows; for each curve the model steps, in plain passes.
 
     python benchmarks/coverage.py [--repeats 1000] [--targets 30000] [--tasks …] [--models …]
 
-With `--larger` no k is scored completely because that is cheap, as on a larger test set.
+With `--larger` no k is scored completely because that is cheap, as on a larger test set. With
+`--whole` the losses are repeated to the length of the whole test split: what a curve of it costs.
 """
 
 import argparse
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=TASKS)
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--larger", action="store_true", help="as on a larger test set")
+    parser.add_argument("--whole", action="store_true", help="repeat the losses to the whole split")
     arguments = parser.parse_args()
     if arguments.larger:
         estimate.CHEAP = 0
@@ -60,6 +62,7 @@ def main() -> None:
     for task in arguments.tasks:
         for name in arguments.models:
             losses = exact_losses(name, task, arguments.targets)
+            losses = losses.whole() if arguments.whole else losses
             rows.append(coverage(name, losses, arguments.repeats))
     headers = [
         "task", "model", "k", "coverage, %", "half-width, % of requested", "windows",

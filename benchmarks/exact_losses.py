@@ -5,7 +5,7 @@ is computed at every context length of the task. Both are stored in RESULTS.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from common import RESULTS, say, timed
@@ -38,6 +38,13 @@ class ExactLosses:
     stateful: bool
     full: Floats
     by_context: Mapping[int, Floats]
+
+    def whole(self) -> "ExactLosses":
+        """Return the same losses again and again, through the whole test split."""
+        split = self.task.split("test")
+        losses = {k: np.resize(values, len(split)) for k, values in self.by_context.items()}
+        full = np.resize(self.full, len(split))
+        return replace(self, split=split, full=full, by_context=losses)
 
 
 def exact_losses(name: str, task_id: str, targets: int, budget: str = "smoke") -> ExactLosses:
