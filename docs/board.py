@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 from seqmem.baselines import BASELINES
+from seqmem.docs.committed import committed_records
 from seqmem.leaderboard.page import page
 from seqmem.leaderboard.published import read_published
 from seqmem.leaderboard.statistics.aggregate import boards
-from seqmem.leaderboard.store import COMMITTED, read_records
 
 PAGE = Path(__file__).parent / "board.html"
 BUDGET = "small"  # smaller budgets only test the program; their scores would mislead readers
@@ -20,10 +20,7 @@ BUDGET = "small"  # smaller budgets only test the program; their scores would mi
 
 def written() -> str:
     """Return the page, with published numbers only of tasks that were measured."""
-    records, problems = read_records([COMMITTED])
-    if problems:
-        raise SystemExit("\n".join(problems))
-    chosen = [record for record in records if record.training["budget"] == BUDGET]
+    chosen = committed_records(BUDGET)
     measured = {record.task.id for record in chosen}
     models = {name: model.summary for name, model in BASELINES.items()}
     return page(boards(chosen), models, [e for e in read_published() if e.task in measured])

@@ -4,7 +4,6 @@ python docs/findings.py            write them
 python docs/findings.py --check    check that text and charts are up to date
 """
 
-import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqmem.baselines import BASELINES
+from seqmem.docs.committed import committed_records
 from seqmem.docs.limitations import limitations
-from seqmem.docs.sentences import MOST, kinds, most_gained, needs, stable, trained_at, uses
+from seqmem.docs.sentences import MOST, kinds, most_need, needs, stable, trained_at, uses
 from seqmem.leaderboard.charts.styles import listing_order
 from seqmem.leaderboard.failure import Failure, read_failures
 from seqmem.leaderboard.record import Record
@@ -21,7 +21,7 @@ from seqmem.leaderboard.statistics.aggregate import Board, Row, boards, solved
 from seqmem.leaderboard.statistics.context_need import optimum_need, tolerance
 from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
 from seqmem.leaderboard.statistics.rows import k_train, latest, name_of, named_rows
-from seqmem.leaderboard.store import COMMITTED, read_records
+from seqmem.leaderboard.store import COMMITTED
 from seqmem.leaderboard.tables.formatting import need, number, row_need, state_floats, unit
 from seqmem.leaderboard.tables.stable_table import GUARANTEE, measured_pairs
 from seqmem.leaderboard.tables.wording import count, listed, shown
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parent / "findings.md"
 CHARTS = PAGE.with_suffix("")
 BUDGET = "small"
-OLDEST = 2  # schema; records of schema 1 have one small sample of targets for every k
 
 INTRODUCTION = """# Findings
 
@@ -52,16 +51,20 @@ more training every number may change.
 - **k_train** is the recipe's if none is given.
 - **Best** is the best model here with k inputs or fewer, chosen on the test set that it is scored
   on; in statements about a task alone, over all k_train.
-- **Differences** are paired. If both models have several seeds, they are means over these seeds
-  (Student's t over the differences of seeds, on this test set). Otherwise they are over groups of
-  dependent targets of one seed, and do not include the variation between trainings. Differences of
-  perplexities are relative, in per cent; others are in the task's unit. They are negative if the
-  first model is better.
-- **Verdicts**: *better* and *worse*: the 95 % interval of the difference excludes zero. *The same
-  within 1 %*: the whole interval lies within ±1 % (of perplexity; else of chance minus optimum, or
-  of chance), whatever its sign. *Tied*: neither of these. *Neither significantly better than
-  chance*: for both models, most seeds are not, paired target by target. There is no correction for
-  the number of comparisons."""
+- **Differences** are of means over seeds, paired over groups of dependent targets. Their intervals
+  include the variation between trainings, pooled over the task's models, and are as wide as Holm's
+  correction for all pairs of the task's models at that k asks, so that they say what the ranks of
+  the board say. Between different k they are 95 % intervals, with the variation between trainings
+  of the two models alone. Differences of perplexities are relative, in per cent; others are in the
+  task's unit. They are negative if the first model is better.
+- **Verdicts**: *better* and *worse*: the interval of the difference excludes zero, and the medians
+  agree. *The same within 1 %*: the whole interval lies within the tolerance, whatever its sign, and
+  both models gain more than that over chance. *Tied*: neither of these. *In one training each*: it
+  is unknown how much trainings vary, as there is only one; the verdict is about these weights, and
+  the board does not rank them. *Neither at least 1 % better than chance* and *neither significantly
+  better than chance*: the models learned too little to be compared.
+- **1 %**, the tolerance, is of perplexity; elsewhere of chance minus optimum, or of chance where
+  the optimum is unknown. A model that gains less than that over chance has no context need."""
 
 
 def chosen(records: Sequence[Record]) -> list[Board]:
@@ -74,17 +77,9 @@ def chosen(records: Sequence[Record]) -> list[Board]:
 
 
 def committed() -> tuple[list[Record], list[Failure]]:
-    """Return the committed records of schemas from OLDEST on, and trainings that diverged."""
-    paths = [
-        path
-        for path in sorted(COMMITTED.rglob("*.json"))
-        if json.loads(path.read_text(encoding="utf-8")).get("schema", 0) >= OLDEST
-    ]
-    records, problems = read_records(paths)
-    if problems:
-        raise SystemExit("\n".join(problems))
+    """Return the committed records of the budget, and trainings of it that diverged."""
     failures = [f for f in read_failures(COMMITTED) if f.cell["budget"] == BUDGET]
-    return records, failures
+    return committed_records(BUDGET), failures
 
 
 def page(found: Sequence[Board], failures: Sequence[Failure]) -> str:
@@ -137,8 +132,8 @@ def need_table(found: Sequence[Board]) -> str:
                 "best score": shown(last.row.scores[last.at]),
                 "model": name_of(board, last.row),
                 "chance": number(board.chance),
-                f"k for {100 * MOST:.0f} %": need(envelope_need(bests, most_gained(board, bests))),
-                "k to within 1 %": need(envelope_need(bests, tolerance(record))),
+                f"k for {100 * MOST:.0f} %": need(most_need(board, bests)),
+                "k to within 1 %": need(envelope_need(board, bests, tolerance(record))),
                 f"optimum: k for {100 * MOST:.0f} %": best_possible or "–",
             }
         )

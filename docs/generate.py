@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from seqmem.cli.listings import ListingRow, model_rows, task_rows, write_rows
+from seqmem.docs.committed import committed_records
 from seqmem.leaderboard.published import Published, read_published
 from seqmem.leaderboard.statistics.aggregate import boards
-from seqmem.leaderboard.store import COMMITTED, read_records
 from seqmem.leaderboard.tables.board_table import board_text
 
 README = Path(__file__).parent.parent / "README.md"
@@ -30,10 +30,7 @@ def models() -> str:
 
 def board(budget: str, published: Sequence[Published] = ()) -> str:
     """Return the committed records of one training budget, a table for each task."""
-    records, problems = read_records([COMMITTED])
-    if problems:
-        raise SystemExit("\n".join(problems))
-    chosen = [record for record in records if record.training["budget"] == budget]
+    chosen = committed_records(budget)
     measured = {record.task.id for record in chosen}
     beside = [entry for entry in published if entry.task in measured]
     return board_text(boards(chosen), "markdown", beside).rstrip()

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 from seqmem.leaderboard.failure import Failure
+from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.statistics.context_need import tolerance
 from seqmem.leaderboard.statistics.differences import difference
 from seqmem.leaderboard.statistics.rows import kind, named_rows
-from seqmem.leaderboard.tables.wording import TIED, count, listed, verdict
+from seqmem.leaderboard.tables.wording import ONE, TIED, count, listed, verdict
 
 __all__ = ["limitations"]
 
@@ -159,13 +160,16 @@ def _results(row: Row) -> list[dict[str, object]]:
 
 
 def _no_gain(trained: Places) -> list[str]:
-    none = [(b.task_id, name) for b, name, row in trained if row.need.state == "chance"]
-    if not none:
-        return []
-    return [
-        "Not better than chance in the median seed, so that the context that they would use after "
-        f"more training is unknown: {grouped(none)}."
-    ]
+    words = {"chance": "Not better than chance", "small": "Less than 1 % better than chance"}
+    sentences = []
+    for state, word in words.items():
+        none = [(b.task_id, name) for b, name, row in trained if row.need.state == state]
+        if none:
+            sentences.append(
+                f"{word} in the median seed, so that the context that they would use after more "
+                f"training is unknown: {grouped(none)}."
+            )
+    return sentences
 
 
 def _tied(boards: Sequence[Board]) -> list[str]:
@@ -176,8 +180,9 @@ def _tied(boards: Sequence[Board]) -> list[str]:
         pairs = list(combinations(rows, 2))
         tied = 0
         for one, two in pairs:
-            paired = difference(one, two, "full")
-            tied += paired is None or verdict(board, paired) == TIED
+            paired = difference(board.rows, one, two, "full")
+            sides: list[tuple[Row, Context]] = [(one, "full"), (two, "full")]
+            tied += paired is None or verdict(board, paired, *sides) in (TIED, TIED + ONE)
         if tied:
             parts.append(f"{tied} of {len(pairs)} on {board.task_id}")
     return [f"Pairs of models that are tied at full: {'; '.join(parts)}."] if parts else []

@@ -15,28 +15,23 @@ from seqmem.leaderboard.statistics.differences import Difference, difference
 from seqmem.leaderboard.statistics.envelope import Best, envelope, envelope_need
 from seqmem.leaderboard.statistics.rows import kind, name_of, named_rows, stable_pairs, usual_rows
 from seqmem.leaderboard.tables.formatting import need, number, row_need
+from seqmem.leaderboard.tables.truncation import truncation_note
 from seqmem.leaderboard.tables.wording import (
     VERDICTS,
+    contexts,
     count,
     difference_text,
     listed,
+    seeds_text,
     shown,
     verdict,
 )
 
-__all__ = ["MOST", "contexts", "kinds", "most_gained", "needs", "stable", "trained_at", "uses"]
+__all__ = ["MOST", "kinds", "most_need", "needs", "stable", "trained_at", "uses"]
 
 MOST = 0.9  # of the gain over chance
 
 Place = tuple[Row, Context]  # a row at a k
-
-
-def contexts(ks: Sequence[Context]) -> str:
-    """Return context lengths as text: "k = 1, 2 and full"."""
-    finite = [str(k) for k in ks if k != "full"]
-    if not finite:
-        return "the full context"
-    return f"k = {listed([*finite, *(['full'] if 'full' in ks else [])])}"
 
 
 def needs(board: Board) -> list[str]:
@@ -44,8 +39,11 @@ def needs(board: Board) -> list[str]:
     bests = envelope(board)
     if not bests or bests[-1].k != "full":
         return ["No model was scored with the full context."]
-    if envelope_need(bests, 0.0).state == "chance":
+    if bests[-1].row.need.state == "chance":
         return [f"No model is better than chance, {number(board.chance)}.", *_optimum(board)]
+    if bests[-1].row.need.state == "small":
+        least = f"No model gains 1 % over chance, {number(board.chance)}."
+        return [least, *_optimum(board)]
     first, last = bests[0], bests[-1]
     best = shown(last.row.scores[last.at])
     at = "" if last.at == "full" else f" at k = {last.at}"
@@ -62,14 +60,15 @@ def needs(board: Board) -> list[str]:
     return [*sentences, *_optimum(board)]
 
 
-def most_gained(board: Board, bests: Sequence[Best]) -> float:
-    """Return the excess over an envelope's last loss that leaves MOST of its gain over chance."""
-    return max((1 - MOST) * (board.records[0].task.chance - bests[-1].loss), 0.0)
+def most_need(board: Board, bests: Sequence[Best]) -> ContextNeed:
+    """Return how many inputs suffice for MOST of the envelope's gain over chance."""
+    allowed = (1 - MOST) * (board.records[0].task.chance - bests[-1].loss)
+    return envelope_need(board, bests, max(allowed, 0.0))
 
 
 def _enough(board: Board, bests: Sequence[Best]) -> list[str]:
-    most = envelope_need(bests, most_gained(board, bests))
-    close = envelope_need(bests, tolerance(board.records[0]))
+    most = most_need(board, bests)
+    close = envelope_need(board, bests, tolerance(board.records[0]))
     measure = " (in loss)" if board.records[0].task.score == "perplexity" else ""
     sentences = [
         f"{_suffices(most)} {100 * MOST:.0f} % of the gain over chance{measure}; "
@@ -127,11 +126,12 @@ def uses(board: Board) -> list[str]:
     """Return how much context each model uses; models with the same context need together."""
     groups: dict[tuple[float, str], list[str]] = defaultdict(list)
     for name, row in named_rows(board).items():
-        order = {"reached": float(row.need.k or 0), "beyond": 1e9, "chance": 2e9, "unknown": 3e9}
+        order = {"reached": float(row.need.k or 0), "beyond": 1e9, "small": 2e9, "chance": 3e9}
         state = "not known" if row.need.state == "unknown" else row_need(row)
-        groups[order[row.need.state], state].append(name)
+        groups[order.get(row.need.state, 4e9), state].append(name)
     parts = [f"{listed(some)}: {state}" for (_, state), some in sorted(groups.items())]
-    return [f"Context need k*(1 %): {'; '.join(parts)}."] if parts else []
+    told = [f"Context need k*(1 %): {'; '.join(parts)}."] if parts else []
+    return told + ([note] if (note := truncation_note(board)) else [])
 
 
 def stable(board: Board) -> list[str]:
@@ -139,7 +139,7 @@ def stable(board: Board) -> list[str]:
     found = []
     for stable, unconstrained in stable_pairs(usual_rows(board)):
         sides: list[Place] = [(stable, "full"), (unconstrained, "full")]
-        paired = difference(stable, unconstrained, "full")
+        paired = difference(board.rows, stable, unconstrained, "full")
         if paired is not None:
             found.append(
                 f"{stable.label} and {unconstrained.label}: at full "
@@ -151,12 +151,9 @@ def stable(board: Board) -> list[str]:
 
 def _compared(board: Board, paired: Difference, *sides: Place) -> str:
     """Return two scores, their difference, the verdict, and what its interval is over."""
-    one, two = (row.scores[k] for row, k in sides)
-    scores = shown(one), shown(two)
+    scores = [shown(row.scores[k]) for row, k in sides]
     # Scores are medians; with few seeds one of them may change the sign of the mean.
-    opposite = (
-        scores[0] != scores[1] and paired.seeds > 1 and paired.mean * (one.value - two.value) < 0
-    )
+    opposite = scores[0] != scores[1] and paired.mean * paired.medians < 0
     return (
         f"{' against '.join(scores)}, {difference_text(paired, board.records[0].task)}, "
         f"{verdict(board, paired, *sides)} "
@@ -166,7 +163,12 @@ def _compared(board: Board, paired: Difference, *sides: Place) -> str:
 
 def _basis(paired: Difference) -> str:
     """Return what a difference and its interval are over."""
-    return f"mean of {paired.seeds} seeds" if paired.seeds > 1 else "one seed, over targets"
+    if not paired.trainings:
+        return "one seed each, over targets"
+    if paired.seeds == (1, 1):
+        return "one seed"
+    one, two = paired.seeds
+    return f"mean{'' if one == two else 's'} of {seeds_text(paired)} seeds"
 
 
 def kinds(board: Board) -> list[str]:
@@ -181,7 +183,7 @@ def kinds(board: Board) -> list[str]:
     verdicts: dict[str, list[Context]] = defaultdict(list)
     for k in both:
         one, two = ((best.row, best.at) for best in (recurrent[k], forward[k]))
-        paired = difference(one[0], two[0], one[1], two[1])
+        paired = difference(board.rows, one[0], two[0], one[1], two[1])
         if paired is not None:
             verdicts[verdict(board, paired, one, two)].append(k)
     sentences = [
@@ -210,7 +212,7 @@ def trained_at(board: Board) -> list[str]:
         k = row.k_train
         if k == "full" or row is cut or (k == cut.k_train and row.state == cut.state):
             continue
-        paired = difference(row, cut, k) if k in row.scores and k in cut.scores else None
+        paired = difference(board.rows, row, cut, k)
         if paired is not None:
             groups[row.label, row.budget, row.state][k] = row, paired
     return [

@@ -15,11 +15,12 @@ __all__ = ["interactive_need_chart", "need_chart"]
 
 WIDTH, LINE = 190, 18  # pixels: of a panel, and from one model to the next
 COLUMNS = 3
-NONE = 0.45  # the place of "never better than chance", left of k = 1
+NONE = 0.45  # the place of models that learned nothing, left of k = 1
 OPEN = 1.5  # the place of "> largest k measured", in multiples of that k
 STATES = {
     "reached": "context need k*(1 %)",
     "beyond": "> largest k measured",
+    "small": "gain over chance below 1 %",
     "chance": "never better than chance",
 }
 
@@ -29,8 +30,9 @@ def need_chart(boards: Sequence[Board], models: Iterable[str]) -> Spec:
 
     A dot is the context need, and its line the 95 % interval. A triangle means that no measured k
     is enough, or that the interval is open to that side; a ring, that a model is never better than
-    chance. The dashed line across a panel is the context with which the best of all models comes
-    within 1 % of the best full-context score.
+    chance;
+    a diamond, that its gain is too small to tell. The dashed line across a panel is the context
+    with which the best of all models comes within 1 % of the best full-context score.
 
     Args:
         boards: a panel for each.
@@ -78,7 +80,7 @@ def interactive_need_chart(board: Board, enough: ContextNeed) -> Spec:
 
 def _print_panel(board: Board, rows: Mapping[str, Row], order: Sequence[str], largest: int) -> Spec:
     values = [{"name": name, **asdict(row.need)} for name, row in rows.items()]
-    enough = envelope_need(envelope(board), tolerance(board.records[0]))
+    enough = envelope_need(board, envelope(board), tolerance(board.records[0]))
     panel = _panel(largest, enough, PRINT, order)
     return panel | {"data": {"values": values}, "width": WIDTH, "title": board.task_id}
 
@@ -114,7 +116,7 @@ def _panel(
         y["scale"] = {"domain": list(order)}
     opened = f"max(datum.largest, 1) * {OPEN}"
     places = {
-        "x": f"{{reached: datum.k, beyond: {opened}, chance: {NONE}}}[datum.state]",
+        "x": f"{{reached: datum.k, beyond: {opened}, small: {NONE}, chance: {NONE}}}[datum.state]",
         "from": "isValid(datum.low) ? datum.low : datum.k",
         "to": f"datum.state == 'reached' && isValid(datum.high) ? datum.high : {opened}",
         "interval": "datum.state == 'reached' || datum.state == 'beyond' && isValid(datum.low)",
@@ -163,7 +165,7 @@ def _states(theme: Theme, legend: bool) -> Spec:
         return {"field": "state", "type": "nominal", "scale": scale, "legend": key}
 
     return {
-        "shape": channel("circle", "triangle-right", "circle"),
-        "fill": channel(theme.accent, theme.accent, theme.ground),
-        "stroke": channel(theme.accent, theme.accent, theme.warn),
+        "shape": channel("circle", "triangle-right", "diamond", "circle"),
+        "fill": channel(theme.accent, theme.accent, theme.ground, theme.ground),
+        "stroke": channel(theme.accent, theme.accent, theme.warn, theme.warn),
     }

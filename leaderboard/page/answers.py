@@ -41,6 +41,7 @@ def _memory(found: Memory, named: Mapping[Row, str]) -> list[str]:
     uses = {
         "reached": f"The best model here, {best}, uses {need(found.shown)}.",
         "beyond": f"The best model here, {best}, uses more than {found.largest}.",
+        "small": f"The best model here, {best}, gains less than 1\u00a0% over chance.",
         "chance": "No model here has learned it.",
     }.get(found.shown.state, "")
     if found.known:
@@ -56,6 +57,9 @@ def _memory(found: Memory, named: Mapping[Row, str]) -> list[str]:
             return [f"{headline} {interval}".rstrip(), f"{gain} A better model may use more."]
         case "beyond":
             return [f"more than {found.largest} inputs", f"Shown by the best model here, {best}."]
+        case "small":
+            why = f"No model here gains more than 1\u00a0% over chance; the best is {best}."
+            return ["not known", why]
         case "chance":
             return ["not known", "No model here is better than chance."]
     return ["not known", "No model was measured with all inputs."]
@@ -76,6 +80,8 @@ def _leaders(
             f"Chance is {chance}; the best score is {value} ({named[found.best]}).",
         ]
     note = f"score {value}"
+    if not found.trainings:
+        return [named[found.best], f"{note}; trained once, like the others: not ranked"]
     if found.tied:
         note += f"; tied with {_some(found.tied, named)}"
     return [named[found.best], note]

@@ -11,7 +11,7 @@ function needRows(task, most) {
 const breakable = (name) =>
   name.split(/(?<=\/)/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
 
-const needText = (need) => (need.state === "chance" ? "none" : need.text);
+const needText = (need) => (["chance", "small"].includes(need.state) ? "none" : need.text);
 
 function needTable(shown) {
   const heads = shown.map((task) =>
@@ -27,7 +27,7 @@ function needTable(shown) {
   });
   const enough = shown.map((task) => element("td", { class: "n" }, needText(task.need)));
   return tableOf(
-    ["k*(1\u00a0%), in inputs. “none”: never better than chance; “>”: larger than every k measured."],
+    ["k*(1\u00a0%), in inputs. “none”: never better than chance, or gain below 1\u00a0%; “>”: larger than every k measured."],
     [element("tr", {}, element("th", { scope: "col" }, "model"), ...heads)],
     rows,
     [element("tr", {}, element("th", { scope: "row" }, "best of all"), ...enough)],

@@ -25,10 +25,11 @@ TERMS = {
     "k*(1 %), context need": "how much memory a model uses: the smallest k measured whose loss is "
     "within 1 % of its own full-context loss: of perplexity, else of the way from chance to the "
     "optimum. The 95 % interval is in brackets.",
-    "tied": "their difference, paired on the same targets, is not significant: at 5 % for all "
-    "pairs of a task together (Holm). Between models with one seed, variation between trainings "
-    "is not included.",
-    "rank": "the possible ranks at full context (95 %), among all rows of the task, shown or not.",
+    "tied": "their difference is not significant: at 5 % for all pairs of a task together (Holm), "
+    "over targets, paired, and over trainings, whose variance is pooled over the task's models. "
+    "Where every model was trained once, that variance is unknown, and no model is ranked.",
+    "rank": "the possible ranks at full context (95 %), among all rows of the task that are better "
+    "than chance, shown or not.",
     "k_train": "the context that a model was trained with.",
     "budget": "how long models were trained: “smoke” for seconds, a test of the program; “small” "
     "for minutes; “full” as published. More training may change every number.",

@@ -14,7 +14,7 @@ const KEYS = {
   model: (row) => row.label,
   trained: (row) => (row.kTrain === "unknown" ? null : asNumber(row.kTrain)),
   rank: ({ rank }) => rank && rank.best + rank.worst / 1e6,
-  need: ({ need }) => ({ reached: need.k, beyond: 1e12, chance: 1e13 })[need.state] ?? null,
+  need: ({ need }) => ({ reached: need.k, beyond: 1e12, small: 1e13, chance: 1e14 })[need.state] ?? null,
   ...Object.fromEntries(AFTER.map(([key, , read]) => [key, read])),
 };
 

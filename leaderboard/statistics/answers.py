@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.statistics.aggregate import Board, Row, better_than_chance
+from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.statistics.context_need import ContextNeed, optimum_need, tolerance
+from seqmem.leaderboard.statistics.differences import trainings_known
 from seqmem.leaderboard.statistics.envelope import Best, envelope, envelope_need
 from seqmem.leaderboard.statistics.ranks import ranks
 from seqmem.leaderboard.statistics.rows import latest
 
-__all__ = ["Leaders", "Memory", "leaders", "memory"]
+__all__ = ["CLOSE", "Leaders", "Memory", "leaders", "memory"]
 
 CLOSE = 0.99  # of the difference between chance and the optimum, as in k*(1 %)
 
@@ -46,16 +47,18 @@ class Leaders:
     """The best models at one context length.
 
     Attributes:
-        state: "impossible" if the optimum with so few inputs is chance; "chance" if the best row
-            is not significantly better than chance; else "better".
-        best: the row with the best score.
+        state: "better" if a row is significantly better than chance; else "impossible" if the
+            optimum with so few inputs is chance, "chance" if not.
+        best: of the rows that are better than chance, or of all, the one with the best score.
         tied: the other rows whose best possible rank is no worse than that of `best`, best score
             first.
+        trainings: whether it is known how much trainings vary; if not, trained models are tied.
     """
 
     state: Literal["better", "chance", "impossible"]
     best: Row
     tied: tuple[Row, ...]
+    trainings: bool
 
 
 def memory(board: Board) -> Memory:
@@ -66,7 +69,7 @@ def memory(board: Board) -> Memory:
     return Memory(
         optimal=optimum_need(record, board.optimum, CLOSE),
         known="full" in board.optimum,
-        shown=envelope_need(bests, tolerance(record)),
+        shown=envelope_need(board, bests, tolerance(record)),
         best=bests[-1].row if bests and bests[-1].k == "full" else None,
         largest=max(finite, default=None),
         bests=bests,
@@ -83,16 +86,17 @@ def leaders(board: Board, k: Context) -> Leaders | None:
     )
     if not rows:
         return None
-    first, *others = rows
     places = zip(board.rows, ranks(board.rows, k), strict=True)
     best = {row: rank.best for row, rank in places if rank is not None}
+    ranked = [row for row in rows if row in best]
+    if not ranked:
+        return Leaders(_unlearned(board, k), rows[0], (), True)
+    first, *others = ranked
     tied = tuple(row for row in others if best[row] <= best[first])
-    return Leaders(_state(board, first, k), first, tied)
+    return Leaders("better", first, tied, trainings_known(board.rows, k))
 
 
-def _state(board: Board, row: Row, k: Context) -> Literal["better", "chance", "impossible"]:
-    if better_than_chance(row, k):
-        return "better"
+def _unlearned(board: Board, k: Context) -> Literal["chance", "impossible"]:
     optimum = board.optimum.get(k)
     # Equal up to the rounding of floating-point sums.
     impossible = optimum is not None and optimum >= board.chance * (1 - 1e-9)

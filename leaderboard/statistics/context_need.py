@@ -15,7 +15,8 @@ class ContextNeed:
 
     Attributes:
         state: "reached"; "beyond" if no measured k suffices; "chance" if even the full context is
-            not better than chance; "unknown" if the full context was not measured.
+            not better than chance; "small" if its gain over chance is below the tolerance, so that
+            any k would suffice; "unknown" if the full context was not measured.
         k: the context need, if reached.
         low: the smallest k that the interval of the difference allows; None if there is none.
         high: the smallest k from which on the interval of every measured k is within the
@@ -48,6 +49,8 @@ def context_need(record: Record) -> ContextNeed:
     gain = record.gain
     if gain is not None and (gain.interval[0] if gain.interval else gain.mean) <= 0:
         return ContextNeed("chance", largest=largest)
+    if record.task.chance - full.loss.mean < tolerance(record):
+        return ContextNeed("small", largest=largest)
     excesses = [
         (k, excess.mean, *(excess.interval or (excess.mean, excess.mean)))
         for k, excess in points

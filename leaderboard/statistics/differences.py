@@ -1,29 +1,36 @@
-"""Paired differences between rows of a board: of two rows, or of all pairs at once.
+"""Differences between rows of a board: of all pairs at one context length, or of two.
 
-Both pair the seeds that two rows have in common. Rows with one seed in common (or none: then their
-first ones) are compared over groups of dependent targets: G groups give G − 1 degrees of freedom,
-and `tails` computes how much less certain groups of unequal sizes are.
-
-With S seeds in common, `difference` takes Student's t over the differences of seeds, on this test
-set. `differences` also counts the variance from group to group, with the S − 1 degrees of freedom
-of the seeds, few as they are. Approximations with more degrees of freedom (Satterthwaite 1946)
-report false differences wherever two or three seeds happen to agree.
+A row's loss is the mean over its seeds. The variance of a difference has two parts. That of the
+data is paired: over groups of dependent targets, the same for both rows; G groups give G − 1
+degrees of freedom, and `tails` computes how much less certain groups of unequal sizes are. That of
+training is each row's variance from seed to seed (`seed_variance`), divided by its seeds. Their sum
+has the fewer of both degrees of freedom: mixtures of them report false differences wherever the
+seeds of two or three models happen to agree.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 
 from seqmem.leaderboard.record import Context, Point, Record
-from seqmem.leaderboard.statistics.aggregate import Row
-from seqmem.leaderboard.statistics.intervals import LEVEL, block_mean
+from seqmem.leaderboard.statistics.aggregate import Row, better_than_chance
+from seqmem.leaderboard.statistics.holm import LEVEL, holm
+from seqmem.leaderboard.statistics.rows import kind, loss
+from seqmem.leaderboard.statistics.seed_variance import seed_variances
 from seqmem.leaderboard.statistics.tails import quantile, two_sided
 
-__all__ = ["Difference", "PairwiseDifferences", "difference", "differences"]
+__all__ = [
+    "Difference",
+    "PairwiseDifferences",
+    "difference",
+    "differences",
+    "trainings_known",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,25 +40,28 @@ class Difference:
     """A mean loss minus another on the same targets, in the loss's unit.
 
     Attributes:
-        mean: over seeds.
-        low: the lower end of its 95 % interval; None if the interval is unknown.
+        mean: of the means over seeds.
+        low: the lower end of its interval; None if that is unknown.
         high: the upper end.
-        seeds: how many seeds both rows have. From two on, the interval is Student's t over the
-            differences of seeds, on this test set; with one it is over groups of dependent
-            targets, of any sizes (`tails`), and does not include the variation of training.
+        medians: the difference of the medians over seeds, which tables show.
+        seeds: of both rows.
+        trainings: whether the interval includes the variation between trainings. It does not where
+            no trained model of the board has several seeds: the difference is one of these weights.
     """
 
     mean: float
     low: float | None
     high: float | None
-    seeds: int
+    medians: float
+    seeds: tuple[int, int]
+    trainings: bool
 
     @property
     def sign(self) -> int:
-        """−1 or 1 if the interval excludes 0, else 0."""
+        """−1 or 1 if the interval excludes 0 and the medians do not contradict it, else 0."""
         if self.low is None or self.high is None:
             return 0
-        return (self.low > 0) - (self.high < 0)
+        return (self.low > 0 and self.medians > 0) - (self.high < 0 and self.medians < 0)
 
     def within(self, allowed: float) -> bool:
         """Return whether the whole interval is within ±`allowed`."""
@@ -61,43 +71,51 @@ class Difference:
 
 
 def difference(
-    first: Row, second: Row, k: Context, other: Context | None = None
+    rows: Sequence[Row],
+    first: Row,
+    second: Row,
+    k: Context,
+    other: Context | None = None,
+    *,
+    alone: bool = False,
 ) -> Difference | None:
     """Return the loss of one row minus that of another.
 
+    Its interval excludes 0 where the ranks at `k` distinguish the two: it is at the level at which
+    the correction for all pairs decides.
+
     Args:
+        rows: all of the board.
         first: worse than the second if the difference is above zero.
-        second: another row of the same board.
+        second: another row of the same board, or the same.
         k: the context length.
         other: the context length of the second; None for the same.
+        alone: whether it is a 95 % interval, with the variation between trainings of the rows' own
+            seeds: that of other rows is another at each context length.
 
     Returns:
-        None if either has no loss there. Seeds that both have are paired; of rows without a seed
-        in common, the first ones are compared.
+        None if either has no loss there.
     """
     other = k if other is None else other
-    ones, others = _by_seed(first, k), _by_seed(second, other)
-    if not ones or not others:
+    if k not in first.scores or other not in second.scores:
         return None
-    pairs = [(ones[a], others[b]) for a, b in _paired_seeds(ones, others)]
-    if len(pairs) == 1:
-        return _over_targets(*pairs[0], k, other)
-    values = np.array([_loss(one, k) - _loss(two, other) for one, two in pairs])
-    mean = block_mean(values, np.ones(len(values), dtype=np.int64))
-    assert mean.interval is not None
-    return Difference(mean.mean, *mean.interval, len(pairs))
-
-
-def _over_targets(one: Record, two: Record, k: Context, other: Context) -> Difference:
-    value = _loss(one, k) - _loss(two, other)
-    if one.group_counts != two.group_counts:
-        return Difference(value, None, None, 1)
-    sums = _sums(one, k) - _sums(two, other)
-    error = block_mean(sums, np.array(one.group_counts)).standard_error
-    if error is None:
-        return Difference(value, None, None, 1)
-    half = quantile(one.group_counts, LEVEL) * error
-    return Difference(value, value - half, value + half, 1)
+    mean = _mean(first, k) - _mean(second, other)
+    medians = loss(first, k) - loss(second, other)
+    seeds = len(_records(first, k)), len(_records(second, other))
+    sizes = _group_sizes(first, k)
+    if len(sizes) < 2 or sizes != _group_sizes(second, other):
+        return Difference(mean, None, None, medians, seeds, False)
+    level = LEVEL if alone else min(differences(rows, at).level for at in (k, other))
+    groups = np.array(sizes, dtype=float)  # (G,)
+    share = _deviations(first, k, groups) - _deviations(second, other, groups)
+    variance = np.square(share).sum() * len(groups) / (len(groups) - 1)
+    ratio = quantile(sizes, 1 - level)
+    training, freedom = _training(None if alone else tuple(rows), first, second, k, other)
+    if trainings := not np.isnan(training):
+        variance += training
+        ratio = max(ratio, float(stdtrit(freedom, 1 - level / 2)))
+    half = float(ratio * np.sqrt(variance))
+    return Difference(mean, mean - half, mean + half, medians, seeds, trainings)
 
 
 @dataclass(frozen=True)
@@ -105,105 +123,151 @@ class PairwiseDifferences:
     """Mean losses of rows minus those of columns, in the loss's unit; (n, n) each.
 
     Attributes:
-        mean: over the seeds that both have.
+        mean: of the means over seeds.
         error: its standard error; NaN if unknown.
         freedom: the degrees of freedom of that error.
         p: two-sided p-values of no difference; NaN if unknown.
+        level: at which Holm's correction decides, for all pairs of rows that are better than
+            chance: others have no rank.
     """
 
     mean: Floats
     error: Floats
     freedom: Floats
     p: Floats
+    level: float
 
 
 def differences(rows: Sequence[Row], k: Context) -> PairwiseDifferences:
-    """Return the differences between all pairs of rows.
+    """Return the differences between all pairs of the rows that have a loss at k, in their order.
 
     Args:
-        rows: n of one board; all have a loss at k.
+        rows: of one board.
         k: the context length.
     """
-    n = len(rows)
-    mean, error, freedom, p = (np.full((n, n), np.nan) for _ in range(4))
-    alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    seeds = [_by_seed(row, k) for row in rows]
-    for i, records in enumerate(seeds):  # rows with the same seeds and groups are compared at once
-        alike[tuple((s, r.group_counts) for s, r in records.items())].append(i)
-    for ones in alike.values():
-        for others in alike.values():
-            pairs = _paired_seeds(seeds[ones[0]], seeds[others[0]])
-            here = [[seeds[i][one] for one, _ in pairs] for i in ones]
-            there = [[seeds[i][two] for _, two in pairs] for i in others]
-            block = np.ix_(ones, others)
-            mean[block], error[block], freedom[block], p[block] = _compared(here, there, k)
-    return PairwiseDifferences(mean, error, freedom, p)
+    return _differences(tuple(rows), k)
 
 
-def _by_seed(row: Row, k: Context) -> dict[int, Record]:
-    found = {r.training["seed"]: r for r in row.records if r.point(k) is not None}
-    return dict(sorted(found.items()))
+@lru_cache(maxsize=64)
+def _differences(rows: tuple[Row, ...], k: Context) -> PairwiseDifferences:
+    there = [row for row in rows if k in row.scores]
+    n = len(there)
+    means = np.array([_mean(row, k) for row in there])
+    mean = means[:, None] - means[None, :]
+    error, freedom, p = (np.full((n, n), np.nan) for _ in range(3))
+    spread = _spread(rows, k)
+    variance, certain = np.array([spread[row] for row in there]).reshape(n, 2).T
+    alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for i, row in enumerate(there):  # others have their targets grouped differently
+        alike[_group_sizes(row, k)].append(i)
+    for sizes, some in alike.items():
+        if len(sizes) < 2:
+            continue
+        block, groups = np.ix_(some, some), np.array(sizes, dtype=float)
+        shares = np.array([_deviations(there[i], k, groups) for i in some])  # (n, G)
+        squares = np.array([np.square(share - shares).sum(axis=1) for share in shares])
+        here = variance[some], certain[some]
+        total = squares * len(groups) / (len(groups) - 1) + here[0][:, None] + here[0][None, :]
+        error[block] = np.sqrt(total)
+        few = _joint_freedom(*(part[:, None] for part in here), *(part[None, :] for part in here))
+        freedom[block] = np.fmin(few, len(groups) - 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = mean[block] / error[block]
+        found = np.fmax(2 * stdtr(few, -np.abs(ratio)), two_sided(ratio, sizes))
+        p[block] = np.where(error[block] == 0, (mean[block] == 0).astype(float), found)
+    p[np.isnan(error)] = np.nan
+    ranked = np.array([better_than_chance(row, k) for row in there], dtype=bool)
+    compared = np.triu(ranked[:, None] & ranked[None, :], 1)
+    return PairwiseDifferences(mean, error, freedom, p, holm(p[compared]))
 
 
-def _paired_seeds(ones: dict[int, Record], others: dict[int, Record]) -> list[tuple[int, int]]:
-    return [(seed, seed) for seed in ones if seed in others] or [(min(ones), min(others))]
+def trainings_known(rows: Sequence[Row], k: Context) -> bool:
+    """Return whether the variance between trainings is known: of one of the models, or of none."""
+    return not any(np.isnan(variance) for variance, _ in _spread(tuple(rows), k).values())
 
 
-def _compared(
-    here: list[list[Record]], there: list[list[Record]], k: Context
-) -> tuple[Floats, Floats, float, Floats]:
-    """Compare n with m rows of S paired records each.
+@lru_cache(maxsize=64)
+def _spread(rows: tuple[Row, ...], k: Context) -> dict[Row, tuple[float, float]]:
+    """Return for each row the variance of its mean between trainings, and the degrees of freedom.
 
-    Returns:
-        mean differences (n, m), their standard errors (n, m), degrees of freedom, p-values (n, m).
+    NaN is unknown.
     """
-    losses = _losses(here, k), _losses(there, k)  # (n, S), (m, S)
-    by_seed = losses[0][:, None, :] - losses[1][None, :, :]  # (n, m, S)
-    mean = by_seed.mean(axis=2)
-    unknown = np.full_like(mean, np.nan)
-    counts = {record.group_counts for records in (here[0], there[0]) for record in records}
-    if len(counts) > 1:  # their targets are grouped differently
-        return mean, unknown, np.nan, unknown
-    (sizes,) = counts
-    if len(sizes) < 2:
-        return mean, unknown, np.nan, unknown
-    groups = np.array(sizes, dtype=float)  # (G,)
-    one, two = _deviations(here, k, groups), _deviations(there, k, groups)
-    squares = np.array([np.square(deviation - two).sum(axis=1) for deviation in one])  # (n, m)
-    variance = squares * len(groups) / (len(groups) - 1)
-    seeds = by_seed.shape[2]
-    if seeds > 1:
-        variance += by_seed.var(axis=2, ddof=1) / seeds
-    error = np.sqrt(variance)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = mean / error
-    if seeds > 1:
-        freedom, p = seeds - 1.0, 2 * stdtr(seeds - 1.0, -np.abs(ratio))
+    there = [row for row in rows if k in row.scores]
+    values = [_losses(row, k) for row in there]
+    models = [row.label for row in there]
+    variance, freedom = seed_variances(values, models, [_trained(row) for row in there])
+    return {
+        row: (float(v / len(some)), float(f))
+        for row, some, v, f in zip(there, values, variance, freedom, strict=True)
+    }
+
+
+def _training(
+    rows: tuple[Row, ...] | None, first: Row, second: Row, k: Context, other: Context
+) -> tuple[float, float]:
+    """Return the variance of a difference between trainings, and its degrees of freedom.
+
+    Without other rows, of the seeds of the two alone.
+    """
+    if rows is not None:
+        parts = [_spread(rows, at)[row] for row, at in ((first, k), (second, other))]
+    elif first is second:  # the same weights
+        both = [r for r in _records(first, k) if r.point(other) is not None]
+        parts = [_own(first, np.array([_loss(r, k) - _loss(r, other) for r in both])), (0, np.inf)]
     else:
-        freedom, p = len(groups) - 1.0, two_sided(ratio, sizes)
-    return mean, error, freedom, np.where(error == 0, (mean == 0).astype(float), p)
+        parts = [_own(row, _losses(row, at)) for row, at in ((first, k), (second, other))]
+    (v, f), (w, g) = parts
+    return v + w, float(_joint_freedom(*map(np.array, (v, f, w, g))))
 
 
-def _losses(rows: list[list[Record]], k: Context) -> Floats:
-    return np.array([[_loss(record, k) for record in records] for records in rows])
+def _own(row: Row, values: Floats) -> tuple[float, float]:
+    """Return the variance of the mean of a row's values, of its own seeds alone."""
+    if not _trained(row):
+        return 0.0, np.inf
+    seeds = len(values)
+    return (float(values.var(ddof=1)) / seeds, seeds - 1.0) if seeds > 1 else (np.nan, np.nan)
 
 
-def _deviations(rows: list[list[Record]], k: Context, counts: Floats) -> Floats:
-    """Return each group's share of the deviation from the mean (n, G), as `intervals` does."""
-    sums = np.array([np.mean([_sums(record, k) for record in records], 0) for records in rows])
-    means = sums.sum(axis=1, keepdims=True) / counts.sum()
-    return np.asarray((sums - means * counts) / counts.sum())
+def _joint_freedom(v: Floats, f: Floats, w: Floats, g: Floats) -> Floats:
+    """Return the degrees of freedom of v + w, which have f and g; of one pool, they are its own."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        joint = (v + w) ** 2 / (v**2 / f + w**2 / g)
+    return np.where((f == g) & (v > 0) & (w > 0), f, np.where(v + w == 0, np.inf, joint))
 
 
-def _point(record: Record, k: Context) -> Point:
-    point = record.point(k)
-    assert point is not None
-    return point
+def _trained(row: Row) -> bool:
+    return kind(row) != "not trained by steps"
+
+
+def _records(row: Row, k: Context) -> list[Record]:
+    return [record for record in row.records if record.point(k) is not None]
+
+
+def _losses(row: Row, k: Context) -> Floats:
+    return np.array([_loss(record, k) for record in _records(row, k)])
+
+
+def _mean(row: Row, k: Context) -> float:
+    return float(_losses(row, k).mean())
+
+
+def _group_sizes(row: Row, k: Context) -> tuple[int, ...]:
+    """Return the targets in each group; empty if they are grouped differently between seeds."""
+    sizes = {record.group_counts for record in _records(row, k)}
+    return sizes.pop() if len(sizes) == 1 else ()
+
+
+def _deviations(row: Row, k: Context, counts: Floats) -> Floats:
+    """Return each group's share of the deviation from the mean (G,), as `intervals` does."""
+    sums = np.mean([_point(record, k).group_sums for record in _records(row, k)], axis=0)
+    return np.asarray((sums - sums.sum() / counts.sum() * counts) / counts.sum())
 
 
 def _loss(record: Record, k: Context) -> float:
     return _point(record, k).loss.mean
 
 
-def _sums(record: Record, k: Context) -> Floats:
-    return np.array(_point(record, k).group_sums)
+def _point(record: Record, k: Context) -> Point:
+    point = record.point(k)
+    assert point is not None
+    return point

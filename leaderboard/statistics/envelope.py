@@ -53,22 +53,23 @@ def envelope(board: Board, rows: Sequence[Row] | None = None) -> tuple[Best, ...
     return tuple(found)
 
 
-def envelope_need(bests: Sequence[Best], allowed: float) -> ContextNeed:
+def envelope_need(board: Board, bests: Sequence[Best], allowed: float) -> ContextNeed:
     """Return how many inputs suffice for a loss close to the envelope's last.
 
     Args:
+        board: of the rows.
         bests: an envelope, the full context last.
         allowed: how far above its last loss, in the loss's unit.
     """
     if not bests or bests[-1].k != "full":
         return ContextNeed("unknown")
     last = bests[-1]
-    if last.row.need.state == "chance":
-        return ContextNeed("chance", largest=last.row.need.largest)
+    if last.row.need.state in ("chance", "small"):
+        return ContextNeed(last.row.need.state, largest=last.row.need.largest)
     excesses = []
     for best in bests[:-1]:
         excess = best.loss - last.loss
-        paired = difference(best.row, last.row, best.at, last.at)
+        paired = difference(board.rows, best.row, last.row, best.at, last.at, alone=True)
         half = 0.0
         if paired is not None and paired.low is not None and paired.high is not None:
             half = (paired.high - paired.low) / 2

@@ -13,19 +13,16 @@ __all__ = ["LEVEL", "holm"]
 LEVEL = 0.05  # the probability of any false claim on a board
 
 
-def holm(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Return which hypotheses Holm's procedure rejects; any true one with probability `LEVEL`.
+def holm(p_values: npt.NDArray[np.float64]) -> float:
+    """Return the level at which Holm's procedure decides: it rejects what is at most that.
+
+    With r of m rejected it is LEVEL / (m − r): the p-values rejected are within the smaller bounds
+    of earlier steps, and the first that is not rejected exceeds it.
 
     Args:
         p_values: (m,); NaN is never rejected and not counted.
-
-    Returns:
-        (m,) whether each is rejected.
     """
-    known = np.flatnonzero(~np.isnan(p_values))
-    order = known[np.argsort(p_values[known], kind="stable")]
-    bounds = LEVEL / np.arange(len(order), 0, -1)
-    passed = np.logical_and.accumulate(p_values[order] <= bounds)
-    rejected = np.zeros(len(p_values), dtype=bool)
-    rejected[order[passed]] = True
-    return rejected
+    known = np.sort(p_values[~np.isnan(p_values)])
+    bounds = LEVEL / np.arange(len(known), 0, -1)
+    rejected = np.logical_and.accumulate(known <= bounds).sum()
+    return float(LEVEL / max(len(known) - rejected, 1))

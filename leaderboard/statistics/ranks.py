@@ -4,7 +4,8 @@ A board of n models has n (n − 1) / 2 pairs, and of the pairs without a differ
 would seem to have one; Holm's correction (holm.py) bounds the probability of any false claim on a
 board. A rank is then bounded from below by the number of models significantly
 better, and from above by that of models significantly worse: with 95 % confidence the ranks of all
-models lie within their bounds simultaneously.
+models lie within their bounds simultaneously. Models that are not better than chance have no rank:
+they come after all that are.
 """
 
 from collections.abc import Sequence
@@ -14,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.statistics.aggregate import Row
+from seqmem.leaderboard.statistics.aggregate import Row, better_than_chance
 from seqmem.leaderboard.statistics.differences import differences
-from seqmem.leaderboard.statistics.holm import holm
 
 __all__ = ["Rank", "possible_ranks", "ranks"]
 
@@ -46,27 +46,23 @@ def ranks(rows: Sequence[Row], k: Context = "full") -> tuple[Rank | None, ...]:
         k: the context length.
 
     Returns:
-        a rank for each row, in the order given; None for a row without a loss there.
+        a rank for each row, in the order given; None for a row without a loss there, or whose loss
+        is not better than chance.
     """
-    there = [i for i, row in enumerate(rows) if k in row.scores]
-    found: list[Rank | None] = [None] * len(rows)
-    if there:
-        for i, rank in zip(
-            there, possible_ranks(_better([rows[i] for i in there], k)), strict=True
-        ):
-            found[i] = rank
-    return tuple(found)
+    there = [row for row in rows if k in row.scores]
+    ranked = [i for i, row in enumerate(there) if better_than_chance(row, k)]
+    places = possible_ranks(_better(rows, there, k)[np.ix_(ranked, ranked)])
+    found = dict(zip([there[i] for i in ranked], places, strict=True))
+    return tuple(found.get(row) for row in rows)
 
 
-def _better(rows: Sequence[Row], k: Context) -> npt.NDArray[np.bool_]:
-    """Return which rows are significantly better than which columns (n, n)."""
+def _better(rows: Sequence[Row], there: Sequence[Row], k: Context) -> npt.NDArray[np.bool_]:
+    """Return which rows with a loss are significantly better than which others (n, n)."""
     pairwise = differences(rows, k)
-    upper = np.triu_indices(len(rows), 1)
-    apart = np.zeros((len(rows), len(rows)), dtype=bool)
-    apart[upper] = holm(pairwise.p[upper])
     # Ranks must not contradict the medians over all seeds that a table shows.
-    shown = np.array([row.scores[k].value for row in rows])
-    return (apart | apart.T) & (pairwise.mean < 0) & (shown[:, None] < shown[None, :])
+    shown = np.array([row.scores[k].value for row in there])
+    apart = pairwise.p <= pairwise.level
+    return apart & (pairwise.mean < 0) & (shown[:, None] < shown[None, :])
 
 
 def possible_ranks(better: npt.NDArray[np.bool_]) -> list[Rank]:

@@ -8,6 +8,9 @@ from seqmem.leaderboard import Format
 from seqmem.leaderboard.published import UNITS, Published
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.statistics.aggregate import Board, Row, Score, solved
+from seqmem.leaderboard.statistics.answers import CLOSE
+from seqmem.leaderboard.statistics.context_need import optimum_need
+from seqmem.leaderboard.statistics.differences import trainings_known
 from seqmem.leaderboard.statistics.ranks import ranks
 from seqmem.leaderboard.statistics.rows import k_train, other_names
 from seqmem.leaderboard.tables.brief_board import brief_text
@@ -24,6 +27,7 @@ from seqmem.leaderboard.tables.formatting import (
     trust,
     unit,
 )
+from seqmem.leaderboard.tables.truncation import truncation_note
 from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
 __all__ = ["board_text", "published_tables"]
@@ -31,9 +35,12 @@ __all__ = ["board_text", "published_tables"]
 Columns = dict[str, Sequence[object]]
 
 RANKS = (
-    "Rank: possible ranks at full, with 95 % confidence for each table as a whole (paired "
-    "differences, Holm's correction for all pairs). Between models with one seed it does not "
-    "include the variation between trainings."
+    "Rank: possible ranks at full among models better than chance, with 95 % confidence for each "
+    "table as a whole: paired differences over targets, the variance between trainings pooled over "
+    "the table's models, Holm's correction for all pairs."
+)
+_NO_RANKS = (
+    "No ranks: no model here has several seeds, so that it is unknown how much trainings vary."
 )
 
 # A value that all rows of a table have in common is written once above it.
@@ -143,14 +150,20 @@ def _section(board: Board, columns: Columns, form: Format, ambiguous: bool) -> l
         name: (best, number(board.chance)) for name, best in zip(names, optimum, strict=True)
     }
     bounds["model"] = ("optimum", "chance")
+    needed = optimum_need(board.records[0], board.optimum, CLOSE)
+    bounds["k*(1 %)"] = ("" if needed is None else str(needed), "")
     first = slice(0 if board.optimum else 1, 1)
     shown = {name: [*bounds[name][first], *cells, bounds[name][1]] for name, cells in left.items()}
     parts = [heading(title, form)]
     if shared:
         text = ", ".join(f"{name} {value}" for name, value in shared.items())
         parts.append(paragraph(f"{'All rows' if len(board.rows) > 1 else 'Row'}: {text}.", form))
+    if not trainings_known(board.rows, "full"):
+        parts.append(paragraph(_NO_RANKS, form))
     if others := other_names(board):
         parts.append(paragraph(same_models(others), form))
+    if note := truncation_note(board):
+        parts.append(paragraph(note, form))
     return [*parts, table(shown, form, left=("model", "trust"))]
 
 
@@ -170,7 +183,8 @@ def _columns(board: Board) -> Columns:
         "passes": [_passes(row) for row in rows],
         "sampling error": [_sampling_error(row) for row in rows],
     }
-    if sum(rank is not None for rank in columns["rank"]) < 2:
+    ranked = sum(rank is not None for rank in columns["rank"])
+    if ranked < 2 or not trainings_known(rows, "full"):
         del columns["rank"]
     for name in ("solved", "state, floats", "passes"):
         if not any(columns[name]):

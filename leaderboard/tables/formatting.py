@@ -69,19 +69,25 @@ def half_width(half: float, value: float) -> str:
     return f"{half:.{digits}f}" if half >= least / 2 else f"<{least:.{digits}f}"
 
 
-def rounded(values: Sequence[float], half: float | None, sign: str = "") -> list[str]:
+def rounded(
+    values: Sequence[float], half: float | None, sign: str = "", *, exclude_zero: bool = False
+) -> list[str]:
     """Return numbers to the second digit of a half-width, or to four digits if that is unknown.
 
     Args:
         values: the numbers, all to the same decimals.
         half: half the width of their interval; None or 0 if there is none.
         sign: "+" to write it before positive numbers as well.
+        exclude_zero: whether there are more digits if one of them, but not zero, looks like zero.
     """
     largest = max(map(abs, values), default=0.0)
     # At most five digits, however small the interval: nothing is measured more precisely.
     size, digits = (max(half, largest / 1000), 1) if half else (largest, 3)
     decimals = digits - math.floor(math.log10(size)) if 0 < size < math.inf else 3
     decimals = min(max(decimals, 0), 9)
+    if exclude_zero:
+        least = min((abs(value) for value in values if value), default=1.0)
+        decimals = max(decimals, math.ceil(-math.log10(2 * least)))
     written = [f"{value:{sign}.{decimals}f}" for value in values]
     # A number that rounds to zero has no sign.
     return [text.lstrip("+-") if float(text) == 0 else text.replace("-", "−") for text in written]
@@ -91,6 +97,8 @@ def need(value: ContextNeed) -> str:
     """Return a context need with its interval; "≥" if no measured k bounds it from above."""
     if value.state == "chance":
         return "never better than chance"
+    if value.state == "small":
+        return "gain below 1 %"
     if value.state == "unknown":
         return "–"
     if value.low == value.k == value.high and value.k is not None:
@@ -104,11 +112,12 @@ def need(value: ContextNeed) -> str:
 
 def row_need(row: Row) -> str:
     """Return a row's context need; if its seeds differ, the smallest and largest follow."""
-    place = {"reached": 0, "beyond": 1, "chance": 2}
+    place = {"reached": 0, "beyond": 1, "small": 2, "chance": 3}
     known = [each for each in row.needs if each.state in place]
     known.sort(key=lambda each: (place[each.state], each.k or each.largest or 0))
+    words = {"small": "below 1 %", "chance": "chance"}
     ends = [
-        {"reached": str(each.k), "beyond": f"> {each.largest}", "chance": "chance"}[each.state]
+        words.get(each.state) or (f"> {each.largest}" if each.k is None else str(each.k))
         for each in (*known[:1], *known[-1:])
     ]
     return need(row.need) + (f" [{', '.join(ends)}]" if len(set(ends)) > 1 else "")

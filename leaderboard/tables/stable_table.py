@@ -14,7 +14,7 @@ from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.statistics.differences import difference
 from seqmem.leaderboard.statistics.rows import stable_pairs, usual_rows
 from seqmem.leaderboard.tables.formatting import row_need
-from seqmem.leaderboard.tables.wording import difference_text, shown, verdict
+from seqmem.leaderboard.tables.wording import difference_text, seeds_text, shown, verdict
 from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
 __all__ = ["GUARANTEE", "measured_pairs", "published_pairs", "stable_text"]
@@ -33,7 +33,7 @@ def measured_pairs(boards: Sequence[Board]) -> list[Cells]:
     found = []
     for board in boards:
         for stable, unconstrained in stable_pairs(usual_rows(board)):
-            paired = difference(stable, unconstrained, "full")
+            paired = difference(board.rows, stable, unconstrained, "full")
             if paired is None:
                 continue
             found.append(
@@ -41,7 +41,7 @@ def measured_pairs(boards: Sequence[Board]) -> list[Cells]:
                     "task": board.task_id,
                     "model": unconstrained.label,
                     "budget": unconstrained.budget,
-                    "seeds": str(paired.seeds),
+                    "seeds": seeds_text(paired),
                     "score, unconstrained": shown(unconstrained.scores["full"], spread=True),
                     "score, stable": shown(stable.scores["full"], spread=True),
                     "difference": difference_text(paired, board.records[0].task),
@@ -87,9 +87,8 @@ def stable_text(boards: Sequence[Board], form: Format, published: Sequence[Publi
     if rows:
         parts.append(
             paragraph(
-                "Scores at full. The difference is paired, stable minus unconstrained: over seeds "
-                "if both have several, else over groups of targets; 95 %, not corrected for the "
-                f"number of pairs. {GUARANTEE}",
+                "Scores at full. The difference is stable minus unconstrained, of means over "
+                f"seeds; its interval excludes 0 where ranks differ. {GUARANTEE}",
                 form,
             )
         )
