@@ -146,3 +146,8 @@ def lower(data: dict[str, Any], by: float, *points: int) -> None:
     for point in curve:
         if point["excess"] is not None:
             point["excess"]["mean"] = point["loss"]["mean"] - full
+
+
+def fixed(record: Record) -> Record:
+    """Return the record of a model that is one set of weights, not trained by steps."""
+    return replace(record, training={**record.training, "recipe": None})

@@ -158,7 +158,7 @@ def _section(board: Board, columns: Columns, form: Format, ambiguous: bool) -> l
     if shared:
         text = ", ".join(f"{name} {value}" for name, value in shared.items())
         parts.append(paragraph(f"{'All rows' if len(board.rows) > 1 else 'Row'}: {text}.", form))
-    if not trainings_known(board.rows, "full"):
+    if _ranked(board.rows) > 1 and not trainings_known(board.rows, "full"):
         parts.append(paragraph(_NO_RANKS, form))
     if others := other_names(board):
         parts.append(paragraph(same_models(others), form))
@@ -183,8 +183,7 @@ def _columns(board: Board) -> Columns:
         "passes": [_passes(row) for row in rows],
         "sampling error": [_sampling_error(row) for row in rows],
     }
-    ranked = sum(rank is not None for rank in columns["rank"])
-    if ranked < 2 or not trainings_known(rows, "full"):
+    if _ranked(rows) < 2 or not trainings_known(rows, "full"):
         del columns["rank"]
     for name in ("solved", "state, floats", "passes"):
         if not any(columns[name]):
@@ -194,6 +193,10 @@ def _columns(board: Board) -> Columns:
         columns[name] = [_cell(row.scores.get(k)) for row in rows]
     columns["k*(1 %)"] = [row_need(row) for row in rows]
     return columns
+
+
+def _ranked(rows: Sequence[Row]) -> int:
+    return sum(rank is not None for rank in ranks(rows))
 
 
 def _thousands(number: int | None) -> str | None:

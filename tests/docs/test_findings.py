@@ -1,13 +1,17 @@
 """docs/findings.md contains what the committed records contain."""
 
+import json
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from seqmem.docs import findings
+from seqmem.docs.committed import committed_records
 from seqmem.leaderboard.failure import Failure, read_failures, write_failure
+from seqmem.leaderboard.store import COMMITTED
 from seqmem.tests.records import make_record, make_trained
 
 PAGE = findings.PAGE
@@ -54,10 +58,16 @@ def test_a_later_recipe_replaces_an_earlier_one() -> None:
     assert [row.records for row in board.rows] == [(other,), (new,)]
 
 
-def test_records_of_an_old_schema_are_left_out() -> None:
+def test_findings_and_tables_take_the_same_records() -> None:
+    """Of every schema: points that only an old record has count in both."""
     records, _ = findings.committed()
-    assert records
-    assert all(record.measurement.get("plain_passes") is not None for record in records)
+    assert records == committed_records(findings.BUDGET)
+    assert {record.training["budget"] for record in records} == {findings.BUDGET}
+    paths = COMMITTED.rglob("*.json")
+    schemas = Counter(json.loads(path.read_bytes()).get("schema") for path in paths)
+    smoke = committed_records("smoke")
+    assert len(records) + len(smoke) == sum(schemas.values()) - schemas[None]
+    assert schemas[1]
 
 
 def test_the_page_of_a_known_board() -> None:

@@ -16,10 +16,11 @@ def test_a_stable_model_that_differs_and_one_that_does_not() -> None:
     (differs,) = sentences.stable(pair({4: 0.3, "full": 0.2}, {4: 0.3, "full": 0.1}))
     assert differs == (
         "lstm-stable and lstm: at full 0.200 ±0.010 against 0.100 ±0.010, +0.1000 (+0.1000 to "
-        "+0.1000), worse (one seed, over targets); context need > 4 against > 4."
+        "+0.1000), worse in one training each (one seed each, over targets); context need > 4 "
+        "against > 4."
     )
     (alike,) = sentences.stable(pair({4: 0.101, "full": 0.101}, {4: 0.1, "full": 0.1}))
-    assert "the same within 1 % (one seed, over targets); context need 4 against 4." in alike
+    assert "the same within 1 % in one training each (one seed each, over targets)" in alike
     (none,) = sentences.stable(pair({4: 1.0, "full": 1.0}, {4: 1.0, "full": 1.0}))
     assert "neither significantly better than chance" in none
 
@@ -42,10 +43,21 @@ def test_several_seeds_decide() -> None:
     assert "tied (mean of 3 seeds, opposite in sign to that of the medians)" in said
 
 
+def test_several_models_with_seeds_share_their_variance() -> None:
+    records = [
+        make_trained({"full": loss + seed / 1e4}, label=label, seed=seed)
+        for label, loss in (("rnn", 0.1), ("rnn-stable", 0.2), ("lstm", 0.3))
+        for seed in range(1 if label == "rnn-stable" else 3)
+    ]
+    (said,) = sentences.stable(board_of(*records))
+    assert "worse (means of 1 and 3 seeds)" in said
+
+
 def test_recurrent_and_feed_forward_models_at_equal_k() -> None:
     board = board_of(make_trained(FAST, label="tcn", stateful=False), make_trained(SLOW))
     said = " ".join(sentences.kinds(board))
-    assert "better at k = 4, 8 and full; worse at k = 1 and 2." in said
+    one = "in one training each"
+    assert f"better {one} at k = 4, 8 and full; worse {one} at k = 1 and 2." in said
     assert "lstm and tcn, 0.100 ±0.010 against 0.450 ±0.010, −0.3500" in said
     assert sentences.kinds(board_of(make_trained(SLOW), make_trained(FAST, label="gru"))) == []
 
@@ -58,7 +70,8 @@ def test_kinds_are_compared_if_one_is_better_than_chance_and_trained_as_usual() 
     )
     (verdicts, full) = sentences.kinds(board)
     assert verdicts.endswith(
-        "better at k = 8 and full; neither significantly better than chance at k = 1."
+        "better in one training each at k = 8 and full; neither significantly better than chance "
+        "at k = 1."
     )
     assert full.startswith("With the full context: lstm and tcn, 0.400 ±0.010 against 0.500")
     (best, at_one, *_) = sentences.needs(board)
@@ -74,9 +87,10 @@ def test_trained_at_k_and_truncated_to_k() -> None:
         records.append(make_trained(own, usual_k=8, k_train=k, state="reset"))
     (said,) = sentences.trained_at(board_of(*records))
     assert said == (
-        "lstm (state reset), trained at k instead of truncated to k: better at k = 1; worse at "
-        "k = 4; the same within 1 % at k = 2; the largest difference, at k = 1, is −0.2000 "
-        "(−0.2000 to −0.2000) (one seed, over targets)."
+        "lstm (state reset), trained at k instead of truncated to k: better in one training each "
+        "at k = 1; worse in one training each at k = 4; the same within 1 % in one training each at "
+        "k = 2; the largest difference, at k = 1, is −0.2000 (−0.2000 to −0.2000) (one seed each, "
+        "over targets)."
     )
 
 
@@ -99,13 +113,13 @@ def test_other_differences_of_models_trained_at_k() -> None:
         )
     (said,) = sentences.trained_at(board_of(*records))
     assert said.endswith(
-        "(one seed, over targets). Trained at k = 2 and 4, its layers have a receptive field of 1 "
-        "and 3. It was trained on 10 to 50 % as many targets as the truncated one."
+        "(one seed each, over targets). Trained at k = 2 and 4, its layers have a receptive field of "
+        "1 and 3. It was trained on 10 to 50 % as many targets as the truncated one."
     )
     (alike,) = sentences.trained_at(board_of(records[-1], replace(records[0], training={
         **records[0].training, "result": records[-1].training["result"],
     })))  # fmt: skip
-    assert alike.endswith("(one seed, over targets).")
+    assert alike.endswith("(one seed each, over targets).")
 
 
 def test_models_trained_at_k_are_not_better_below_chance() -> None:
@@ -129,8 +143,10 @@ def test_context_needs_are_listed_in_order() -> None:
         make_trained({1: 0.9, 8: 0.2, "full": 0.2}, label="c"),
         make_trained({1: 0.9, 8: 0.5, "full": 0.2}, label="d"),
         make_trained({1: 1.0, 8: 1.0, "full": 1.0}, label="e"),
+        make_trained({1: 0.999, 8: 0.995, "full": 0.995}, label="g", half=0.001),
         make_trained({1: 0.5}, label="f"),
     )
     assert sentences.uses(board) == [
-        "Context need k*(1 %): a and b: 1; c: 8; d: > 8; e: never better than chance; f: not known."
+        "Context need k*(1 %): a and b: 1; c: 8; d: > 8; g: gain below 1 %; e: never better than "
+        "chance; f: not known."
     ]

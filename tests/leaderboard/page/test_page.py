@@ -32,7 +32,7 @@ from seqmem.leaderboard.store import write_record
 from seqmem.leaderboard.tables.board_table import board_text
 from seqmem.leaderboard.tables.flat import flat
 from seqmem.tests.command import Command
-from seqmem.tests.records import make_record, make_trained
+from seqmem.tests.records import fixed, make_record, make_trained
 
 MODELS = {name: model.summary for name, model in BASELINES.items()}
 ROOT = Path(__file__).parents[3]
@@ -229,7 +229,7 @@ def test_cells_and_envelope_are_those_of_the_boards(made: str) -> None:
 def test_ranks_trust_and_state_are_those_of_the_tables() -> None:
     """What `seqmem leaderboard` prints: the same columns, cell by cell."""
     records = [
-        make_trained({1: 0.9, "full": loss}, label=label, noise=noise)
+        fixed(make_trained({1: 0.9, "full": loss}, label=label, noise=noise))
         for label, loss, noise in (
             ("a", 0.1, 0.0),
             ("b", 0.2, 0.0),

@@ -8,7 +8,7 @@ from seqmem.leaderboard.page.answers import answers, usual_k
 from seqmem.leaderboard.record import Context, Record
 from seqmem.leaderboard.statistics.aggregate import Board, boards
 from seqmem.leaderboard.statistics.answers import leaders, memory
-from seqmem.tests.records import make_record, make_trained
+from seqmem.tests.records import fixed, make_record, make_trained
 
 
 def board_of(*records: Record) -> Board:
@@ -83,9 +83,9 @@ def test_without_any_gain_the_need_is_unknown() -> None:
 def test_ties_are_those_of_the_ranks(noise: float) -> None:
     """A small difference is significant if losses vary little, else it is a tie."""
     board = board_of(
-        make_trained({8: 0.50, "full": 0.1}, label="a"),
-        make_trained({8: 0.51, "full": 0.1}, label="b", noise=noise),
-        make_trained({8: 0.90, "full": 0.1}, label="c"),
+        fixed(make_trained({8: 0.50, "full": 0.1}, label="a")),
+        fixed(make_trained({8: 0.51, "full": 0.1}, label="b", noise=noise)),
+        fixed(make_trained({8: 0.90, "full": 0.1}, label="c")),
     )
     found = leaders(board, 8)
     assert found is not None
@@ -96,7 +96,7 @@ def test_ties_are_those_of_the_ranks(noise: float) -> None:
 
 
 def test_many_ties_are_counted() -> None:
-    board = board_of(*(make_trained({8: 0.5}, label=f"m{i}") for i in range(7)))
+    board = board_of(*(fixed(make_trained({8: 0.5}, label=f"m{i}")) for i in range(7)))
     assert words(board)["8"] == [
         "m0",
         "score 0.5000; tied with m1, m2, m3 and 3 others",
@@ -110,6 +110,34 @@ def test_a_score_whose_interval_contains_chance_is_no_leader() -> None:
         found = leaders(board, 8)
         assert found is not None
         assert found.state == state
+
+
+def test_a_model_at_chance_does_not_lead_others() -> None:
+    """It has the lower loss, but is not significantly better than chance."""
+    board = board_of(
+        fixed(make_trained({8: 0.90, "full": 0.9}, label="unsure", half=0.2)),
+        fixed(make_trained({8: 0.95, "full": 0.9}, label="sure")),
+    )
+    found = leaders(board, 8)
+    assert found is not None
+    assert (found.state, found.best.label, found.tied) == ("better", "sure", ())
+
+
+def test_models_that_were_trained_once_are_not_ranked() -> None:
+    records = [make_trained({8: x, "full": x}, label=f"{x}") for x in (0.2, 0.4)]
+    assert words(board_of(*records))["8"] == [
+        "0.2",
+        "score 0.2000; trained once, like the others: not ranked",
+    ]
+
+
+def test_a_gain_below_the_tolerance_shows_no_need() -> None:
+    record = make_record({1: 0.999, 8: 0.995, "full": 0.995}, optimum=None, half=0.001)
+    record = replace(record, curve=tuple(replace(p, optimum=None) for p in record.curve))
+    assert words(board_of(record))["memory"] == [
+        "not known",
+        "No model here gains more than 1\u00a0% over chance; the best is lstm.",
+    ]
 
 
 def test_rows_replaced_by_a_later_recipe_do_not_lead() -> None:

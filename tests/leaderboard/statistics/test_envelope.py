@@ -31,9 +31,9 @@ def test_a_known_envelope_has_known_needs() -> None:
     """From chance 1.0 to 0.1: 90 % is 0.19, 60 % is 0.46, 1 % of optimum 0 is 0.01."""
     board = board_of(make_trained(FAST, label="tcn"), make_trained(SLOW))
     bests = envelope(board)
-    assert envelope_need(bests, sentences.most_gained(board, bests)).k == 8
-    assert envelope_need(bests, 0.4 * 0.9).k == 4
-    assert envelope_need(bests, 0.5).k == 1
+    assert sentences.most_need(board, bests).k == 8
+    assert envelope_need(board, bests, 0.4 * 0.9).k == 4
+    assert envelope_need(board, bests, 0.5).k == 1
     said = " ".join(sentences.needs(board))
     assert "The best score is 0.100 ±0.010 (lstm at k = 8); chance is 1.0000." in said
     assert "With k = 1, no model is better than 0.600 ±0.010 (tcn)." in said
@@ -53,17 +53,20 @@ def test_the_interval_of_the_need_comes_from_paired_differences() -> None:
             for p in record.curve
         ),
     )
-    bests = envelope(board_of(noisy))
-    need = envelope_need(bests, 0.09)
+    board = board_of(noisy)
+    need = envelope_need(board, envelope(board), 0.09)
     assert (need.k, need.low, need.high) == (4, 2, 4)
 
 
 def test_nothing_is_said_about_missing_scores() -> None:
     board = board_of(make_record({1: 0.5, 2: 0.4}))
     assert sentences.needs(board) == ["No model was scored with the full context."]
-    assert envelope_need(envelope(board), 0.1).state == "unknown"
+    assert envelope_need(board, envelope(board), 0.1).state == "unknown"
     untrained = board_of(make_trained({1: 1.0, "full": 1.0}, optimum=None))
     assert sentences.needs(untrained) == ["No model is better than chance, 1.0000."]
+    little = board_of(make_trained({1: 0.999, "full": 0.995}, optimum=None, half=0.001))
+    assert sentences.needs(little) == ["No model gains 1 % over chance, 1.0000."]
+    assert envelope_need(little, envelope(little), 0.1).state == "small"
     assert sentences.stable(board) == sentences.kinds(board) == sentences.trained_at(board) == []
 
 
