@@ -88,8 +88,8 @@ def test_trained_at_k_and_truncated_to_k() -> None:
     (said,) = sentences.trained_at(board_of(*records))
     assert said == (
         "lstm (state reset), trained at k instead of truncated to k: better in one training each "
-        "at k = 1; worse in one training each at k = 4; the same within 1 % in one training each at "
-        "k = 2; the largest difference, at k = 1, is −0.2000 (−0.2000 to −0.2000) (one seed each, "
+        "at k = 1; worse in one training each at k = 4; the same within 1 % in one training each "
+        "at k = 2; the largest difference, at k = 1, is −0.2000 (−0.2000 to −0.2000) (one seed each, "
         "over targets)."
     )
 
@@ -113,8 +113,8 @@ def test_other_differences_of_models_trained_at_k() -> None:
         )
     (said,) = sentences.trained_at(board_of(*records))
     assert said.endswith(
-        "(one seed each, over targets). Trained at k = 2 and 4, its layers have a receptive field of "
-        "1 and 3. It was trained on 10 to 50 % as many targets as the truncated one."
+        "(one seed each, over targets). Trained at k = 2 and 4, its layers have a receptive field "
+        "of 1 and 3. It was trained on 10 to 50 % as many targets as the truncated one."
     )
     (alike,) = sentences.trained_at(board_of(records[-1], replace(records[0], training={
         **records[0].training, "result": records[-1].training["result"],

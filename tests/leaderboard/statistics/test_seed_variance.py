@@ -21,8 +21,8 @@ def of(values: list[Seeds], trained: list[bool] | None = None) -> tuple[Seeds, S
 
 def test_models_share_a_variance_unless_their_own_is_larger() -> None:
     """Variances 1, 4 and 1 with 1, 2 and 3 degrees of freedom; their mean is 2."""
-    values = [[0, math.sqrt(2)], [-2, 0, 2], [0, 0, math.sqrt(2), math.sqrt(2)]]
-    values[2] = [math.sqrt(3) / 2 * (-1) ** i for i in range(4)]
+    last = [math.sqrt(3) / 2 * (-1) ** i for i in range(4)]
+    values = [[0, math.sqrt(2)], [-2.0, 0, 2], last]
     variance, freedom = of(values)
     assert variance == pytest.approx([2, 4, 2])
     # Satterthwaite: (1 + 8 + 3)² / (1 + 2 · 16 + 3)

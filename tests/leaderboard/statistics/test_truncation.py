@@ -11,8 +11,8 @@ CLIFF: Losses = {1: 3.0, 2: 5.0, 4: 1.005, 8: 0.1, "full": 0.1}  # chance is 1
 
 
 def with_optimum(record: Record) -> Record:
-    best = {1: 1.0, 2: 1.0, 4: 0.005}
-    curve = tuple(replace(p, optimum=best.get(p.k, 0.0)) for p in record.curve)  # type: ignore[call-overload]
+    best: Losses = {1: 1.0, 2: 1.0, 4: 0.005}
+    curve = tuple(replace(p, optimum=best.get(p.k, 0.0)) for p in record.curve)
     return replace(record, curve=curve)
 
 
