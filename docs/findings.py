@@ -24,6 +24,7 @@ from seqmem.leaderboard.statistics.rows import k_train, latest, name_of, named_r
 from seqmem.leaderboard.store import COMMITTED
 from seqmem.leaderboard.tables.formatting import need, number, row_need, state_floats, unit
 from seqmem.leaderboard.tables.stable_table import GUARANTEE, measured_pairs
+from seqmem.leaderboard.tables.truncation import HARM
 from seqmem.leaderboard.tables.wording import count, listed, shown
 from seqmem.leaderboard.tables.writing import table as write_table
 from seqmem.tasks import SUITES
@@ -96,6 +97,7 @@ def page(found: Sequence[Board], failures: Sequence[Failure]) -> str:
         "and for its best score to within 1 %; 95 % intervals in parentheses.",
         need_table(found),
         "## How much context each model uses",
+        HARM,
         f"![Context need of each model on each task, listed in the table below]"
         f"({CHARTS.name}/need.svg)",
         use_table(found),

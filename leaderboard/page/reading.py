@@ -24,7 +24,9 @@ TERMS = {
     "with at most k inputs.",
     "k*(1 %), context need": "how much memory a model uses: the smallest k measured whose loss is "
     "within 1 % of its own full-context loss: of perplexity, else of the way from chance to the "
-    "optimum. The 95 % interval is in brackets.",
+    "optimum. The 95 % interval is in brackets. A model that truncation makes worse than chance, "
+    "on copying and adding above all, meets inputs unlike those of its training: its k* shows "
+    "where that harm ends. One that gains less than 1 % over chance has none.",
     "tied": "their difference is not significant: at 5 % for all pairs of a task together (Holm), "
     "over targets, paired, and over trainings, whose variance is pooled over the task's models. "
     "Where every model was trained once, that variance is unknown, and no model is ranked.",

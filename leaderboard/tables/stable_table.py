@@ -14,6 +14,7 @@ from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.statistics.differences import difference
 from seqmem.leaderboard.statistics.rows import stable_pairs, usual_rows
 from seqmem.leaderboard.tables.formatting import row_need
+from seqmem.leaderboard.tables.truncation import HARM
 from seqmem.leaderboard.tables.wording import difference_text, seeds_text, shown, verdict
 from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
@@ -88,7 +89,7 @@ def stable_text(boards: Sequence[Board], form: Format, published: Sequence[Publi
         parts.append(
             paragraph(
                 "Scores at full. The difference is stable minus unconstrained, of means over "
-                f"seeds; its interval excludes 0 where ranks differ. {GUARANTEE}",
+                f"seeds; its interval excludes 0 where ranks differ. {GUARANTEE} {HARM}",
                 form,
             )
         )

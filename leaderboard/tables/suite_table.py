@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.statistics.suite_scores import NormalizedScore, Overview
 from seqmem.leaderboard.tables.formatting import need, number, rounded
+from seqmem.leaderboard.tables.truncation import HARM
 from seqmem.leaderboard.tables.wording import count, listed
 from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
@@ -39,6 +40,7 @@ def suite_text(name: str, found: Overview, form: Format) -> str:
         left = ("model", "budget")
         parts.append(table(columns, form, left))
         parts.append(heading(f"suite {name}: context need k*(1 %)", form))
+        parts.append(paragraph(HARM, form))
         parts.append(table({**who, **needs}, form, left))
     return "\n".join(parts)
 

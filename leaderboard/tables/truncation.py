@@ -8,7 +8,13 @@ from seqmem.leaderboard.statistics.truncation import harmed, learned, trained_ne
 from seqmem.leaderboard.tables.formatting import need
 from seqmem.leaderboard.tables.wording import contexts, count
 
-__all__ = ["truncation_note"]
+__all__ = ["HARM", "truncation_note"]
+
+HARM = (
+    "k*(1 %) is of models truncated at inference: where that makes a model worse than chance, on "
+    "copying and adding above all, it shows where the harm by unfamiliar input ends rather than "
+    "how much memory the model uses; the table of the task says so."
+)
 
 
 def truncation_note(board: Board) -> str:

@@ -89,8 +89,8 @@ def test_trained_at_k_and_truncated_to_k() -> None:
     assert said == (
         "lstm (state reset), trained at k instead of truncated to k: better in one training each "
         "at k = 1; worse in one training each at k = 4; the same within 1 % in one training each "
-        "at k = 2; the largest difference, at k = 1, is −0.2000 (−0.2000 to −0.2000) (one seed each, "
-        "over targets)."
+        "at k = 2; the largest difference, at k = 1, is −0.2000 (−0.2000 to −0.2000) (one seed "
+        "each, over targets)."
     )
 
 

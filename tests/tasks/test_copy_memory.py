@@ -35,6 +35,14 @@ def test_copy_memory_cliff_and_ramp() -> None:
     )
 
 
+def test_the_bound_of_the_test_set_is_as_its_docstring_says() -> None:
+    task = CopyMemory(10, 50)
+    delays = np.diff(task.split("test").starts.numpy()) - 20
+    for k, realised, expected in ((32, 1.491, 1.471), (60, 0.062, 0.051)):
+        assert math.log(8) * np.mean(delays + 10 >= k) == pytest.approx(realised, abs=5e-4)
+        assert task.optimum(k) == pytest.approx(expected, abs=5e-4)
+
+
 @pytest.mark.parametrize("delays", [(1, 1), (6, 6), (5, 12)])
 def test_copy_memory_oracle_reaches_the_optimum(delays: tuple[int, int]) -> None:
     task = CopyMemory(*delays)
