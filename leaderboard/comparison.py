@@ -8,11 +8,11 @@ from seqmem.errors import InputError, unknown
 from seqmem.leaderboard.record import Context, Record
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.selection import select
-from seqmem.leaderboard.statistics.aggregate import Row, boards
+from seqmem.leaderboard.statistics.aggregate import Board, Row, boards
 from seqmem.leaderboard.statistics.differences import Difference, difference
 from seqmem.leaderboard.statistics.rows import usual_rows
 from seqmem.leaderboard.tables.formatting import rounded
-from seqmem.leaderboard.tables.wording import count
+from seqmem.leaderboard.tables.wording import seeds_text
 
 __all__ = ["Comparison", "Side", "compare"]
 
@@ -51,8 +51,9 @@ class Comparison:
         found = self.difference
         where = f"on {self.task} at k = {self.k}"
         pairs = "paired over test data, one training each"
-        if found.seeds > 1:
-            pairs = f"paired over {count(found.seeds, 'seed')}"
+        if found.trainings:
+            seeds = "one seed" if found.seeds == (1, 1) else f"{seeds_text(found)} seeds"
+            pairs = f"paired over test data, {seeds}"
         if found.low is None or found.high is None:
             mean = rounded([found.mean], None, "+")[0]
             return (
@@ -62,13 +63,14 @@ class Comparison:
         half = (found.high - found.low) / 2
         ends = (abs(found.mean), *sorted((abs(found.low), abs(found.high))))
         if self.better is None:
-            mean, low, high = rounded([found.mean, found.low, found.high], half, "+")
+            numbers = [found.mean, found.low, found.high]
+            mean, low, high = rounded(numbers, half, "+")
             return (
                 f"No difference is shown between {self.first} and {self.second} {where}: "
                 f"{mean} {self.unit} (95 % interval {low} to {high}; {pairs})."
             )
         other = self.second if self.better == self.first else self.first
-        mean, low, high = rounded(ends, half)
+        mean, low, high = rounded(ends, half, exclude_zero=True)
         return (
             f"{self.better} is better than {other} {where}: its loss is lower by {mean} "
             f"{self.unit} (95 % interval {low} to {high}; {pairs})."
@@ -86,7 +88,9 @@ def compare(
 ) -> list[Comparison]:
     """Return the comparison of two models on every task that both were measured on.
 
-    Models are compared as their recipes train them, at the largest budget that both have.
+    Models are compared as their recipes train them, at the largest budget that both have. Two
+    names are compared as the board ranks them: with the variance between trainings of all models
+    there, and Holm's correction for all pairs.
 
     Args:
         first: a model's name on the board, a file or folder of records, or records.
@@ -99,11 +103,15 @@ def compare(
     Raises:
         InputError: there is no such model, or nothing on which both were measured.
     """
-    sides = [_rows(each, tasks, places, log) for each in (first, second)]
+    known: list[Board] = []  # of all names, so that both sides are rows of one board
+    sides = [_rows(each, tasks, places, log, known) for each in (first, second)]
+    boards_by_row = {row: board for board in known for row in board.rows}
     found = []
     for edition in sorted(sides[0].keys() & sides[1].keys()):
         row, other = _pair(sides[0][edition], sides[1][edition])
-        between = difference(row, other, k)
+        board, same = boards_by_row.get(row), boards_by_row.get(other)
+        rows = board.rows if board is not None and board is same else (row, other)
+        between = difference(rows, row, other, k)
         if between is not None:
             unit = row.records[0].task.unit
             found.append(Comparison(edition[0], k, row.label, other.label, unit, between))
@@ -121,23 +129,32 @@ def _rows(
     tasks: Sequence[str],
     places: Sequence[Path | RemoteResults],
     log: Callable[[str], object],
+    known: list[Board],
 ) -> dict[Edition, list[Row]]:
-    """Return the rows of a model by the task, its version and its data."""
-    records: Sequence[Record]
-    if not isinstance(side, str):
-        records = side
-    elif Path(side).exists():
-        records = select([Path(side)], (), log).records
-    else:
-        known = select(places, (), log).records
-        records = [record for record in known if record.model["label"] == side]
-        if not records:
-            labels = sorted({record.model["label"] for record in known})
+    """Return the rows of a model by the task, its version and its data.
+
+    Args:
+        side: the model.
+        tasks: only these; none: all.
+        places: where a name is looked up.
+        log: called with one line for each file that is no record.
+        known: the boards of all names; filled by the first.
+    """
+    if isinstance(side, str) and not Path(side).exists():
+        known[:] = known or boards(select(places, (), log).records)
+        labels = sorted({row.label for board in known for row in board.rows})
+        if side not in labels:
             raise unknown("model among the records", side, labels, "seqmem leaderboard")
+        made, label = known, side
+    else:
+        records = select([Path(side)], (), log).records if isinstance(side, str) else side
+        made, label = boards(records), None
     found: dict[Edition, list[Row]] = {}
-    for board in boards(r for r in records if not tasks or r.task.id in tasks):
+    for board in made:
         task = board.records[0].task
-        found[task.id, task.version, task.data_hash] = list(usual_rows(board))
+        rows = [row for row in usual_rows(board) if label in (None, row.label)]
+        if rows and (not tasks or task.id in tasks):
+            found[task.id, task.version, task.data_hash] = rows
     return found
 
 

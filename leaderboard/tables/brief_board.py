@@ -10,6 +10,9 @@ from textwrap import fill
 from seqmem.leaderboard.published import Published
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.statistics.aggregate import Board, Row, solved
+from seqmem.leaderboard.statistics.answers import CLOSE
+from seqmem.leaderboard.statistics.context_need import optimum_need
+from seqmem.leaderboard.statistics.differences import trainings_known
 from seqmem.leaderboard.statistics.envelope import envelope
 from seqmem.leaderboard.statistics.ranks import ranks
 from seqmem.leaderboard.statistics.rows import loss, named_rows, other_names
@@ -25,6 +28,7 @@ from seqmem.leaderboard.tables.formatting import (
     unit,
 )
 from seqmem.leaderboard.tables.sparkline import sparkline
+from seqmem.leaderboard.tables.truncation import truncation_note
 from seqmem.leaderboard.tables.wording import count
 
 __all__ = ["brief_text", "telling_contexts"]
@@ -53,6 +57,10 @@ def brief_text(
     unchecked = [row for board in boards for row in board.rows if not checked(row)]
     if unchecked:
         notes.append(f"{count(len(unchecked), 'row')} not checked for validity: --wide names them.")
+    if any(not trainings_known(tuple(named_rows(board).values()), "full") for board in boards):
+        notes.append(
+            "No rank where no model has several seeds: how much trainings vary is unknown."
+        )
     if published:
         notes.append(f"{count(len(published), 'published number')}: --wide shows them.")
     return "\n".join([*parts, *(fill(note, width) for note in notes)]) + "\n" if parts else ""
@@ -72,6 +80,8 @@ def _section(
     gone = left_out(columns, width, ["rank", "solved", CURVE], wrapped=[NEED])
     kept = {name: cells for name, cells in columns.items() if name not in gone}
     lines = [fill(title, width), "", fitted(kept, width, ("model", CURVE))]
+    if note := truncation_note(board):
+        lines.append(fill(note, width) + "\n")
     if others := other_names(board):
         lines.append(fill(same_models(others), width) + "\n")
     return "\n".join(lines)
@@ -84,7 +94,8 @@ def _columns(
     some = list(rows.values())
     places = ranks(some)
     columns: dict[str, list[str]] = {"model": [marked(name, row) for name, row in rows.items()]}
-    if sum(place is not None for place in places) > 1:
+    ranked = sum(place is not None for place in places) > 1
+    if ranked and trainings_known(some, "full"):
         columns["rank"] = [str(place or "–") for place in places]
     solving = [solved(row) for row in some]
     if any(seeds is not None for seeds in solving):
@@ -100,7 +111,8 @@ def _columns(
         _heading(k): (number(board.optimum[k]) if k in board.optimum else "–", number(board.chance))
         for k in contexts
     }
-    ends |= {"model": ("optimum", "chance")}
+    needed = optimum_need(board.records[0], board.optimum, CLOSE)
+    ends |= {"model": ("optimum", "chance"), NEED: ("" if needed is None else str(needed), "")}
     return {
         name: [
             *([ends.get(name, ("", ""))[0]] if board.optimum else ()),
