@@ -16,7 +16,7 @@ ranks that are possible for a model.
 
 import argparse
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -184,18 +184,13 @@ def fixed_table(simulated: dict[str, Simulated], draws: int) -> list[Sequence[ob
     return rows
 
 
-def trained_table(draws: int, kinds: Iterable[tuple[Kind, str]] = GAPS) -> list[Sequence[object]]:
-    """Return for each kind and number of models: contained, and width, for each number of seeds."""
-    rows: list[Sequence[object]] = []
-    for kind, name in kinds:
+def trained_rows(draws: int) -> Iterator[list[object]]:
+    """Yield for each kind and number of models: contained, and width, for each number of seeds."""
+    for (kind, name), gap in GAPS.items():
         for models in MODELS:
-            cells = []
-            for seeds in SEEDS:
-                board = trained(kind, GAPS[kind, name], models, seeds)
-                _, held, width = right(board, draws)
-                cells.append(f"{100 * held:.1f} % ({width:.2f})")
-            rows.append([f"{kind}, {name}", models, *cells])
-    return rows
+            found = [right(trained(kind, gap, models, seeds), draws) for seeds in SEEDS]
+            cells = [f"{100 * held:.1f} % ({width:.2f})" for _, held, width in found]
+            yield [f"{kind}, {name}", models, *cells]
 
 
 def main() -> None:
@@ -208,9 +203,11 @@ def main() -> None:
         rows = fixed_table(simulated, draws)
         print(tabulate(rows, headers, tablefmt="pipe", floatfmt=".1f") + "\n", flush=True)
     print(f"Trained models, {draws} draws: true ranks contained (mean width)\n")
-    names = [f"{seeds[0]} of each" if len(seeds) == 1 else "1 to 5" for seeds in SEEDS]
-    rows = trained_table(draws)
-    print(tabulate(rows, ["trainings vary", "models", *names], tablefmt="pipe"))
+    names = [str(seeds[0]) if len(seeds) == 1 else "1 to 5" for seeds in SEEDS]
+    print("| trainings vary | models |", " | ".join(f"seeds: {name}" for name in names), "|")
+    print("|:--" * (2 + len(SEEDS)) + "|")
+    for row in trained_rows(draws):
+        print("|", " | ".join(map(str, row)), "|", flush=True)
 
 
 if __name__ == "__main__":
