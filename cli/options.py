@@ -191,7 +191,8 @@ _OPENING = (
     click.option(
         "--trust",
         is_flag=True,
-        help="Run Python code given as MODEL in this process, without a sandbox.",
+        help="Run Python code or hf:… in this process, without a sandbox or limits; hf:… then runs "
+        "on --device.",
     ),
     click.option(
         "--memory",
@@ -211,8 +212,7 @@ _OPENING = (
         "--threads",
         metavar="N",
         type=COUNT,
-        default=1,
-        help="The threads of such a model.",
+        help="The threads of such a model.  [default: 1; for hf:…, torch's number]",
     ),
 )
 _WORKERS = (

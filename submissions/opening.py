@@ -2,7 +2,7 @@
 
 model.onnx              run by onnxruntime in a process with limits, in a sandbox if there is one
 weights.safetensors     a baseline, as `seqmem eval` wrote it
-hf:DIRECTORY-OR-ID      a Hugging Face causal language model
+hf:DIRECTORY-OR-ID      a Hugging Face causal language model, likewise
 model.py:build          a Python factory (also package.module:build), in a sandbox unless trusted
 """
 
@@ -10,17 +10,22 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, SubmissionError
 from seqmem.measuring.record import MeasuredCurve, measure_model
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
+from seqmem.submissions.hugging_face.hub import find_model
+from seqmem.submissions.hugging_face.loading import load_model
 from seqmem.submissions.hugging_face.measure import measure_hugging_face
-from seqmem.submissions.hugging_face.model import HuggingFaceModel, open_hugging_face
+from seqmem.submissions.hugging_face.remote import RemoteTokenModel
+from seqmem.submissions.hugging_face.token_model import TokenModel
 from seqmem.submissions.hugging_face.token_task import TokenTask
 from seqmem.submissions.process.launch import sha256_of_files
 from seqmem.submissions.process.limits import Limits
@@ -63,17 +68,18 @@ class OpenOptions:
     """How a model is opened.
 
     Attributes:
-        trust: whether Python code runs in this process, without a sandbox.
+        trust: whether Python code or a Hugging Face model runs in this process, without a sandbox.
         context: the receptive field of a model that does not declare its own; None: all inputs.
         limits: the limits of its process.
-        threads: number of threads for its arithmetic, in a process of its own.
+        threads: number of threads for its arithmetic, in a process of its own; None: torch's number
+            for a Hugging Face model, one for others.
         hidden: folders that code must not see, such as that of the results.
     """
 
     trust: bool = False
     context: int | None = None
     limits: Limits = field(default_factory=Limits)
-    threads: int = 1
+    threads: int | None = None
     hidden: tuple[Path, ...] = ()
 
 
@@ -130,7 +136,7 @@ class OpenedModel:
 class OpenedHuggingFace(OpenedModel):
     """A language model with a tokenizer: it is checked on tokens, and measured in words."""
 
-    model: HuggingFaceModel
+    model: TokenModel
 
     def checked_task(
         self, task: Task, settings: MeasurementSettings
@@ -165,7 +171,7 @@ def open_model(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMo
     """
     suffix = Path(text).suffix.lower()
     if text.startswith("hf:"):
-        yield _hugging_face(text.removeprefix("hf:"), options)
+        yield from _hugging_face(text.removeprefix("hf:"), options)
     elif suffix == ".safetensors":
         yield _baseline(Path(text), task, options)
     elif suffix == ".onnx":
@@ -211,7 +217,7 @@ def _remote(
         task.inputs,
         task.outputs,
         context=options.context,
-        threads=options.threads,
+        threads=options.threads or 1,
         limits=options.limits,
         hidden=options.hidden,
     ) as model:
@@ -239,20 +245,30 @@ def _baseline(path: Path, task: Task, options: OpenOptions) -> OpenedModel:
     return OpenedModel(model, weights_sha256(model), facts, stored.training)
 
 
-def _hugging_face(place: str, options: OpenOptions) -> OpenedModel:
+def _hugging_face(place: str, options: OpenOptions) -> Iterator[OpenedModel]:
     if options.context is not None:
         raise InputError(
             f"--context {options.context}: hf:{place} reads tokens, as many as its settings allow; "
             "leave it out"
         )
-    model = open_hugging_face(place)
+    folder = find_model(place)
     facts = {
-        **model.facts(),
         "format": "hugging face",
-        "isolation": "data only, read by transformers",
+        "revision": folder.revision,
+        "settings_sha256": folder.settings_sha256,
+        "weights_sha256": folder.weights_sha256,
     }
-    both = f"{weights_sha256(model)} {model.settings_sha256}"
-    return OpenedHuggingFace(model, hashlib.sha256(both.encode()).hexdigest(), facts)
+    both = f"{folder.weights_sha256} {folder.settings_sha256}"
+    sha256 = hashlib.sha256(both.encode()).hexdigest()
+    if options.trust:
+        trusted = load_model(folder.path, folder.given)
+        yield OpenedHuggingFace(trusted, sha256, {**facts, **trusted.facts(), "isolation": TRUSTED})
+        return
+    threads = options.threads or torch.get_num_threads()
+    limits = replace(options.limits, cpu_seconds=options.limits.cpu_seconds * threads)
+    with RemoteTokenModel(folder, threads=threads, limits=limits) as model:
+        facts |= {**model.facts(), "isolation": model.isolation}
+        yield OpenedHuggingFace(model, sha256, facts)
 
 
 def _factory(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedModel]:

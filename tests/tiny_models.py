@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from seqmem.submissions.hugging_face.hub import find_model
+from seqmem.submissions.hugging_face.loading import load_model
+from seqmem.submissions.hugging_face.model import HuggingFaceModel
+
 tokenizers = pytest.importorskip("tokenizers", reason="needs seqmem[hf]")
 transformers = pytest.importorskip("transformers", reason="needs seqmem[hf]")
 
@@ -154,6 +158,12 @@ def save(folder: Path, network: Any = None, tokenizer: Any = None) -> Path:
             part.save_pretrained(folder)
     transformers.utils.logging.enable_progress_bar()
     return folder
+
+
+def load(folder: Path | str) -> HuggingFaceModel:
+    """A model of a folder, or of the hub's cache, in this process."""
+    found = find_model(str(folder))
+    return load_model(found.path, found.given)
 
 
 def change(path: Path, **settings: object) -> None:

@@ -1,18 +1,24 @@
-"""Check the files of a Hugging Face model's folder before they are loaded.
+"""The files of a Hugging Face model: which they are, that they are data, and their hashes.
 
-A model and its tokenizer must be data: weights as safetensors, settings as JSON. A folder is
-refused if loading it would run code of its own (a pickle, a module) or download further files.
+Names, links and first bytes are looked at here; contents are read in the model's own process, which
+sees these files alone. A folder is refused if its weights would run code (a pickle), or if a file
+is not in it: a link may lead from a snapshot of the hub's cache to the same model's files only.
 """
 
 import hashlib
-import json
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+
+from tqdm import tqdm
 
 from seqmem.errors import InputError
-from seqmem.files import read_file
+from seqmem.submissions.file_kinds import check_kind
 
-__all__ = ["DOWNLOADED", "check_files", "settings_sha256"]
+__all__ = ["DOWNLOADED", "TOKENIZERS", "ModelFolder", "find_files"]
 
 # The files of tokenizers; a folder needs at least one.
 TOKENIZERS = (
@@ -23,10 +29,11 @@ TOKENIZERS = (
     "spiece.model",
     "sentencepiece.bpe.model",
 )
-# The files of a model that are downloaded: no code, no pickles.
+# The files of a model: no code, no pickles.
+WEIGHTS = ("model*.safetensors",)
 DOWNLOADED = (
     "config.json",
-    "model*.safetensors",
+    *WEIGHTS,
     "model.safetensors.index.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -34,98 +41,137 @@ DOWNLOADED = (
     "merges.txt",
     *TOKENIZERS,
 )
-# Settings that name code to run, in this folder or outside.
-CODE = {"auto_map", "attn_implementation", "_attn_implementation", "_attn_implementation_internal"}
+INDEX = "model.safetensors.index.json"
+# Weights in other formats, by the ends of their names.
+OTHERS = {
+    ".bin": "a pickle, which can run code",
+    ".pt": "a pickle, which can run code",
+    ".pth": "a pickle, which can run code",
+    ".gguf": "in the format GGUF of llama.cpp",
+    ".h5": "in TensorFlow's format",
+    ".msgpack": "in Flax's format",
+}
+SHOWN_FROM = 2.0  # seconds from which on the progress of hashing is shown
 
 
-def check_files(folder: Path, given: str) -> dict[str, Any]:
-    """Check a model's folder; return its config.json.
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model's folder and the files in it that belong to the model.
+
+    Attributes:
+        given: the model as the user named it.
+        path: the folder.
+        files: what a model's process may read, in order of their names.
+        revision: the commit on the hub; None for a folder of the user.
+    """
+
+    given: str
+    path: Path
+    files: tuple[Path, ...]
+    revision: str | None = None
+
+    @cached_property
+    def settings_sha256(self) -> str:
+        """The hash of the files with the model's settings and its tokenizer."""
+        return _sha256(path for path in self.files if not path.name.startswith("model"))
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """The hash of the files with its weights."""
+        return _sha256(path for path in self.files if path.suffix == ".safetensors")
+
+
+def find_files(path: Path, given: str, revision: str | None = None) -> ModelFolder:
+    """Return a model's folder after a check of its files' names, links and first bytes.
 
     Args:
-        folder: the folder.
+        path: the folder.
         given: the model as the user named it.
+        revision: the commit on the hub; None for a folder of the user.
 
     Raises:
-        InputError: a file is missing, or would run code.
+        InputError: a file is missing, in another format, or outside of the folder.
     """
-    config = _settings(folder, "config.json", given)
-    if config is None:
+    path = path.resolve()
+    try:
+        present = {entry.name: entry for entry in path.iterdir()}
+    except OSError as error:
+        raise InputError(f"{given}: the folder cannot be read ({error.strerror})") from None
+    _check_names(set(present), given)
+    files = [present[name] for name in sorted(present) if any(fnmatch(name, p) for p in DOWNLOADED)]
+    inside = path.parent.parent if path.parent.name == "snapshots" else path
+    for file in files:
+        _check_place(file, inside, given)
+        check_kind(file, given)
+    return ModelFolder(given, path, tuple(files), revision)
+
+
+def _check_names(names: set[str], given: str) -> None:
+    if "config.json" not in names:
         raise InputError(
             f"{given}: there is no config.json; name a folder that save_pretrained wrote"
         )
-    if (folder / "adapter_config.json").exists():
+    if "adapter_config.json" in names:
         raise InputError(
             f"{given}: it is an adapter to another model; merge the two (merge_and_unload) and "
             "save the whole"
         )
-    tokenizer = _settings(folder, "tokenizer_config.json", given) or {}
-    for name, settings in (("config.json", config), ("tokenizer_config.json", tokenizer)):
-        if found := _keys(settings) & CODE:
-            raise InputError(
-                f"{given}: '{min(found)}' in {name} asks for code of its own, which is not run; "
-                "remove the line if the transformers library has this architecture, or submit the "
-                "model as ONNX"
-            )
-    _check_weights(folder, given)
-    if not any((folder / name).exists() for name in TOKENIZERS):
-        raise InputError(
-            f"{given}: there is no tokenizer ({TOKENIZERS[0]}), without which text cannot be "
-            "measured; save it into the folder with tokenizer.save_pretrained"
-        )
-    return config
-
-
-def settings_sha256(folder: Path) -> str:
-    """Return the hash of the settings and the tokenizer, as hex."""
-    digest = hashlib.sha256()
-    for name in sorted(name for name in DOWNLOADED if not name.startswith("model")):
-        if (folder / name).is_file():
-            digest.update(name.encode() + hashlib.sha256(read_file(folder / name)).digest())
-    return digest.hexdigest()
-
-
-def _check_weights(folder: Path, given: str) -> None:
-    if (folder / "model.safetensors").is_file():
-        return
-    index = _settings(folder, "model.safetensors.index.json", given)
-    if index is None:
-        pickles = sorted(
-            path.name for end in ("bin", "pt", "pth") for path in folder.glob(f"*.{end}")
-        )
-        what = (
-            f"{pickles[0]} is a pickle, which can run code" if pickles else "there are no weights"
-        )
+    if not names & {"model.safetensors", INDEX}:
+        others = sorted(name for name in names if Path(name).suffix in OTHERS)
+        what = "there are no weights (model.safetensors)"
+        if others:
+            what = f"{others[0]} is {OTHERS[Path(others[0]).suffix]}"
         raise InputError(
             f"{given}: {what}; save the model as safetensors, with save_pretrained(..., "
             "safe_serialization=True)"
         )
-    names = index.get("weight_map")
-    for name in sorted(set(map(str, names.values()))) if isinstance(names, dict) else [""]:
-        own = Path(name).name == name and (folder / name).is_file()
-        if not own or not name.endswith(".safetensors"):
-            raise InputError(
-                f"{given}: model.safetensors.index.json names '{name}', which is not a "
-                "safetensors file of this folder; download or save the model again"
-            )
+    if not names & {*TOKENIZERS}:
+        raise InputError(
+            f"{given}: there is no tokenizer ({TOKENIZERS[0]}), without which text cannot be "
+            "measured; save it into the folder with tokenizer.save_pretrained"
+        )
 
 
-def _settings(folder: Path, name: str, given: str) -> dict[str, Any] | None:
-    """Return the content of a JSON file; None if there is no such file."""
+def _check_place(file: Path, inside: Path, given: str) -> None:
+    """Check that a file is a regular file, inside a folder."""
     try:
-        found = json.loads(read_file(folder / name))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{given}: {name} cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{given}: {name} contains no settings; download or save the model again")
-    return found
+        target = file.resolve(strict=True)
+        regular = stat.S_ISREG(target.stat().st_mode)
+    except (OSError, RuntimeError):  # a link to nothing, or to itself
+        raise InputError(
+            f"{given}: {file.name} is a link to no file; save the model again"
+        ) from None
+    if not target.is_relative_to(inside):
+        raise InputError(
+            f"{given}: {file.name} is a link to a file outside of the folder; copy the file there"
+        )
+    if not regular:
+        raise InputError(f"{given}: {file.name} is not a regular file; save the model again")
 
 
-def _keys(settings: object) -> set[str]:
-    """Return all keys, including those of inner settings."""
-    if isinstance(settings, dict):
-        return {str(key) for key in settings}.union(*map(_keys, settings.values()))
-    if isinstance(settings, list):
-        return set().union(*map(_keys, settings))
-    return set()
+def _sha256(files: Iterable[Path]) -> str:
+    """Return the hash of the names and contents of files."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.name.encode() + _file_sha256(path))
+    return digest.hexdigest()
+
+
+def _file_sha256(path: Path) -> bytes:
+    digest, size = hashlib.sha256(), path.stat().st_size
+    with (
+        path.open("rb") as file,
+        tqdm(
+            desc=f"hash {path.name}",
+            total=size,
+            unit="B",
+            unit_scale=True,
+            delay=SHOWN_FROM,
+            leave=False,
+            disable=None,
+        ) as bar,
+    ):
+        while part := file.read(1 << 24):
+            digest.update(part)
+            bar.update(len(part))
+    return digest.digest()

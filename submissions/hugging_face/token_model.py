@@ -4,11 +4,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+from seqmem.errors import InputError
 from seqmem.tasks.model import SequenceModel
 
-__all__ = ["PADDING", "TokenModel"]
+__all__ = ["MOST_BOS", "PADDING", "TokenModel"]
 
 PADDING = -1  # stands after the last token of shorter rows
+MOST_BOS = 64  # tokens at the beginning of every window
 
 
 class TokenModel(SequenceModel):
@@ -37,14 +39,28 @@ class TokenModel(SequenceModel):
     bos_rule: str
     reads_out_last: bool
 
-    @abstractmethod
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the tokens of texts, without special tokens even where a text equals one.
 
         Raises:
             InputError: the tokenizer returns tokens that the model does not have.
         """
+        encoded = self.tokens(texts) if texts else []
+        largest = max((max(tokens) for tokens in encoded if tokens), default=0)
+        if largest >= self.vocabulary:
+            raise InputError(
+                f"{self.given}: its tokenizer returns token {largest:,}, and the model has "
+                f"{self.vocabulary:,}; the two do not belong together"
+            )
+        return encoded
+
+    @abstractmethod
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of texts as the tokenizer returns them, not checked."""
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """Return the facts for a record besides the parameters."""
+        """Return the facts for a record: architecture, tokenizer, vocabulary, longest input, BOS.
+
+        The number of parameters is one of them; hashes of files are not.
+        """

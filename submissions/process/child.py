@@ -166,6 +166,27 @@ class Child:
             raise CellError(_error_message(answer))
         return target
 
+    def fetch(self, header: Header, payload: Buffers, most: int) -> bytearray:
+        """Return data of a length that the process chooses.
+
+        Args:
+            header: the request.
+            payload: the data that belong to it.
+            most: the most bytes that are accepted.
+
+        Raises:
+            SubmissionError: the model fails.
+            CellError: the process died, did not answer in time, or sent an invalid answer.
+        """
+        seconds = self._limits.call_seconds
+        data = bytearray()
+        answer = self._exchange(
+            header, payload, data, seconds, f"answer within {seconds:g} s", most
+        )
+        if answer["answer"] == "failed":
+            raise SubmissionError(_error_message(answer))
+        return data
+
     def close(self) -> None:
         """Kill the process and its group, and wait for their end; a second call does nothing."""
         self._failure = self._failure or "was closed"
@@ -189,16 +210,23 @@ class Child:
                 time.sleep(0.005)
 
     def _exchange(
-        self, header: Header, payload: Buffers, target: Outputs | None, seconds: float, task: str
+        self,
+        header: Header,
+        payload: Buffers,
+        target: Outputs | bytearray | None,
+        seconds: float,
+        task: str,
+        most: int | None = None,
     ) -> Header:
-        """Send a request; return the header of the answer, and store its outputs in `target`.
+        """Send a request; return the header of the answer, and store its payload in `target`.
 
         Args:
             header: of the request.
             payload: of the request.
-            target: the array for the outputs; None for an answer without outputs.
+            target: the array for outputs; empty, for data; None for an answer without payload.
             seconds: the time limit.
             task: what has to happen within that time, for the error message.
+            most: the most bytes of data.
         """
         if self._failure:
             raise CellError(f"the model's process {self._failure}")
@@ -211,7 +239,7 @@ class Child:
             self._expect_no_data("before the request")
             for part in (frame, *payload):
                 self._write(memoryview(part))
-            answer = self._answer(target)
+            answer = self._answer(target, most)
             self._expect_no_data("after its answer")
         except _BrokenError as broken:
             self._fail(str(broken))
@@ -220,14 +248,17 @@ class Child:
             raise
         return answer
 
-    def _answer(self, target: Outputs | None) -> Header:
+    def _answer(self, target: Outputs | bytearray | None, most: int | None) -> Header:
+        shape = target.shape if isinstance(target, np.ndarray) else None
         try:
             header, size = read_frame(self._read)
-            check_answer(header, size, self._serial, None if target is None else target.shape)
+            check_answer(header, size, self._serial, shape, most)
         except ValueError as error:
             raise _BrokenError(f"sent an invalid answer: {error}") from None
-        if target is not None and size:
+        if isinstance(target, np.ndarray) and size:
             self._fill(target.data.cast("B"))
+        elif isinstance(target, bytearray):
+            target += self._read(size)
         return header
 
     def _write(self, data: memoryview) -> None:

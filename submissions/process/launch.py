@@ -70,7 +70,9 @@ def worker_environment(threads: int) -> dict[str, str]:
     """Return the environment variables of a worker: few of the user's, and its thread counts."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return inherited | dict.fromkeys(names, str(threads)) | {"PATH": os.defpath, "HOME": "/tmp"}
+    # torch makes the last of these folders when it is imported, and no other can be made.
+    fixed = {"PATH": os.defpath, "HOME": "/tmp", "TORCHINDUCTOR_CACHE_DIR": "/tmp"}
+    return inherited | dict.fromkeys(names, str(threads)) | fixed
 
 
 def package_folders() -> list[str]:

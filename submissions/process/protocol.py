@@ -61,7 +61,9 @@ def read_frame(read: Callable[[int], bytes | bytearray]) -> tuple[Header, int]:
     return header, size
 
 
-def check_answer(header: Header, size: int, serial: int, shape: tuple[int, ...] | None) -> None:
+def check_answer(
+    header: Header, size: int, serial: int, shape: tuple[int, ...] | None, most: int | None = None
+) -> None:
     """Check the header of an answer against the request.
 
     Args:
@@ -69,6 +71,7 @@ def check_answer(header: Header, size: int, serial: int, shape: tuple[int, ...] 
         size: the bytes of its payload.
         serial: the number of the request.
         shape: the shape of the float32 outputs requested; None for an answer without outputs.
+        most: the most bytes of data requested, however many; None for an answer without data.
 
     Raises:
         ValueError: the answer is not the one requested.
@@ -79,9 +82,15 @@ def check_answer(header: Header, size: int, serial: int, shape: tuple[int, ...] 
     wanted: tuple[object, ...] = ("ready", None, None)
     if shape is not None:
         wanted = ("outputs", list(shape), "float32")
+    if most is not None:
+        wanted = ("data", None, None)
     if found[0] == "failed":
         wanted = found
     expected = 4 * math.prod(shape or ()) if wanted[0] == "outputs" else 0
+    if most is not None and wanted[0] == "data":
+        if size > most:
+            raise ValueError(f"it announces {size:,} bytes, where at most {most:,} are possible")
+        expected = size
     if found != wanted or size != expected:
         text = "{} of shape {} and dtype {}"
         raise ValueError(

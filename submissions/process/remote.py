@@ -1,16 +1,9 @@
-"""A model in a process of its own, measured like any other; targets stay in this process."""
+"""An ONNX file or Python code in a process of its own, measured like any other model."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from seqmem.errors import CellError
-from seqmem.submissions.process.child import Child
 from seqmem.submissions.process.launch import (
     hidden_within,
     import_path,
@@ -18,30 +11,21 @@ from seqmem.submissions.process.launch import (
     worker_command,
 )
 from seqmem.submissions.process.limits import Limits
-from seqmem.submissions.process.sandbox import check_sandbox, sandbox_problem, sandboxed
+from seqmem.submissions.process.process_model import ProcessModel, private_folders
+from seqmem.submissions.process.sandbox import check_sandbox, sandboxed
 from seqmem.submissions.process.worker import FORMATS
 from seqmem.submissions.python_factory import Factory
-from seqmem.tasks.data.sources import cache_directory, data_directory
-from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import InputSpec
 
 __all__ = ["RemoteModel"]
 
-LARGEST = 1 << 29  # numbers in one answer: 2 GiB, as much as one pass may return
 
-
-class RemoteModel(SequenceModel):
-    """A model that sends its inputs to a process and receives its outputs.
-
-    Its hidden features are the outputs, and its readout is the identity. It is a context manager:
-    the process lives from enter to exit. Outputs are on the CPU, and computed for the requested
-    positions only. Wherever the process breaks a rule, a CellError is raised.
+class RemoteModel(ProcessModel):
+    """An ONNX file or Python code in a process of its own; see ProcessModel.
 
     Attributes:
         parameters_declared: the number of parameters as the model reports it; None: unknown.
     """
-
-    float32_only = True
 
     def __init__(
         self,
@@ -70,15 +54,10 @@ class RemoteModel(SequenceModel):
             hidden: folders that code must not see even in its own folder, besides those of data
                 and of tools.
         """
-        super().__init__()
+        form = "python" if isinstance(source, Factory) else "onnx"
+        super().__init__(form, threads=threads, limits=limits, sandbox=sandbox)
         self._source, self._inputs, self._outputs = source, inputs, outputs
-        self._format = "python" if isinstance(source, Factory) else "onnx"
-        self._seed, self._threads, self._hidden = seed, threads, hidden
-        self._limits = limits or Limits()
-        if sandbox is None:
-            sandbox = FORMATS[self._format].runs_code or not sandbox_problem()
-        self._sandbox = sandbox
-        self._child: Child | None = None
+        self._seed, self._hidden = seed, hidden
         self._declared = context
         self.receptive_field = context
         self.floats_per_step = outputs
@@ -91,35 +70,18 @@ class RemoteModel(SequenceModel):
             SubmissionError: there is no sandbox, or the model does not load.
         """
         request = {
-            "format": self._format,
             "inputs": asdict(self._inputs),
             "outputs": self._outputs,
             "seed": self._seed,
-            "threads": self._threads,
         }
         data = self._source if isinstance(self._source, bytes) else b""
         if isinstance(self._source, Factory):
             request["factory"] = self._source.to_json()
-        with ExitStack() as stack:  # ends the process if the model does not load
-            child = Child(
-                self._command(),
-                self._limits,
-                threads=self._threads,
-                cwd="/" if self._sandbox else None,  # the sandbox has an empty one of its own
-            )
-            facts = stack.enter_context(child).open(request, [data])
-            stack.pop_all()
+        facts = self._start(self._command(), request, data)
         if self._declared is None:
             self.receptive_field = _positive_integer(facts.get("receptive_field"))
         self.parameters_declared = _positive_integer(facts.get("parameters"))
-        self._child = child
         return self
-
-    def __exit__(self, *error: object) -> None:
-        """End the process."""
-        if self._child is not None:
-            self._child.close()
-            self._child = None
 
     def restart(self) -> None:
         """Start code of its own in a new process, where it remembers nothing; a graph never does.
@@ -135,52 +97,6 @@ class RemoteModel(SequenceModel):
             self.__enter__()
             self.receptive_field = declared
 
-    @property
-    def isolation(self) -> str:
-        """What separates the model from this machine, for its record."""
-        return "bubblewrap, without network" if self._sandbox else "a process with limits"
-
-    @property
-    def pid(self) -> int | None:
-        """The process id; None while there is no process."""
-        return None if self._child is None else self._child.pid
-
-    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Return the outputs at all positions: (B, L, outputs)."""
-        shape = tuple(inputs.shape[:2])
-        rows, columns = torch.ones(shape).nonzero(as_tuple=True)
-        return self.features_at(inputs, rows, columns)[0].reshape(*shape, -1), None
-
-    def features_at(
-        self, inputs: Tensor, rows: Tensor, columns: Tensor, state: State = None
-    ) -> tuple[Tensor, State]:
-        """Return the outputs at some positions: (m, outputs).
-
-        Raises:
-            ModelMemoryError: the process has too little memory for that many inputs.
-            CellError: the model fails, or its process broke a rule, died or did not answer.
-        """
-        if self._child is None:
-            raise CellError("the model's process is not running: use the model in a `with` block")
-        if len(rows) * self._outputs > LARGEST:
-            raise CellError(
-                f"{len(rows):,} positions of {self._outputs:,} outputs are more than one answer "
-                f"holds, {LARGEST:,} numbers; choose shorter contexts"
-            )
-        if len(rows) == 0:
-            return torch.zeros(0, self._outputs), None
-        given = inputs.cpu().numpy()
-        given = given.astype(np.float32 if inputs.is_floating_point() else np.int64, copy=False)
-        arrays = [given, *(part.cpu().numpy().astype(np.int64) for part in (rows, columns))]
-        header = {"shape": list(given.shape), "dtype": str(given.dtype), "outputs": self._outputs}
-        payload = [np.ascontiguousarray(part).data.cast("B") for part in arrays if part.size]
-        values = self._child.call(header, payload, (len(rows), self._outputs))
-        return torch.from_numpy(values), None
-
-    def readout(self, hidden: Tensor) -> Tensor:
-        """Return the features themselves, which are outputs."""
-        return hidden
-
     def _command(self) -> list[str]:
         """Return the command that runs the worker, in a sandbox where it needs one."""
         factory = self._source if isinstance(self._source, Factory) else None
@@ -188,8 +104,7 @@ class RemoteModel(SequenceModel):
         if not self._sandbox:
             return worker_command(self._limits, [*import_path(), *folder])
         check_sandbox(self._format if factory is None else factory.text)
-        data = data_directory()
-        secrets = [cache_directory(), *([data] if data else [])]
+        secrets = private_folders()
         readable: tuple[Path, ...] = ()
         if factory is not None:
             readable = factory.places()

@@ -1,4 +1,4 @@
-"""The program in a model's process: it loads one model, then answers requests for outputs.
+"""The program in a model's process: it loads one model, then answers requests about it.
 
 It sets its own limits before it reads anything, and imports numpy and torch only where the format
 needs them. An error of the model is reported in an answer; the process continues.
@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seqmem.errors import CellError, InputError
 from seqmem.submissions.process.protocol import Header, read_frame, write_frame
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     # (B, L) int64 or (B, L, D) float32 inputs, (m,) rows, (m,) columns -> (m, outputs)
     OutputsAt = Callable[[Array, npt.NDArray[np.int64], npt.NDArray[np.int64]], Array]
 
-__all__ = ["FORMATS", "ModelFormat", "main"]
+__all__ = ["FORMATS", "ModelFormat", "Opened", "main"]
 
 MESSAGE = 2000  # characters of an error that are reported
 MEMORY = ("can't allocate memory", "not enough memory", "failed to allocate memory", "bad_alloc")
@@ -39,8 +40,8 @@ class ModelFormat:
     """A format of models.
 
     Attributes:
-        opener: ``module:function``, called with the request and the file's bytes. The function
-            returns a function from inputs and positions to outputs, and facts about the model.
+        opener: ``module:function``, called with the request and the file's bytes; it returns the
+            fields of `Opened`.
         runs_code: whether opening a model runs code of its own, so that it needs a sandbox.
     """
 
@@ -48,8 +49,25 @@ class ModelFormat:
     runs_code: bool
 
 
+class Opened(NamedTuple):
+    """What an opener returns.
+
+    Attributes:
+        outputs_at: from inputs and positions to outputs.
+        facts: facts about the model, as values of JSON.
+        others: what else can be asked: from a payload to an array.
+    """
+
+    outputs_at: "OutputsAt"
+    facts: Mapping[str, Any]
+    others: "Mapping[str, Callable[[bytearray], Array]]" = MappingProxyType({})
+
+
 FORMATS: Mapping[str, ModelFormat] = {
     "onnx": ModelFormat("seqmem.submissions.onnx.file:open_onnx", runs_code=False),
+    "hugging face": ModelFormat(
+        "seqmem.submissions.hugging_face.loading:open_folder", runs_code=False
+    ),
     "python": ModelFormat("seqmem.submissions.python_factory:open_factory", runs_code=True),
 }
 
@@ -66,7 +84,7 @@ def main(limits: Mapping[str, Any], requests: int, answers: int) -> None:
     deny_system_calls()
     tempfile.tempdir = "/tmp"  # set here, as torch asks for it and no trial file can be written
     _end_with_parent(requests)
-    outputs_at: OutputsAt | None = None
+    opened: Opened | None = None
     while True:
         try:
             header, size = read_frame(partial(_read, requests))
@@ -76,22 +94,24 @@ def main(limits: Mapping[str, Any], requests: int, answers: int) -> None:
         answer: dict[str, Any]
         body: Array | None = None
         try:
-            if outputs_at is None:
-                outputs_at, facts = _open(header, payload)
-                answer = {"answer": "ready", **facts}
+            if opened is None:
+                opened = _open(header, payload)
+                answer = {"answer": "ready", **opened.facts}
+            elif "ask" in header:
+                body = opened.others[header["ask"]](payload)
+                answer = {"answer": "data"}
             else:
-                body = _outputs(outputs_at, header, payload)
+                body = _outputs(opened.outputs_at, header, payload)
                 answer = {"answer": "outputs", "shape": list(body.shape), "dtype": "float32"}
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # SystemExit, and panics of libraries written in Rust
             answer = {"answer": "failed", **_reason(error)}
         del payload
         _send(answers, {**answer, "serial": header["serial"]}, body)
 
 
-def _open(header: Header, payload: bytearray) -> "tuple[OutputsAt, dict[str, Any]]":
+def _open(header: Header, payload: bytearray) -> Opened:
     module, _, name = FORMATS[header["format"]].opener.partition(":")
-    outputs_at, facts = getattr(import_module(module), name)(header, payload)
-    return outputs_at, facts
+    return Opened(*getattr(import_module(module), name)(header, payload))
 
 
 def _outputs(outputs_at: "OutputsAt", header: Header, payload: bytearray) -> "Array":

@@ -14,11 +14,13 @@ from seqmem.leaderboard.tables.board_table import board_text
 from seqmem.measuring.record import make_record
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.submissions.hugging_face.measure import measure_hugging_face
-from seqmem.submissions.hugging_face.model import HuggingFaceModel, open_hugging_face
+from seqmem.submissions.hugging_face.model import HuggingFaceModel
 from seqmem.submissions.opening import TRAINED_OUTSIDE
 from seqmem.tasks import load_task
 from seqmem.tasks.task import Task
 from seqmem.tests import tiny_models as tiny
+
+NAME = "own"
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +34,15 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
 def model(tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceModel:
     tokenizer = tiny.byte_level(bos=True)
     place = tmp_path_factory.mktemp("hf") / "own"
-    return open_hugging_face(str(tiny.save(place, tiny.llama(len(tokenizer), 40), tokenizer)))
+    return tiny.load(tiny.save(place, tiny.llama(len(tokenizer), 40), tokenizer))
 
 
 def measured(model: HuggingFaceModel, task: Task, **other: Any) -> tuple[Record, list[str]]:
     """A record, made as for a submission but without the gate, and the lines reported."""
     lines: list[str] = []
     settings = replace(MeasurementSettings(contexts=(1, 3, 64, "full")), **other)
-    found = measure_hugging_face(model, model.name, task, settings, lines.append)
-    facts = {"name": model.name, "label": model.name, "options": {}, **model.facts()}
+    found = measure_hugging_face(model, NAME, task, settings, lines.append)
+    facts = {"name": NAME, "label": NAME, "options": {}, **model.facts()}
     record = make_record(model, found, facts, TRAINED_OUTSIDE, task, settings, lines.append)
     return record, lines
 
@@ -52,14 +54,14 @@ def test_the_record(model: HuggingFaceModel, task: Task) -> None:
     assert set(record.measurement["failed"]) == {"64", "full"}
     assert [line for line in lines if line.startswith("k = 64 is not measured: a window of 64")]
     assert lines[-1].startswith("measured at 2 contexts")
-    assert record.model["label"] == "hf:own"
+    assert record.model["label"] == NAME
     assert record.model["longest_input"] == 40
     assert record.model["parameters"] == sum(w.numel() for w in model.parameters())
     assert len(record.model["weights_sha256"]) == 64
     assert "begins with '<|end|>'" in record.measurement["window"]
     assert record.measurement["reference"] == "overlapping pieces, 40 tokens"
     assert str(Path(model.given[3:]).parent) not in to_json(record)
-    assert "hf:own" in board_text(boards([record]), "table")
+    assert NAME in board_text(boards([record]), "table")
 
 
 def test_per_word_and_per_byte_add_up(model: HuggingFaceModel, task: Task) -> None:

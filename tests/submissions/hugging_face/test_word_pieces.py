@@ -80,7 +80,7 @@ class Invented(TokenModel):
         rng = torch.Generator().manual_seed(seed)
         self.scores = torch.randn(3, size + 2, size + 1, generator=rng) * 3
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         found = []
         for text in texts:
             tokens = [self.vocabulary - 1] if text.startswith("a") else []
