@@ -7,6 +7,7 @@ model.py:build          a Python factory (also package.module:build), in a sandb
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,8 +28,8 @@ from seqmem.submissions.hugging_face.measure import measure_hugging_face
 from seqmem.submissions.hugging_face.remote import RemoteTokenModel
 from seqmem.submissions.hugging_face.token_model import TokenModel
 from seqmem.submissions.hugging_face.token_task import TokenTask
-from seqmem.submissions.process.launch import sha256_of_files
-from seqmem.submissions.process.limits import Limits
+from seqmem.submissions.own_files import files_sha256, read_inside
+from seqmem.submissions.process.limits import Limits, one_line
 from seqmem.submissions.process.remote import RemoteModel
 from seqmem.submissions.python_factory import Factory, build_module, parse_factory
 from seqmem.submissions.safetensors_file import load_baseline
@@ -52,6 +53,7 @@ REFUSED: Mapping[str, str] = {
     ".pt": "it may be a pickle or TorchScript, and loading either can run code",
     **dict.fromkeys((".pth", ".bin", ".ckpt", ".pkl", ".pickle"), PICKLE),
 }
+NAMED = 5  # files named in what a hash covers
 LARGEST_FILE = 1 << 31  # bytes: the limit of ONNX files
 # The training facts of a model that was trained outside seqmem, where nothing about it is known.
 TRAINED_OUTSIDE: Mapping[str, Any] = {
@@ -89,8 +91,8 @@ class OpenedModel:
 
     Attributes:
         model: the model, in evaluation mode.
-        sha256: the hash of a file; of weights and settings for a folder; of all files for code in a
-            sandbox, whose weights cannot be read; and of files and weights for trusted code.
+        sha256: the hash of a file; of weights and settings for a folder; for code, of its weights
+            and of the files that it reads in its folder.
         facts: facts for its record: format, isolation, and what the format contains.
         training: how it was trained, as far as known.
     """
@@ -175,8 +177,7 @@ def open_model(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMo
     elif suffix == ".safetensors":
         yield _baseline(Path(text), task, options)
     elif suffix == ".onnx":
-        data = _bytes(Path(text))
-        yield from _remote(data, "onnx", hashlib.sha256(data).hexdigest(), task, options)
+        yield from _onnx(Path(text), task, options)
     elif suffix in REFUSED:
         raise SubmissionError(
             f"model '{text}': a {suffix} file is not accepted: {REFUSED[suffix]}; export it as "
@@ -205,14 +206,8 @@ def _bytes(path: Path) -> bytes:
         raise InputError(f"model '{path}': cannot be read ({error.strerror})") from None
 
 
-def _remote(
-    source: bytes | Factory,
-    form: str,
-    sha256: str,
-    task: Task,
-    options: OpenOptions,
-) -> Iterator[OpenedModel]:
-    with RemoteModel(
+def _remote(source: bytes | Factory, task: Task, options: OpenOptions) -> RemoteModel:
+    return RemoteModel(
         source,
         task.inputs,
         task.outputs,
@@ -220,15 +215,24 @@ def _remote(
         threads=options.threads or 1,
         limits=options.limits,
         hidden=options.hidden,
-    ) as model:
-        facts = {
-            "format": form,
-            "isolation": model.isolation,
-            # Weights are in the process only, which reports how many there are.
-            "parameters": model.parameters_declared or 0,
-            "weights_sha256": sha256,
-        }
-        yield OpenedModel(model, sha256, facts)
+    )
+
+
+def _remote_facts(model: RemoteModel, form: str, sha256: str) -> dict[str, Any]:
+    """Return the facts of a model whose weights are in its process only."""
+    return {
+        "format": form,
+        "isolation": model.isolation,
+        "parameters": model.parameters_declared or 0,
+        "weights_sha256": sha256,
+    }
+
+
+def _onnx(path: Path, task: Task, options: OpenOptions) -> Iterator[OpenedModel]:
+    data = _bytes(path)
+    sha256 = hashlib.sha256(data).hexdigest()
+    with _remote(data, task, options) as model:
+        yield OpenedModel(model, sha256, _remote_facts(model, "onnx", sha256))
 
 
 def _baseline(path: Path, task: Task, options: OpenOptions) -> OpenedModel:
@@ -274,19 +278,36 @@ def _hugging_face(place: str, options: OpenOptions) -> Iterator[OpenedModel]:
 def _factory(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedModel]:
     factory = parse_factory(text)
     places = factory.places()
-    files = ""
-    if places:
-        files = sha256_of_files(places, options.hidden)
-    else:
-        with suppress(ValueError):  # a module that is not there, or has no file
-            files = source_sha256(factory.module)
     if not options.trust:
-        yield from _remote(factory, "python", files, task, options)
+        with _remote(factory, task, options) as remote:
+            files = remote.files_read(places)
+            sha256, hashed = _code_sha256(factory, files, places, remote.weights_declared)
+            yield OpenedModel(remote, sha256, {**_remote_facts(remote, "python", sha256), **hashed})
         return
-    module = build_module(factory, task.inputs, task.outputs)
+    with read_inside(places) as files:
+        module = build_module(factory, task.inputs, task.outputs)
     model = as_sequence_model(module, task.outputs)
     if options.context is not None:
         model.receptive_field = options.context
-    # Neither code nor weights alone are the model: code may read its weights from other places.
-    both = hashlib.sha256(f"{files} {weights_sha256(model)}".encode()).hexdigest()
-    yield OpenedModel(model, both, {"format": "python", "isolation": TRUSTED})
+    sha256, hashed = _code_sha256(factory, files, places, weights_sha256(model))
+    yield OpenedModel(model, sha256, {"format": "python", "isolation": TRUSTED, **hashed})
+
+
+def _code_sha256(
+    factory: Factory, files: Sequence[Path], places: Sequence[Path], weights: str
+) -> tuple[str, dict[str, str]]:
+    """Return the hash of code and its weights, and what it covers, as a fact for the record.
+
+    Neither code nor weights alone are the model: code may read its weights from other places.
+    """
+    code = ""
+    if places:
+        code = files_sha256(files, places)
+    else:
+        with suppress(ValueError):  # a module that is not there, or has no file
+            code = source_sha256(factory.module)
+    names = [one_line(os.fsencode(file.name).decode(errors="replace")) for file in files[:NAMED]]
+    more = [f"{len(files) - NAMED:,} more files"] if len(files) > NAMED else []
+    covers = ", ".join([*names, *more] or [factory.module])
+    both = hashlib.sha256(f"{code} {weights}".encode()).hexdigest()
+    return both, {"sha256_covers": f"{covers} and the weights"}

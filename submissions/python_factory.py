@@ -20,10 +20,11 @@ import its neighbours.
 import importlib
 import importlib.util
 import inspect
+import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 import seqmem
 from seqmem.errors import InputError, SubmissionError
 from seqmem.files import expand_user
+from seqmem.submissions.own_files import read_inside
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,7 +176,7 @@ def load_callable(factory: Factory) -> Callable[..., object]:
 
 def open_factory(
     request: Mapping[str, Any], data: bytearray
-) -> "tuple[Callable[[Array, Positions, Positions], Array], dict[str, Any]]":
+) -> "tuple[Callable[[Array, Positions, Positions], Array], dict[str, Any], dict[str, Any]]":
     """Build the model that a request names; runs in the model's own process.
 
     Args:
@@ -182,20 +184,22 @@ def open_factory(
         data: nothing; other formats are files.
 
     Returns:
-        a function from inputs (B, L, …), rows (m,) and columns (m,) to outputs (m, V), and the
-        receptive field and the number of parameters of the module.
+        a function from inputs (B, L, …), rows (m,) and columns (m,) to outputs (m, V); receptive
+        field, number of parameters and hash of the weights of the module; and what else can be
+        asked: "files", those of the code's own folders that it has read.
 
     Raises:
         SubmissionError: it cannot be built.
         CellError: (the function) the module returns something other than outputs for each input.
     """
     factory = Factory.from_json(request["factory"])
-    with _in_path(factory):
+    with read_inside(factory.places()) as read, _in_path(factory):
         function = _function(factory)
         # After the untrusted code, whose errors need not wait for the import of torch.
+        import numpy as np
         import torch
 
-        from seqmem.tasks.model import as_sequence_model
+        from seqmem.tasks.model import as_sequence_model, weights_sha256
         from seqmem.tasks.task import Features, Tokens
 
         spec = request["inputs"]
@@ -214,8 +218,16 @@ def open_factory(
         array: Array = (outputs.float() if outputs.is_floating_point() else outputs).numpy()
         return array
 
-    count = sum(parameter.numel() for parameter in module.parameters())
-    return outputs_at, {"receptive_field": field, "parameters": count}
+    weights = ""
+    with suppress(Exception):  # numpy lacks some tensors, such as sparse ones: the files remain
+        weights = weights_sha256(model)
+    facts = {
+        "receptive_field": field,
+        "parameters": sum(parameter.numel() for parameter in module.parameters()),
+        "weights_sha256": weights,
+    }
+    names = json.dumps([str(path) for path in read]).encode()
+    return outputs_at, facts, {"files": lambda data: np.frombuffer(names, np.uint8)}
 
 
 def _run(

@@ -115,6 +115,8 @@ def _submit_to(task: Task, request: SubmitRequest, log: Log) -> Record:
     stem = "submitted-" + request.name.replace(" ", "_")
     path = folder / f"{stem}.json"
     with open_model(request.model, task, request.options) as opened:
+        if covers := opened.facts.get("sha256_covers"):
+            log(f"{request.name} on {task.id}: identified by the hash of {covers}")
         known = _known_record(path, request.name, opened, task)
         if known is None:
             record = measure_submission(

@@ -13,7 +13,7 @@ from seqmem.leaderboard.signature import signed
 from seqmem.leaderboard.store import record_directory, write_record
 from seqmem.measuring.precision import USUAL
 from seqmem.measuring.settings import DTYPES, DType, MeasurementSettings
-from seqmem.submissions.opening import TRUSTED, OpenedModel, OpenOptions, open_model
+from seqmem.submissions.opening import OpenedModel, OpenOptions, open_model
 from seqmem.submissions.submit import measure_submission, read_record
 from seqmem.tasks import load_task
 from seqmem.tasks.task import Task
@@ -112,7 +112,7 @@ def verify(
     if options.context is None and not model.endswith(".safetensors"):
         options = replace(options, context=_declared(old))
     with open_model(model, task, options) as opened:
-        _check_same_model(old, opened, path, model, options)
+        _check_same_model(old, opened, path, model)
         new = measure_submission(
             opened,
             old.model["label"],
@@ -176,25 +176,20 @@ def _declared(old: Record) -> int | None:
     return declared if type(declared) is int and declared > 0 else None
 
 
-def _check_same_model(
-    old: Record, opened: OpenedModel, path: Path, model: str, options: OpenOptions
-) -> None:
+def _check_same_model(old: Record, opened: OpenedModel, path: Path, model: str) -> None:
     known = {old.model.get("sha256"), old.model.get("weights_sha256")}
     if opened.sha256 not in known:
         wanted = str(old.model.get("sha256") or old.model.get("weights_sha256"))
         raise InputError(
             f"model '{model}' is not the one of {path}: its sha256 is {opened.sha256[:12]}…, the "
-            f"record's {wanted[:12]}…{_hint(old, opened, options)}"
+            f"record's {wanted[:12]}…{_hint(opened)}"
         )
 
 
-def _hint(old: Record, opened: OpenedModel, options: OpenOptions) -> str:
+def _hint(opened: OpenedModel) -> str:
     """Return a possible reason for another hash, as the end of a sentence."""
-    if opened.facts["format"] != "python":
-        return ""
-    if (old.model.get("isolation") == TRUSTED) != options.trust:
-        return "; it was measured " + ("without --trust" if options.trust else "with --trust")
-    return "; the hash covers all files in the code's folder, of which one has changed"
+    covers = opened.facts.get("sha256_covers")
+    return f"; the hash covers {covers}, and something of these has changed" if covers else ""
 
 
 def _compare(old: Record, new: Record, requested: float) -> tuple[Comparison, ...]:

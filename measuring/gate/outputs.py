@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqmem.errors import CellError
 from seqmem.measuring.arrays import Indices
+from seqmem.measuring.gate.probabilities import check_scores
 from seqmem.measuring.scoring import for_model, in_batches, is_out_of_memory, pass_steps, read_at
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.model import SequenceModel, State, check_features
@@ -78,7 +79,7 @@ class OutputReader:
         features = self._guarded(lambda: self.model.hidden(inputs)[0], inputs)
         check_features(features, inputs)
         self._width = features.shape[-1]
-        self.outputs(features.flatten(0, 1))
+        check_scores(self.outputs(features.flatten(0, 1)), self.task.loss)
 
     def columns(self, rows: int, length: int, first: Sequence[int]) -> Tensor:
         """Choose the positions of windows that are compared: all, if features are narrow enough.

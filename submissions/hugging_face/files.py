@@ -13,10 +13,9 @@ from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 
-from tqdm import tqdm
-
 from seqmem.errors import InputError
 from seqmem.submissions.file_kinds import check_kind
+from seqmem.submissions.own_files import file_sha256
 
 __all__ = ["DOWNLOADED", "TOKENIZERS", "ModelFolder", "find_files"]
 
@@ -51,7 +50,6 @@ OTHERS = {
     ".h5": "in TensorFlow's format",
     ".msgpack": "in Flax's format",
 }
-SHOWN_FROM = 2.0  # seconds from which on the progress of hashing is shown
 
 
 @dataclass(frozen=True)
@@ -153,25 +151,5 @@ def _sha256(files: Iterable[Path]) -> str:
     """Return the hash of the names and contents of files."""
     digest = hashlib.sha256()
     for path in files:
-        digest.update(path.name.encode() + _file_sha256(path))
+        digest.update(path.name.encode() + file_sha256(path))
     return digest.hexdigest()
-
-
-def _file_sha256(path: Path) -> bytes:
-    digest, size = hashlib.sha256(), path.stat().st_size
-    with (
-        path.open("rb") as file,
-        tqdm(
-            desc=f"hash {path.name}",
-            total=size,
-            unit="B",
-            unit_scale=True,
-            delay=SHOWN_FROM,
-            leave=False,
-            disable=None,
-        ) as bar,
-    ):
-        while part := file.read(1 << 24):
-            digest.update(part)
-            bar.update(len(part))
-    return digest.digest()

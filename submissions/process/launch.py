@@ -5,7 +5,6 @@ the model: hidden folders, such as that of the results, and those of tools (``.g
 a model stays the same after its record was written into its folder.
 """
 
-import hashlib
 import json
 import os
 import sys
@@ -20,7 +19,6 @@ __all__ = [
     "hidden_within",
     "import_path",
     "package_folders",
-    "sha256_of_files",
     "worker_command",
     "worker_environment",
 ]
@@ -97,27 +95,3 @@ def hidden_within(places: Iterable[Path], hidden: Iterable[Path]) -> list[Path]:
         # A tool's folder in which packages are installed is needed.
         found += [f for f in tools if not any(n.is_relative_to(f.resolve()) for n in needed)]
     return found
-
-
-def sha256_of_files(places: Sequence[Path], hidden: Iterable[Path]) -> str:
-    """Return the hash of the names and contents of all files in some places, as hex.
-
-    Args:
-        places: files and folders, resolved.
-        hidden: folders to leave out, besides those of tools and of compiled code.
-    """
-    digest = hashlib.sha256()
-    left_out = [folder.resolve() for folder in hidden]
-    for place in places:
-        files = sorted(place.rglob("*")) if place.is_dir() else [place]
-        for file in files:
-            parts = file.relative_to(place).parts
-            tool = len(parts) > 1 and parts[0].startswith(".")
-            if tool or "__pycache__" in parts or not file.is_file():
-                continue
-            if any(file.is_relative_to(folder) for folder in left_out):
-                continue
-            digest.update("/".join(parts).encode())
-            with file.open("rb") as content:
-                digest.update(hashlib.file_digest(content, "sha256").digest())
-    return digest.hexdigest()

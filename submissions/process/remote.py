@@ -1,9 +1,13 @@
 """An ONNX file or Python code in a process of its own, measured like any other model."""
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from seqmem.errors import SubmissionError
+from seqmem.submissions.own_files import inside
 from seqmem.submissions.process.launch import (
     hidden_within,
     import_path,
@@ -19,12 +23,15 @@ from seqmem.tasks.task import InputSpec
 
 __all__ = ["RemoteModel"]
 
+MOST_NAMES = 1 << 22  # bytes of all names of the files that code has read
+
 
 class RemoteModel(ProcessModel):
     """An ONNX file or Python code in a process of its own; see ProcessModel.
 
     Attributes:
         parameters_declared: the number of parameters as the model reports it; None: unknown.
+        weights_declared: the hash of its weights as it reports it; empty: unknown.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class RemoteModel(ProcessModel):
         self.receptive_field = context
         self.floats_per_step = outputs
         self.parameters_declared: int | None = None
+        self.weights_declared = ""
 
     def __enter__(self) -> "RemoteModel":
         """Start the process and load the model.
@@ -81,6 +89,9 @@ class RemoteModel(ProcessModel):
         if self._declared is None:
             self.receptive_field = _positive_integer(facts.get("receptive_field"))
         self.parameters_declared = _positive_integer(facts.get("parameters"))
+        weights = facts.get("weights_sha256")
+        if isinstance(weights, str) and re.fullmatch("[0-9a-f]{64}", weights):
+            self.weights_declared = weights
         return self
 
     def restart(self) -> None:
@@ -96,6 +107,19 @@ class RemoteModel(ProcessModel):
             self.__exit__()
             self.__enter__()
             self.receptive_field = declared
+
+    def files_read(self, places: Sequence[Path]) -> list[Path]:
+        """Return the files in some places that code has read, as its process reports them.
+
+        Raises:
+            SubmissionError: it reports something else.
+        """
+        data = self._running().fetch({"ask": "files"}, [], MOST_NAMES)
+        try:
+            names = [str(name) for name in json.loads(data)]
+        except (ValueError, TypeError, RecursionError):
+            raise SubmissionError("the model's process reports no names of files") from None
+        return inside(names, places)
 
     def _command(self) -> list[str]:
         """Return the command that runs the worker, in a sandbox where it needs one."""
