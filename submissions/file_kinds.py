@@ -1,10 +1,11 @@
 """What a model's file is, by its first bytes, where it is not what its name says."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from seqmem.errors import InputError
 
-__all__ = ["HEAD", "check_kind", "other_kind"]
+__all__ = ["HEAD", "check_kind", "other_kind", "wrapper"]
 
 HEAD = 256  # bytes that are enough
 # First bytes -> what a file is, and the way to one that can be read.
@@ -24,6 +25,21 @@ _KINDS = {
     b"GGUF": "in the format GGUF of llama.cpp; take the original model",
     b"\x89HDF": "in the format HDF5; convert it",
 }
+
+
+# What modules that wrap others put before the names of their weights.
+_WRAPPERS = {"_orig_mod.": "torch.compile", "module.": "torch.nn.DataParallel"}
+
+
+def wrapper(names: Collection[str]) -> str | None:
+    """Return what is wrong if these names of weights are those of a module inside another."""
+    for prefix, by in _WRAPPERS.items():
+        if names and all(name.startswith(prefix) for name in names):
+            return (
+                f"the names of its weights begin with '{prefix}', as those of a module wrapped by "
+                f"{by} do; save the module inside"
+            )
+    return None
 
 
 def other_kind(head: bytes) -> str | None:

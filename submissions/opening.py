@@ -22,6 +22,7 @@ from seqmem.errors import InputError, SubmissionError
 from seqmem.measuring.record import MeasuredCurve, measure_model
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
+from seqmem.submissions.file_kinds import HEAD, other_kind
 from seqmem.submissions.hugging_face.hub import find_model
 from seqmem.submissions.hugging_face.loading import load_model
 from seqmem.submissions.hugging_face.measure import measure_hugging_face
@@ -201,9 +202,12 @@ def _bytes(path: Path) -> bytes:
             raise InputError(f"model '{path}': is not a file; name the ONNX file itself")
         if path.stat().st_size > LARGEST_FILE:
             raise SubmissionError(f"{path}: is larger than an ONNX file can be, 2 GiB")
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"model '{path}': cannot be read ({error.strerror})") from None
+    if data and (kind := other_kind(data[:HEAD])):
+        raise SubmissionError(f"model '{path}': is {kind}")
+    return data
 
 
 def _remote(source: bytes | Factory, task: Task, options: OpenOptions) -> RemoteModel:

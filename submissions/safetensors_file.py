@@ -22,6 +22,7 @@ from seqmem.baselines.training.checkpoint import check_unchanged
 from seqmem.baselines.training.loop import seeded
 from seqmem.errors import InputError, SubmissionError
 from seqmem.leaderboard.record import check_training
+from seqmem.submissions.file_kinds import check_kind, wrapper
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Features, InputSpec, Tokens
 
@@ -82,6 +83,7 @@ def load_baseline(path: Path) -> tuple[SequenceModel, WeightsMetadata]:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             sizes = {name: (s.get_shape(), s.get_dtype()) for name, s in slices.items()}
     except (SafetensorError, OSError) as error:
+        check_kind(path, str(path.parent))
         _refuse(path, f"is not a safetensors file, or is cut short ({error})")
     try:
         facts = _metadata(_content(metadata))
@@ -205,6 +207,8 @@ def _compare(model: SequenceModel, sizes: _Sizes) -> None:
     stored = {id(tensors[name]) for name in sizes.keys() & tensors.keys()}
     missing = [name for name, tensor in tensors.items() if id(tensor) not in stored]
     unexpected = sorted(sizes.keys() - tensors.keys())
+    if problem := wrapper(sizes):
+        raise _InvalidFileError(f"does not fit: {problem}")
     for names, what in (
         (missing, "lacks"),
         (unexpected, "does not fit: besides the model's tensors it holds"),

@@ -20,6 +20,7 @@ from torch import nn
 
 from seqmem.errors import InputError
 from seqmem.submissions.extras import imported
+from seqmem.submissions.file_kinds import wrapper
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
 from seqmem.submissions.hugging_face.settings import check_settings
 from seqmem.submissions.process.worker import Opened
@@ -29,8 +30,6 @@ __all__ = ["load_model", "open_folder"]
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
 
-# What compiled and parallel modules put before the names of their weights.
-WRAPPERS = {"_orig_mod.": "torch.compile", "module.": "torch.nn.DataParallel"}
 # Constants that earlier versions of the library saved, and later ones compute.
 CONSTANTS = re.compile(r"(^|\.)(masked_bias|position_ids|inv_freq)$")
 SHORT = ("I", "U", "F8", "F6", "F4", "BOOL")  # how the types of quantised weights begin
@@ -122,12 +121,8 @@ def _check_weights(network: nn.Module, found: Any, folder: Path, given: str) -> 
     for path in sorted(folder.glob("model*.safetensors")):
         with safe_open(path, framework="pt") as file:
             stored |= {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
-    for prefix, wrapper in WRAPPERS.items():
-        if stored and all(name.startswith(prefix) for name in stored):
-            raise InputError(
-                f"{given}: the names of its weights begin with '{prefix}', as those of a module "
-                f"wrapped by {wrapper} do; save the module inside with save_pretrained"
-            )
+    if problem := wrapper(stored):
+        raise InputError(f"{given}: {problem} with save_pretrained")
     if unused := sorted(name for name in found["unexpected_keys"] if not CONSTANTS.search(name)):
         raise InputError(
             f"{given}: the model of config.json ({type(network).__name__}) does not use "
