@@ -269,7 +269,10 @@ def _hugging_face(place: str, options: OpenOptions) -> Iterator[OpenedModel]:
     both = f"{folder.weights_sha256} {folder.settings_sha256}"
     sha256 = hashlib.sha256(both.encode()).hexdigest()
     if options.trust:
-        trusted = load_model(folder.path, folder.given)
+        try:
+            trusted = load_model(folder.path, folder.given)
+        except MemoryError as error:
+            raise SubmissionError(f"{folder.given}: there is too little memory: {error}") from None
         yield OpenedHuggingFace(trusted, sha256, {**facts, **trusted.facts(), "isolation": TRUSTED})
         return
     threads = options.threads or torch.get_num_threads()
