@@ -82,7 +82,9 @@ def _command(
         for shown in bound
         if secret.is_relative_to(shown.resolve())
     ]
-    covers = [text for place in (*secrets, *_unasked()) for text in _cover(place)]
+    # An inner folder cannot be covered after its outer folder: that one is read-only by then.
+    outer = [place for place in secrets if not any(p in secrets for p in place.parents)]
+    covers = [text for place in (*outer, *_unasked()) for text in _cover(place)]
     closed = [text for place in ("/proc", "/dev", "/") for text in ("--remount-ro", place)]
     return ["bwrap", *SETUP, *options, *binds, *covers, *closed, "--chdir", "/tmp", *command]
 
