@@ -32,7 +32,7 @@ from seqmem.submissions.hugging_face.token_model import TokenModel
 from seqmem.tasks import load_task
 from seqmem.tasks.task import Task
 
-VOCABULARY, CONTEXTS, ROUNDS = 32_000, (1, 8, 64), 2
+VOCABULARY, CONTEXTS, ROUNDS = 32_000, (1, 8, 64), 3
 
 
 def words(count: int, seed: int = 0) -> str:
