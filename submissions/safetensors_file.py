@@ -22,7 +22,7 @@ from seqmem.baselines.training.checkpoint import check_unchanged
 from seqmem.baselines.training.loop import seeded
 from seqmem.errors import InputError, SubmissionError
 from seqmem.leaderboard.record import check_training
-from seqmem.submissions.file_kinds import check_kind, wrapper
+from seqmem.submissions.file_kinds import HEAD, other_kind, wrapper
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Features, InputSpec, Tokens
 
@@ -83,7 +83,10 @@ def load_baseline(path: Path) -> tuple[SequenceModel, WeightsMetadata]:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             sizes = {name: (s.get_shape(), s.get_dtype()) for name, s in slices.items()}
     except (SafetensorError, OSError) as error:
-        check_kind(path, str(path.parent))
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+        if head and (kind := other_kind(head)):
+            _refuse(path, f"is {kind}")
         _refuse(path, f"is not a safetensors file, or is cut short ({error})")
     try:
         facts = _metadata(_content(metadata))

@@ -344,7 +344,9 @@ def test_data_are_read_in_a_sandbox_where_there_is_one(
     if there:
         need_sandbox()
     else:
-        monkeypatch.setattr("seqmem.submissions.process.remote.sandbox_problem", lambda: "missing")
+        monkeypatch.setattr(
+            "seqmem.submissions.process.process_model.sandbox_problem", lambda: "missing"
+        )
     ids = torch.tensor([[0, 4, 2], [1, 1, 3]])
     with RemoteModel(scores().SerializeToString(), Tokens(5), 4, limits=USUAL) as model:
         assert model.isolation == (
@@ -406,6 +408,7 @@ def test_nothing_heavy_is_imported_before_the_model_is_known() -> None:
 
 def test_formats_that_run_code_need_a_sandbox() -> None:
     assert {name: form.runs_code for name, form in FORMATS.items()} == {
+        "hugging face": False,
         "onnx": False,
         "python": True,
     }
