@@ -31,8 +31,9 @@ from seqmem.tasks.task import Split, Task
 
 __all__ = ["Rescored", "rescore"]
 
-# The share of the steps of the curve that may be spent.
-SHARE = 0.12
+# The share of the steps of the curve that may be spent; and of a model with state, which is never a
+# stranger's, and whose single sequences take several times as long for each step as its batches.
+SHARE, WITH_STATE = 0.12, 0.03
 # Recorded losses are too low on average if by more than this many standard errors of the mean
 # difference, and by more than this share of the precision.
 ERRORS, PART = 4.0, 0.5
@@ -81,11 +82,12 @@ def rescore(
     scorer = replace(scored.scorer, progress=lambda k, spent: None)
     rng = np.random.default_rng([seed, 2])
     levels = levels_of(scored, _constant_losses(scorer.task, scorer.split))
+    allowed = (WITH_STATE if scorer.model.stateful else SHARE) * steps
     if scorer.model.stateful:
-        levels = [_near(level, SHARE * steps) for level in levels]
+        levels = [_near(level, allowed) for level in levels]
     found = []
     restart()
-    for level, count in zip(levels, draw_counts(levels, precision, SHARE * steps), strict=True):
+    for level, count in zip(levels, draw_counts(levels, precision, allowed), strict=True):
         draws = level.draw(count, rng)
         chosen = np.unique(np.concatenate([draws.uniform, draws.suspected]))
         if level.k == "full":
