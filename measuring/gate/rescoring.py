@@ -31,8 +31,8 @@ from seqmem.tasks.task import Split, Task
 
 __all__ = ["Rescored", "rescore"]
 
-# The share of the steps of the curve that may be spent; and of a model with state, which is never a
-# stranger's, and whose single sequences take several times as long for each step as its batches.
+# The share of the steps of the curve that may be spent; and of a model with state, which is never
+# untrusted, and whose single sequences take several times as long for each step as its batches.
 SHARE, WITH_STATE = 0.12, 0.03
 # Recorded losses are too low on average if by more than this many standard errors of the mean
 # difference, and by more than this share of the precision.
