@@ -7,6 +7,7 @@ python docs/findings.py --check    check that text and charts are up to date
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parent / "findings.md"
 CHARTS = PAGE.with_suffix("")
 BUDGET = "small"
+EXAMPLE = "hidden-markov/dwell=20"  # the task that README.md shows
+EXAMPLE_MODELS = ("lstm", "tcn", "lstm-stable")  # and its models; the first stands out
 
 INTRODUCTION = """# Findings
 
@@ -255,13 +258,19 @@ def bullets(lines: Sequence[str]) -> str:
 
 def charts(found: Sequence[Board]) -> dict[str, "Spec"]:
     """Return every chart by the name of its file."""
-    from seqmem.leaderboard.charts.curve import curve_chart
+    from seqmem.leaderboard.charts.curve import Layout, curve_chart
     from seqmem.leaderboard.charts.matrix import matrix_chart
     from seqmem.leaderboard.charts.need import need_chart
 
     drawn = {chart_name(board): curve_chart([board], BASELINES) for board in found}
     drawn |= {name: matrix_chart(board, label) for board, label, name in matrices(found)}
-    return drawn | ({"need.svg": need_chart(found, BASELINES)} if found else {})
+    drawn |= {"need.svg": need_chart(found, BASELINES)} if found else {}
+    for board in (board for board in found if board.task_id == EXAMPLE):
+        named = named_rows(board)
+        rows = tuple(named[name] for name in EXAMPLE_MODELS if name in named)
+        layout = Layout(width=420, highlight=EXAMPLE_MODELS[:1])
+        drawn["readme.svg"] = curve_chart([replace(board, rows=rows)], BASELINES, layout)
+    return drawn
 
 
 def stale(found: Sequence[Board], failures: Sequence[Failure]) -> list[str]:

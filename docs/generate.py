@@ -1,4 +1,4 @@
-"""Write the generated parts of README.md: between <!-- generated: NAME --> and <!-- end -->.
+"""Write the generated parts of README.md and pages, from <!-- generated: … --> to <!-- end -->.
 
 python docs/generate.py            write them
 python docs/generate.py --check    check that they are up to date
@@ -6,17 +6,33 @@ python docs/generate.py --check    check that they are up to date
 
 import re
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from seqmem.cli.listings import ListingRow, model_rows, task_rows, write_rows
 from seqmem.docs.committed import committed_records
-from seqmem.leaderboard.published import Published, read_published
-from seqmem.leaderboard.statistics.aggregate import boards
+from seqmem.docs.findings import BUDGET, EXAMPLE, EXAMPLE_MODELS, chosen, committed
+from seqmem.leaderboard.published import read_published
+from seqmem.leaderboard.statistics.aggregate import Board, Row, boards
+from seqmem.leaderboard.statistics.context_need import tolerance
+from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
+from seqmem.leaderboard.statistics.rows import name_of, named_rows
 from seqmem.leaderboard.tables.board_table import board_text
+from seqmem.leaderboard.tables.brief_board import brief_text
+from seqmem.leaderboard.tables.formatting import need, number, row_need
+from seqmem.leaderboard.tables.wording import shown
+from seqmem.leaderboard.tables.writing import table
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "docs" / "tasks.md",
+    ROOT / "docs" / "models.md",
+    ROOT / "docs" / "board.md",
+)
+
+# The board that README.md shows.
+TEXT, TEXT_MODELS = "wikitext-2", ("transformer", "lstm", "gcnn", "kneser-ney", "lstm-stable")
 
 
 def tasks() -> str:
@@ -28,37 +44,97 @@ def models() -> str:
     return write_rows(_columns(model_rows(), ("model", "is", "options")), "markdown")
 
 
-def board(budget: str, published: Sequence[Published] = ()) -> str:
-    """Return the committed records of one training budget, a table for each task."""
-    chosen = committed_records(budget)
-    measured = {record.task.id for record in chosen}
-    beside = [entry for entry in published if entry.task in measured]
-    return board_text(boards(chosen), "markdown", beside).rstrip()
+def board() -> str:
+    """Return the committed records of the budget, a table for each task."""
+    some = committed_records(BUDGET)
+    measured = {record.task.id for record in some}
+    beside = [entry for entry in read_published() if entry.task in measured]
+    return board_text(boards(some), "markdown", beside).rstrip()
+
+
+def caption() -> str:
+    """Return what the README's picture shows, in words."""
+    found = _board(EXAMPLE)
+    rows = named_rows(found)
+    high, low = rows[EXAMPLE_MODELS[0]], rows[EXAMPLE_MODELS[-1]]
+    return (
+        f"*The `{high.label}` comes within {_above(found, high)} nats of the optimum and needs k = "
+        f"{row_need(high)} for 99 % of it; `{low.label}`, which provably forgets, uses k = "
+        f"{row_need(low)} and stays {_above(found, low)} nats above. [{EXAMPLE}](docs/tasks.md), "
+        f"budget {BUDGET}.*"
+    )
+
+
+def excerpt() -> str:
+    """Return a board as a terminal of 80 columns shows it."""
+    found = _board(TEXT)
+    records = [r for r in found.records if r.model["label"] in TEXT_MODELS]
+    lines = brief_text(boards(records), 80).splitlines()
+    asked = f"$ seqmem leaderboard --task {TEXT} --model {','.join(TEXT_MODELS)} --budget {BUDGET}"
+    return "\n".join(["```text", asked, *lines[: lines.index("", 3)], "```"])
+
+
+def overview() -> str:
+    """Return a row for each measured task: chance, optimum, best model and context need."""
+    rows: list[dict[str, object]] = []
+    for found in chosen(committed()[0]):
+        bests = envelope(found)
+        last = bests[-1]
+        optimum = found.optimum.get("full")
+        rows.append(
+            {
+                "task": f"`{found.task_id}`",
+                "chance": number(found.chance),
+                "optimum": "unknown" if optimum is None else number(optimum),
+                "best model": f"{shown(last.row.scores[last.at])} ({name_of(found, last.row)})",
+                "context need": need(envelope_need(bests, tolerance(found.records[0]))),
+            }
+        )
+    return table(rows, "markdown", left=("task", "best model")).rstrip()
+
+
+def _board(task_id: str) -> Board:
+    (found,) = (board for board in chosen(committed()[0]) if board.task_id == task_id)
+    return found
+
+
+def _above(found: Board, row: Row) -> str:
+    return f"{row.scores['full'].value - found.optimum['full']:.4f}"
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "tasks": tasks,
+    "models": models,
+    "board": board,
+    "caption": caption,
+    "excerpt": excerpt,
+    "overview": overview,
+}
 
 
 def generated(text: str) -> str:
     """Return a text with every generated part replaced."""
-    blocks: dict[str, Callable[[], str]] = {
-        "tasks": tasks,
-        "models": models,
-        "board_smoke": partial(board, "smoke"),
-        "board_small": partial(board, "small", read_published()),
-    }
     return re.sub(
         r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)",
-        lambda found: f"{found[1]}\n{blocks[found[2]]()}\n\n{found[3]}",
+        lambda found: f"{found[1]}\n{BLOCKS[found[2]]()}\n\n{found[3]}",
         text,
         flags=re.DOTALL,
     )
 
 
-def _columns(rows: list[ListingRow], names: tuple[str, ...]) -> list[ListingRow]:
+def _columns(rows: Sequence[ListingRow], names: tuple[str, ...]) -> list[ListingRow]:
     return [{name: row[name] for name in names} for row in rows]
 
 
+def stale() -> list[str]:
+    """Return the names of pages that are not up to date."""
+    return [
+        page.name for page in PAGES if generated(text := page.read_text(encoding="utf-8")) != text
+    ]
+
+
 if __name__ == "__main__":
-    old = README.read_text(encoding="utf-8")
-    new = generated(old)
     if "--check" in sys.argv:
-        sys.exit(0 if new == old else "README.md is stale: run `make board`")
-    README.write_text(new, encoding="utf-8")
+        sys.exit(f"stale: {', '.join(stale())}; run `make board`" if stale() else 0)
+    for page in PAGES:
+        page.write_text(generated(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -218,8 +218,8 @@ def _lines(axes: Axes) -> list[Spec]:
     few = {"test": "datum.last < 4", "value": 0.16}
     faded = {"test": "focus >= 0 && datum.row !== focus", "value": 0}
     band = interval | {"fillOpacity": {"condition": [faded, few], "value": 0.09}}
-    ends = interval | {"opacity": _shown(0.65, 0.1)}
-    line, point = COLOUR | {"opacity": _shown(1, 0.15)} | DASH, COLOUR | SHAPE
+    ends = interval | {"opacity": _shown(0.65, 0.2)}
+    line, point = COLOUR | {"opacity": _shown(1, 0.3)} | DASH, COLOUR | SHAPE
     median, known = "!isValid(datum.seed)", "isValid(datum.least)"
     marked = "datum.full" if len(axes.ks) > MANY else "true"
     return [
@@ -233,7 +233,7 @@ def _lines(axes: Axes) -> list[Spec]:
 def _thin_lines() -> list[Spec]:
     """Return the seeds."""
     look = COLOUR | {"detail": [{"field": "name"}, {"field": "seed"}]}
-    look |= {"opacity": _shown(0.6, 0.1)}
+    look |= {"opacity": _shown(0.6, 0.15)}
     run, end = "!datum.full && isValid(datum.seed)", "datum.full && isValid(datum.seed)"
     return [
         layer("line", look, where=run, strokeWidth=0.7),
