@@ -12,7 +12,7 @@ ifneq ($(wildcard ../shared/data),)
 export SEQMEM_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: eval test test-slow check ci regression lint lint-page types hooks benchmarks board readme findings clean
+.PHONY: eval test test-slow check ci regression lint lint-page types hooks benchmarks board docs findings clean
 
 eval: $(STAMP)  ## train two models on the smoke suite and print the board
 	$(BIN)/seqmem eval lstm tcn --suite smoke
@@ -23,7 +23,7 @@ test: $(STAMP)  ## every test but the slow ones; under ten minutes on two cores
 test-slow: $(STAMP)  ## the tests that train for real, or kill machines
 	$(PYTEST) -m slow
 
-check: lint types test test-slow  ## what a change must pass
+check: lint types docs test test-slow  ## what a change must pass
 
 ci: check regression  ## what continuous integration runs
 
@@ -50,11 +50,11 @@ hooks: $(STAMP)  ## run the quick checks before each commit (needs git)
 benchmarks: $(STAMP)  ## the figures of docs/performance.md; about two hours, and needs the corpora
 	for name in coverage cost exact_mode growth training; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-board: readme  ## write README's board and docs/board.html again, from the committed records
-	$(BIN)/python docs/board.py
-
-readme: $(STAMP)  ## write the generated parts of README.md alone
+board: $(STAMP)  ## write the generated parts of README.md and docs/ again, from the committed records
 	$(BIN)/python docs/generate.py
+
+docs: $(STAMP)  ## build the documentation in build/site; a warning, such as a dead link, is an error
+	$(BIN)/python docs/site.py
 
 findings: $(STAMP)  ## write docs/findings.md and its charts again, from the committed records
 	$(BIN)/python docs/findings.py

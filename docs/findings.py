@@ -18,7 +18,7 @@ from seqmem.docs.sentences import MOST, kinds, most_need, needs, stable, trained
 from seqmem.leaderboard.charts.styles import listing_order
 from seqmem.leaderboard.failure import Failure, read_failures
 from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.statistics.aggregate import Board, Row, boards, solved
+from seqmem.leaderboard.statistics.aggregate import Board, Row, boards, id_order, solved
 from seqmem.leaderboard.statistics.context_need import optimum_need, tolerance
 from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
 from seqmem.leaderboard.statistics.rows import k_train, latest, name_of, named_rows
@@ -43,7 +43,7 @@ INTRODUCTION = """# Findings
 
 `make findings` computes everything below from the committed records of the `{budget}` budget
 ({records} on {tasks}). Nothing is said about what was not measured. The
-[README](../README.md#what-each-number-means) explains loss, chance, optimum, k, k_train and the
+[What each number means](numbers.md) explains loss, chance, optimum, k, k_train and the
 context need k\\*(1 %). The results hold for these trained models, not for whole architectures: with
 more training every number may change.
 
@@ -77,7 +77,7 @@ def chosen(records: Sequence[Record]) -> list[Board]:
     found = boards(record for record in records if record.training["budget"] == BUDGET)
     for board in sorted(found, key=lambda b: max(record.created for record in b.records)):
         newest[board.task_id] = latest(board)
-    return [newest[task_id] for task_id in sorted(newest)]
+    return [newest[task_id] for task_id in sorted(newest, key=id_order)]
 
 
 def committed() -> tuple[list[Record], list[Failure]]:

@@ -87,7 +87,7 @@ def overview() -> str:
                 "chance": number(found.chance),
                 "optimum": "unknown" if optimum is None else number(optimum),
                 "best model": f"{shown(last.row.scores[last.at])} ({name_of(found, last.row)})",
-                "context need": need(envelope_need(bests, tolerance(found.records[0]))),
+                "context need": need(envelope_need(found, bests, tolerance(found.records[0]))),
             }
         )
     return table(rows, "markdown", left=("task", "best model")).rstrip()

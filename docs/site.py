@@ -12,7 +12,7 @@ import inspect
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sphinx.cmd.build import build_main
@@ -27,12 +27,17 @@ from seqmem.leaderboard.statistics.rows import name_of
 from seqmem.leaderboard.tables.formatting import number, unit
 from seqmem.leaderboard.tables.wording import shown
 from seqmem.leaderboard.tables.writing import table
-from seqmem.tasks import FAMILIES, SUITES, family_of
+from seqmem.tasks import FAMILIES, family_of
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 BUILD = ROOT / "build"
-REPOSITORY_FILES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+REPOSITORY_FILES = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+}
+OTHER_PAGES = {f"../{name}": page for name, page in REPOSITORY_FILES.items()}
 
 
 def build() -> int:
@@ -43,6 +48,8 @@ def build() -> int:
     for path, text in generated(chosen(committed()[0])).items():
         (source / path).parent.mkdir(exist_ok=True)
         (source / path).write_text(text, encoding="utf-8")
+    for path in source.glob("*.md"):
+        path.write_text(linked(path.read_text(encoding="utf-8")), encoding="utf-8")
     site.mkdir(parents=True, exist_ok=True)
     status: int = build_main(["-W", "--keep-going", "-q", "-c", str(DOCS), str(source), str(site)])
     (site / "board.html").write_text(board_page.written(), encoding="utf-8")
@@ -51,40 +58,21 @@ def build() -> int:
 
 def generated(found: Sequence[Board]) -> dict[str, str]:
     """Return the generated pages by their path."""
-    pages = {"tasks/index.md": tasks_index(), "models/index.md": models_index()}
+    pages = {
+        "tasks.md": with_pages_below("tasks", list(FAMILIES)),
+        "models.md": with_pages_below("models", list(BASELINES)),
+    }
     pages |= {f"tasks/{name}.md": task_page(name, found) for name in FAMILIES}
     pages |= {f"models/{name}.md": model_page(name) for name in BASELINES}
     return pages | {path: root_text(name) for name, path in REPOSITORY_FILES.items()}
 
 
-def tasks_index() -> str:
-    rows = []
-    for name, family in FAMILIES.items():
-        suites = [s for s, suite in SUITES.items() if name in map(family_of, suite.tasks)]
-        rows.append(
-            {
-                "task": f"[{name}]({name}.md)",
-                "asks": family.summary,
-                "example": f"`{family.example}`",
-                "suites": ", ".join(suites) or "–",
-                "data": "yours" if family.user_data else family.data or "generated",
-            }
-        )
-    return index("Tasks", rows, FAMILIES)
-
-
-def models_index() -> str:
-    rows = [
-        {"model": f"[{name}]({name}.md)", "is": model.summary} for name, model in BASELINES.items()
-    ]
-    return index("Models", rows, BASELINES)
-
-
-def index(title: str, rows: Sequence[dict[str, str]], names: Iterable[str]) -> str:
-    """Return a page with a table that links to pages below it."""
-    below = "\n".join(names)
-    contents = f"```{{toctree}}\n:hidden:\n\n{below}\n```"
-    return f"# {title}\n\n{table(rows, 'markdown', left=set(rows[0]))}\n\n{contents}\n"
+def with_pages_below(name: str, below: Sequence[str]) -> str:
+    """Return a page of docs/ with links to the generated pages below it."""
+    text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    links = " · ".join(f"[{each}]({name}/{each}.md)" for each in below)
+    contents = "\n".join(f"{name}/{each}" for each in below)
+    return f"{text}\nEach in full: {links}\n\n```{{toctree}}\n:hidden:\n\n{contents}\n```\n"
 
 
 def task_page(name: str, found: Sequence[Board]) -> str:
@@ -126,6 +114,13 @@ def model_page(name: str) -> str:
     more = inspect.getdoc(module) or ""
     parts = [f"# {name}", inspect.getdoc(kind) or "", "## Options", options, "## More", more]
     return "\n\n".join(parts) + "\n"
+
+
+def linked(text: str) -> str:
+    """Return a page whose links to texts at the repository's root lead to their pages."""
+    for old, new in OTHER_PAGES.items():
+        text = text.replace(f"]({old}", f"]({new}")
+    return text
 
 
 def root_text(name: str) -> str:

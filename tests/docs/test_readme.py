@@ -1,4 +1,4 @@
-"""The README is up to date."""
+"""README.md and the pages of docs/ are up to date, and lead where they say."""
 
 import re
 from pathlib import Path
@@ -10,11 +10,25 @@ from seqmem.docs import generate
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_generated_parts_are_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEQMEM_DATA", raising=False)
-    assert generate.generated(README) == README, "run `make board`"
+    assert generate.stale() == [], "run `make board`"
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.encode()) <= 12_288
+    first_screen = "\n".join(README.splitlines()[:45])
+    for shown in (
+        "readme.svg",
+        "pip install",
+        "seqmem eval my.py:MyLayer",
+        "import seqmem",
+        "chance",
+    ):
+        assert shown in first_screen
 
 
 def test_every_command_is_mentioned() -> None:
@@ -22,16 +36,25 @@ def test_every_command_is_mentioned() -> None:
         assert f"seqmem {command}" in README
 
 
-def test_options_named_in_the_readme_exist() -> None:
+# These pages also name options of benchmarks, bubblewrap, Ray and Slurm.
+OTHER_PROGRAMS = ("gate.md", "performance.md", "scale.md")
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if p.name not in OTHER_PROGRAMS], ids=lambda page: page.name
+)
+def test_options_named_in_a_page_exist(page: Path) -> None:
     known = {
         option
         for command in submit.cli.commands.values()
         for parameter in command.params
         for option in (*parameter.opts, *parameter.secondary_opts)
     }
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--help"} <= known
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text(encoding="utf-8")))
+    assert named - {"--help"} <= known
 
 
-def test_links_exist() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_exist(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
