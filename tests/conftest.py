@@ -31,6 +31,12 @@ def environment_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQMEM_DATA", os.environ.get("SEQMEM_DATA", ""))
 
 
+@pytest.fixture(autouse=True)
+def width_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables have the width of the terminal, which is no part of a test."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+
 @pytest.fixture
 def data() -> Path:
     """The real data sets; tests that need them are skipped where they are not."""

@@ -30,7 +30,7 @@ pytest.importorskip("onnxruntime", reason="needs seqmem[onnx]")
 
 TASK = "hidden-markov/dwell=2"
 WHERE = ["--task", TASK, "--k", "1,2,8,full", "--precision", "5%"]
-README = Path(__file__).parent.parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent.parent / "docs" / "submit.md"
 
 
 def lively(text: str, task: Task) -> SequenceModel:
@@ -329,10 +329,10 @@ def test_an_interrupted_write_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_readmes_example_works(
+def test_the_example_of_the_page_works(
     seqmem_: Command, board: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
     class Net(nn.Module):
         def __init__(self) -> None:

@@ -208,7 +208,7 @@ class LastOf(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         shifted = nn.functional.pad(inputs, (self.lag, 0))[:, : inputs.shape[1]]
-        return nn.functional.one_hot(shifted.long(), self.outputs).float()
+        return 2.0 * nn.functional.one_hot(shifted.long(), self.outputs)
 
 
 @pytest.mark.parametrize("lag", [0, 1, 5, 33, 63])
@@ -224,7 +224,7 @@ class Sums(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         sums = inputs.long().cumsum(1) % MARKOV.outputs
-        return nn.functional.one_hot(sums, MARKOV.outputs).float()
+        return 2.0 * nn.functional.one_hot(sums, MARKOV.outputs)
 
 
 def test_a_context_without_bound_is_not_measured() -> None:

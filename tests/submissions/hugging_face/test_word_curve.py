@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from seqmem.errors import CellError, InputError, NotApplicableError
+from seqmem.measuring import estimate
 from seqmem.measuring.curve import measure
 from seqmem.submissions.hugging_face import word_scores
 from seqmem.submissions.hugging_face.measure import WordCurve, encoding_cost, measure_words
@@ -291,7 +292,10 @@ def test_tokens_that_are_words_change_nothing(task: Text, network: Make) -> None
         np.testing.assert_allclose(found.at(k).losses, plain.at(k).losses, rtol=1e-5, atol=1e-5)
 
 
-def test_a_sample_estimates_the_mean_of_all(tmp_path: Path) -> None:
+def test_a_sample_estimates_the_mean_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "CHEAP", 0)  # a sample, though all windows would be cheap
     path = tmp_path / "long.txt"
     path.write_text("\n".join(tiny.made_up(2500)), encoding="utf-8")
     task = load_task(f"text:{path}")
