@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqmem.baselines import backbone, recurrent, transformer
 from seqmem.baselines import convolutions as causal
-from seqmem.baselines import recurrent, transformer
 from seqmem.baselines.convolutions import CausalConv1d
 from seqmem.baselines.layers import readout_layer
 from seqmem.baselines.recurrent import LSTM, Recurrent
@@ -159,7 +159,7 @@ def _tying_lost() -> Iterator[None]:
     with (
         patch.object(recurrent, "readout_layer", untied),
         patch.object(causal, "readout_layer", untied),
-        patch.object(transformer, "readout_layer", untied),
+        patch.object(backbone, "readout_layer", untied),
     ):
         yield
 

@@ -15,7 +15,7 @@ from seqmem.leaderboard.statistics.context_need import optimum_need
 from seqmem.leaderboard.statistics.differences import trainings_known
 from seqmem.leaderboard.statistics.envelope import envelope
 from seqmem.leaderboard.statistics.ranks import ranks
-from seqmem.leaderboard.statistics.rows import loss, named_rows, other_names
+from seqmem.leaderboard.statistics.rows import k_train, loss, named_rows, other_names
 from seqmem.leaderboard.tables.fitted import Columns, fitted, left_out
 from seqmem.leaderboard.tables.formatting import (
     checked,
@@ -79,12 +79,25 @@ def _section(
     columns = _columns(board, rows, telling_contexts(board), width >= WIDE)
     gone = left_out(columns, width, ["rank", "solved", CURVE], wrapped=[NEED])
     kept = {name: cells for name, cells in columns.items() if name not in gone}
-    lines = [fill(title, width), "", fitted(kept, width, ("model", CURVE))]
+    lines = [
+        fill(title, width),
+        _shared(list(rows.values())),
+        "",
+        fitted(kept, width, ("model", CURVE)),
+    ]
     if note := truncation_note(board):
         lines.append(fill(note, width) + "\n")
     if others := other_names(board):
         lines.append(fill(same_models(others), width) + "\n")
-    return "\n".join(lines)
+    return "\n".join(line for line in lines if line is not None)
+
+
+def _shared(rows: Sequence[Row]) -> str | None:
+    """Return how all rows were trained, where that is the same; None if in nothing."""
+    parts = {"budget": {row.budget for row in rows}, "k_train": {k_train(row) for row in rows}}
+    parts["seeds"] = {str(len(row.records)) for row in rows}
+    known = [f"{name} {min(values)}" for name, values in parts.items() if len(values) == 1]
+    return f"All: {', '.join(known)}" if known else None
 
 
 def _columns(

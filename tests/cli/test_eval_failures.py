@@ -220,6 +220,7 @@ def test_a_signal_that_is_ignored_stays_ignored(
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_kill_in_the_middle_of_training_loses_little(tmp_path: Path) -> None:
     """A real process is killed; the second run writes the record of an uninterrupted one."""

@@ -237,7 +237,7 @@ def shown(form: str, task_id: str = "music/jsb") -> str:
     return board_text(boards(jsb()), form, entries)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("form", ["table", "markdown"])
+@pytest.mark.parametrize("form", ["wide", "markdown"])
 def test_published_rows_follow_and_change_nothing_above(form: str) -> None:
     alone, text = board_text(boards(jsb()), form), shown(form)  # type: ignore[arg-type]
     assert text.startswith(alone)
@@ -257,7 +257,7 @@ def test_another_quantity_has_its_own_table_and_an_explanation() -> None:
     assert "Not the measured score" not in first
     (windows,) = rest
     assert "Not the measured score: a window" in windows
-    text = shown("table", "copy-memory/T=1000")
+    text = shown("wide", "copy-memory/T=1000")
     assert "copy-memory/T=1000: nothing measured" in text
     assert "Not the measured score: measured scores are of the ten recalled symbols" in text
 

@@ -138,6 +138,7 @@ def test_the_board_names_how_the_state_was_trained(seqmem_: Command, tmp_path: P
 # Several processes.
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_records_are_the_same_from_several_processes(
     seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -221,6 +222,7 @@ def killing(executor: local.LocalProcesses, cell: str, times: int) -> threading.
     return thread
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_killed_process_costs_a_try_of_its_cell(tmp_path: Path, times: int) -> None:
     """With one retry: the first time the cell is tried again, the second it fails, alone."""

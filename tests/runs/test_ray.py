@@ -84,6 +84,7 @@ def records_in(folder: Path) -> dict[str, dict[str, object]]:
     return {path.name: without_times(path) for path in files}
 
 
+@pytest.mark.slow
 def test_records_are_the_same_as_from_one_process(
     nodes: Any, seqmem_: Command, tmp_path: Path
 ) -> None:
@@ -132,6 +133,7 @@ def test_machines_that_share_no_folder(
     assert records_in(far) == records_in(tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_a_try(nodes: Any, tmp_path: Path) -> None:
     """Killed once it is tried again; killed each time it fails, and the others are kept."""
     planned = plan_of("adding-problem/T=5", "lstm", seeds=3, steps=200)
@@ -167,6 +169,7 @@ def kill_workers(executor: RayCluster, cell: str, times: int) -> None:
     until(done)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seen", [True, False])
 def test_what_is_tried_again_goes_on_from_its_checkpoint(
     nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool

@@ -143,6 +143,7 @@ def test_two_processes_equal_one_up_to_rounding(
     assert furthest(one, other) < 1e-6 < 1e-3 < furthest(one, untrained)
 
 
+@pytest.mark.slow
 def test_resumed_is_uninterrupted(tmp_path: Path) -> None:
     """With dropout, whose masks differ between processes."""
     arguments = ("lstm", "adding-problem/T=10", replace(DROPOUT, steps=40), 5)
@@ -241,6 +242,7 @@ def test_a_record_stores_the_number_of_devices(
     assert "already measured" in again.err
 
 
+@pytest.mark.slow
 def test_devices_work_in_worker_processes(
     seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -89,7 +89,7 @@ def test_common_values_are_above_the_table_and_others_in_it() -> None:
 
 
 def test_versions_are_named_and_not_comparable() -> None:
-    text = board_text(boards([make_record({1: 0.5}), make_record({1: 0.4}, version=2)]), "table")
+    text = board_text(boards([make_record({1: 0.5}), make_record({1: 0.4}, version=2)]), "wide")
     for version in (1, 2):
         assert f"(version {version}, data 00000000; not comparable with other" in text
 

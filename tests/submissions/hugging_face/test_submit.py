@@ -44,6 +44,7 @@ def test_an_honest_model_is_accepted_whatever_its_longest_input(
     assert nats * record.extras["bytes scored"] == pytest.approx(point.loss.mean * words)
 
 
+@pytest.mark.slow
 def test_another_tokenizer_makes_another_model(seqmem_: Command, board: Path) -> None:
     plain, begun = tiny.byte_level(), tiny.byte_level(bos=True)
     for name, tokenizer in (("plain", plain), ("begun", begun)):
