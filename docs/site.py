@@ -48,8 +48,8 @@ def build() -> int:
     for path, text in generated(chosen(committed()[0])).items():
         (source / path).parent.mkdir(exist_ok=True)
         (source / path).write_text(text, encoding="utf-8")
-    for path in source.glob("*.md"):
-        path.write_text(linked(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in source.glob("*.md"):
+        page.write_text(linked(page.read_text(encoding="utf-8")), encoding="utf-8")
     site.mkdir(parents=True, exist_ok=True)
     status: int = build_main(["-W", "--keep-going", "-q", "-c", str(DOCS), str(source), str(site)])
     (site / "board.html").write_text(board_page.written(), encoding="utf-8")
