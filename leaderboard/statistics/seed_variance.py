@@ -75,5 +75,8 @@ def _pool(rows: npt.NDArray[np.intp], own: Floats, seeds: npt.NDArray[Any]) -> n
 
 
 def _satterthwaite(own: Floats, freedom: npt.NDArray[Any]) -> float:
-    total = float((freedom * own).sum())
-    return total**2 / float((freedom * own**2).sum()) if total else math.inf
+    largest = float(own.max())
+    if largest == 0:
+        return math.inf
+    shares = own / largest  # whose squares neither overflow nor vanish
+    return float((freedom * shares).sum()) ** 2 / float((freedom * shares**2).sum())
