@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import TypeVar
 
 import torch
@@ -82,6 +83,8 @@ def in_processes(work: Callable[[T], R], items: Sequence[T], processes: int) -> 
             initializer=_begin,
             initargs=(os.getpid(),),
         )
+        # In some versions of Python its start lets signals through again.
+        resource_tracker.ensure_running()
         # Held back until all are started: a signal must find something that can be ended.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         try:

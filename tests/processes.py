@@ -1,5 +1,6 @@
 """What a test can observe of processes and open files."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -71,8 +72,13 @@ def until(condition: Callable[[], object], seconds: float = 120.0) -> None:
         time.sleep(0.01)
 
 
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+def open_files() -> dict[str, str]:
+    """What is open in this process, by descriptor."""
+    found = {}
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of this list itself
+            found[descriptor.name] = os.readlink(descriptor)
+    return found
 
 
 def children() -> str:
@@ -132,9 +138,13 @@ def listening(mark: str) -> dict[str, str]:
 @contextmanager
 def nothing_left(marker: str) -> Iterator[None]:
     """Check that no process and no open file remains."""
-    before = (open_files(), children())
+    gc.collect()  # else what an earlier test left is closed meanwhile
+    files, processes = open_files(), children()
     yield
-    assert (open_files(), children()) == before
+    gc.collect()
+    left = dict(open_files().items() - files.items())
+    assert not left, f"open files: {left}"
+    assert children() == processes
     assert all_ended(marker)
 
 
