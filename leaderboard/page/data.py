@@ -25,7 +25,7 @@ from seqmem.leaderboard.statistics.answers import memory
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.statistics.envelope import Best
 from seqmem.leaderboard.statistics.ranks import ranks
-from seqmem.leaderboard.statistics.rows import k_train, other_names, usual_rows
+from seqmem.leaderboard.statistics.rows import few_windows, k_train, other_names, usual_rows
 from seqmem.leaderboard.tables.board_table import published_tables
 from seqmem.leaderboard.tables.formatting import (
     edition,
@@ -215,7 +215,7 @@ def _points(
             _short(point.loss.mean),
             *map(_short, point.loss.interval or (None, None)),
             point.n,
-            number(shared, point.method),
+            number(shared, "few" if few_windows(record, point) else point.method),
             _short(point.half_width),
             _short(point.excess.mean) if point.excess else None,
             _short(point.accuracy[0]) if point.accuracy else None,

@@ -43,6 +43,7 @@ function pointOf(record, at) {
 const METHODS = {
   all: "every target scored",
   sample: "a sample of targets, the rest estimated from the full context's losses",
+  few: "a small sample of targets; the sampling error may be larger than stated",
 };
 
 /** Show the source of a row's score at one context length. */

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.record import Context, Point, Record
 from seqmem.leaderboard.statistics.aggregate import Board, Row, context_order
 
 __all__ = [
+    "WITHOUT_MISSED",
     "Kind",
+    "few_windows",
     "k_train",
     "kind",
     "latest",
@@ -25,6 +27,9 @@ __all__ = [
 
 Kind = Literal["recurrent", "feed-forward", "not trained by steps"]
 
+# How records describe the sampling error where it does not include what a sample may have missed,
+# and up to how many windows that matters: rare, large differences are then easily all missed.
+WITHOUT_MISSED, FEW = "Student's t over sampled targets, finite population, 95 %", 512
 STABLE = "-stable"  # how the name of a model with a stability constraint ends
 
 
@@ -39,6 +44,15 @@ def kind(row: Row) -> Kind:
     if row.records[0].training.get("recipe") is None:
         return "not trained by steps"
     return "recurrent" if row.records[0].model.get("stateful") else "feed-forward"
+
+
+def few_windows(record: Record, point: Point) -> bool:
+    """Return whether the sampling error may be larger than stated: a small sample may miss more.
+
+    That is so in records made before the half-width included what a sample may have missed.
+    """
+    earlier = record.measurement.get("half_width") == WITHOUT_MISSED
+    return earlier and point.method == "sample" and point.n <= FEW
 
 
 def usual_rows(board: Board) -> tuple[Row, ...]:

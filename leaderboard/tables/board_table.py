@@ -12,7 +12,7 @@ from seqmem.leaderboard.statistics.answers import CLOSE
 from seqmem.leaderboard.statistics.context_need import optimum_need
 from seqmem.leaderboard.statistics.differences import trainings_known
 from seqmem.leaderboard.statistics.ranks import ranks
-from seqmem.leaderboard.statistics.rows import k_train, other_names
+from seqmem.leaderboard.statistics.rows import few_windows, k_train, other_names
 from seqmem.leaderboard.tables.brief_board import brief_text
 from seqmem.leaderboard.tables.fitted import terminal_width
 from seqmem.leaderboard.tables.flat import flat
@@ -222,9 +222,11 @@ def _sampling_error(row: Row) -> str:
     widest = max(halves, default=0.0)
     if widest == 0:
         return "exact"
+    few = any(few_windows(record, point) for record in row.records for point in record.curve)
+    start = "at least ±" if few else "±"
     if row.records[0].task.score == "perplexity":
-        return f"±{100 * math.expm1(widest):.2g} %"
-    return f"±{widest:.2g}"
+        return f"{start}{100 * math.expm1(widest):.2g} %"
+    return f"{start}{widest:.2g}"
 
 
 def _cell(score: Score | None) -> str | None:

@@ -22,12 +22,13 @@ from seqmem.leaderboard.record import (
     Record,
 )
 from seqmem.leaderboard.statistics.aggregate import boards
+from seqmem.leaderboard.statistics.rows import WITHOUT_MISSED
 from seqmem.leaderboard.statistics.suite_scores import overview
 from seqmem.leaderboard.tables.board_table import board_text
 from seqmem.leaderboard.tables.stable_table import measured_pairs, published_pairs, stable_text
 from seqmem.leaderboard.tables.suite_table import suite_text
 from seqmem.leaderboard.tables.writing import latex_text
-from seqmem.tests.records import fixed, make_record, make_trained
+from seqmem.tests.records import board_of, fixed, make_record, make_trained
 
 Losses = dict[Context, float]
 
@@ -49,6 +50,27 @@ def test_csv_and_json_lose_nothing(values: list[float], label: str) -> None:
         assert [int(row["k"]) for row in rows] == list(losses)
         ranks = [row["rank_best"] for row in rows]
         assert [rank not in ("", None) for rank in ranks] == [value < 1 for value in values]
+
+
+@pytest.mark.parametrize(
+    ("changes", "written"),
+    [
+        ({}, "at least ±0.02"),
+        ({"n": 513}, "±0.02"),
+        ({"method": "all", "half_width": 0.0}, "exact"),
+    ],
+)
+def test_sampling_errors_of_earlier_records_with_few_windows_are_lower_bounds(
+    changes: dict[str, Any], written: str
+) -> None:
+    record = make_record({"full": 0.5})
+    (point,) = record.curve
+    point = replace(point, **{"method": "sample", "n": 512, "half_width": 0.02, **changes})
+    record = replace(record, curve=(point,), measurement={"half_width": WITHOUT_MISSED})
+    shown = board_text([board_of(record)], "wide")
+    assert f"sampling error {written}." in shown
+    new = replace(record, measurement={"half_width": WITHOUT_MISSED + "; and what it missed"})
+    assert "at least" not in board_text([board_of(new)], "wide")
 
 
 def test_an_infinite_perplexity_is_null_in_json() -> None:
