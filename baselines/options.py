@@ -1,11 +1,11 @@
-"""The ranges of models' options, as their classes declare them in the signature of `__init__`."""
+"""The values that models' options may have, as their classes declare them in `__init__`."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
-__all__ = ["Count", "Option", "Range", "Share"]
+__all__ = ["Count", "OneOf", "Option", "Range", "Share"]
 
-Option = int | float | bool  # the value of an option
+Option = int | float | bool | str  # the value of an option
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,25 @@ class Range:
             return f"from {self.low:,} to {self.high:,}"
         low = f"above {self.low:,}" if self.open_low else f"at least {self.low:,}"
         return f"{low} and " + (f"below {self.high:,}" if self.open_high else f"≤ {self.high:,}")
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The words that an option may be.
+
+    Attributes:
+        words: all of them.
+    """
+
+    words: tuple[str, ...]
+
+    def __contains__(self, word: object) -> bool:
+        """Return whether it is one of the words."""
+        return word in self.words
+
+    def __str__(self) -> str:
+        """Return the words in a sentence."""
+        return " or ".join(self.words)
 
 
 Count = Annotated[int, Range(1, 100_000)]  # of units, layers, heads, …

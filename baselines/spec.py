@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import torch
 
 from seqmem.baselines import BASELINES
-from seqmem.baselines.options import Option, Range
+from seqmem.baselines.options import OneOf, Option, Range
 from seqmem.errors import InputError, NotApplicableError, unknown
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, InputSpec, Task
@@ -154,8 +154,8 @@ def options_of(name: str) -> dict[str, Option]:
     }
 
 
-def ranges_of(name: str) -> dict[str, Range]:
-    """Return the ranges that the class of a baseline declares for its numeric options."""
+def ranges_of(name: str) -> dict[str, Range | OneOf]:
+    """Return what the class of a baseline declares that its options may be."""
     hints = get_type_hints(model_class(name).__init__, include_extras=True)
     return {
         option: annotation
@@ -249,7 +249,7 @@ def build_model(
         raise InputError(f"model '{spec}': {error}") from None
 
 
-def _parsed(text: str, default: Any, allowed: Range | None) -> Any:
+def _parsed(text: str, default: Any, allowed: Range | OneOf | None) -> Any:
     """Return the value of an option, of the type of its default.
 
     Raises:
@@ -258,6 +258,8 @@ def _parsed(text: str, default: Any, allowed: Range | None) -> Any:
     if default is None or isinstance(default, str):
         if not re.fullmatch("[A-Za-z0-9_.+-]+", text):
             raise ValueError("not a word of letters, digits and _ . + -")
+        if isinstance(allowed, OneOf) and text not in allowed:
+            raise ValueError(f"unknown: it may be {allowed}")
         return text
     try:
         if isinstance(default, bool):
@@ -266,6 +268,6 @@ def _parsed(text: str, default: Any, allowed: Range | None) -> Any:
     except (KeyError, ValueError):
         kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
         raise ValueError(f"not {kind}") from None
-    if allowed is not None and number not in allowed:
+    if isinstance(allowed, Range) and number not in allowed:
         raise ValueError(f"out of range: {allowed}")
     return number

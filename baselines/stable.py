@@ -46,6 +46,11 @@ paper's. With a forget gate of at most 0.6 they are 0.4, 0.1, 0.16 and 0.245; th
 0.395, 0.099, 0.155 and, without a bound on the bias, 0.25. U_i, U_z, U_o and their biases are
 unconstrained.
 
+With ``forget_bias=free`` the forget gate's bias is not bounded, only ‖U_f‖₁, by the same number,
+here for a bias of 0. That is the set of the author's experiments, but that rows are projected where
+the code renormalises columns. Its forget gate may come close to 1, so that the theorem need not
+apply: in general there is no certificate.
+
 X is 1 in every layer: embeddings are clamped to [−1, 1], the tasks' features lie in [0, 1], and
 higher layers read |h| ≤ 1. Dropout scales the features that it keeps by 1/(1 − p), which violates
 these bounds: the certificate holds for the model in evaluation mode.
@@ -53,13 +58,13 @@ these bounds: the certificate holds for the model in evaluation mode.
 
 import math
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seqmem.baselines.options import Count, Range, Share
+from seqmem.baselines.options import Count, OneOf, Range, Share
 from seqmem.baselines.recurrent import LSTM, RNN
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import InputSpec
@@ -68,6 +73,7 @@ __all__ = ["SLOWEST", "StableLSTM", "StableRNN", "project_rows", "project_spectr
 
 SLOWEST = 0.99999  # with a larger contraction factor, guaranteed contexts exceed a million inputs
 Contraction = Annotated[float, Range(0, SLOWEST, open_low=True)]
+ForgetBias = Annotated[Literal["bounded", "free"], OneOf(("bounded", "free"))]
 
 
 class StableRNN(RNN):
@@ -121,6 +127,7 @@ class StableLSTM(LSTM):
         tied: bool = False,
         lambda_max: Contraction = 0.99,
         forget_max: Contraction = 0.6,
+        forget_bias: ForgetBias = "bounded",
     ) -> None:
         """Create a model with random weights in the set.
 
@@ -133,21 +140,31 @@ class StableLSTM(LSTM):
             tied: as for `LSTM`.
             lambda_max: the largest contraction factor.
             forget_max: the largest value of the forget gate, below lambda_max.
+            forget_bias: "bounded", so that this value holds; "free": with it, the gate's value is
+                unbounded, and forget_max only determines the other budgets.
 
         Raises:
-            ValueError: forget_max is not below lambda_max.
+            ValueError: forget_max is not below lambda_max, or leaves nothing for the inputs of a
+                forget gate whose bias is free.
         """
         if not forget_max < lambda_max:
             raise ValueError(
                 f"forget_max={forget_max} must be below lambda_max={lambda_max}; "
                 "lower the one or raise the other"
             )
-        super().__init__(inputs, outputs, hidden=hidden, layers=layers, dropout=dropout, tied=tied)
-        self.lambda_max, self.forget_max = lambda_max, forget_max
         room = lambda_max - forget_max
-        self._recurrent = (room, room * (1 - forget_max), room / 4, room)  # torch's i, f, z, o
-        self._forget = math.log(forget_max / (1 - forget_max)) - self._recurrent[1]
-        self._start_forget_gate()
+        recurrent = (room, room * (1 - forget_max), room / 4, room)  # torch's i, f, z, o
+        forget = math.log(forget_max / (1 - forget_max)) - recurrent[1]
+        if forget_bias == "free" and forget <= 0:
+            raise ValueError(
+                f"forget_max={forget_max} leaves no weights for the inputs of a forget gate with "
+                "forget_bias=free; raise forget_max or lower lambda_max"
+            )
+        super().__init__(inputs, outputs, hidden=hidden, layers=layers, dropout=dropout, tied=tied)
+        self.lambda_max, self.forget_max, self.forget_bias = lambda_max, forget_max, forget_bias
+        self._recurrent, self._forget = recurrent, forget
+        if forget_bias == "bounded":
+            self._start_forget_gate()
         _constrain_new(self)
 
     @torch.no_grad()
@@ -161,7 +178,9 @@ class StableLSTM(LSTM):
             budget = torch.tensor(self._recurrent, dtype=torch.float64, device=recurrent.device)
             recurrent.copy_(project_rows(recurrent, budget.repeat_interleave(hidden))[0])
             row, *biases = self._forget_gate(layer)
-            projected = project_rows(row, torch.full_like(biases[0], self._forget), biases)
+            if self.forget_bias == "free":
+                biases = []
+            projected = project_rows(row, torch.full_like(row[:, 0], self._forget), biases)
             for part, value in zip((row, *biases), projected, strict=True):
                 part.copy_(value)
 

@@ -196,7 +196,8 @@ def _count(number: object, most: int) -> int:
 
 def _check_work(architecture: Architecture, tensors: int) -> None:
     """Refuse more layers than the file can hold, before any layer is built."""
-    options, most = architecture.options, min(tensors, MOST_LAYERS)
+    options: Mapping[str, Any] = architecture.options
+    most = min(tensors, MOST_LAYERS)
     layers = max(options.get("layers", 0), options.get("levels", 0))
     if options.get("dilation") == 1 and not options.get("levels"):  # one layer for every few inputs
         layers = max(layers, (architecture.context - 1) // options["kernel"])

@@ -31,6 +31,7 @@ Kind = Literal["recurrent", "feed-forward", "not trained by steps"]
 # and up to how many windows that matters: rare, large differences are then easily all missed.
 WITHOUT_MISSED, FEW = "Student's t over sampled targets, finite population, 95 %", 512
 STABLE = "-stable"  # how the name of a model with a stability constraint ends
+CONSTRAINT = ("lambda_max", "forget_max", "forget_bias")  # options that the model without has not
 
 
 def loss(row: Row, k: Context) -> float:
@@ -174,7 +175,10 @@ def stable_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
         name, colon, options = row.label.partition(":")
         if not name.endswith(STABLE):
             continue
-        label = name.removesuffix(STABLE) + colon + options
+        common = ",".join(
+            each for each in options.split(",") if each.partition("=")[0] not in CONSTRAINT
+        )
+        label = name.removesuffix(STABLE) + colon * bool(common) + common
         unconstrained = by_set_up.get((label, row.budget, row.k_train, row.state))
         if unconstrained is not None:
             pairs.append((row, unconstrained))

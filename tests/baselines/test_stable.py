@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, minimize
 from torch import Tensor
 
+from seqmem.baselines.certificate import certificate
 from seqmem.baselines.spec import build_model, parse_model
 from seqmem.baselines.stable import (
     SLOWEST,
@@ -108,6 +109,29 @@ def test_the_budgets_are_those_of_the_authors_code() -> None:
     assert model._forget == pytest.approx(0.25, abs=0.006)
 
 
+def test_with_a_free_bias_only_weights_are_bounded_and_there_is_no_certificate() -> None:
+    """The budgets are those of the bounded set at a bias of 0; the bias is as in the plain LSTM."""
+    made = [parse_model(f"lstm-stable:forget_bias={kind}") for kind in ("bounded", "free")]
+    task = load_task("copy-memory/T=5")
+    with seeded(0):
+        bounded, free = (build_model(each, task, "full", {"layers": 2})[0] for each in made)
+    assert isinstance(free, StableLSTM)
+    with torch.no_grad():
+        for parameter in free.layers.parameters():
+            parameter.add_(draw(0, *parameter.shape))
+    biases = [free._forget_gate(layer)[1].clone() for layer in range(2)]
+    free.constrain()
+    for layer, bias in enumerate(biases):
+        row, after, _ = free._forget_gate(layer)
+        assert torch.equal(after, bias)
+        assert row.abs().sum(1).max() <= 0.24947  # logit(0.6) − 0.39 × 0.4
+        recurrent = getattr(free.layers, f"weight_hh_l{layer}").abs().sum(1).view(4, -1).amax(1)
+        assert (recurrent <= torch.tensor([0.39, 0.156, 0.0975, 0.39]) + 1e-6).all()
+    assert certificate(bounded).rate < 1
+    with pytest.raises(InputError, match="no certificate"):
+        certificate(free)
+
+
 @pytest.mark.parametrize("name", ["rnn-stable", "lstm-stable"])
 def test_resumed_is_uninterrupted(name: str, tmp_path: Path) -> None:
     def fit(**options: object) -> SequenceModel:
@@ -149,6 +173,14 @@ def test_divergence_is_reported_as_such() -> None:
         (
             "lstm-stable:forget_max=0.9,lambda_max=0.9",
             "forget_max=0.9 must be below lambda_max=0.9",
+        ),
+        (
+            "lstm-stable:forget_bias=none",
+            "forget_bias=none is unknown: it may be bounded or free",
+        ),
+        (
+            "lstm-stable:forget_bias=free,forget_max=0.4",
+            "forget_max=0.4 leaves no weights for the inputs of a forget gate",
         ),
         ("lstm-stable:forget_max=0", "forget_max=0 is out of range: above 0"),
         ("lstm-stable:lambda_max=0.999999", "lambda_max=0.999999 is out of range: above 0"),

@@ -55,6 +55,9 @@ def test_stable_models_are_paired_with_their_own_options_only() -> None:
         (stable.label, unconstrained.label) for stable, unconstrained in stable_pairs(board.rows)
     }
     assert found == {("rnn-stable", "rnn"), ("lstm-stable:hidden=3", "lstm:hidden=3")}
+    others = ("lstm", "lstm-stable:forget_bias=free", "lstm-stable:forget_max=0.9,hidden=3")
+    board = board_of(*(make_trained(SLOW, label=label) for label in others))
+    assert [stable.label for stable, _ in stable_pairs(board.rows)] == [others[1]]
     other = board_of(
         make_trained(SLOW, label="rnn"), make_trained(SLOW, label="rnn-stable", k_train=4)
     )
