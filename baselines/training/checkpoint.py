@@ -86,16 +86,18 @@ def load_weights(model: SequenceModel, path: Path) -> dict[str, Any] | None:
 
 
 def check_unchanged(path: Path) -> None:
-    """Check the hash of a file of weights, which older ones lack.
+    """Check the hash of a file of weights, which every one holds that `save_weights` wrote.
 
     Raises:
-        ValueError: the file was changed after it was written.
+        ValueError: the file was changed after it was written, or holds no hash.
         OSError, SafetensorError: it cannot be read.
     """
     require_regular(path)
     with safe_open(path, framework="pt") as file:
         written = (file.metadata() or {}).get("sha256")
-    if written is not None and _sha256(path, written) != written:
+    if written is None:  # its name, too, may be what was changed
+        raise ValueError("lacks the hash that `seqmem eval` writes: it was changed or damaged")
+    if _sha256(path, written) != written:
         raise ValueError("was changed or damaged after it was written: its hash differs")
 
 

@@ -231,6 +231,9 @@ def test_damaged_files(right: Path, tmp_path: Path) -> None:
     path.write_bytes(data[:-5] + bytes([data[-5] ^ 64]) + data[-4:])
     with pytest.raises(SubmissionError, match="was changed or damaged after it was written"):
         load_baseline(path)
+    path.write_bytes(data.replace(b'"sha256"', b'"sha255"'))
+    with pytest.raises(SubmissionError, match="lacks the hash"):
+        load_baseline(path)
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(SubmissionError, match="was not written by `seqmem eval`"):
         load_baseline(path)
