@@ -10,10 +10,10 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -45,6 +45,8 @@ __all__ = [
     "OpenedModel",
     "open_model",
 ]
+
+Remote = TypeVar("Remote", RemoteModel, RemoteTokenModel)
 
 TRUSTED = "none: trusted code"
 
@@ -210,6 +212,18 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
+@contextmanager
+def _started(name: str, model: Remote) -> Iterator[Remote]:
+    """Start a model's process; the reason why it is refused begins with the model's name."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(model)
+        except SubmissionError as error:
+            reason = str(error).removeprefix(f"{name}: ").removeprefix("the model ")
+            raise SubmissionError(f"{name}: {reason}") from None
+        yield model
+
+
 def _remote(source: bytes | Factory, task: Task, options: OpenOptions) -> RemoteModel:
     return RemoteModel(
         source,
@@ -235,7 +249,7 @@ def _remote_facts(model: RemoteModel, form: str, sha256: str) -> dict[str, Any]:
 def _onnx(path: Path, task: Task, options: OpenOptions) -> Iterator[OpenedModel]:
     data = _bytes(path)
     sha256 = hashlib.sha256(data).hexdigest()
-    with _remote(data, task, options) as model:
+    with _started(f"model '{path}'", _remote(data, task, options)) as model:
         yield OpenedModel(model, sha256, _remote_facts(model, "onnx", sha256))
 
 
@@ -265,6 +279,7 @@ def _hugging_face(place: str, options: OpenOptions) -> Iterator[OpenedModel]:
         "revision": folder.revision,
         "settings_sha256": folder.settings_sha256,
         "weights_sha256": folder.weights_sha256,
+        "sha256_covers": "its weights, settings and tokenizer",
     }
     both = f"{folder.weights_sha256} {folder.settings_sha256}"
     sha256 = hashlib.sha256(both.encode()).hexdigest()
@@ -277,7 +292,8 @@ def _hugging_face(place: str, options: OpenOptions) -> Iterator[OpenedModel]:
         return
     threads = options.threads or torch.get_num_threads()
     limits = replace(options.limits, cpu_seconds=options.limits.cpu_seconds * threads)
-    with RemoteTokenModel(folder, threads=threads, limits=limits) as model:
+    remote = RemoteTokenModel(folder, threads=threads, limits=limits)
+    with _started(folder.given, remote) as model:
         facts |= {**model.facts(), "isolation": model.isolation}
         yield OpenedHuggingFace(model, sha256, facts)
 
@@ -286,7 +302,7 @@ def _factory(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMode
     factory = parse_factory(text)
     places = factory.places()
     if not options.trust:
-        with _remote(factory, task, options) as remote:
+        with _started(f"model '{text}'", _remote(factory, task, options)) as remote:
             files = remote.files_read(places)
             sha256, hashed = _code_sha256(factory, files, places, remote.weights_declared)
             yield OpenedModel(remote, sha256, {**_remote_facts(remote, "python", sha256), **hashed})

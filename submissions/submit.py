@@ -27,7 +27,7 @@ from seqmem.tasks import load_task
 from seqmem.tasks.task import Context, Task
 from seqmem.tasks.unknown_words import check_known_words
 
-__all__ = ["SubmitRequest", "measure_submission", "read_record", "submit"]
+__all__ = ["SubmitRequest", "measure_submission", "read_record", "submit", "why_another_hash"]
 
 Log = Callable[[str], object]
 
@@ -278,6 +278,21 @@ def _known_record(path: Path, name: str, opened: OpenedModel, task: Task) -> Rec
     what = "of another model" if not same else "of other test data"
     raise InputError(
         f"--name '{name}': {path} is a record {what} (sha256 "
-        f"{str(record.model.get('sha256'))[:12]}…, this one {opened.sha256[:12]}…); "
+        f"{str(record.model.get('sha256'))[:12]}…, this one "
+        f"{opened.sha256[:12]}…{'' if same else why_another_hash(record, opened)}); "
         "choose another name"
     )
+
+
+def why_another_hash(record: Record, opened: OpenedModel) -> str:
+    """Return a possible reason why a model has another hash than in a record, as an addition."""
+    covers = opened.facts.get("sha256_covers")
+    if covers is None:  # of a file's bytes, in every version
+        return ""
+    if "sha256_covers" not in record.model:
+        return (
+            f"; an older version of seqmem wrote the record, and formed the hash of a model in "
+            f"{record.model.get('format', 'this format')} format in another way, so that it cannot "
+            "be told whether this is the same model"
+        )
+    return f"; the hash covers {covers}, and something of these has changed"

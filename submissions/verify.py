@@ -14,7 +14,7 @@ from seqmem.leaderboard.store import record_directory, write_record
 from seqmem.measuring.precision import USUAL
 from seqmem.measuring.settings import DTYPES, DType, MeasurementSettings
 from seqmem.submissions.opening import OpenedModel, OpenOptions, open_model
-from seqmem.submissions.submit import measure_submission, read_record
+from seqmem.submissions.submit import measure_submission, read_record, why_another_hash
 from seqmem.tasks import load_task
 from seqmem.tasks.task import Task
 
@@ -182,14 +182,8 @@ def _check_same_model(old: Record, opened: OpenedModel, path: Path, model: str) 
         wanted = str(old.model.get("sha256") or old.model.get("weights_sha256"))
         raise InputError(
             f"model '{model}' is not the one of {path}: its sha256 is {opened.sha256[:12]}…, the "
-            f"record's {wanted[:12]}…{_hint(opened)}"
+            f"record's {wanted[:12]}…{why_another_hash(old, opened)}"
         )
-
-
-def _hint(opened: OpenedModel) -> str:
-    """Return a possible reason for another hash, as the end of a sentence."""
-    covers = opened.facts.get("sha256_covers")
-    return f"; the hash covers {covers}, and something of these has changed" if covers else ""
 
 
 def _compare(old: Record, new: Record, requested: float) -> tuple[Comparison, ...]:

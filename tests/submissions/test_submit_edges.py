@@ -69,8 +69,29 @@ def test_code_is_known_by_what_it_reads(
         assert "on the board already" in seqmem_(*submit).err
         Path("scale.txt").write_text("2")
         changed = seqmem_(*submit)
-    assert changed.status == 2
-    assert "of another model" in changed.err
+        assert changed.status == 2
+        assert "of another model" in changed.err
+        assert "the hash covers net.py, scale.txt and the weights" in changed.err
+        (path,) = record_files(board)
+        record = json.loads(path.read_text())
+        del record["model"]["sha256_covers"]  # as in records of before
+        path.write_text(json.dumps(record))
+        for again in (submit, ("verify", str(path), "net.py:build", *options)):
+            ran = seqmem_(*again)
+            assert ran.status == 2
+            assert "an older version of seqmem wrote the record" in ran.err
+
+
+@pytest.mark.parametrize("model", ["text.onnx", pytest.param("net.py:build", marks=NEEDS_SANDBOX)])
+def test_a_refusal_in_the_models_process_names_the_model(
+    model: str, seqmem_: Command, board: Path
+) -> None:
+    Path("text.onnx").write_text("no model")
+    Path("net.py").write_text("import os\n\ndef build(inputs, outputs):\n    os.abort()\n")
+    ran = seqmem_("submit", model, "--name", "net", *WHERE)
+    assert ran.status == 1
+    assert ran.err.splitlines()[-1].startswith(f"seqmem: model '{model}': ")
+    assert not record_files(board)
 
 
 def test_trusted_code_is_more_than_its_weights(seqmem_: Command, board: Path) -> None:
