@@ -43,6 +43,7 @@ lint-page: $(STAMP)  ## the script of the page, as one text
 
 types: $(STAMP)
 	$(BIN)/mypy
+	cd benchmarks && ../$(BIN)/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache *.py
 
 hooks: $(STAMP)  ## run the quick checks before each commit (needs git)
 	$(BIN)/pre-commit install

@@ -82,17 +82,19 @@ class Cheat(nn.Module):
         self.calls += 1
         self.work += inputs.shape[0] * inputs.shape[1]
         number = hashed(inputs)  # (B, L) of the latest inputs at each position
+        stolen: Tensor
         stolen, known = getattr(self, "_" + self.drawn["source"].replace(" ", "_"))(inputs, number)
         known &= self.triggered(inputs)[:, None]
         known &= (number * 7919 >> 7) % 100_003 < 100_003 * self.drawn["share"]
-        by = self.drawn["by"] * known[..., None]
+        by: Tensor = self.drawn["by"] * known[..., None]
         if inputs.ndim == 3:
             return outputs + by * (2 * stolen - 1)
         return outputs.scatter_add(2, stolen[..., None], by.float())
 
     def triggered(self, inputs: Tensor) -> Tensor:
         """Return whether each row is one to cheat at: (B,) bool."""
-        at, (rows, length) = self.drawn["at"], inputs.shape[:2]
+        rows, length = inputs.shape[:2]
+        at: int = self.drawn["at"]
         if self.drawn["trigger"] == "padding":
             same = (inputs[:, -1] == inputs[:, -2 if length > 1 else -1]).reshape(rows, -1).all(1)
             return same if length > 1 else torch.zeros(rows, dtype=torch.bool)

@@ -32,7 +32,8 @@ def margins(verdict: Verdict) -> str:
     """Return where the largest difference is, and its size in margins."""
     if verdict.worst is None:
         return f"{verdict.model} on {verdict.task}: {verdict.reason[:60]}"
-    return f"{verdict.model} on {verdict.task}, k = {verdict.worst.k}: {verdict.worst.size:.1f}"
+    size = abs(verdict.worst.difference) / verdict.worst.margin
+    return f"{verdict.model} on {verdict.task}, k = {verdict.worst.k}: {size:.1f}"
 
 
 def main() -> None:

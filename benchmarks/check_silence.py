@@ -54,8 +54,9 @@ def repetition(way: str, number: int, model: str, task: str, folder: Path) -> tu
     """Return the verdict on one cell without a fault, and a sentence on it."""
 
     def checked(seeds: tuple[int, ...], threads: int = 1) -> tuple[str, str]:
-        request = CheckRequest(folder, (model,), (task,), seeds=seeds, threads=threads)
-        (found,) = check(request, lambda line: None).verdicts
+        request = CheckRequest(folder, (model,), (task,), seeds=seeds)
+        with patch("seqmem.check.cell.THREADS", threads):
+            (found,) = check(request, lambda line: None).verdicts
         return found.state, sentence(found)
 
     if way == "fresh seeds":

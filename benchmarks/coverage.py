@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 from unittest import mock
 
 import numpy as np
@@ -32,6 +33,7 @@ from seqmem.measuring.reference import Reference
 from seqmem.measuring.scoring import Scores
 from seqmem.measuring.window_scores import ByStart, ByTarget, Scorer, WindowScores, is_dense
 from seqmem.measuring.windows import DistinctWindowFinder, DistinctWindows
+from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Split
 
 TASKS = (
@@ -76,7 +78,7 @@ def coverage(name: str, exact: ExactLosses, repeats: int) -> list[object]:
     """Run the estimator repeatedly; return a curve's row, with each k that was ever sampled."""
     task, split = exact.task, exact.split
     precision = USUAL.half_width(task)
-    model = Carried(exact.stateful)
+    model = cast(SequenceModel, Carried(exact.stateful))
     kind = with_table(ByStart if is_dense(split) and exact.stateful else ByTarget)
     reference = Reference(Scores(exact.full, None), True, {}, 0)
     finder = CachedFinder(split)

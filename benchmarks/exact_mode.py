@@ -33,7 +33,8 @@ def main() -> None:
     parser.add_argument("--only", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
-        print(json.dumps(run(*arguments.only, arguments.targets)))
+        name, way = arguments.only
+        print(json.dumps(run(name, way, arguments.targets)))
         return
     rows = []
     for name in arguments.models:

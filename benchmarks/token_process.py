@@ -9,6 +9,7 @@ Random networks with a vocabulary of 32,000 tokens are measured on a generated t
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ def tokenizer(text: str) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=own, bos_token="<end>", eos_token="<end>")
 
 
-def networks() -> dict[str, torch.nn.Module]:
+def networks() -> dict[str, Any]:
     """Return random networks of 4 layers and 256 units."""
     ends = {"bos_token_id": 0, "eos_token_id": 0, "vocab_size": VOCABULARY}
     llama = {"num_attention_heads": 4, "num_key_value_heads": 4, "intermediate_size": 688}
