@@ -23,6 +23,7 @@ from seqmem.submissions.extras import imported
 from seqmem.submissions.file_kinds import wrapper
 from seqmem.submissions.hugging_face.model import HuggingFaceModel
 from seqmem.submissions.hugging_face.settings import check_settings
+from seqmem.submissions.process.limits import one_line
 from seqmem.submissions.process.worker import Opened
 
 __all__ = ["load_model", "open_folder"]
@@ -57,18 +58,22 @@ def load_model(folder: Path, given: str) -> HuggingFaceModel:
     config = check_settings(folder, given)
     known = transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     kind = config.get("model_type")
-    if kind not in known:
+    if not isinstance(kind, str) or kind not in known:
         raise InputError(
             f"{given}: model_type '{kind}' is not a causal language model of the transformers "
             "library; submit a model that predicts the next token, or the model as ONNX"
         )
     options = {"local_files_only": True, "trust_remote_code": False}
     with _quiet():
+        with _reading(f"{given}: config.json"):
+            settings = transformers.AutoConfig.from_pretrained(folder, **options)
+            settings.return_dict = True  # outputs by name, whatever the file asks for
         with _reading(f"{given}: its tokenizer"):
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
         with _reading(f"{given}: the model"):
             network, found = transformers.AutoModelForCausalLM.from_pretrained(
                 folder,
+                config=settings,
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
@@ -161,7 +166,7 @@ def _reading(what: str) -> Iterator[None]:
     except (InputError, MemoryError, KeyboardInterrupt):
         raise
     except BaseException as error:  # panics of libraries written in Rust are no Exception
-        text = (str(error).strip() or type(error).__name__).partition("\n")[0]
+        text = one_line(str(error)) or "no reason given"
         if "can't allocate memory" in text:  # how torch reports it on the CPU
             raise MemoryError(text) from None
         raise InputError(f"{what} cannot be read ({type(error).__name__}: {text})") from None

@@ -98,8 +98,31 @@ def test_attention_code_from_outside_is_refused(folder: Path) -> None:
 def test_other_models_are_refused(folder: Path) -> None:
     tiny.change(folder / "config.json", model_type="vit")
     refused(folder, "model_type 'vit' is not a causal language model")
-    tiny.change(folder / "config.json", model_type=None)
-    refused(folder, "model_type 'None' is not a causal")
+    for kind in (None, ["gpt2"], {"gpt2": 1}):
+        tiny.change(folder / "config.json", model_type=kind)
+        refused(folder, r"model_type '.*' is not a causal")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_layer", "many"), ("n_embd", 1e300), ("pad_token_id", [0])]
+)
+def test_settings_that_cannot_be_read_are_named(folder: Path, name: str, value: object) -> None:
+    tiny.change(folder / "config.json", **{name: value})
+    refused(folder, rf"config\.json cannot be read .*'{name}'.* expected int")
+
+
+def test_outputs_are_read_by_name_whatever_the_settings_ask_for(folder: Path) -> None:
+    tokens = torch.arange(6)[None]
+    with torch.inference_mode():
+        expected = tiny.load(folder)(tokens)
+        tiny.change(
+            folder / "config.json",
+            return_dict=False,
+            output_hidden_states=True,
+            output_attentions=True,
+            use_cache=True,
+        )
+        assert torch.equal(tiny.load(folder)(tokens), expected)
 
 
 def test_a_model_without_its_head_is_refused(tmp_path: Path) -> None:
