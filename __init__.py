@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from seqmem.api.boards import compare, models, plot
     from seqmem.api.measuring import measure
     from seqmem.api.training import evaluate, train
+    from seqmem.api.training_curve import TrainingCurve
     from seqmem.tasks import load_task
 
 __all__ = [
+    "TrainingCurve",
     "__version__",
     "compare",
     "evaluate",
@@ -36,6 +38,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _MODULES = {
+    "TrainingCurve": "seqmem.api.training_curve",
     "compare": "seqmem.api.boards",
     "evaluate": "seqmem.api.training",
     "leaderboard": "seqmem.leaderboard",

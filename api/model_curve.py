@@ -1,6 +1,6 @@
 """The measured curve of one model on one task, as a notebook shows it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from seqmem.api.picture import Picture, pictured
 from seqmem.errors import InputError
-from seqmem.leaderboard.record import Record, to_json
+from seqmem.leaderboard.record import Context, Record, to_json
 from seqmem.leaderboard.statistics.aggregate import Row, boards
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.store import record_directory, write_record
@@ -18,7 +18,7 @@ from seqmem.leaderboard.tables.formatting import number, row_need, unit
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ModelCurve", "frame_of"]
+__all__ = ["ModelCurve", "frame_of", "tracked"]
 
 
 def frame_of(records: Sequence[Record]) -> "pd.DataFrame":
@@ -26,6 +26,12 @@ def frame_of(records: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     return pd.DataFrame(flat(boards(records))).dropna(axis="columns", how="all")
+
+
+def tracked(task_id: str, scores: Mapping[Context, float]) -> dict[str, float]:
+    """Return scores by the names that experiment trackers get."""
+    names = {k: "full" if k == "full" else f"k={k}" for k in scores}
+    return {f"seqmem/{task_id}/{names[k]}": float(value) for k, value in scores.items()}
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,11 +92,16 @@ class ModelCurve:
         return paths
 
     def to_dict(self) -> dict[str, float]:
-        """Return flat numbers, as experiment trackers take them: ``seqmem/TASK/k=8`` and so on."""
-        losses = {f"k={k}" if k != "full" else "full": s.value for k, s in self._row.scores.items()}
+        """Return flat numbers, as experiment trackers take them.
+
+        ``seqmem/TASK/k=8`` and so on, and ``seqmem/TASK/full``, are the scores that boards show:
+        perplexity for words, otherwise the mean loss; of several seeds the median.
+        ``seqmem/TASK/need`` is k*, and is missing where no measured k suffices.
+        """
+        numbers = tracked(self.task, {k: score.value for k, score in self._row.scores.items()})
         if self.need.k is not None:
-            losses["need"] = float(self.need.k)
-        return {f"seqmem/{self.task}/{name}": value for name, value in losses.items()}
+            numbers[f"seqmem/{self.task}/need"] = float(self.need.k)
+        return numbers
 
     def to_json(self) -> str:
         """Return the records as JSON, a list."""

@@ -15,7 +15,7 @@ from seqmem.measuring.settings import MeasurementSettings
 from seqmem.runs.plan import KTrain, Request, Workers
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["Contexts", "Model", "logger", "request_of", "settings_of"]
+__all__ = ["Contexts", "Model", "contexts_of", "logger", "request_of", "settings_of"]
 
 Model = str | Callable[..., Any]
 Contexts = int | Literal["full"] | Iterable[Context] | None
@@ -35,7 +35,7 @@ def settings_of(
         InputError: a value is none that it may have.
     """
     return MeasurementSettings(
-        _contexts(k), precision=_precision(precision, exact), device=find_device(device)
+        contexts_of(k), precision=_precision(precision, exact), device=find_device(device)
     )
 
 
@@ -72,7 +72,7 @@ def request_of(
         changes=tuple(f"{name}={value}" for name, value in (recipe or {}).items()),
         tasks=tuple(each.id if isinstance(each, Task) else str(each) for each in named),
         suite=suite,
-        contexts=_contexts(k),
+        contexts=contexts_of(k),
         k_trains=(k_train,),
         state=state,
         seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
@@ -85,7 +85,12 @@ def request_of(
     )
 
 
-def _contexts(k: Contexts) -> tuple[Context, ...] | None:
+def contexts_of(k: Contexts) -> tuple[Context, ...] | None:
+    """Return context lengths, ascending, full last; None for a task's own.
+
+    Raises:
+        InputError: one is none.
+    """
     if k is None:
         return None
     given = [k] if isinstance(k, int | str) else list(k)

@@ -5,9 +5,16 @@ from dataclasses import replace
 from seqmem.measuring.reference import longest_pass
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.tasks.model import SequenceModel
-from seqmem.tasks.task import Task
+from seqmem.tasks.task import Split, Task
 
-__all__ = ["without_unreadable"]
+__all__ = ["reads_whole", "without_unreadable"]
+
+
+def reads_whole(model: SequenceModel, split: Split) -> bool:
+    """Return whether a model can read every sequence of a split from its start to its end."""
+    longest = int(split.starts.diff().max())
+    bounded = model.receptive_field is not None or longest <= longest_pass(model)
+    return model.stateful or bounded
 
 
 def without_unreadable(
@@ -19,10 +26,8 @@ def without_unreadable(
     whole of a corpus, is too long to be read at once.
     """
     contexts = settings.grid(task)
-    longest = int(task.split("test").starts.diff().max())
-    readable = model.stateful or model.receptive_field is not None or longest <= longest_pass(model)
     finite = tuple(k for k in contexts if k != "full")
-    if readable or "full" not in contexts or not finite:
+    if "full" not in contexts or not finite or reads_whole(model, task.split("test")):
         return settings, None
     return (
         replace(settings, contexts=finite),

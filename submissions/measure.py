@@ -11,6 +11,7 @@ from seqmem.baselines.own.trial import try_out
 from seqmem.baselines.own.whole import WholeModel
 from seqmem.errors import InputError, RefusedError
 from seqmem.leaderboard.record import Record, is_name
+from seqmem.measuring.modes import modes_kept
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.submissions.opening import TRUSTED, OpenedModel, OpenOptions, open_model
 from seqmem.submissions.submit import measure_submission
@@ -74,22 +75,22 @@ def _in_memory(
     module: nn.Module, task: Task, options: OpenOptions, log: Callable[[str], object]
 ) -> Iterator[OpenedModel]:
     """Yield a module in evaluation mode; it is put back into its mode and place at the end."""
-    training = module.training
     device = next((weight.device for weight in module.parameters()), None)
     model = module if isinstance(module, SequenceModel) else WholeModel(module, task.outputs)
-    if warning := try_out(model, task, type(module).__name__):
-        log(warning)
-    model.eval()
     field = model.receptive_field
-    if options.context is not None:
-        model.receptive_field = options.context
-    try:
-        yield OpenedModel(model, weights_sha256(model), {"format": "python", "isolation": TRUSTED})
-    finally:
-        module.train(training)
-        model.receptive_field = field
-        if device is not None:
-            module.to(device)
+    with modes_kept(module):
+        if warning := try_out(model, task, type(module).__name__):
+            log(warning)
+        model.eval()
+        if options.context is not None:
+            model.receptive_field = options.context
+        facts = {"format": "python", "isolation": TRUSTED}
+        try:
+            yield OpenedModel(model, weights_sha256(model), facts)
+        finally:
+            model.receptive_field = field
+            if device is not None:
+                module.to(device)
 
 
 def _name(model: str | nn.Module) -> str:

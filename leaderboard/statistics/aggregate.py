@@ -21,6 +21,7 @@ __all__ = [
     "context_order",
     "id_order",
     "score",
+    "score_of",
     "solved",
     "state_trained",
 ]
@@ -95,7 +96,12 @@ class Board:
 
 def score(record: Record, loss: float) -> float:
     """Return the score that a table shows for a loss: perplexity for language, else the loss."""
-    if record.task.score != "perplexity":
+    return score_of(record.task.score, loss)
+
+
+def score_of(kind: str, loss: float) -> float:
+    """Return the score of a loss: of a kind of score, "loss" or "perplexity"."""
+    if kind != "perplexity":
         return loss
     return math.exp(loss) if loss < 700 else math.inf
 

@@ -160,12 +160,13 @@ def measure_words(
     task: Task,
     contexts: Sequence[Context],
     *,
+    text: WordText | None = None,
     precision: float | None = None,
     seed: int = 0,
     device: str = "cpu",
     progress: Callable[[int], object] = lambda steps: None,
 ) -> WordCurve:
-    """Measure the mean loss of a test split's words; see `seqmem.measuring.curve.measure`.
+    """Measure the mean loss of a split's words; see `seqmem.measuring.curve.measure`.
 
     A context length is left out, with the reason, if a window exceeds the model's longest input; so
     is "full" if a sequence does.
@@ -174,6 +175,7 @@ def measure_words(
         model: the model; it is set to evaluation mode.
         task: a task of predicting words.
         contexts: positive integers and "full", in any order.
+        text: the words; None: those of the test split.
         precision: the largest allowed half-width of the 95 % interval of each mean, in nats per
             word; None scores every target at every k.
         seed: seed of the samples of windows.
@@ -185,7 +187,7 @@ def measure_words(
         InputError: the tokenizer drops a word, or returns tokens that the model does not have.
         CellError: the model's outputs are not finite, or every window exceeds its longest input.
     """
-    text = word_text(language_task(task), model)
+    text = text or word_text(language_task(task), model)
     steps_at: dict[int, int] = {}
 
     def count(k: int, steps: int) -> None:

@@ -15,7 +15,7 @@ from seqmem.errors import CellError, InputError
 from seqmem.submissions.hugging_face.token_model import MOST_BOS, PADDING, TokenModel
 from seqmem.tasks.model import State
 
-__all__ = ["HuggingFaceModel"]
+__all__ = ["HuggingFaceModel", "longest_input"]
 
 # The settings in which architectures store their longest input.
 LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "n_ctx")
@@ -37,7 +37,7 @@ class HuggingFaceModel(TokenModel):
         config: Any = network.config
         config.use_cache = False
         self.vocabulary = int(network.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
-        self.longest = _longest(config, tokenizer)
+        self.longest = longest_input(config, tokenizer)
         self.regimes = _regimes(config)
         self.bos_tokens = self._bos_tokens()
         named = " ".join(repr(token) for token in tokenizer.convert_ids_to_tokens(self.bos_tokens))
@@ -126,11 +126,11 @@ class HuggingFaceModel(TokenModel):
         return tuple(whole[: ends[0]]) if ends else ()
 
 
-def _longest(config: Any, tokenizer: Any) -> int | None:
+def longest_input(config: Any, tokenizer: Any = None) -> int | None:
     """Return the longest input that the settings of network and tokenizer allow."""
     settings = (config, config.get_text_config())
     known = [getattr(part, name, None) for part in settings for name in LENGTHS]
-    known.append(tokenizer.model_max_length)
+    known.append(getattr(tokenizer, "model_max_length", None))
     limits = [int(value) for value in known if isinstance(value, int) and 0 < value < NO_LIMIT]
     return min(limits, default=None)
 

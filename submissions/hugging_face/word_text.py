@@ -151,12 +151,20 @@ class WordText:
         return torch.cat([own, tokens], 1)
 
 
-def word_text(task: LanguageTask, model: TokenModel) -> WordText:
-    """Return a task's test split as tokens of a model.
+def word_text(task: LanguageTask, model: TokenModel, split: Split | None = None) -> WordText:
+    """Return a split as tokens of a model.
+
+    Args:
+        task: the task.
+        model: the model, whose tokenizer encodes the words.
+        split: another split than the test split; its rare words are ``<unk>``, as in the task.
 
     Raises:
         InputError: the tokenizer drops a word, or returns tokens that the model does not have.
     """
-    original = original_text(task)
+    if split is None:
+        split, original = task.split("test"), original_text(task)
+    else:
+        original = OriginalText(task.words, split.inputs.numpy(), split.targets.numpy())
     pieces = word_pieces(original.words, task.line_ends, model.encode)
-    return WordText(task.split("test"), original, pieces, model.bos_tokens)
+    return WordText(split, original, pieces, model.bos_tokens)

@@ -1,0 +1,1 @@
+"""Callbacks of training frameworks; each imports its framework, and `TrainingCurve` imports it."""

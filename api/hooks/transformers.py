@@ -1,0 +1,37 @@
+"""The callback of the Trainer of Hugging Face's transformers."""
+
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+if TYPE_CHECKING:
+    from seqmem.api.training_curve import TrainingCurve
+
+__all__ = ["TransformersCallback"]
+
+
+class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # its types are not read
+    """Logs a curve at every evaluation.
+
+    The names begin with ``eval_``, as those of all numbers of an evaluation: with it,
+    `metric_for_best_model` finds them, and trackers do not show them among those of training.
+    """
+
+    def __init__(self, curve: "TrainingCurve", trainer: Any) -> None:
+        """Take what is measured, and the trainer that logs it: callbacks are not told of it."""
+        self._curve, self._trainer = curve, trainer
+        self._step, self._numbers = -1, dict[str, float]()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Check that the model can be measured, before it is trained."""
+        self._step = -1
+        self._curve.check(others["model"])
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Measure and log once at a step, even if several sets are evaluated there."""
+        if state.global_step != self._step:
+            self._step = state.global_step
+            found = self._curve(others["model"])
+            self._numbers = {f"eval_{name}": value for name, value in found.items()}
+            self._trainer.log(dict(self._numbers))
+        others["metrics"].update(self._numbers)
