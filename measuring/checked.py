@@ -39,6 +39,7 @@ class Measurable:
         contexts: the context lengths of these checks.
         restart: starts a model that runs code of its own in a new process, in which it remembers
             nothing; does nothing for other models.
+        untrusted: whether it may be made to score better where it is not checked.
     """
 
     model: SequenceModel
@@ -47,6 +48,7 @@ class Measurable:
     task: Task
     contexts: Sequence[Context]
     restart: Callable[[], object] = lambda: None
+    untrusted: bool = False
 
     @classmethod
     def usual(
@@ -111,7 +113,15 @@ def checked_record(
     measured = measurable.measure(log)
     after = before
     if before.passed:
-        again = rescore_curve(measured.curve, task, settings, before, seed, measurable.restart)
+        again = rescore_curve(
+            measured.curve,
+            task,
+            settings,
+            before,
+            seed,
+            measurable.restart,
+            untrusted=measurable.untrusted,
+        )
         after = replace(before.with_checks(*again.checks), seed=seed, found=again.found)
         _require_passed(after, where, refuse)
 
@@ -147,6 +157,8 @@ def rescore_curve(
     before: Report,
     seed: int,
     restart: Callable[[], object],
+    *,
+    untrusted: bool = False,
 ) -> Rescored:
     """Compute some scores of a curve again; see `rescore`.
 
@@ -157,6 +169,7 @@ def rescore_curve(
         before: what the gate found before that.
         seed: seed of the draws.
         restart: as in `Measurable`.
+        untrusted: as in `Measurable`.
     """
     return rescore(
         curve.scored,
@@ -166,6 +179,7 @@ def rescore_curve(
         scale=before.scale or 1.0,
         seed=seed,
         restart=restart,
+        untrusted=untrusted,
     )
 
 

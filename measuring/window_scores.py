@@ -98,6 +98,26 @@ class Scorer:
         rows = torch.arange(len(inputs))
         return self.read(inputs, rows, torch.full_like(rows, inputs.shape[1] - 1), state, k)
 
+    def last_of_long(self, index: Tensor, state: State, k: int) -> tuple[Tensor, State]:
+        """Read inputs at indices (B, L) in pieces that fit; return what `last` does.
+
+        For a model with state. Where memory runs out, pieces are halved.
+        """
+        last = torch.empty(0)
+
+        def piece(steps: Tensor) -> None:
+            nonlocal last, state
+            inputs = self.split.inputs[index[:, steps]]
+            if int(steps[-1]) == index.shape[1] - 1:
+                last, state = self.last(inputs, state, k)
+            else:  # features that nobody needs may be large
+                none = torch.empty(0, dtype=torch.int64)
+                _, state = self.read(inputs, none, none, state, k)
+
+        most = max(pass_steps(self.device, self.model) // len(index), 1)
+        in_batches(torch.arange(index.shape[1]), most, piece)
+        return last, state
+
     def rows(self, steps: int) -> int:
         """Return how many windows of this many steps to read at once."""
         low, high = ROWS[torch.device(self.device).type]
@@ -345,17 +365,10 @@ class _GrowingWindows:
         self._begin = torch.from_numpy(starts)
         self._state: State = None
         self._length = 0
-        self._last: Tensor | None = None
 
     def grow(self, k: int) -> Tensor:
         """Return the features at the end of windows of k inputs: (B, H)."""
-
-        def piece(steps: Tensor) -> None:
-            inputs = self._scorer.split.inputs[self._begin[:, None] + steps]
-            self._last, self._state = self._scorer.last(inputs, self._state, k)
-
-        most = max(pass_steps(self._scorer.device, self._scorer.model) // len(self.starts), 1)
-        in_batches(torch.arange(self._length, k), most, piece)
+        index = self._begin[:, None] + torch.arange(self._length, k)
+        last, self._state = self._scorer.last_of_long(index, self._state, k)
         self._length = k
-        assert self._last is not None
-        return self._last
+        return last

@@ -31,6 +31,7 @@ from seqmem.submissions.hugging_face.token_model import TokenModel
 from seqmem.submissions.hugging_face.token_task import TokenTask
 from seqmem.submissions.own_files import files_sha256, read_inside
 from seqmem.submissions.process.limits import Limits, one_line
+from seqmem.submissions.process.process_model import ProcessModel
 from seqmem.submissions.process.remote import RemoteModel
 from seqmem.submissions.python_factory import Factory, build_module, parse_factory
 from seqmem.submissions.safetensors_file import load_baseline
@@ -110,6 +111,11 @@ class OpenedModel:
     ) -> tuple[Task, Sequence[Context]]:
         """Return the task and the context lengths on which the validity gate checks the model."""
         return task, settings.contexts_for(task)
+
+    @property
+    def untrusted(self) -> bool:
+        """Whether the model may be made to score better where it is not checked."""
+        return isinstance(self.model, ProcessModel)
 
     def restart(self) -> None:
         """Let a model that runs code of its own forget what it has seen, if it has a process."""

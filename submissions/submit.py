@@ -196,6 +196,7 @@ def measure_submission(
             checked,
             contexts,
             opened.restart,
+            opened.untrusted,
         ),
         {
             "name": name,

@@ -62,6 +62,8 @@ class Level:
         lengths: (n,) the number of inputs that each loss may depend on.
         gains: (n,) by how much a loss is below one that is known to be lawful; at least 0.
         share: the share of the curve's targets for which these stand.
+        read_on: whether whole sequences are read, from one draw to the next, so that more draws
+            take no more steps.
     """
 
     k: Context
@@ -70,6 +72,7 @@ class Level:
     lengths: Indices
     gains: Floats
     share: float
+    read_on: bool = False
 
     @property
     def gained(self) -> float:
@@ -77,7 +80,9 @@ class Level:
         return self.share * float(self.gains.mean())
 
     def steps(self, draws: int) -> float:
-        """Return the expected number of model steps of that many draws of each kind."""
+        """Return the expected number of model steps that so many draws of each kind add."""
+        if self.read_on:
+            return 0.0
         total = self.gains.sum()
         suspected = float(self.gains @ self.lengths / total) if total > 0 else 0.0
         return draws * (float(self.lengths.mean()) + suspected)
@@ -133,7 +138,8 @@ def draw_counts(levels: Sequence[Level], precision: float, steps: float) -> list
     """Return how many scores of each kind to draw at each level.
 
     As many as find any gain above the precision in 99 % of submissions; if that takes too many
-    steps, the same fraction of it everywhere, so that the gains that may be missed grow alike.
+    steps, the same fraction of it everywhere, so that the gains that may be missed grow alike; but
+    all of it where draws take no steps.
 
     Args:
         levels: the scores at each context length.
@@ -149,5 +155,6 @@ def draw_counts(levels: Sequence[Level], precision: float, steps: float) -> list
     counts = []
     for level, count in zip(levels, wanted, strict=True):
         affordable = int(steps / len(levels) / max(level.steps(1), 1.0))
-        counts.append(max(int(part * count), min(FEWEST, affordable), 1))
+        share = part if level.steps(1) > 0 else 1.0
+        counts.append(max(int(share * count), min(FEWEST, affordable), 1))
     return counts

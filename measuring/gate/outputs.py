@@ -105,29 +105,52 @@ class OutputReader:
 
         def batch(rows: Tensor) -> None:
             some = for_model(inputs[rows], self.model, self.device)
-            row = torch.arange(len(rows)).repeat_interleave(len(columns)).to(self.device)
-            column = columns.repeat(len(rows)).to(self.device)
-            given = self._guarded(lambda: read_at(self.model, some, row, column, None)[0], some)
-            self._check_features(given, columns, length)
-            parts.append(given.unflatten(0, (len(rows), len(columns))))
+            given = self._read_at(some, columns, None)[0]
+            self._check_features(given.flatten(0, 1), columns, inputs.shape[1])
+            parts.append(given)
 
-        length = inputs.shape[1]
-        most = max(pass_steps(self.device, self.model) // length, ROWS)
-        most = min(most, max(READ // (length * max(self._width, 1)), 1))
-        in_batches(torch.arange(len(inputs)), most, batch)
+        in_batches(torch.arange(len(inputs)), self._rows(inputs.shape[1]), batch)
         return torch.cat(parts)
 
     def read_in_pieces(self, inputs: Tensor, pieces: Sequence[int], columns: Tensor) -> Tensor:
         """Read windows in pieces of these lengths with a model with state, the state carried."""
-        state: State = None
         parts: list[Tensor] = []
-        for piece in inputs.split(list(pieces), 1):
-            some = for_model(piece, self.model, self.device)
-            features, state = self.model.hidden(some, state)
-            parts.append(features)
-        whole = torch.cat(parts, 1)[:, columns.to(self.device)]
-        self._check_features(whole.flatten(0, 1), columns, inputs.shape[1])
-        return whole
+
+        def batch(rows: Tensor) -> None:
+            state: State = None
+            begin = 0
+            read = []
+            for piece in inputs[rows].split(list(pieces), 1):
+                own = columns[(columns >= begin) & (columns < begin + piece.shape[1])] - begin
+                some = for_model(piece, self.model, self.device)
+                features, state = self._read_at(some, own, state)
+                read.append(features)
+                begin += piece.shape[1]
+            whole = torch.cat(read, 1)
+            self._check_features(whole.flatten(0, 1), columns, inputs.shape[1])
+            parts.append(whole)
+
+        in_batches(torch.arange(len(inputs)), self._rows(inputs.shape[1]), batch)
+        return torch.cat(parts)
+
+    def _rows(self, length: int) -> int:
+        """Return how many windows of this length to read at once."""
+        most = max(pass_steps(self.device, self.model) // length, ROWS)
+        return min(most, max(READ // (length * max(self._width, 1)), 1))
+
+    def _read_at(self, inputs: Tensor, columns: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read inputs (B, L, …); return features (B, C, H) at columns (C,), and the state."""
+        row = torch.arange(len(inputs)).repeat_interleave(len(columns)).to(self.device)
+        column = columns.repeat(len(inputs)).to(self.device)
+        after: State = None
+
+        def read() -> Tensor:
+            nonlocal after
+            features, after = read_at(self.model, inputs, row, column, state)
+            return features
+
+        given = self._guarded(read, inputs)
+        return given.unflatten(0, (len(inputs), len(columns))), after
 
     def outputs(self, features: Tensor) -> Tensor:
         """(n, H) features -> (n, outputs) float32, the scores from which losses are computed.

@@ -7,7 +7,9 @@ of the recorded scores are computed again, drawn when the curve is finished (`dr
 * a window of k inputs alone or beside windows that share no input with it, shorter k first;
 * a score of the reference pass from the inputs up to its target, with nothing after it, in the
   order of the position, so that all that was ever read of the sequence is its past. A model with
-  state reads on from one target to the next.
+  state reads on from one target to the next: our own as far as few steps reach, but an untrusted
+  one to the last draw of every sequence, as its state may count inputs and change what it does
+  beyond any place.
 
 A model that runs code of its own is started again before each of the two. What it has seen then
 contains neither the target nor, but for shorter windows of the same place, older inputs: a
@@ -31,8 +33,8 @@ from seqmem.tasks.task import Split, Task
 
 __all__ = ["Rescored", "rescore"]
 
-# The share of the steps of the curve that may be spent; and of a model with state, which is never
-# untrusted, and whose single sequences take several times as long for each step as its batches.
+# The share of the steps of the curve that may be spent; and of a trusted model with state, whose
+# single sequences take several times as long for each step as its batches.
 SHARE, WITH_STATE = 0.12, 0.03
 # Recorded losses are too low on average if by more than this many standard errors of the mean
 # difference, and by more than this share of the precision.
@@ -64,6 +66,7 @@ def rescore(
     scale: float,
     seed: int,
     restart: Callable[[], object] = lambda: None,
+    untrusted: bool = False,
 ) -> Rescored:
     """Compute some scores of a curve again, and compare.
 
@@ -75,6 +78,8 @@ def rescore(
         scale: the scale of the model's outputs.
         seed: seed of the draws.
         restart: starts the model in a new process, if it runs code of its own.
+        untrusted: whether it may be made to score better where it is not checked. If it carries a
+            state, whole sequences are read again, which takes up to one pass over the targets.
 
     Raises:
         CellError: the model's outputs have the wrong shape or are not finite.
@@ -82,8 +87,11 @@ def rescore(
     scorer = replace(scored.scorer, progress=lambda k, spent: None)
     rng = np.random.default_rng([seed, 2])
     levels = levels_of(scored, _constant_losses(scorer.task, scorer.split))
-    allowed = (WITH_STATE if scorer.model.stateful else SHARE) * steps
-    if scorer.model.stateful:
+    stateful = scorer.model.stateful
+    allowed = (WITH_STATE if stateful and not untrusted else SHARE) * steps
+    if stateful and untrusted:
+        levels = [replace(level, read_on=level.k == "full") for level in levels]
+    elif stateful:
         levels = [_near(level, allowed) for level in levels]
     found = []
     restart()
@@ -92,7 +100,7 @@ def rescore(
         chosen = np.unique(np.concatenate([draws.uniform, draws.suspected]))
         if level.k == "full":
             restart()
-            read = _continued if scorer.model.stateful else _prefixes
+            read = _continued if stateful else _prefixes
             again = read(scorer, level, chosen)
         else:
             chosen = chosen[_disjoint(scorer.split, level.targets[chosen], level.k, rng)]
@@ -251,7 +259,8 @@ def _continued(scorer: Scorer, level: Level, chosen: Indices) -> Floats:
         own = int(torch.searchsorted(split.starts, end - 1, right=True))
         if own != sequence:
             begin, sequence, state = int(split.starts[own - 1]), own, None
-        features, state = scorer.last(split.inputs[None, begin:end], state, end - begin)
+        index = torch.arange(begin, end)[None]
+        features, state = scorer.last_of_long(index, state, end - begin)
         sink.score(features, torch.tensor([target]), np.array([place]))
         begin = end
     return sink.scores().losses

@@ -1,16 +1,19 @@
-"""Write a baseline as an ONNX file for any batch size and length, checked against the original."""
+"""Write a baseline as an ONNX file for any batch size and length, checked against the original.
+
+A model with state is written with its states, as states.py describes them.
+"""
 
 import copy
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import seqmem
 from seqmem.errors import InputError, SubmissionError
@@ -18,6 +21,7 @@ from seqmem.files import write_bytes
 from seqmem.submissions.extras import imported
 from seqmem.submissions.onnx.file import OnnxModel
 from seqmem.submissions.onnx.forms import exportable
+from seqmem.submissions.onnx.states import AFTER, BEFORE
 from seqmem.submissions.safetensors_file import load_baseline
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import InputSpec, Tokens
@@ -84,7 +88,7 @@ def export_onnx(
         )
     field = "none" if model.receptive_field is None else str(model.receptive_field)
     facts = {**(about or {}), "version": seqmem.__version__, "receptive_field": field}
-    data = _to_onnx(exportable(model), inputs, facts)
+    data = _to_onnx(exportable(model), inputs, _states(model, inputs), facts)
     deviation = _deviation(model, data, inputs)
     if not deviation <= LARGEST_DEVIATION:
         raise InputError(
@@ -102,21 +106,55 @@ def _check_name(path: Path) -> None:
         raise InputError(f"'{path}' is a directory; name a file")
 
 
-def _to_onnx(form: SequenceModel, inputs: InputSpec, facts: Mapping[str, str]) -> bytes:
+class _WithStates(nn.Module):
+    """A model's form as a function of inputs and the tensors of its state."""
+
+    def __init__(self, form: SequenceModel) -> None:
+        super().__init__()
+        self.form = form
+
+    def forward(self, inputs: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs, and the states after the inputs."""
+        features, after = self.form.hidden(inputs, states if len(states) > 1 else states[0])
+        return self.form.readout(features), *(after if isinstance(after, tuple) else (after,))
+
+
+@torch.inference_mode()
+def _states(model: SequenceModel, inputs: InputSpec) -> tuple[Tensor, ...]:
+    """Return zeros like each tensor of a model's state, (layers, B, size), with floats only."""
+    if not model.stateful:
+        return ()
+    _, state = copy.deepcopy(model).cpu().eval().hidden(_example(inputs, *TRACED))
+    tensors = state if isinstance(state, tuple) else (state,)
+    return tuple(
+        torch.zeros(*part.shape[:-1], part.shape[-1] * (1 + part.is_complex())) for part in tensors
+    )
+
+
+def _to_onnx(
+    form: SequenceModel,
+    inputs: InputSpec,
+    states: Sequence[Tensor],
+    facts: Mapping[str, str],
+) -> bytes:
     """Return the file's bytes."""
     imported("onnxscript", "onnx")
     helper = imported("onnx.helper", "onnx")
     any_size = torch.export.Dim.AUTO
+    sizes: list[Any] = [{0: any_size, 1: any_size}]
+    if states:
+        sizes.append(tuple({1: any_size} for _ in states))
+    names = [f"{BEFORE}_{place}" for place in range(len(states))]
     with _quiet(), torch.no_grad():
         try:
             program = torch.onnx.export(
-                form,
-                (_example(inputs, *TRACED),),
+                _WithStates(form).eval() if states else form,
+                (_example(inputs, *TRACED), *states),
                 dynamo=True,
                 verbose=False,
-                input_names=["inputs"],
-                output_names=["outputs"],
-                dynamic_shapes=({0: any_size, 1: any_size},),
+                input_names=["inputs", *names],
+                output_names=["outputs", *(name + AFTER for name in names)],
+                dynamic_shapes=tuple(sizes),
             )
         except Exception as error:  # the exporter's errors have no common base class
             reason = " ".join(str(error).split())[:200]
@@ -124,10 +162,12 @@ def _to_onnx(form: SequenceModel, inputs: InputSpec, facts: Mapping[str, str]) -
     assert program is not None  # None is for the TorchScript exporter
     proto: ModelProto = program.model_proto
     _tidy(proto.graph)
-    for value in (proto.graph.input[0], proto.graph.output[0]):
-        # The exporter invents names for sizes that are not fixed.
-        for place, name in enumerate(("batch", "length")):
-            value.type.tensor_type.shape.dim[place].dim_param = name
+    # The exporter invents names for sizes that are not fixed.
+    for values in (proto.graph.input, proto.graph.output):
+        named = {(0, 0): "batch", (0, 1): "length"}
+        named |= {(1 + place, 1): "batch" for place in range(len(states))}
+        for (place, axis), name in named.items():
+            values[place].type.tensor_type.shape.dim[axis].dim_param = name
     proto.doc_string = ""
     helper.set_model_props(proto, {f"seqmem.{key}": value for key, value in facts.items()})
     data: bytes = proto.SerializeToString(deterministic=True)
@@ -151,16 +191,19 @@ def _deviation(model: SequenceModel, data: bytes, inputs: InputSpec) -> float:
     exported = OnnxModel(data, torch.get_num_threads())
     largest = 0.0
     for batch, length in COMPARED:
-        example = _example(inputs, batch, length)
-        ours = original(example).float()
-        theirs = torch.from_numpy(exported(example.numpy()))
-        scale = float(ours.abs().max())
-        difference = float((ours - theirs).abs().max())
-        # Outputs that are all zero have no scale.
-        relative = difference / scale if scale > 0 else difference
-        if not math.isfinite(relative):
-            return relative
-        largest = max(largest, relative)
+        state, carried = None, None
+        # The second time from the state after the first.
+        for example in [_example(inputs, batch, length)] * (1 + original.stateful):
+            features, state = original.hidden(example, state)
+            ours = original.readout(features).float()
+            outputs, carried = exported.read(example.numpy(), carried)
+            scale = float(ours.abs().max())
+            difference = float((ours - torch.from_numpy(outputs)).abs().max())
+            # Outputs that are all zero have no scale.
+            relative = difference / scale if scale > 0 else difference
+            if not math.isfinite(relative):
+                return relative
+            largest = max(largest, relative)
     return largest
 
 

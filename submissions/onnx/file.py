@@ -1,4 +1,4 @@
-"""Run an ONNX file: (B, L) ids or (B, L, D) vectors in, (B, L, V) float32 out.
+"""Run an ONNX file: (B, L) ids or (B, L, D) vectors in, (B, L, V) float32 out; and its states.
 
 Every message of the file is checked, and what was checked is written anew for the runtime, which
 never sees the file: it cannot read it in another way, and there is no folder in which it could
@@ -6,7 +6,7 @@ look for other files. Memory and time are not limited here: an untrusted file ne
 limits.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from seqmem.submissions.extras import imported
 from seqmem.submissions.onnx.check import check_model
 from seqmem.submissions.onnx.rewrite import halves_to_float32, prepare
 from seqmem.submissions.onnx.signature import Signature, read_signature
+from seqmem.submissions.onnx.states import packed, unpacked
 from seqmem.submissions.onnx.structure import named, parse_onnx, refuse
+from seqmem.submissions.process.worker import Opened
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -41,7 +43,7 @@ class OnnxModel:
     """A model that onnxruntime computes on the CPU, deterministically.
 
     Attributes:
-        signature: its declared input and output.
+        signature: its declared inputs and outputs.
     """
 
     def __init__(self, data: bytes, threads: int) -> None:
@@ -74,27 +76,47 @@ class OnnxModel:
         self._quiet.log_severity_level = 4
         if any(self.signature.fixed):
             self._check_other_sizes()
+        elif self.signature.states:
+            self(self._zeros())  # finds states that change their shape
 
     @property
     def facts(self) -> dict[str, int]:
-        """The number of parameters, and the receptive field if seqmem exported the file."""
+        """The number of parameters and of floats of its states, if it carries any.
+
+        And the receptive field if seqmem exported the file.
+        """
         field = self.signature.metadata.get("seqmem.receptive_field", "")
         known = field.isascii() and field.isdigit() and len(field) < MOST_DIGITS
         declared = {"receptive_field": int(field)} if known else {}
-        return {"parameters": self.signature.parameters, **declared}
+        carried = sum(state.floats for state in self.signature.states)
+        states = {"state_floats": carried} if carried else {}
+        return {"parameters": self.signature.parameters, **declared, **states}
 
     def __call__(self, inputs: Inputs) -> Outputs:
-        """Return the outputs for inputs (B, L) of ids or (B, L, D) of floats: (B, L, V).
+        """Return the outputs from the start of sequences, as `read` does."""
+        return self.read(inputs)[0]
+
+    def read(self, inputs: Inputs, carried: Outputs | None = None) -> tuple[Outputs, Outputs]:
+        """Read inputs (B, L) of ids or (B, L, D) of floats.
+
+        Args:
+            inputs: the inputs.
+            carried: (B, S) the states after the inputs before; None: the start of the sequences.
+
+        Returns:
+            the outputs (B, L, V), and the states after the inputs (B, S), where S may be 0.
 
         Raises:
             SubmissionError: the inputs do not fit the signature, or the outputs not the inputs.
             MemoryError: there is not enough memory.
         """
-        given = self._readable(inputs)
+        states, batch = self.signature.states, len(inputs)
+        given = {self.signature.input: self._readable(inputs)}
+        for state, before in zip(states, unpacked(states, carried, batch), strict=True):
+            given[state.input] = before
+        wanted = [self._output, *(state.output for state in states)]
         try:
-            (outputs,) = self._session.run(
-                [self._output], {self.signature.input: given}, self._quiet
-            )
+            outputs, *after = self._session.run(wanted, given, self._quiet)
         except Exception as error:  # see above
             raise _failed(f"cannot read inputs of shape {inputs.shape}", error) from None
         if not isinstance(outputs, np.ndarray) or outputs.dtype != np.float32:
@@ -104,7 +126,7 @@ class OnnxModel:
                 f"the model returns outputs of shape {outputs.shape} for inputs of shape "
                 f"{inputs.shape}; they must be (B, L, V), one vector for each input"
             )
-        return np.ascontiguousarray(outputs)
+        return np.ascontiguousarray(outputs), packed(states, after, batch)
 
     def _check_other_sizes(self) -> None:
         """Check that a graph that declares a batch size or length can read others.
@@ -113,15 +135,19 @@ class OnnxModel:
             SubmissionError: it cannot.
         """
         signature = self.signature
-        shape = [(size or 1) + 1 for size in signature.fixed]
-        if signature.kind == "float32":
-            shape.append(signature.features or 1)
         try:
-            self(np.zeros(shape, signature.kind))
+            self(self._zeros())
         except SubmissionError:
             sizes = zip(("batch", "length"), signature.fixed, strict=True)
             fixed = " and ".join(f"the {name} fixed at {size}" for name, size in sizes if size)
             refuse(f"reads the input {named(signature.input)} with {fixed}; {DYNAMIC}")
+
+    def _zeros(self) -> Inputs:
+        """Return inputs of another batch size and length than declared."""
+        shape = [(size or 1) + 1 for size in self.signature.fixed]
+        if self.signature.kind == "float32":
+            shape.append(self.signature.features or 1)
+        return np.zeros(shape, self.signature.kind)
 
     def _readable(self, inputs: Inputs) -> npt.NDArray[Any]:
         """Return the inputs in the type that the graph declares."""
@@ -169,21 +195,24 @@ def read_onnx(data: bytes) -> "tuple[ModelProto, Signature]":
     return model, read_signature(model)
 
 
-def open_onnx(
-    request: Mapping[str, Any], data: bytes | bytearray
-) -> tuple[Callable[[Inputs, Positions, Positions], Outputs], dict[str, int]]:
-    """Open an ONNX file in its process.
+def open_onnx(request: Mapping[str, Any], data: bytes | bytearray) -> Opened:
+    """Open an ONNX file in its process; return what it can be asked.
 
     Args:
         request: the number of threads, as "threads".
         data: the file's bytes.
-
-    Returns:
-        a function from inputs (B, L, …), rows (m,) and columns (m,) to outputs (m, V), and facts
-        about the model.
     """
     model = OnnxModel(bytes(data), request["threads"])
-    return lambda inputs, rows, columns: model(inputs)[rows, columns], model.facts
+
+    def read_on(
+        inputs: Inputs, rows: Positions, columns: Positions, carried: Outputs | None
+    ) -> tuple[Outputs, Outputs]:
+        outputs, after = model.read(inputs, carried)
+        return outputs[rows, columns], after
+
+    return Opened(
+        lambda inputs, rows, columns: model(inputs)[rows, columns], model.facts, read_on=read_on
+    )
 
 
 def _failed(what: str, error: Exception) -> SubmissionError | MemoryError:

@@ -4,10 +4,13 @@ The exporter traces a model once, at one length, and writes the operations that 
 time becomes as many copies of a step as there were inputs, and a condition on the length becomes
 the branch taken. A copy of such a model is changed here: recurrent layers become ONNX operators,
 and attention reads all keys at once, in time and memory O(L²).
+
+Models with state are written with it: each tensor of the state is one of the file's states, of
+shape (layers, B, size).
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +30,8 @@ __all__ = ["exportable"]
 
 def exportable(model: SequenceModel) -> SequenceModel:
     """Return a copy, in evaluation mode on the CPU, that computes the same and can be exported.
+
+    With state it needs one from the start on; a complex number of a state is two floats there.
 
     Raises:
         InputError: the model cannot be written as ONNX.
@@ -56,17 +61,19 @@ class _Operator:
         name: the operator's name.
         gates: the indices of torch's gates in the order of ONNX.
         settings: the operator's attributes.
+        states: the number of its states.
     """
 
     name: str
     gates: tuple[int, ...]
     settings: Mapping[str, Any]
+    states: int = 1
 
 
 _OPERATORS: Mapping[type[nn.Module], _Operator] = {
     nn.RNN: _Operator("RNN", (0,), {"activations": ["Tanh"]}),
     nn.GRU: _Operator("GRU", (1, 0, 2), {"linear_before_reset": 1}),  # r z n -> z r n
-    nn.LSTM: _Operator("LSTM", (0, 3, 1, 2), {}),  # i f z o -> i o f z
+    nn.LSTM: _Operator("LSTM", (0, 3, 1, 2), {}, states=2),  # i f z o -> i o f z
 }
 # h_t = W x_t + R h_{t−1}: ONNX has the identity as Affine with slope 1.
 _LINEAR = _Operator(
@@ -75,7 +82,7 @@ _LINEAR = _Operator(
 
 
 class _Recurrence(nn.Module):
-    """One recurrent layer with an initial state of zeros; it runs in the exported graph only."""
+    """One recurrent layer; it runs in the exported graph only."""
 
     weight: Tensor  # (1, gates H, D)
     recurrent: Tensor  # (1, gates H, H)
@@ -100,18 +107,25 @@ class _Recurrence(nn.Module):
         self.register_buffer("bias", torch.cat([ordered(bias) for bias in biases])[None])
         self.operator = operator
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(B, L, D) -> (B, L, H)."""
+    def forward(self, inputs: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """(B, L, D), states (1, B, H) -> (B, L, H), and the states after the inputs."""
         batch, length, _ = inputs.shape
         hidden = self.recurrent.shape[2]
-        states: Tensor = torch.onnx.ops.symbolic(
+        every, *after = torch.onnx.ops.symbolic_multi_out(
             self.operator.name,
-            (inputs.transpose(0, 1), self.weight, self.recurrent, self.bias),
+            (
+                inputs.transpose(0, 1),
+                self.weight,
+                self.recurrent,
+                self.bias,
+                None,  # all inputs of all sequences are read
+                *states,
+            ),
             {"hidden_size": hidden, **self.operator.settings},
-            dtype=inputs.dtype,
-            shape=(length, 1, batch, hidden),
+            dtypes=[inputs.dtype] * (1 + len(states)),
+            shapes=[(length, 1, batch, hidden), *[(1, batch, hidden)] * len(states)],
         )
-        return states.squeeze(1).transpose(0, 1)
+        return every.squeeze(1).transpose(0, 1), *after
 
 
 class _RecurrentLayers(nn.Module):
@@ -124,12 +138,17 @@ class _RecurrentLayers(nn.Module):
             _Recurrence(operator, weight, recurrent, (bias, other))
             for weight, recurrent, bias, other in layers.all_weights
         )
+        self.states = operator.states
 
-    def forward(self, features: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """(B, L, D) -> (B, L, H); no state is returned."""
-        for layer in self.each:
-            features = layer(features)
-        return features, None
+    def forward(self, features: Tensor, state: State) -> tuple[Tensor, State]:
+        """(B, L, D), and a state of torch's layers -> (B, L, H), and the state after them."""
+        given = state if self.states > 1 else (state,)
+        after = []
+        for i, layer in enumerate(self.each):
+            features, *own = layer(features, [part[i : i + 1] for part in given])
+            after.append(own)
+        joined = tuple(torch.cat(parts) for parts in zip(*after, strict=True))
+        return features, joined if self.states > 1 else joined[0]
 
 
 class _ExportedLinearRecurrence(nn.Module):
@@ -152,7 +171,7 @@ class _ExportedLinearRecurrence(nn.Module):
         self.write = nn.Parameter(own["write"].flatten(1))  # (hidden, 2 N)
         self.skip = own["skip"]
 
-    def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, Tensor]:
-        """(B, L, hidden) -> (B, L, hidden), and the state after them (B, 2 N)."""
-        states: Tensor = self.states(inputs)
-        return F.linear(states, self.write) + self.skip * inputs, states[:, -1]
+    def forward(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, L, hidden), (B, 2 N) -> (B, L, hidden), and the state after them (B, 2 N)."""
+        states, after = self.states(inputs, [state[None]])
+        return F.linear(states, self.write) + self.skip * inputs, after[0]

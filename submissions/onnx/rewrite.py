@@ -38,7 +38,9 @@ def _to_float32(tensor: "TensorProto") -> None:
 
 
 def prepare(model: "ModelProto", signature: Signature) -> str:
-    """Remove what the runtime need not know, and return the name of the output, which is float32.
+    """Remove what the runtime need not know, and return the name of the scores, which are float32.
+
+    Only these and the states remain of the outputs.
 
     Args:
         model: a checked model.
@@ -48,10 +50,11 @@ def prepare(model: "ModelProto", signature: Signature) -> str:
     kinds = imported("onnx", "onnx").TensorProto
     remove_notes(model)
     graph, name = model.graph, signature.output
+    axes = {state.input: {state.axis: "batch"} for state in signature.states}
+    axes |= {signature.input: {0: "batch", 1: "length"}}
     for value in graph.input:
-        if value.name == signature.input:
-            for place, size in enumerate(("batch", "length")):
-                value.type.tensor_type.shape.dim[place].dim_param = size
+        for place, size in axes.get(value.name, {}).items():
+            value.type.tensor_type.shape.dim[place].dim_param = size
     if not signature.is_float32:  # numpy lacks some types
         taken = {output for node in graph.node for output in node.output}
         taken |= {given.name for given in (*graph.input, *graph.initializer)}
@@ -60,5 +63,6 @@ def prepare(model: "ModelProto", signature: Signature) -> str:
             name += "_"
         graph.node.append(helper.make_node("Cast", [signature.output], [name], to=kinds.FLOAT))
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(name, kinds.FLOAT, None))
+    for wanted in (name, *(state.output for state in signature.states)):
+        graph.output.append(helper.make_tensor_value_info(wanted, kinds.FLOAT, None))
     return name

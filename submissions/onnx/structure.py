@@ -12,7 +12,7 @@ from seqmem.errors import SubmissionError
 from seqmem.submissions.extras import imported
 
 if TYPE_CHECKING:
-    from onnx import AttributeProto, ModelProto, TensorProto
+    from onnx import AttributeProto, ModelProto, TensorProto, ValueInfoProto
 
 __all__ = [
     "TYPE_ATTRIBUTES",
@@ -23,6 +23,7 @@ __all__ = [
     "parse_onnx",
     "refuse",
     "remove_notes",
+    "type_name",
 ]
 
 Message = Any  # of protobuf, which declares no types
@@ -163,6 +164,13 @@ def remove_notes(model: "ModelProto") -> None:
 def named(text: str | bytes) -> str:
     """Return an untrusted name, quoted and shortened."""
     return repr(text) if len(text) <= 60 else f"{text[:57]!r}…"
+
+
+def type_name(value: "ValueInfoProto") -> str:
+    """Return the name of the type of an input or output."""
+    types = imported("onnx", "onnx").TensorProto.DataType
+    number = value.type.tensor_type.elem_type
+    return str(types.Name(number)).lower() if number in types.values() else f"number {number}"
 
 
 def refuse(why: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """A model whose outputs are computed in another process; targets stay in this one."""
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -51,6 +52,7 @@ class ProcessModel(SequenceModel):
         self._sandbox = sandbox
         self._child: Child | None = None
         self._outputs = 0
+        self._carried = 0  # floats of one sequence's states; 0 for a model without state
 
     def _start(
         self, command: Sequence[str], request: Mapping[str, Any], data: bytes = b""
@@ -95,35 +97,53 @@ class ProcessModel(SequenceModel):
         return None if self._child is None else self._child.pid
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Return the outputs at all positions: (B, L, outputs)."""
+        """Return the outputs at all positions (B, L, outputs), and the states after them."""
         shape = tuple(inputs.shape[:2])
         rows, columns = torch.ones(shape).nonzero(as_tuple=True)
-        return self.features_at(inputs, rows, columns)[0].reshape(*shape, -1), None
+        outputs, state = self.features_at(inputs, rows, columns, state)
+        return outputs.reshape(*shape, -1), state
 
     def features_at(
         self, inputs: Tensor, rows: Tensor, columns: Tensor, state: State = None
     ) -> tuple[Tensor, State]:
-        """Return the outputs at some positions: (m, outputs).
+        """Return the outputs at some positions (m, outputs), and the states after all inputs.
+
+        The states are one tensor (B, S), which the process gets back with the next inputs; None
+        for a model without state.
 
         Raises:
             ModelMemoryError: the process has too little memory for that many inputs.
             CellError: the model fails, or its process broke a rule, died or did not answer.
         """
-        child = self._running()
-        if len(rows) * self._outputs > LARGEST:
+        child, carried = self._running(), (len(inputs), self._carried)
+        size = len(rows) * self._outputs
+        if size + math.prod(carried) > LARGEST:
             raise CellError(
                 f"{len(rows):,} positions of {self._outputs:,} outputs are more than one answer "
                 f"holds, {LARGEST:,} numbers; choose shorter contexts"
             )
-        if len(rows) == 0:
+        if len(rows) == 0 and not self.stateful:
             return torch.zeros(0, self._outputs), None
         given = inputs.cpu().numpy()
         given = given.astype(np.float32 if inputs.is_floating_point() else np.int64, copy=False)
         arrays = [given, *(part.cpu().numpy().astype(np.int64) for part in (rows, columns))]
         header = {"shape": list(given.shape), "dtype": str(given.dtype), "outputs": self._outputs}
+        shape: tuple[int, ...] = (len(rows), self._outputs)
+        if self.stateful:
+            before = np.zeros((0, self._carried), np.float32) if state is None else state.numpy()
+            header["carried"], shape = list(before.shape), (size + math.prod(carried),)
+            arrays.insert(1, before)
         payload = [np.ascontiguousarray(part).data.cast("B") for part in arrays if part.size]
-        values = child.call(header, payload, (len(rows), self._outputs))
-        return torch.from_numpy(values), None
+        values = torch.from_numpy(child.call(header, payload, shape))
+        if not self.stateful:
+            return values, None
+        # A copy, so that a state that is stored does not keep the outputs.
+        after = values[size:].reshape(carried).clone()
+        return values[:size].reshape(len(rows), self._outputs), after
+
+    def state_size(self, context: int) -> int | None:
+        """Return the number of floats of the states, the same after any number of inputs."""
+        return self._carried or None
 
     def readout(self, hidden: Tensor) -> Tensor:
         """Return the features themselves, which are outputs."""

@@ -89,6 +89,9 @@ class RemoteModel(ProcessModel):
         if self._declared is None:
             self.receptive_field = _positive_integer(facts.get("receptive_field"))
         self.parameters_declared = _positive_integer(facts.get("parameters"))
+        if not FORMATS[self._format].runs_code:  # code remembers as it likes
+            self._carried = _positive_integer(facts.get("state_floats")) or 0
+            self.stateful = self._carried > 0
         weights = facts.get("weights_sha256")
         if isinstance(weights, str) and re.fullmatch("[0-9a-f]{64}", weights):
             self.weights_declared = weights

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     # (B, L) int64 or (B, L, D) float32 inputs, (m,) rows, (m,) columns -> (m, outputs)
     OutputsAt = Callable[[Array, npt.NDArray[np.int64], npt.NDArray[np.int64]], Array]
+    # The same with (B, S) states, None at the start -> outputs, and the states after the inputs
+    ReadOn = Callable[
+        [Array, npt.NDArray[np.int64], npt.NDArray[np.int64], Array | None], tuple[Array, Array]
+    ]
 
 __all__ = ["FORMATS", "ModelFormat", "Opened", "main"]
 
@@ -56,11 +60,14 @@ class Opened(NamedTuple):
         outputs_at: from inputs and positions to outputs.
         facts: facts about the model, as values of JSON.
         others: what else can be asked: from a payload to an array.
+        read_on: for models that carry states: from inputs, positions and states to outputs and
+            the states after the inputs.
     """
 
     outputs_at: "OutputsAt"
     facts: Mapping[str, Any]
     others: "Mapping[str, Callable[[bytearray], Array]]" = MappingProxyType({})
+    read_on: "ReadOn | None" = None
 
 
 FORMATS: Mapping[str, ModelFormat] = {
@@ -92,17 +99,17 @@ def main(limits: Mapping[str, Any], requests: int, answers: int) -> None:
         except EOFError:
             return
         answer: dict[str, Any]
-        body: Array | None = None
+        body: list[Array] = []
         try:
             if opened is None:
                 opened = _open(header, payload)
                 answer = {"answer": "ready", **opened.facts}
             elif "ask" in header:
-                body = opened.others[header["ask"]](payload)
+                body = [opened.others[header["ask"]](payload)]
                 answer = {"answer": "data"}
             else:
-                body = _outputs(opened.outputs_at, header, payload)
-                answer = {"answer": "outputs", "shape": list(body.shape), "dtype": "float32"}
+                body = _outputs(opened, header, payload)
+                answer = {"answer": "outputs", "shape": _shape(body), "dtype": "float32"}
         except BaseException as error:  # SystemExit, and panics of libraries written in Rust
             answer = {"answer": "failed", **_reason(error)}
         del payload
@@ -114,15 +121,26 @@ def _open(header: Header, payload: bytearray) -> Opened:
     return Opened(*getattr(import_module(module), name)(header, payload))
 
 
-def _outputs(outputs_at: "OutputsAt", header: Header, payload: bytearray) -> "Array":
-    """Return the outputs for a request, checked to be as many floats as requested."""
+def _outputs(opened: Opened, header: Header, payload: bytearray) -> "list[Array]":
+    """Return the outputs for a request, checked to be as many floats as requested.
+
+    If it carries states, also the states after the inputs.
+    """
     import numpy as np
 
     shape, kind = tuple(header["shape"]), np.dtype(header["dtype"])
-    size = int(np.prod(shape)) * kind.itemsize
-    inputs = np.frombuffer(payload, kind, int(np.prod(shape))).reshape(shape)
-    rows, columns = np.frombuffer(payload, np.int64, offset=size).reshape(2, -1)
-    outputs = outputs_at(inputs, rows, columns)
+    size = int(np.prod(shape))
+    inputs = np.frombuffer(payload, kind, size).reshape(shape)
+    offset = size * kind.itemsize
+    carried = tuple(header.get("carried", (0, 0)))
+    states = np.frombuffer(payload, np.float32, int(np.prod(carried)), offset).reshape(carried)
+    rows, columns = np.frombuffer(payload, np.int64, offset=offset + states.nbytes).reshape(2, -1)
+    after: list[Array] = []
+    if "carried" in header and opened.read_on is not None:
+        before = states if len(states) else None
+        outputs, *after = opened.read_on(inputs, rows, columns, before)
+    else:
+        outputs = opened.outputs_at(inputs, rows, columns)
     if outputs.dtype.kind != "f":
         raise CellError(f"the model's outputs are {outputs.dtype}; they must be floats")
     if outputs.ndim != 2 or len(outputs) != len(rows) or outputs.shape[1] != header["outputs"]:
@@ -131,7 +149,12 @@ def _outputs(outputs_at: "OutputsAt", header: Header, payload: bytearray) -> "Ar
             f"({header['outputs']},)"
         )
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
-        return np.ascontiguousarray(outputs, np.float32)
+        return [np.ascontiguousarray(part, np.float32) for part in (outputs, *after)]
+
+
+def _shape(body: "list[Array]") -> list[int]:
+    """Return the shape of outputs; with states after them, the number of all floats."""
+    return [*body[0].shape] if len(body) == 1 else [sum(part.size for part in body)]
 
 
 def _reason(error: BaseException) -> dict[str, str]:
@@ -189,10 +212,9 @@ def _read(pipe: int, size: int) -> bytearray:
     return data
 
 
-def _send(answers: int, header: Header, body: "Array | None") -> None:
-    parts = [memoryview(write_frame(header, 0 if body is None else body.nbytes))]
-    if body is not None and body.nbytes:
-        parts.append(body.data.cast("B"))
+def _send(answers: int, header: Header, body: "list[Array]") -> None:
+    parts = [memoryview(write_frame(header, sum(part.nbytes for part in body)))]
+    parts += [part.data.cast("B") for part in body if part.nbytes]
     for part in parts:
         while part:
             part = part[os.write(answers, part) :]

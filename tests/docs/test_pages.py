@@ -17,6 +17,7 @@ BLOCK = re.compile(r"(?:<!-- file: (\S+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch.onnx.export has many of its own
 @pytest.mark.parametrize("page", PAGES)
 def test_the_page_runs(
     page: str, seqmem_: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -21,7 +21,7 @@ from seqmem.submissions.onnx.export import export_onnx
 from seqmem.submissions.process.sandbox import sandbox_problem
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel
-from seqmem.tasks.task import Task
+from seqmem.tasks.task import Context, Task
 from seqmem.tests.command import Command, record_files
 from seqmem.tests.records import lower
 from seqmem.tests.submissions.test_safetensors_file import trained, weights_in
@@ -114,16 +114,17 @@ def test_one_model_has_the_same_curve_in_every_format(
     )
     (tmp_path / "net.py").write_text(code)
     curves = {}
-    exact = ["--task", TASK, "--k", "1,2,8", "--exact"]
+    exact = ["--task", TASK, "--k", "1,2,8,full", "--exact"]
     for name, text in (("a", "net.onnx"), ("b", str(weights)), ("c", "net.py:build")):
         ran = seqmem_("submit", text, "--name", name, *exact, "--trust")
         assert ran.status == 0, ran.err
         record = from_json((board / f"submitted-{name}.json").read_text())
         curves[name] = [point.loss.mean for point in record.curve]
     task = load_task(TASK)
-    expected = measure(model, task, task.split("test"), (1, 2, 8), precision=None, seed=0)
+    contexts: tuple[Context, ...] = (1, 2, 8, "full")
+    expected = measure(model, task, task.split("test"), contexts, precision=None, seed=0)
     for curve in curves.values():
-        for found, k in zip(curve, (1, 2, 8), strict=True):
+        for found, k in zip(curve, contexts, strict=True):
             assert found == pytest.approx(float(expected.at(k).losses.mean()), abs=1e-5)
         assert curve == pytest.approx(curves["b"], abs=1e-5)
 

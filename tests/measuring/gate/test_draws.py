@@ -83,6 +83,14 @@ def test_draws_take_no_more_steps_than_allowed(
             assert each.found(count) <= precision or count == 512
 
 
+def test_draws_that_take_no_steps_are_all_made() -> None:
+    dear = level(np.full(200, 0.5), 1000)
+    free = replace(dear, k="full", read_on=True)
+    few, all_wanted = draw_counts([dear, free], 0.05, 10_000)
+    assert few < all_wanted
+    assert free.found(all_wanted) <= 0.05
+
+
 def test_nothing_gained_needs_no_draws_by_gain() -> None:
     made = level(np.zeros(50))
     draws = made.draw(8, np.random.default_rng(0))

@@ -33,6 +33,7 @@ def rescored(
     contexts: tuple[Context, ...] = CONTEXTS,
     seed: int = 0,
     restart: Callable[[], object] = lambda: None,
+    untrusted: bool = False,
 ) -> Rescored:
     """Measure a curve, and compute some of its scores again."""
     made = as_sequence_model(model, task.outputs).eval()
@@ -43,7 +44,7 @@ def rescored(
     with pytest.MonkeyPatch.context() as patch:  # what measuring finds itself is another matter
         patch.setattr("seqmem.measuring.curve._check_reach", lambda *given: None)
         curve = measure(made, task, split, contexts, precision=SETTINGS.half_width(task))
-    return rescore_curve(curve, task, SETTINGS, before, seed, restart)
+    return rescore_curve(curve, task, SETTINGS, before, seed, restart, untrusted=untrusted)
 
 
 def zoo_honest(task: Task) -> SequenceModel:
@@ -249,6 +250,32 @@ class Carries(SequenceModel):
 
 def test_a_model_with_state_that_reads_ahead_is_found() -> None:
     assert "rescored" in failed(rescored(Carries()))
+
+
+class Counts(Carries):
+    """Reads ahead once its state has counted many inputs, as a graph of a file may."""
+
+    def __init__(self, beyond: int) -> None:
+        super().__init__()
+        self.beyond = beyond
+
+    def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        own, count = (None, 0) if state is None else state
+        ahead, own = super().hidden(inputs, own)
+        honest = ahead - zoo.peek()(inputs, torch.zeros_like(ahead))
+        place = torch.arange(inputs.shape[1])[:, None] + count
+        outputs = torch.where(place >= self.beyond, ahead, honest)
+        return outputs, (own, count + inputs.shape[1])
+
+
+def test_a_state_that_counts_is_found_if_it_is_not_trusted() -> None:
+    """Our own models with state are read again near the start only."""
+    ids = MARKOV.split("test").inputs[:6001]
+    for untrusted in (False, True):
+        found = rescored(
+            Counts(4000), split=stream(ids), contexts=(1, 4, "full"), untrusted=untrusted
+        )
+        assert ("rescored" in failed(found)) == untrusted
 
 
 def test_a_stream_is_read_again_as_far_as_steps_allow() -> None:

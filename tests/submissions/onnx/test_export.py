@@ -109,6 +109,15 @@ def test_equals_the_original(
     cut = data.draw(st.integers(1, length))
     row = data.draw(st.integers(0, batch - 1))
     agree(ours[row : row + 1, :cut], run(inputs[row : row + 1, :cut].numpy()))
+    if made(name, kind).stateful:
+        _, carried = run.read(inputs[:, :cut].numpy())
+        outputs, after = run.read(inputs[:, cut - 1 :].numpy(), carried)  # one input twice
+        with torch.inference_mode():
+            _, state = made(name, kind).hidden(inputs[:, :cut])
+            features, _ = made(name, kind).hidden(inputs[:, cut - 1 :], state)
+            ours = made(name, kind).readout(features)
+        agree(ours, outputs)
+        assert after.shape == (batch, made(name, kind).state_size(1))
 
 
 class Letters(Task):
