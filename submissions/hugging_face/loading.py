@@ -70,6 +70,7 @@ def load_model(folder: Path, given: str) -> HuggingFaceModel:
             settings.return_dict = True  # outputs by name, whatever the file asks for
         with _reading(f"{given}: its tokenizer"):
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
+        _check_not_random(tokenizer, given)
         with _reading(f"{given}: the model"):
             network, found = transformers.AutoModelForCausalLM.from_pretrained(
                 folder,
@@ -114,6 +115,22 @@ def open_folder(request: Mapping[str, Any], data: bytearray) -> Opened:
         "reads_out_last": model.reads_out_last,
     }
     return Opened(outputs_at, {"model": report}, {"tokens": tokens})
+
+
+def _check_not_random(tokenizer: Any, given: str) -> None:
+    """Check that a tokenizer splits a text in one way.
+
+    Raises:
+        InputError: it draws among several, as some do while a model is trained.
+    """
+    state = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    sampled = (getattr(tokenizer, "sp_model_kwargs", None) or {}).get("enable_sampling")
+    if sampled or getattr(state, "dropout", None):
+        name = "enable_sampling" if sampled else "dropout"
+        raise InputError(
+            f"{given}: its tokenizer splits words at random ({name}), so that a loss would depend "
+            f"on chance; save it without {name}"
+        )
 
 
 def _check_weights(network: nn.Module, found: Any, folder: Path, given: str) -> None:

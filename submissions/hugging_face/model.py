@@ -123,7 +123,9 @@ class HuggingFaceModel(TokenModel):
                 f"{self.given}: its tokenizer puts {ends[0]:,} tokens before every text; at most "
                 f"{MOST_BOS} are accepted"
             )
-        return tuple(whole[: ends[0]]) if ends else ()
+        begin = tuple(whole[: ends[0]]) if ends else ()
+        self._check_known(begin)
+        return begin
 
 
 def longest_input(config: Any, tokenizer: Any = None) -> int | None:

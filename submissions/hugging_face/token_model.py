@@ -46,13 +46,21 @@ class TokenModel(SequenceModel):
             InputError: the tokenizer returns tokens that the model does not have.
         """
         encoded = self.tokens(texts) if texts else []
-        largest = max((max(tokens) for tokens in encoded if tokens), default=0)
-        if largest >= self.vocabulary:
+        for tokens in encoded:
+            self._check_known(tokens)
+        return encoded
+
+    def _check_known(self, tokens: Sequence[int]) -> None:
+        """Check that the model has the tokens that its tokenizer returns.
+
+        Raises:
+            InputError: it lacks one.
+        """
+        if (largest := max(tokens, default=0)) >= self.vocabulary:
             raise InputError(
                 f"{self.given}: its tokenizer returns token {largest:,}, and the model has "
                 f"{self.vocabulary:,}; the two do not belong together"
             )
-        return encoded
 
     @abstractmethod
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:

@@ -125,6 +125,12 @@ def test_outputs_are_read_by_name_whatever_the_settings_ask_for(folder: Path) ->
         assert torch.equal(tiny.load(folder)(tokens), expected)
 
 
+def test_a_tokenizer_that_splits_at_random_is_refused(folder: Path) -> None:
+    settings = json.loads((folder / "tokenizer.json").read_text())
+    tiny.change(folder / "tokenizer.json", model=settings["model"] | {"dropout": 0.01})
+    refused(folder, r"its tokenizer splits words at random \(dropout\)")
+
+
 def test_a_model_without_its_head_is_refused(tmp_path: Path) -> None:
     place = tiny.save(tmp_path / "own", tiny.llama(320).model, tiny.byte_level())
     refused(place, r"lack 1 tensor \(lm_head\.weight\) of a causal language model")

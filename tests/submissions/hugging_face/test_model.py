@@ -91,3 +91,8 @@ def test_tokens_that_the_network_lacks() -> None:
     with pytest.raises(InputError, match=r"hf:tiny: its tokenizer returns token \d+, .* has 2\d\d"):
         model.encode(["the cat", "naïve mat"])
     assert model.encode([]) == []
+    tokenizer.backend_tokenizer.post_processor = tiny.tokenizers.processors.TemplateProcessing(
+        single="<|end|> $A", special_tokens=[("<|end|>", len(tokenizer))]
+    )
+    with pytest.raises(InputError, match=f"token {len(tokenizer)}, and the model has"):
+        HuggingFaceModel(tiny.gpt2(len(tokenizer)), tokenizer, "hf:tiny")
