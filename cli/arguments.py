@@ -21,6 +21,7 @@ __all__ = [
     "CONTEXTS",
     "COUNT",
     "FILE",
+    "FOLDER",
     "FOLDER_OR_URL",
     "K_TRAINS",
     "NAMES",
@@ -43,6 +44,7 @@ class _Path(click.Path):
 
 PATH = _Path(path_type=Path)
 FILE = _Path(path_type=Path, dir_okay=False)
+FOLDER = _Path(path_type=Path, file_okay=False, exists=True)
 
 
 class _Parsed(click.ParamType[Any]):

@@ -7,7 +7,7 @@ import click
 
 from seqmem.baselines import BASELINES
 from seqmem.cli import options
-from seqmem.cli.arguments import NAMES
+from seqmem.cli.arguments import FOLDER, NAMES
 from seqmem.cli.exits import log
 from seqmem.leaderboard import FORMATS, Format
 from seqmem.tasks import SUITES, find_suite
@@ -33,6 +33,14 @@ __all__ = ["leaderboard"]
     is_flag=True,
     help="One table of stable models beside their unconstrained counterparts.",
 )
+@click.option(
+    "--rescored",
+    metavar="DIR",
+    type=FOLDER,
+    multiple=True,
+    help="Further records, of a board that you believe: a folder into which only `seqmem verify` "
+    "writes; repeatable.",
+)
 @click.option("--model", "models", type=NAMES, default=(), help="Only these models.")
 @click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
 @options.k_shown
@@ -54,6 +62,7 @@ def leaderboard(
     tasks: tuple[str, ...],
     suite: str | None,
     stable: bool,
+    rescored: tuple[Path, ...],
     models: tuple[str, ...],
     budget: str | None,
     contexts: "tuple[Context, ...] | None",
@@ -88,7 +97,15 @@ def leaderboard(
     if suite is not None:
         find_suite(suite, "seqmem leaderboard")
     with uncollected():
-        chosen = select(places, tasks, log, published=with_published, models=models, budget=budget)
+        chosen = select(
+            places,
+            tasks,
+            log,
+            published=with_published,
+            models=models,
+            budget=budget,
+            rescored=rescored,
+        )
         found = boards(chosen.records)
         if form == "html":
             from seqmem.leaderboard.page import page

@@ -42,16 +42,6 @@ def verify(record: Path, seed: int | None, device: str, **others: Any) -> None:
     seed = secrets.randbelow(2**31) if seed is None else seed
     log(f"--seed {seed}")
     found = verify_record(record, seed=seed, device=find_device(device), log=log, **others)
-    rows = [
-        {
-            "k": row.k,
-            "recorded": f"{row.recorded:.5g}",
-            "found": f"{row.found:.5g}",
-            "may differ by": f"{row.allowed:.5g}",
-            "": "agrees" if row.agrees else "DIFFERS",
-        }
-        for row in found.rows
-    ]
-    click.echo(table(rows, "table", left=("",)), nl=False)
+    click.echo(table(found.table(), "table", left=("",)), nl=False)
     if not found.confirmed:
         raise fail(f"{record} is contradicted", 1)

@@ -40,6 +40,7 @@ def select(
     published: bool = False,
     models: Sequence[str] = (),
     budget: str | None = None,
+    rescored: Sequence[Path] = (),
 ) -> Selection:
     """Return the records of some tasks.
 
@@ -50,6 +51,7 @@ def select(
         published: whether published numbers are read, also of tasks without records.
         models: only these, with or without their options; none: all.
         budget: only models trained with it; None for all.
+        rescored: further folders, whose records are believed if they say "rescored".
 
     Raises:
         InputError: a place does not exist or cannot be read, or a task, a model or a budget has no
@@ -64,7 +66,7 @@ def select(
             raise InputError(f"--records {place}: there are no records")
         here += found
     usual = [place for place in (COMMITTED, OWN) if place.is_dir()]
-    records, problems = read_records(here or usual)
+    records, problems = read_records(here or usual, rescored)
     for problem in problems:
         log(problem)
     printed = read_published() if published else ()

@@ -5,7 +5,7 @@ import gc
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -131,13 +131,20 @@ def find_record(directory: Path, stem: str) -> Record | None:
     return max(records, key=lambda record: record.created, default=None)
 
 
-def read_records(places: Iterable[Path]) -> tuple[list[Record], list[str]]:
+def read_records(
+    places: Iterable[Path], rescored: Sequence[Path] = ()
+) -> tuple[list[Record], list[str]]:
     """Return every record in the given files, and in all .json files below the given folders.
 
     Folders of failures below a given folder are skipped.
 
     Records that say "rescored" without a signature of this user, or a place among the committed
-    ones, are returned as self-reported.
+    ones or below a folder that is believed, are returned as self-reported.
+
+    Args:
+        places: files and folders.
+        rescored: folders of a board that is believed, into which only `seqmem verify` writes. They
+            are read after the places.
 
     Returns:
         the records, by path; and one line for each file that is not a readable record, or says more
@@ -145,13 +152,15 @@ def read_records(places: Iterable[Path]) -> tuple[list[Record], list[str]]:
     """
     records, paths, problems = [], [], []
     with uncollected():
-        for path in _files(places):
+        for path in dict.fromkeys(_files([*places, *rescored])):
             try:
                 record = from_json(read_file(path))
             except (RecordError, OSError) as error:
                 problems.append(f"skipped {path}: {error}")
                 continue
-            if record.trust == "rescored" and not (_is_committed(path) or is_signed(record)):
+            if record.trust == "rescored" and not (
+                _is_below(path, (COMMITTED, *rescored)) or is_signed(record)
+            ):
                 record = replace(record, trust="self-reported")
                 problems.append(
                     f"{path}: says 'rescored', and was not written by your `seqmem verify`; shown "
@@ -164,8 +173,8 @@ def read_records(places: Iterable[Path]) -> tuple[list[Record], list[str]]:
     return [record for i, record in enumerate(records) if i not in wrong], problems
 
 
-def _is_committed(path: Path) -> bool:
-    return path.resolve().is_relative_to(COMMITTED.resolve())
+def _is_below(path: Path, folders: Iterable[Path]) -> bool:
+    return any(path.resolve().is_relative_to(folder.resolve()) for folder in folders)
 
 
 def _committed(record: Record) -> Record | None:

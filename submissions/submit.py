@@ -7,7 +7,7 @@ scored, and only then measured. A refused model leaves no files.
 import math
 import secrets
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,14 @@ from typing import Any
 from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, RefusedError
 from seqmem.files import read_file
-from seqmem.leaderboard.record import Record, RecordError, from_json, is_name, to_json
+from seqmem.leaderboard.record import (
+    Record,
+    RecordError,
+    TaskFacts,
+    from_json,
+    is_name,
+    to_json,
+)
 from seqmem.leaderboard.store import COMMITTED, read_records, record_directory, write_unless_taken
 from seqmem.measuring.checked import Measurable, checked_record
 from seqmem.measuring.full_context import without_unreadable
@@ -27,7 +34,16 @@ from seqmem.tasks import load_task
 from seqmem.tasks.task import Context, Task
 from seqmem.tasks.unknown_words import check_known_words
 
-__all__ = ["SubmitRequest", "measure_submission", "read_record", "submit", "why_another_hash"]
+__all__ = [
+    "SubmitRequest",
+    "best_losses",
+    "check_name",
+    "measure_submission",
+    "read_record",
+    "stem_of",
+    "submit",
+    "why_another_hash",
+]
 
 Log = Callable[[str], object]
 
@@ -100,7 +116,7 @@ def submit(request: SubmitRequest, log: Log) -> list[Record]:
         CellError: the model cannot be measured.
         OSError: records cannot be written.
     """
-    _check_name(request.name)
+    check_name(request.name)
     tasks = [load_task(task_id) for task_id in dict.fromkeys(request.tasks)]
     for task in tasks:
         check_known_words(task)  # fails here if data are missing or altered
@@ -112,7 +128,8 @@ def submit(request: SubmitRequest, log: Log) -> list[Record]:
 
 def _submit_to(task: Task, request: SubmitRequest, log: Log) -> Record:
     folder = record_directory(request.results / "records", task.id)
-    stem = "submitted-" + request.name.replace(" ", "_")
+    committed = record_directory(COMMITTED, task.id)
+    stem = stem_of(request.name)
     path = folder / f"{stem}.json"
     with open_model(request.model, task, request.options) as opened:
         if covers := opened.facts.get("sha256_covers"):
@@ -126,7 +143,7 @@ def _submit_to(task: Task, request: SubmitRequest, log: Log) -> Record:
                 request.settings,
                 log,
                 facts=request.manifest.facts(),
-                best=_best_losses(folder, task),
+                best=best_losses(read_records([folder, committed])[0], task),
                 command=request.command,
             )
             if write_unless_taken(to_json(record), folder, stem) is not None:
@@ -219,18 +236,22 @@ def measure_submission(
     )
 
 
-def _best_losses(folder: Path, task: Task) -> dict[Context, float]:
-    """Return the smallest loss at each k on the same test data, in a folder or committed."""
+def best_losses(records: Iterable[Record], task: Task | TaskFacts) -> dict[Context, float]:
+    """Return the smallest loss of any record at each k on the task's test data."""
     best: dict[Context, float] = {}
-    committed = record_directory(COMMITTED, task.id)
-    for record in read_records([*folder.glob("*.json"), *committed.glob("*.json")])[0]:
+    for record in records:
         if record.task.data_hash == task.data_hash and record.task.version == task.version:
             for point in record.curve:
                 best[point.k] = min(best.get(point.k, math.inf), point.loss.mean)
     return best
 
 
-def _check_name(name: str) -> None:
+def stem_of(name: str) -> str:
+    """Return the name of a submitted model's file, without ".json"."""
+    return "submitted-" + name.replace(" ", "_")
+
+
+def check_name(name: str) -> None:
     """Check that a name is valid and not a baseline's.
 
     Raises:

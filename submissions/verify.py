@@ -2,9 +2,10 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from seqmem.errors import InputError
 from seqmem.files import read_file
@@ -18,7 +19,7 @@ from seqmem.submissions.submit import measure_submission, read_record, why_anoth
 from seqmem.tasks import load_task
 from seqmem.tasks.task import Task
 
-__all__ = ["Comparison", "Verification", "verify"]
+__all__ = ["STATED", "Comparison", "Verification", "verify"]
 
 # In half-widths of 95 % intervals: with four standard errors, sampling alone contradicts one record
 # in a thousand, of fifteen context lengths each.
@@ -29,6 +30,8 @@ ROUNDING = 1e-4
 FACTS = 1e-6
 # How much wider than requested an interval may be: its width is an estimate as well.
 WIDER = 1.5
+# What a manifest states of a model beside its name.
+STATED = ("authors", "reference", "licence")
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,19 @@ class Verification:
         """Whether every context length agrees."""
         return all(row.agrees for row in self.rows)
 
+    def table(self) -> list[dict[str, object]]:
+        """Return the comparisons as rows of a table."""
+        return [
+            {
+                "k": row.k,
+                "recorded": f"{row.recorded:.5g}",
+                "found": f"{row.found:.5g}",
+                "may differ by": f"{row.allowed:.5g}",
+                "": "agrees" if row.agrees else "DIFFERS",
+            }
+            for row in self.rows
+        ]
+
 
 def verify(
     path: Path,
@@ -80,8 +96,13 @@ def verify(
     seed: int,
     device: str,
     log: Callable[[str], object],
+    best: Mapping[Context, float] | None = None,
+    accept: Callable[[Record], object] = lambda _: None,
 ) -> Verification:
     """Measure a record's model again.
+
+    The new record has the authors, the reference and the licence of the old one, and how it was
+    trained, which the model's file must confirm.
 
     Args:
         path: the record.
@@ -91,10 +112,12 @@ def verify(
         seed: seed of the samples of windows.
         device: where the model runs.
         log: called with a line for each step that takes time.
+        best: the smallest loss on the board at each k; far smaller losses are flagged.
+        accept: called with the new record before it is stored; an error of it is raised.
 
     Raises:
-        InputError: there is no such record, its task or data have changed, or the model is another
-            one.
+        InputError: there is no such record, its task or data have changed, the model is another
+            one, or was trained otherwise.
         SubmissionError: the model is refused when it is opened.
         RefusedError: the model fails a check of validity.
         CellError: the model cannot be measured.
@@ -113,16 +136,20 @@ def verify(
         options = replace(options, context=_declared(old))
     with open_model(model, task, options) as opened:
         _check_same_model(old, opened, path, model)
+        _check_same_training(old, opened, path, model)
         new = measure_submission(
             opened,
             old.model["label"],
             task,
             settings,
             log,
+            facts={name: old.model[name] for name in STATED if name in old.model},
             training=old.training,
+            best=best,
             trust="rescored",
         )
     found = Verification(_compare(old, new, settings.half_width(task) or 0.0), new)
+    accept(new)
     if found.confirmed:
         folder = record_directory(results / "records", task.id)
         # What it confirms, and the signature by which boards know that it was measured here.
@@ -184,6 +211,24 @@ def _check_same_model(old: Record, opened: OpenedModel, path: Path, model: str) 
             f"model '{model}' is not the one of {path}: its sha256 is {opened.sha256[:12]}…, the "
             f"record's {wanted[:12]}…{why_another_hash(old, opened)}"
         )
+
+
+def _check_same_training(old: Record, opened: OpenedModel, path: Path, model: str) -> None:
+    said, known = _grouped(old.training), _grouped(opened.training)
+    for name, fact in said.items():
+        if fact != known[name]:
+            raise InputError(
+                f"record {path}: says of the training that {name} is {fact!r:.60}; of '{model}', "
+                f"it is {known[name]!r:.60}: the record is wrong"
+            )
+
+
+def _grouped(training: Mapping[str, Any]) -> dict[str, object]:
+    """Return the facts of a training by which boards group records into rows."""
+    facts = {name: training.get(name) for name in ("k_train", "state", "seed", "budget", "recipe")}
+    if isinstance(recipe := facts["recipe"], Mapping):
+        facts["recipe"] = {"dtype": "float32", **recipe}  # the first recipes have none
+    return facts
 
 
 def _compare(old: Record, new: Record, requested: float) -> tuple[Comparison, ...]:

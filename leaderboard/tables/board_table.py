@@ -30,7 +30,7 @@ from seqmem.leaderboard.tables.formatting import (
 from seqmem.leaderboard.tables.truncation import truncation_note
 from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
-__all__ = ["board_text", "published_tables"]
+__all__ = ["RANKS", "board_columns", "board_text", "published_tables"]
 
 Columns = dict[str, Sequence[object]]
 
@@ -81,7 +81,7 @@ def board_text(
         return "\n".join([brief_text(boards, terminal_width(), beside), *unmeasured][not boards :])
     parts, ranked = [], False
     for i, board in enumerate(boards):
-        columns = _columns(board)
+        columns = board_columns(board)
         ranked |= "rank" in columns
         parts += _section(board, columns, form, ids.count(board.task_id) > 1)
         if board.task_id not in ids[i + 1 :]:  # once, below the last of several versions
@@ -167,7 +167,7 @@ def _section(board: Board, columns: Columns, form: Format, ambiguous: bool) -> l
     return [*parts, table(shown, form, left=("model", "trust"))]
 
 
-def _columns(board: Board) -> Columns:
+def board_columns(board: Board) -> Columns:
     """Return the columns, with a cell for each model; None is missing."""
     rows = board.rows
     columns: Columns = {

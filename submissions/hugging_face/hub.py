@@ -22,7 +22,8 @@ def find_model(place: str) -> ModelFolder:
     """Return a model's folder, which is downloaded if it is neither a folder nor in the cache.
 
     Args:
-        place: a folder, or the name of a model in the local cache or on the hub.
+        place: a folder, or the name of a model in the local cache or on the hub, perhaps followed
+            by "@" and a revision: a commit, a branch or a tag.
 
     Raises:
         InputError: there is no such model, the hub refuses it or cannot be reached, or its files
@@ -32,7 +33,7 @@ def find_model(place: str) -> ModelFolder:
     path = expand_user(place)
     if path.is_dir():
         return find_files(path, given)
-    if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", place) or path.exists():
+    if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?(@\w[\w.-]*)?", place) or path.exists():
         raise InputError(f"{given}: there is no such folder; name one that save_pretrained wrote")
     try:
         imported("huggingface_hub", "hf")
@@ -42,7 +43,10 @@ def find_model(place: str) -> ModelFolder:
 
     try:
         with _without_telemetry():
-            folder = Path(snapshot_download(place, allow_patterns=list(DOWNLOADED)))
+            name, _, revision = place.partition("@")
+            folder = Path(
+                snapshot_download(name, revision=revision or None, allow_patterns=list(DOWNLOADED))
+            )
     except Exception as error:  # of the hub, the network or the disk
         raise InputError(f"{given}: there is no such folder, and {_reason(error)}") from None
     return find_files(folder, given, folder.name)

@@ -123,6 +123,9 @@ def test_a_model_of_the_cache(tmp_path: Path) -> None:
     (stored / "refs" / "main").write_text(COMMIT)
     assert find_model("someone/own").revision == COMMIT
     assert tiny.load("someone/own").longest == 512
+    assert find_model(f"someone/own@{COMMIT}").revision == COMMIT
+    refused(f"someone/own@{'9' * 40}", "not in the cache")
+    refused("someone/own@", "there is no such folder; name one")
 
 
 SENTENCES = {
