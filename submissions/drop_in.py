@@ -28,12 +28,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqmem.baselines.own.recurrent import features_and_state
 from seqmem.baselines.recurrent import GRU, LSTM, RNN, Recurrent
 from seqmem.baselines.spec import ModelSpec, architecture_of, build_model
 from seqmem.baselines.training.recipes import Recipe
-from seqmem.errors import InputError
+from seqmem.errors import CellError, InputError
 from seqmem.submissions.python_factory import Factory, load_callable, parse_factory
-from seqmem.tasks.model import SequenceModel
+from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import Task
 
 __all__ = ["build_drop_in"]
@@ -143,29 +144,14 @@ def _copy_weights(module: nn.Module, own: nn.Module) -> bool:
 def _check_layer(factory: Factory, layer: nn.Module, width: int, hidden: int) -> None:
     """Check a layer on three inputs, and on three more from the state after them."""
     inputs = torch.zeros(2, 3, width)
-    state: object = None
+    state: State = None
     for _ in range(2):
-        called = f"called with (inputs (2, 3, {width}), state) it"
-        with torch.no_grad(), factory.one_line_errors(called):
+        with (
+            torch.no_grad(),
+            factory.one_line_errors(f"called with (inputs (2, 3, {width}), state) it"),
+        ):
             returned = layer(inputs, state)
-        if not isinstance(returned, tuple) or len(returned) != 2:
-            raise factory.refusal(
-                f"{called} returned {type(returned).__name__}; it must return a pair, features and "
-                "a state"
-            )
-        features, state = returned
-        shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-        if shape != (2, 3, hidden):
-            raise factory.refusal(
-                f"{called} returned features of shape {shape}; the shape must be (2, 3, {hidden})"
-            )
-        if not _is_state(state):
-            raise factory.refusal(
-                f"its state is {type(state).__name__}; it must be None, a tensor or a tuple of both"
-            )
-
-
-def _is_state(state: object) -> bool:
-    if isinstance(state, tuple):
-        return all(map(_is_state, state))
-    return state is None or isinstance(state, Tensor)
+        try:
+            _, state = features_and_state(returned, (2, 3, hidden), type(layer).__name__)
+        except CellError as error:
+            raise factory.refusal(str(error)) from None

@@ -22,7 +22,7 @@ from seqmem.errors import CellError
 from seqmem.tasks.model import State
 from seqmem.tasks.task import Features, InputSpec
 
-__all__ = ["LAYER_OPTIONS", "RecurrentModel", "takes_state"]
+__all__ = ["LAYER_OPTIONS", "RecurrentModel", "features_and_state", "takes_state"]
 
 # What a layer is given besides its sizes, if it names it.
 LAYER_OPTIONS = frozenset({"num_layers", "batch_first", "dropout"})
@@ -80,13 +80,10 @@ class RecurrentModel(LinearReadout):
             returned = layer(given, before) if self.stateful else layer(given)
             name, shape = type(layer).__name__, (*features.shape[:2], self.width)
             if self.stateful:
-                if not isinstance(returned, tuple) or len(returned) != 2:
-                    raise CellError(
-                        f"{name} takes a state and returned {type(returned).__name__}; it must "
-                        "return a pair, features and the state after them"
-                    )
-                after.append(returned[1])
-            features = main_tensor(returned, shape, name)
+                features, own = features_and_state(returned, shape, name)
+                after.append(own)
+            else:
+                features = main_tensor(returned, shape, name)
         return self.dropout(features), tuple(after) if self.stateful else None
 
     @torch.no_grad()
@@ -102,6 +99,37 @@ class RecurrentModel(LinearReadout):
         _, state = self.eval().hidden(one)
         self.train(training)
         return _floats(state)
+
+
+def features_and_state(returned: object, shape: tuple[int, ...], name: str) -> tuple[Tensor, State]:
+    """Return the features and the state in what a layer that takes a state returned.
+
+    Args:
+        returned: what it returned.
+        shape: of the features.
+        name: the layer's, for the message.
+
+    Raises:
+        CellError: it is something else.
+    """
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise CellError(
+            f"{name} takes a state and returned {type(returned).__name__}; it must return a pair, "
+            "features and the state after them"
+        )
+    features, state = returned
+    if not _is_state(state):
+        raise CellError(
+            f"{name} returned {type(state).__name__} as its state; it must be None, a tensor or a "
+            "tuple of these"
+        )
+    return main_tensor(features, shape, name), state
+
+
+def _is_state(state: object) -> bool:
+    if isinstance(state, tuple | list):
+        return all(map(_is_state, state))
+    return state is None or isinstance(state, Tensor)
 
 
 def _floats(state: State) -> int:

@@ -181,8 +181,8 @@ def test_a_layer_of_ones_own(checked: Command) -> None:
     assert own.status == 0 or "differ too much" in own.err, own.err
     assert "same to rounding" not in own.out
     for name, rule in (
-        ("NoState", "must return a pair, features and a state"),
-        ("Narrow", "the shape must be (2, 3, 32)"),
+        ("NoState", "must return a pair, features and the state after them"),
+        ("Narrow", "must return (2, 3, 32)"),
         ("Missing", "there is no 'Missing' in layers"),
     ):
         ran = against(name)
