@@ -168,7 +168,8 @@ def _architecture(given: Mapping[str, Any]) -> Architecture:
     name, options = given["name"], given["options"]
     if name not in BASELINES:
         raise _InvalidFileError(
-            f"holds the unknown model {name!r}; `seqmem models` lists the known ones"
+            f"holds the weights of {name!r}, which is no baseline; those of a class of your own "
+            "are measured by `seqmem eval FILE.py:CLASS` with the task and settings of its training"
         )
     if parse_model(str(ModelSpec(name, options))).options != options:
         raise _InvalidFileError(f"holds unknown options of {name}: {options!r}")

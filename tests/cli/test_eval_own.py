@@ -54,6 +54,10 @@ def test_a_class_is_trained_measured_and_shown_beside_the_baselines(
     assert again.out == ran.out
     shown = layer("leaderboard", "--task", "adding-problem/T=20")
     assert "Layer:hidden=6 (own)" in shown.out
+    weights = layer("measure", str(next(tmp_path.rglob("weights.safetensors"))), *task[:2])
+    assert weights.status != 0
+    assert "the weights of 'Layer', which is no baseline" in weights.err
+    assert "measured by `seqmem eval FILE.py:CLASS`" in weights.err
 
 
 def test_jobs_and_seeds_give_the_same_records(layer: Command, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ WRONG: dict[str, tuple[Callable[[Header], object], str]] = {
         r"holds '\\x1b\[2J', which is not a task id",
     ),
     "older": (content(lambda inner: inner.pop("made")), "by a version of seqmem that did not yet"),
-    "unknown model": (architecture(name="lsmt"), "holds the unknown model 'lsmt'"),
+    "unknown model": (architecture(name="lsmt"), "holds the weights of 'lsmt', which is no"),
     "a model that is a list": (architecture(name=[]), "metadata of an unknown form"),
     "another model": (
         content(
