@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["leaderboard"]
 
+FILES = ("html", "parquet", "model-card")  # what holds every task, and is no table to read
+
 
 @click.command(epilog="Example: seqmem leaderboard --task wikitext-2 --format markdown")
 @options.records
@@ -52,9 +54,10 @@ __all__ = ["leaderboard"]
     help="Show published numbers, with their sources, below the measured ones; never ranked.",
 )
 @options.output_format(
-    (*FORMATS, "html"),
+    (*FORMATS, *FILES),
     "; html is one page with charts, for any browser, without a network, and needs pip install "
-    "'seqmem[plot]'",
+    "'seqmem[plot]'; parquet is the table of csv with types, for --output; model-card is the "
+    "scores of one model as metadata of its card on the Hugging Face hub",
 )
 @options.output("Write to a file.")
 def leaderboard(
@@ -68,7 +71,7 @@ def leaderboard(
     contexts: "tuple[Context, ...] | None",
     wide: bool,
     with_published: bool,
-    form: Format | Literal["html"],
+    form: Format | Literal["html", "parquet", "model-card"],
     output: Path | None,
 ) -> None:
     """Show records as a table for each task: rows models, columns context lengths.
@@ -82,7 +85,10 @@ def leaderboard(
     from seqmem.leaderboard.statistics.aggregate import boards
     from seqmem.leaderboard.statistics.suite_scores import overview
     from seqmem.leaderboard.store import uncollected
-    from seqmem.leaderboard.tables.board_table import board_text
+    from seqmem.leaderboard.tables.board_table import at_contexts, board_text
+    from seqmem.leaderboard.tables.flat import flat
+    from seqmem.leaderboard.tables.model_card import model_card
+    from seqmem.leaderboard.tables.parquet import parquet
     from seqmem.leaderboard.tables.stable_table import stable_text
     from seqmem.leaderboard.tables.suite_table import suite_text
 
@@ -90,8 +96,10 @@ def leaderboard(
         raise InputError(
             "of --suite, --task and --stable, only --task and --stable go together; leave one out"
         )
-    if form == "html" and (suite is not None or stable):
-        raise InputError("--format html: the page holds every task; leave --suite and --stable out")
+    if form in FILES and (suite is not None or stable):
+        raise InputError(f"--format {form}: it has no such table; leave --suite and --stable out")
+    if form == "parquet" and output is None:
+        raise InputError("--format parquet: it is no text; name a file with --output")
     if form == "table" and (wide or output is not None):  # a file has no width
         form = "wide"
     if suite is not None:
@@ -107,20 +115,25 @@ def leaderboard(
             rescored=rescored,
         )
         found = boards(chosen.records)
+        content: str | bytes
         if form == "html":
             from seqmem.leaderboard.page import page
 
             summaries = {name: model.summary for name, model in BASELINES.items()}
-            text = page(found, summaries, chosen.published)
+            content = page(found, summaries, chosen.published)
+        elif form == "parquet":
+            content = parquet(flat(at_contexts(found, contexts), chosen.published))
+        elif form == "model-card":
+            content = model_card(at_contexts(found, contexts))
         elif suite is not None:
-            text = suite_text(suite, overview(found, SUITES[suite].tasks), form)
+            content = suite_text(suite, overview(found, SUITES[suite].tasks), form)
         elif stable:
-            text = stable_text(found, form, chosen.published)
+            content = stable_text(found, form, chosen.published)
         else:
-            text = board_text(found, form, chosen.published, contexts)
+            content = board_text(found, form, chosen.published, contexts)
         if output is None:
-            click.echo(text, nl=False)
+            click.echo(content, nl=False)
         else:
-            write_output(output, text.encode())
+            write_output(output, content if isinstance(content, bytes) else content.encode())
     if not chosen.any_records:
         log("no records yet: `seqmem eval lstm --suite smoke` makes some")

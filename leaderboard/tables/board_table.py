@@ -30,7 +30,7 @@ from seqmem.leaderboard.tables.formatting import (
 from seqmem.leaderboard.tables.truncation import truncation_note
 from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
-__all__ = ["RANKS", "board_columns", "board_text", "published_tables"]
+__all__ = ["RANKS", "at_contexts", "board_columns", "board_text", "published_tables"]
 
 Columns = dict[str, Sequence[object]]
 
@@ -64,11 +64,7 @@ def board_text(
             ranked; tasks without a board come last.
         contexts: the context lengths to show; None for all, or those that fit.
     """
-    if contexts is not None:
-        boards = [
-            replace(board, contexts=tuple(k for k in board.contexts if k in contexts))
-            for board in boards
-        ]
+    boards = at_contexts(boards, contexts)
     if form in ("csv", "json"):
         return table(flat(boards, published), form)
     ids = [board.task_id for board in boards]
@@ -88,6 +84,16 @@ def board_text(
             parts += _published(board.task_id, published, form)
     parts += unmeasured
     return "\n".join([paragraph(RANKS, form), *parts] if ranked else parts)
+
+
+def at_contexts(boards: Sequence[Board], contexts: Sequence[Context] | None) -> Sequence[Board]:
+    """Return boards that show some context lengths only; None: all."""
+    if contexts is None:
+        return boards
+    return [
+        replace(board, contexts=tuple(k for k in board.contexts if k in contexts))
+        for board in boards
+    ]
 
 
 def _unmeasured(published: Sequence[Published], form: Format) -> list[str]:

@@ -52,3 +52,20 @@ def test_records_are_chosen_by_model_budget_and_k(seqmem_: Command) -> None:
         ran = seqmem_(*asked, option, value)
         assert (ran.status, ran.err.count("\n")) == (2, 1)
         assert f"did you mean {says}" in ran.err
+
+
+def test_records_are_exported(seqmem_: Command, tmp_path: Path) -> None:
+    asked = ["leaderboard", "--task", "music/jsb", "--budget", "small", "--model", "lstm"]
+    ran = seqmem_(*asked, "--format", "model-card", "--k", "8,full")
+    assert ran.out.startswith("model-index:\n- name: lstm\n")
+    assert ran.out.count("value:") == 2
+    ran = seqmem_(*asked, "--format", "parquet", "-o", "a.parquet")
+    assert (ran.status, ran.out) == (0, "")
+    assert (tmp_path / "a.parquet").read_bytes().startswith(b"PAR1")
+    for wrong, says in (
+        (["--format", "parquet"], "name a file with --output"),
+        (["--format", "model-card", "--stable"], "leave --suite and --stable out"),
+    ):
+        ran = seqmem_(*asked[:3], *wrong)
+        assert (ran.status, ran.err.count("\n")) == (2, 1)
+        assert says in ran.err

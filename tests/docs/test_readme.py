@@ -7,6 +7,7 @@ import pytest
 
 from seqmem import submit
 from seqmem.docs import generate
+from seqmem.leaderboard.tables.flat import COLUMNS
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,3 +59,9 @@ def test_options_named_in_a_page_exist(page: Path) -> None:
 def test_links_exist(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_every_column_of_an_export_is_described() -> None:
+    text = (ROOT / "docs" / "numbers.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)))
+    assert sorted(named) == sorted(COLUMNS)
