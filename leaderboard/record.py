@@ -254,19 +254,20 @@ def from_json(text: str | bytes) -> Record:
         data = orjson.loads(text)
     except ValueError as error:
         raise RecordError(f"not JSON: {error}") from None
-    if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if type(schema) is not int or schema < 1:
         raise RecordError("not a seqmem record: it has no schema version")
-    if data["schema"] > SCHEMA:
+    if schema > SCHEMA:
         raise RecordError(
-            f"schema {data['schema']} is newer than this version of seqmem reads ({SCHEMA}); "
-            "update seqmem"
+            f"schema {schema} is newer than this version of seqmem reads ({SCHEMA}); update seqmem"
         )
     try:
         record = validated(Record, upgrade(data))
         _check(record)
         _check_facts(data, text)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecordError(f"a field is missing or wrong: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        of = "" if schema == SCHEMA else f" of schema {schema}"
+        raise RecordError(f"a field{of} is missing or wrong: {error}") from None
     return record
 
 

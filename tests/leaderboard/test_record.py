@@ -2,8 +2,10 @@
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -115,10 +117,45 @@ def test_other_objects_are_refused(change: object, says: str) -> None:
         from_json(json.dumps(data))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", '"x"', "{}", '{"schema": "1"}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "3", '"x"', "{}"]
+    + [f'{{"schema": {version}}}' for version in ('"1"', "true", "0", "-1", "1.0", "1", "2", "9")],
+)
 def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(RecordError):
         from_json(text)
+
+
+WRONG: tuple[Any, ...] = (None, 0, -1, True, 1e308, "", "x", [], [1], {})
+
+
+@pytest.mark.parametrize("schema", range(1, SCHEMA + 1))
+def test_a_wrong_field_of_any_schema_is_refused_or_read(schema: int) -> None:
+    """Whatever a field holds, there is no other error."""
+    golden = (GOLDEN / f"schema-{min(schema, SCHEMA - 1)}.json").read_text(encoding="utf-8")
+    text = golden if schema < SCHEMA else to_json(from_json(golden))
+    refused = 0
+    for path in _paths(json.loads(text)):
+        for value in WRONG:
+            data: Any = json.loads(text)
+            part = data
+            for key in path[:-1]:
+                part = part[key]
+            part[path[-1]] = value
+            try:
+                from_json(json.dumps(data))
+            except RecordError:
+                refused += 1
+    assert refused > 100
+
+
+def _paths(part: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield the places in nested fields; of lists, the first two items."""
+    few = part[:2] if isinstance(part, list) else []
+    for key, value in part.items() if isinstance(part, dict) else enumerate(few):
+        yield (key,)
+        yield from ((key, *rest) for rest in _paths(value))
 
 
 def test_infinities_are_not_written() -> None:
