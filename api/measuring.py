@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from seqmem.api.model_curve import ModelCurve
-from seqmem.api.requests import Contexts, logger, settings_of
+from seqmem.api.requests import Contexts, computing, logger, settings_of
 from seqmem.api.training import Run, cell_of
 from seqmem.errors import InputError, RefusedError
 from seqmem.runs.run_cell import run_cell
@@ -29,6 +29,7 @@ def measure(
     context: int | None = None,
     name: str | None = None,
     device: str = "auto",
+    threads: int | None = None,
     strict: bool = False,
     verbose: bool = True,
 ) -> ModelCurve:
@@ -47,8 +48,9 @@ def measure(
         context: the receptive field of a model that does not declare its own.
         name: of the model in tables.
         device: "auto", "cpu" or "cuda".
+        threads: that torch may use; None: as many as it would.
         strict: whether a failed check of validity is an error; otherwise it is a warning.
-        verbose: whether lines about progress are written to stderr.
+        verbose: whether progress is shown, and lines about it are written to stderr.
 
     Raises:
         InputError: there is no such model or task.
@@ -65,14 +67,17 @@ def measure(
     if task is None:
         raise InputError("no task is given: measure(model, 'wikitext-2')")
     known = [cell for cell in cells if cell is not None and cell.task_id == task.id]
-    if known and name is None:
-        own = [replace(cell, measuring=settings) for cell in known]
-        own = [replace(c, measurement_identity=settings.identity(task)) for c in own]
-        return ModelCurve(tuple(run_cell(cell, task, log, refuse) for cell in own))
-    options = OpenOptions(trust=True, context=context)
-    single = model.model if isinstance(model, Run) else model
-    record = measure_trained(single, task, settings, log, name=name, options=options, refuse=refuse)
-    return ModelCurve((record,))
+    with computing(threads, verbose):
+        if known and name is None:
+            own = [replace(cell, measuring=settings) for cell in known]
+            own = [replace(c, measurement_identity=settings.identity(task)) for c in own]
+            return ModelCurve(tuple(run_cell(cell, task, log, refuse) for cell in own))
+        options = OpenOptions(trust=True, context=context, threads=threads)
+        single = model.model if isinstance(model, Run) else model
+        record = measure_trained(
+            single, task, settings, log, name=name, options=options, refuse=refuse
+        )
+        return ModelCurve((record,))
 
 
 def _warn(error: RefusedError) -> None:

@@ -1,7 +1,8 @@
 """Arguments of Python as what the command line's options become."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +12,23 @@ from seqmem.errors import InputError
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.measuring.device import find_device
 from seqmem.measuring.precision import Precision, parse_precision
+from seqmem.measuring.progress_bar import bars_hidden
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.runs.plan import KTrain, Request, Workers
+from seqmem.runs.processes import torch_threads
 from seqmem.tasks.task import Context, Task
 
-__all__ = ["Contexts", "Model", "contexts_of", "logger", "request_of", "settings_of"]
+__all__ = [
+    "Contexts",
+    "Model",
+    "computing",
+    "contexts_of",
+    "logger",
+    "request_of",
+    "settings_of",
+]
+
+MOST = 1024  # threads, or processes
 
 Model = str | Callable[..., Any]
 Contexts = int | Literal["full"] | Iterable[Context] | None
@@ -58,8 +71,11 @@ def request_of(
     results: str | Path = "results",
     fresh: bool = False,
     jobs: int | None = None,
+    threads: int | None = None,
 ) -> Request:
     """Return what `seqmem eval` with the same options requests.
+
+    Ray, and what is reserved there, are options of the command line alone.
 
     Raises:
         InputError: there is no such model, or a value is none that it may have.
@@ -81,8 +97,25 @@ def request_of(
         device=device,
         results=RemoteResults(place) if "://" in place else Path(place),
         fresh=fresh,
-        workers=Workers(jobs=jobs),
+        workers=Workers(jobs=_count("jobs", jobs), threads=_count("threads", threads)),
     )
+
+
+@contextmanager
+def computing(threads: int | None, verbose: bool) -> Iterator[None]:
+    """Let torch use so many threads, None: as many as it would; show bars only if `verbose`.
+
+    Raises:
+        InputError: there cannot be so many.
+    """
+    with bars_hidden(not verbose), torch_threads(_count("threads", threads)):
+        yield
+
+
+def _count(name: str, given: int | None) -> int | None:
+    if given is not None and not 1 <= given <= MOST:
+        raise InputError(f"{name}={given!r}: is a whole number from 1 to {MOST:,}; or leave it out")
+    return given
 
 
 def contexts_of(k: Contexts) -> tuple[Context, ...] | None:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from seqmem.api.model_curve import ModelCurve, frame_of
 from seqmem.api.picture import Picture, pictured
-from seqmem.api.requests import Model, logger, request_of
+from seqmem.api.requests import Model, computing, logger, request_of
+from seqmem.errors import InputError
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.selection import beside_committed
 from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.tables.board_table import board_text
+from seqmem.measuring.progress_bar import bars_hidden
 from seqmem.runs.cell import Cell
 from seqmem.runs.evaluate import evaluate as run_cells
 from seqmem.runs.plan import plan
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Evaluation", "Run", "cell_of", "evaluate", "train"]
+
+OTHERS = {"suite", "k", "precision", "exact", "jobs"}  # settings that training has no use for
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,19 +106,26 @@ def train(
         task: the task or its id.
         budget: smoke (seconds), small (minutes) or full.
         seeds: how many, from 0 on; or which.
-        verbose: whether lines about progress are written to stderr.
+        verbose: whether progress is shown, and lines about it are written to stderr.
         settings: further options of `request_of`: options, kind, recipe, k_train, state, device,
-            results, fresh.
+            threads, results, fresh.
 
     Raises:
-        InputError: there is no such task or model, or they do not go together.
+        InputError: there is no such task or model, or they do not go together, or a setting is not
+            one of training.
         CellError: training diverged.
     """
+    for name in OTHERS & settings.keys():
+        raise InputError(
+            f"{name}={settings[name]!r}: is no setting of training; seqmem.measure or "
+            "seqmem.evaluate may take it"
+        )
     log = logger(verbose)
-    planned = plan(request_of(model, task, budget=budget, seeds=seeds, **settings), log)
+    request = request_of(model, task, budget=budget, seeds=seeds, **settings)
+    planned = plan(request, log)
     models, training = [], []
     for cell in planned.cells:
-        with cell.synchronised():
+        with cell.synchronised(), computing(request.workers.threads, verbose):
             trained, facts = trained_model(cell, planned.tasks[cell.task_id], log)
         # What `seqmem.measure` knows the model's training from, as long as its weights are these.
         vars(trained)["trained_as"] = (cell, weights_sha256(trained))
@@ -136,14 +147,16 @@ def evaluate(
     Args:
         models: classes of your own, texts as "my.py:MyLayer", or names of baselines.
         tasks: tasks or their ids; none if a `suite` is given.
-        verbose: whether lines about progress are written to stderr.
-        settings: further options of `request_of`: suite, budget, seeds, k, k_train, recipe, jobs
-            and others.
+        verbose: whether progress is shown, and lines about it are written to stderr.
+        settings: further options of `request_of`: suite, budget, seeds, k, k_train, recipe, jobs,
+            threads and others.
 
     Raises:
         InputError: something requested does not exist or cannot be.
     """
-    records, failures = run_cells(request_of(models, tasks, **settings), logger(verbose))
+    request = request_of(models, tasks, **settings)
+    with bars_hidden(not verbose):
+        records, failures = run_cells(request, logger(verbose))
     return Evaluation(tuple(records), tuple(failures))
 
 

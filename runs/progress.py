@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from seqmem.measuring.progress_bar import are_hidden
 from seqmem.runs.worker import Outcome
 
 __all__ = ["Progress"]
@@ -35,7 +36,7 @@ class Progress:
         self._done = self._failed = self._worked = 0
         self._began = time.monotonic()
         # None: no bar unless stderr is a terminal. For a single cell its own bars show everything.
-        silent = True if cells == 1 else None
+        silent = True if cells == 1 or are_hidden() else None
         self._bar = tqdm(total=cells, unit="cell", desc="cells", disable=silent, leave=False)
         self._workers: list[tqdm[Any]] = []
         self._lock, self._over = threading.Lock(), threading.Event()

@@ -96,6 +96,41 @@ def test_records_equal_those_of_the_command_line(
     assert len(both.curves) == 2
 
 
+def test_threads_are_set_for_training_and_measuring(seqmem_: Command) -> None:
+    usual, seen = torch.get_num_threads(), list[int]()
+
+    class Counting(Mixer):
+        def forward(self, features: Tensor) -> Tensor:
+            seen.append(torch.get_num_threads())
+            return super().forward(features)
+
+    settings: dict[str, Any] = {"budget": "smoke", "verbose": False, "options": {"hidden": 4}}
+    run = seqmem.train(Counting, TASK, threads=usual + 1, recipe={"steps": 2}, **settings)
+    assert seen[-1] == usual + 1  # after trials
+    seen.clear()
+    seqmem.measure(run, k=[1], threads=usual + 1, verbose=False)
+    assert set(seen) == {usual + 1}
+    assert run.training[0]["environment"]["threads"] == usual + 1
+    assert torch.get_num_threads() == usual
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_bars_of_a_notebook_are_silent_if_asked(
+    seqmem_: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    verbose: bool,
+) -> None:
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)  # as in a notebook
+    settings: dict[str, Any] = {"budget": "smoke", "recipe": {"steps": 2}, "verbose": verbose}
+    run = seqmem.train("lstm:hidden=4", TASK, **settings)
+    seqmem.measure(run, k=[1], verbose=verbose)
+    seqmem.evaluate("lstm:hidden=4", TASK, k=[2], **settings)
+    shown = capsys.readouterr().err
+    assert ("train lstm" in shown, "measure lstm" in shown) == (verbose, verbose)
+    assert verbose or not shown
+
+
 def test_a_class_in_memory(quiet: dict[str, Any], tmp_path: Path) -> None:
     run = seqmem.train(Mixer, TASK, options={"hidden": 6}, seeds=[3], **quiet)
     assert repr(run).startswith(f"Mixer:hidden=6 on {TASK}, smoke budget, seeds 3, best")
@@ -207,6 +242,10 @@ def linear() -> nn.Module:
         (lambda: seqmem.measure(linear(), TASK, precision="x"), "is a positive share"),
         (lambda: seqmem.train(nn.Linear, TASK, budget="smoke"), "is of no known kind"),
         (lambda: seqmem.train("lstm", TASK, recipe={"step": 3}), "'step' is not set so"),
+        (lambda: seqmem.train("lstm", TASK, k=8), "k=8: is no setting of training"),
+        (lambda: seqmem.train("lstm", TASK, threads=0), "threads=0: is a whole number from 1"),
+        (lambda: seqmem.measure(linear(), TASK, threads=0), "threads=0: is a whole number from 1"),
+        (lambda: seqmem.evaluate("lstm", TASK, jobs=0), "jobs=0: is a whole number from 1"),
         (lambda: seqmem.compare("lstm", "tcn", task="x"), "were not both measured on --task x"),
         (lambda: seqmem.compare("lstm", "tnc"), "did you mean tcn"),
     ],
