@@ -5,7 +5,7 @@ every k: the compared quantity is the loss on exactly these targets.
 """
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import median
@@ -100,7 +100,7 @@ def run_check_cell(cell: CheckCell, task: Task) -> Curves:
         training_hash=training_hash(task, 0),
         contexts=contexts,
         group_counts=tuple(np.bincount(groups).tolist()),
-        recipe=asdict(cell.recipe),
+        recipe=cell.recipe.facts(),
     )
     return Curves(cell.label, setting, task.loss.unit, task.chance(), runs, all(same_starts))
 

@@ -50,7 +50,7 @@ __all__ = ["evaluate"]
 @click.option(
     "--budget",
     metavar="NAME",
-    help="smoke (seconds of training), small (minutes) or full (hours).  "
+    help="smoke (seconds of training), small (minutes), medium (hours) or full (hours on a GPU).  "
     "[default: the suite's, else small]",
 )
 @click.option(

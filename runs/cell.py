@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -205,7 +205,7 @@ def plan_cell(
             *modules_of(model),
             type(task).__module__,
         ),
-        "recipe": asdict(recipe),
+        "recipe": recipe.facts(),
         "k_train": trained_with,
         "state": trained_state,
         "seed": seed,

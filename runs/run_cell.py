@@ -130,7 +130,7 @@ def trained_model(
     fit = {
         "seed": cell.seed,
         "budget": cell.budget,
-        "recipe": asdict(cell.recipe) if fitted else None,
+        "recipe": cell.recipe.facts() if fitted else None,
         "options": options,
         "data_hash": cell.identity["data"],
         "result": asdict(fitted) if fitted else None,
@@ -213,7 +213,7 @@ def _write_failure(error: DivergedError, cell: Cell, task: Task) -> Path:
             "seed": cell.seed,
             "budget": cell.budget,
         },
-        recipe=asdict(cell.recipe),
+        recipe=cell.recipe.facts(),
         suite=suite_facts(),
         environment=_environment(cell),
     )

@@ -32,6 +32,7 @@ class Learner:
         recipe: Recipe,
         device: str,
         group: ProcessGroup = SINGLE_PROCESS,
+        frequency: Tensor | None = None,
     ) -> None:
         """Create a learner.
 
@@ -41,10 +42,13 @@ class Learner:
             recipe: the hyperparameters of training.
             device: where to train.
             group: the processes that train the same model.
+            frequency: (V,) increases with the frequency of a class in the training data; where the
+                recipe sums only some of the classes.
         """
         self._model, self._device, self._group = model, torch.device(device), group
         self._dtype: torch.dtype = getattr(torch, recipe.dtype)
-        self._readout = ReadoutGradient(model, loss, self._dtype)
+        sampled = recipe.classes and frequency is not None and (recipe.classes, frequency)
+        self._readout = ReadoutGradient(model, loss, self._dtype, sampled or None)
         self.optimizer = Optimizer(model, recipe, alone=group.size == 1)
 
     def learn(

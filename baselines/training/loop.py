@@ -136,7 +136,7 @@ def train(
     """
     model.to(device)
     valid = _validation_split(task, model, recipe)
-    learner = Learner(model, task.loss, recipe, device, group)
+    learner = Learner(model, task.loss, recipe, device, group, task.constant())
     pending: list[Tensor] = []
     at = _TrainingState()
     state: State = None

@@ -1,13 +1,14 @@
 """Training recipes: one for each task family and budget, the same for all models.
 
 Budgets are numbers of optimiser steps, not seconds, so that a slow machine trains the same model:
-`smoke` takes seconds and tests the code, `small` takes minutes on a laptop's CPU, and `full` takes
-hours and follows published settings where one recipe suits every model.
+`smoke` takes seconds and tests the code, `small` takes minutes on a laptop's CPU, `medium` takes an
+hour or more and comes near convergence, and `full` takes hours on a GPU and follows published
+settings where one recipe suits every model.
 """
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from seqmem.errors import InputError
 
 __all__ = ["BUDGETS", "Recipe", "parse_changes", "recipe_for"]
 
-BUDGETS = ("smoke", "small", "full")
+BUDGETS = ("smoke", "small", "medium", "full")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Recipe:
         validation_targets: number of scored validation targets, from the start of the split.
         dtype: the dtype of matrix products in training (torch's autocast); weights and validation
             are in float32.
+        classes: how many classes of a cross-entropy are summed at each step of training
+            (`sampled_classes`); None: all.
         options: defaults of model options, for the models that have them.
     """
 
@@ -51,7 +54,15 @@ class Recipe:
     patience: int = 8
     validation_targets: int = 8192
     dtype: Literal["float32", "bfloat16"] = "float32"
+    classes: int | None = None
     options: Mapping[str, Option] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the hyperparameters as records store them; `classes` only if there are some."""
+        facts = asdict(self)
+        if self.classes is None:
+            del facts["classes"]
+        return facts
 
 
 _SMOKE = Recipe(
@@ -65,6 +76,7 @@ _SMOKE = Recipe(
 _RECURRENT_MEMORY = Recipe(
     steps=4000, batch=64, k_train="full", learning_rate=2e-3, options={"hidden": 64}
 )
+_MEMORY_MEDIUM = replace(_RECURRENT_MEMORY, steps=40_000, validate_every=1000, patience=20)
 _WORDS = Recipe(
     steps=2400,
     batch=20,
@@ -82,6 +94,19 @@ _WORDS_SMOKE = Recipe(
     validate_every=60,
     validation_targets=4096,
     options={"hidden": 64, "tied": True},
+)
+# The size of pytorch/examples word_language_model, 2 × 200 and 40 epochs of WikiText-2, with Adam.
+# On a CPU, scoring all 33,278 classes in float32 at each step would take most of the time.
+_WORDS_MEDIUM = Recipe(
+    steps=119_360,
+    batch=20,
+    k_train=35,
+    learning_rate=4e-3,
+    validate_every=2984,
+    validation_targets=65_536,
+    dtype="bfloat16",
+    classes=4096,
+    options={"hidden": 200, "layers": 2, "dropout": 0.3, "tied": True},
 )
 # pytorch/examples word_language_model: 2 × 650, dropout 0.5, tied, 40 epochs of WikiText-2.
 _WORDS_FULL = Recipe(
@@ -107,25 +132,32 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
     {
         ("copy-memory", "smoke"): _SMOKE,
         ("copy-memory", "small"): _RECURRENT_MEMORY,
+        ("copy-memory", "medium"): _MEMORY_MEDIUM,
         ("copy-memory", "full"): _MEMORY_FULL,
         ("adding-problem", "smoke"): replace(_SMOKE, steps=500, validate_every=250),
         ("adding-problem", "small"): _RECURRENT_MEMORY,
+        ("adding-problem", "medium"): _MEMORY_MEDIUM,
         ("adding-problem", "full"): replace(_MEMORY_FULL, learning_rate=2e-3),
         ("hidden-markov", "smoke"): replace(_SMOKE, k_train=32),
         ("hidden-markov", "small"): replace(
             _RECURRENT_MEMORY, steps=1500, k_train=64, learning_rate=4e-3, validate_every=150
+        ),
+        ("hidden-markov", "medium"): replace(
+            _MEMORY_MEDIUM, steps=15_000, k_train=64, learning_rate=4e-3
         ),
         ("hidden-markov", "full"): Recipe(
             steps=20_000, batch=64, k_train=256, learning_rate=2e-3, options={"hidden": 128}
         ),
         ("wikitext-2", "smoke"): _WORDS_SMOKE,
         ("wikitext-2", "small"): _WORDS,
+        ("wikitext-2", "medium"): _WORDS_MEDIUM,
         ("wikitext-2", "full"): _WORDS_FULL,
         # The readout dominates and is eight times as large, hence an eighth of the steps.
         ("wikitext-103", "smoke"): replace(_WORDS_SMOKE, steps=10, validate_every=10),
         ("wikitext-103", "small"): replace(
             _WORDS, steps=300, validate_every=100, validation_targets=8192
         ),
+        ("wikitext-103", "medium"): _WORDS_MEDIUM,  # 0.8 epochs
         # No published recipe of this size: that of WikiText-2 with Adam, for two epochs of 103
         # million words.
         ("wikitext-103", "full"): replace(
@@ -145,12 +177,16 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
             validate_every=500,
             validation_targets=16_384,
         ),
+        ("billion-word", "medium"): replace(
+            _WORDS_MEDIUM, steps=22_750, batch=32, k_train="full", validate_every=569
+        ),
         # seqmem's slice of the corpus is small: 40 epochs as on WikiText-2.
         ("billion-word", "full"): replace(
             _WORDS_FULL_ADAM, steps=36_400, k_train="full", validate_every=910
         ),
         ("text", "smoke"): _WORDS_SMOKE,
         ("text", "small"): _WORDS,
+        ("text", "medium"): _WORDS_MEDIUM,
         ("text", "full"): _WORDS_FULL,
         ("music", "smoke"): replace(
             _SMOKE, batch=8, k_train=64, learning_rate=1e-2, options={"hidden": 64}
@@ -166,6 +202,17 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
             patience=5,
             validation_targets=1 << 17,  # all: a model with state reads the whole split anyway
             options={"hidden": 200, "dropout": 0.3},
+        ),
+        ("music", "medium"): Recipe(
+            steps=30_000,
+            batch=8,
+            k_train=128,
+            learning_rate=1e-3,
+            schedule="plateau",
+            validate_every=500,
+            patience=10,
+            validation_targets=1 << 17,
+            options={"hidden": 200, "layers": 2, "dropout": 0.3},
         ),
         # Bai et al. 2018 and their code: Adam at 1e-3, batch 1, 100 epochs (of Nottingham's 694
         # pieces; the smaller sets stop by patience), a rate that falls when validation does not

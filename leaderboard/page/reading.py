@@ -34,7 +34,7 @@ TERMS = {
     "than chance, shown or not.",
     "k_train": "the context that a model was trained with.",
     "budget": "how long models were trained: “smoke” for seconds, a test of the program; “small” "
-    "for minutes; “full” as published. More training may change every number.",
+    "for minutes; “medium” for hours; “full” as published. More training may change every number.",
     "seeds": "the number of trainings; a score is their median.",
     "state": "the number of values that a model stores from its inputs, at the largest k measured.",
     "± and bands": "95 % confidence intervals over data of the same kind, not over trainings.",

@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-import seqmem.baselines.training.readout_gradient as readout_module
 from seqmem.baselines.layers import LinearReadout
 from seqmem.baselines.spec import build_model, parse_model
+from seqmem.baselines.training import many_classes
 from seqmem.baselines.training.batches import Batch, Step, batches
 from seqmem.baselines.training.learner import Learner
 from seqmem.baselines.training.loop import seeded, train
@@ -71,8 +72,8 @@ def test_the_fused_gradient_is_autograds(
     rows: int, width: int, outputs: int, numbers: int, scale: float, seed: int
 ) -> None:
     with seeded(seed), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(readout_module, "NUMBERS", {"cpu": numbers})
-        patch.setattr(readout_module, "PADDED", 64)  # padded outputs, and others
+        patch.setitem(many_classes.CHUNK, "cpu", numbers)
+        patch.setattr(many_classes, "PADDED", 64)  # padded outputs, and others
         model = Readout(width, outputs)
         features = (scale * torch.randn(rows, width)).requires_grad_()
         targets = torch.randint(outputs, (rows,), dtype=torch.int32)
@@ -105,8 +106,8 @@ def test_the_fused_gradient_in_bfloat16_is_near(
 ) -> None:
     """Eight bits round a number by up to 2^-9 of it, before terms of a sum cancel."""
     with seeded(seed), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(readout_module, "NUMBERS", {"cpu": numbers})
-        patch.setattr(readout_module, "PADDED", 64)
+        patch.setitem(many_classes.CHUNK, "cpu", numbers)
+        patch.setattr(many_classes, "PADDED", 64)
         model = Readout(6, outputs)
         features = torch.randn(rows, 6).requires_grad_()
         targets = torch.randint(outputs, (rows,))
@@ -155,8 +156,54 @@ def test_gradients_of_several_passes_add_up(dtype: torch.dtype) -> None:
 )
 def test_the_maximum_of_bfloat16_is_found_from_bits(numbers: list[list[float]]) -> None:
     rows = torch.tensor(numbers).to(torch.bfloat16)
-    found = readout_module._highest(rows)
+    found = many_classes._highest(rows)
     torch.testing.assert_close(found, rows.amax(1, keepdim=True), rtol=0, atol=0)
+
+
+def test_sampled_classes_have_the_gradient_of_an_unbiased_sum() -> None:
+    """Of Σ exp over all classes; the gradient is autograd's, of the loss with the same sample."""
+    model, outputs = Readout(3, 40), 40
+    frequency = torch.arange(outputs, dtype=torch.float32)
+    readout = ReadoutGradient(model, CrossEntropy(), torch.float32, (12, frequency))
+    features = torch.linspace(-2, 2, 6).view(2, 3).requires_grad_()
+    targets = torch.tensor([1, 38])
+    scores = model(features)
+    expected = scores.detach().exp().sum(1)  # (2,)
+    sums = []
+    for seed in range(4000):
+        model.zero_grad()
+        features.grad = None
+        with seeded(seed):
+            # With a count of 1 the loss is a sum; one target at a time shows each Σ exp.
+            loss = readout.backward(features[:1], targets[:1], 1)
+        sums.append(float((loss + scores[0, targets[0]]).detach().exp()))
+    error = np.std(sums) / math.sqrt(len(sums))
+    assert abs(np.mean(sums) - float(expected[0])) < 4 * error
+    assert error < 0.01 * float(expected[0])
+
+    model.zero_grad()
+    features.grad = None
+    with seeded(0):
+        total = readout.backward(features, targets, 2)
+    assert features.grad is not None
+    found = {**gradients(model), "features": features.grad.clone()}
+    summed = found["leave.bias"].nonzero()[:, 0]
+    assert len(summed) == 12
+    assert {1, *range(34, 40)} <= set(summed.tolist())
+    correction = torch.zeros(outputs)
+    correction[[each for each in summed.tolist() if each not in (1, *range(34, 40))]] = math.log(
+        33 / 5
+    )
+    model.zero_grad()
+    features.grad = None
+    raised = (model(features) + correction)[:, summed]
+    places = torch.searchsorted(summed, targets)
+    loss = F.cross_entropy(raised, places)
+    loss.backward()
+    assert float(total) == pytest.approx(loss.item(), rel=1e-6)
+    assert features.grad is not None
+    for name, gradient in {**gradients(model), "features": features.grad}.items():
+        torch.testing.assert_close(found[name], gradient, msg=name)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seqmem.baselines.training.loop as training_module
-import seqmem.baselines.training.readout_gradient as readout_module
 from seqmem.baselines.spec import ModelSpec, build_model, parse_model
+from seqmem.baselines.training import many_classes
 from seqmem.baselines.training.batches import Step, batches
 from seqmem.baselines.training.checkpoint import Checkpoint, load_weights, save_weights
 from seqmem.baselines.training.learner import Learner, Optimizer
@@ -115,7 +115,7 @@ def test_the_chunked_readout_has_the_plain_gradient(
     model_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = HiddenMarkov(2)
-    monkeypatch.setattr(readout_module, "NUMBERS", {"cpu": 100})  # one to three rows at a time
+    monkeypatch.setitem(many_classes.CHUNK, "cpu", 100)  # one to three rows at a time
     with seeded(0):
         model, _ = build_model(parse_model(model_text), task, "full", {"hidden": 8})
     split = task.split("valid")
@@ -194,8 +194,9 @@ def test_a_seed_gives_the_same_weights(model: str) -> None:
         (load_task("adding-problem/T=20"), "full", replace(QUICK, batch=3000)),
         (load_task("copy-memory/T=5"), 6, QUICK),
         (StreamOfSymbols(2), 16, replace(QUICK, batch=50)),
+        (StreamOfSymbols(2), 16, replace(QUICK, batch=2, classes=6)),
     ],
-    ids=["sequences", "truncated", "stream"],
+    ids=["sequences", "truncated", "stream", "sampled classes"],
 )
 def test_resumed_is_uninterrupted(
     model: str, task: Task, k_train: int | str, recipe: Recipe, tmp_path: Path

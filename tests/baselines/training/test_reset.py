@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import seqmem.baselines.training.readout_gradient as readout_module
 from seqmem.baselines.spec import build_model, parse_model
+from seqmem.baselines.training import many_classes
 from seqmem.baselines.training.batches import Windows, batches, window_steps
 from seqmem.baselines.training.checkpoint import Checkpoint
 from seqmem.baselines.training.learner import Learner
@@ -100,7 +100,7 @@ def test_every_target_comes_once_after_its_own_window(
 def test_the_gradient_is_that_of_separate_windows(
     name: str, task: Task, k: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readout_module, "NUMBERS", {"cpu": 100})  # several pieces
+    monkeypatch.setitem(many_classes.CHUNK, "cpu", 100)  # several pieces
     with seeded(0):
         model, _ = build_model(parse_model(name), task, k, {"hidden": 6, "state": 4})
     split = task.train(0, 0)
