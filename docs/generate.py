@@ -13,7 +13,7 @@ from seqmem.cli.listings import ListingRow, model_rows, task_rows, write_rows
 from seqmem.docs.committed import committed_records
 from seqmem.docs.findings import BUDGET, EXAMPLE, EXAMPLE_MODELS, chosen, committed
 from seqmem.leaderboard.published import read_published
-from seqmem.leaderboard.statistics.aggregate import Board, Row, boards
+from seqmem.leaderboard.statistics.aggregate import Board, Row, beats_chance, boards
 from seqmem.leaderboard.statistics.context_need import tolerance
 from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
 from seqmem.leaderboard.statistics.rows import name_of, named_rows
@@ -81,12 +81,13 @@ def overview() -> str:
         bests = envelope(found)
         last = bests[-1]
         optimum = found.optimum.get("full")
+        best = f"{shown(last.row.scores[last.at])} ({name_of(found, last.row)})"
         rows.append(
             {
                 "task": f"`{found.task_id}`",
                 "chance": number(found.chance),
                 "optimum": "unknown" if optimum is None else number(optimum),
-                "best model": f"{shown(last.row.scores[last.at])} ({name_of(found, last.row)})",
+                "best model": best if beats_chance(last.row, last.at, found.chance) else "none",
                 "context need": need(envelope_need(found, bests, tolerance(found.records[0]))),
             }
         )

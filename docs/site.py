@@ -21,7 +21,7 @@ from seqmem.baselines import BASELINES
 from seqmem.baselines.spec import model_class, options_of, ranges_of
 from seqmem.docs import board as board_page
 from seqmem.docs.findings import CHARTS, chart_name, chosen, committed
-from seqmem.leaderboard.statistics.aggregate import Board
+from seqmem.leaderboard.statistics.aggregate import Board, beats_chance
 from seqmem.leaderboard.statistics.envelope import envelope
 from seqmem.leaderboard.statistics.rows import name_of
 from seqmem.leaderboard.tables.formatting import number, unit
@@ -93,11 +93,12 @@ def facts(board: Board) -> dict[str, object]:
     """Return chance, optimum and best model of a task as a row of a table."""
     last = envelope(board)[-1]
     optimum = board.optimum.get("full")
+    best = f"{shown(last.row.scores[last.at])} ({name_of(board, last.row)})"
     return {
         "score": unit(board.records[0].task),
         "chance": number(board.chance),
         "optimum": "unknown" if optimum is None else number(optimum),
-        "best here": f"{shown(last.row.scores[last.at])} ({name_of(board, last.row)})",
+        "best here": best if beats_chance(last.row, last.at, board.chance) else "none beats chance",
     }
 
 

@@ -101,11 +101,11 @@ def _panel(
     x = {
         "field": "x",
         "type": "quantitative",
-        "title": "k",
+        "title": "k (inputs)",
         "scale": {"type": "log", "domain": [NONE / 1.35, largest * OPEN * 1.35], "nice": False},
         "axis": {"values": ticks, "labelExpr": texts, "labelOverlap": "greedy"},
     }
-    y: Spec = {"field": "name", "type": "nominal", "title": None}
+    y: Spec = {"field": "name", "type": "nominal", "title": "model"}
     y["axis"] = {"labelLimit": 130, "grid": True}
     states = _states(theme, legend=order is not None)
     if order is None:

@@ -41,7 +41,7 @@ def _memory(found: Memory, named: Mapping[Row, str]) -> list[str]:
     uses = {
         "reached": f"The best model here, {best}, uses {need(found.shown)}.",
         "beyond": f"The best model here, {best}, uses more than {found.largest}.",
-        "small": f"The best model here, {best}, gains less than 1\u00a0% over chance.",
+        "small": "No model here gains more than 1\u00a0% over chance.",
         "chance": "No model here has learned it.",
     }.get(found.shown.state, "")
     if found.known:
@@ -58,8 +58,7 @@ def _memory(found: Memory, named: Mapping[Row, str]) -> list[str]:
         case "beyond":
             return [f"more than {found.largest} inputs", f"Shown by the best model here, {best}."]
         case "small":
-            why = f"No model here gains more than 1\u00a0% over chance; the best is {best}."
-            return ["not known", why]
+            return ["not known", "No model here gains more than 1\u00a0% over chance."]
         case "chance":
             return ["not known", "No model here is better than chance."]
     return ["not known", "No model was measured with all inputs."]
@@ -77,7 +76,7 @@ def _leaders(
     if found.state == "chance":
         return [
             "none better than chance",
-            f"Chance is {chance}; the best score is {value} ({named[found.best]}).",
+            f"Chance is {chance}; the smallest score is {value}.",
         ]
     note = f"score {value}"
     if not found.trainings:

@@ -68,21 +68,43 @@ function showBest() {
   }
 }
 
+/** Show the published numbers of a task that the reader looks for; return whether there are any. */
+function showPublished(task) {
+  let any = false;
+  for (const box of sectionOf(task).querySelectorAll(".published")) {
+    const lines = [...box.querySelectorAll("tbody tr")];
+    for (const line of lines) line.hidden = !isFound(`${task.title} ${line.textContent}`);
+    box.hidden = lines.every((line) => line.hidden);
+    any ||= !box.hidden;
+  }
+  return any;
+}
+
+/** The tasks that are chosen, and have what the reader looks for. */
+function shownTasks() {
+  const found = (task) => showPublished(task) || shownRows(task).length || !chosen.find.trim();
+  return tasks.filter((task) => !chosen.tasks.has(task.index) && found(task));
+}
+
 /** Redraw everything that depends on the reader's choices. */
 function showAll() {
-  const shown = measured.filter((task) => !chosen.tasks.has(task.index));
+  const shown = shownTasks();
+  byId("nothing").hidden = shown.length > 0;
+  for (const line of document.querySelectorAll("table.glance tbody tr")) {
+    line.hidden = !shown.includes(tasks[line.querySelector("[data-leaders]").dataset.leaders]);
+  }
   for (const task of tasks) {
-    const off = chosen.tasks.has(task.index);
+    const off = !shown.includes(task);
     const section = sectionOf(task);
     section.hidden = off;
     if (task.rows.length && !off) whenVisible(section, () => showTask(task));
   }
   for (const figure of document.querySelectorAll("figure.need")) {
     const task = tasks[figure.dataset.task];
-    figure.hidden = chosen.tasks.has(task.index);
+    figure.hidden = !shown.includes(task);
     if (!figure.hidden) whenVisible(figure, () => drawNeed(task));
   }
-  whenVisible(byId("need-table"), () => byId("need-table").replaceChildren(needTable(shown)));
+  whenVisible(byId("need-table"), () => byId("need-table").replaceChildren(needTable(shown.filter((task) => task.rows.length))));
 }
 
 /** Fill one of the two lists of checkboxes. */
@@ -184,6 +206,7 @@ function controls() {
   });
 }
 
+for (const box of document.querySelectorAll(".scroll")) withCues(box);
 if (measured.length) {
   theme();
   controls();

@@ -71,7 +71,7 @@ async function focusOn(task, row) {
 function legend(task, figure, drawn, rows) {
   const list = figure.querySelector(".legend");
   const items = drawn.map((row) =>
-    element("li", { "data-row": row.index }, swatch(row.style), element("span", {}, row.series)),
+    element("li", { "data-row": row.index }, swatch(row.style), element("span", {}, nameOf(row))),
   );
   const grey = "#666666";
   const other = (sample, name) => items.push(element("li", { class: "level" }, sample, element("span", {}, name)));
@@ -93,9 +93,11 @@ function legend(task, figure, drawn, rows) {
         showTask(task);
       },
     });
-    for (const n of [6, 12, 24, 60]) {
-      most.append(element("option", { value: n, selected: n === task.most.drawn }, String(n)));
+    for (const n of [...[6, 12, 24].filter((few) => few < rows.length), 60]) {
+      const text = n < rows.length ? `the first ${n} of ${rows.length}` : `all ${rows.length}`;
+      const now = Math.min(n, rows.length) === drawn.length;
+      most.append(element("option", { value: n, selected: now }, text));
     }
-    caption.append(" Drawn: the first ", most, ` of ${count(rows.length, "row")} of the table, as sorted.`);
+    caption.append(" Drawn: ", most, " rows of the table, as sorted.");
   }
 }

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 import seqmem
+from seqmem.leaderboard import OWN
 from seqmem.leaderboard.charts.curve import interactive_curve_chart
 from seqmem.leaderboard.charts.matrix import COLOURS, DARK, STATES
 from seqmem.leaderboard.charts.need import interactive_need_chart
@@ -20,7 +21,7 @@ from seqmem.leaderboard.page.answers import answers, usual_k
 from seqmem.leaderboard.page.provenance import SharedFacts, facts, number
 from seqmem.leaderboard.published import Published
 from seqmem.leaderboard.record import Context, Record
-from seqmem.leaderboard.statistics.aggregate import Board, Row, Score, score
+from seqmem.leaderboard.statistics.aggregate import Board, Row, beats_chance, score
 from seqmem.leaderboard.statistics.answers import memory
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.statistics.envelope import Best
@@ -186,10 +187,11 @@ def _row(row: Row, board: Board, shared: SharedFacts) -> dict[str, Any]:
         "trainedAt": k_train(row),
         "state": row.state,
         "budget": row.budget,
+        "own": OWN if record.model.get("own") else "",
         "parameters": record.model["parameters"],
         "floats": state_floats(row),
         "trust": trust(row),
-        "cells": [_cell(row.scores.get(k)) for k in board.contexts],
+        "cells": [_cell(row, k, board.chance) for k in board.contexts],
         "need": asdict(row.need) | {"text": row_need(row)},
         "records": [
             facts(record, shared) | {"points": _points(record, board.contexts, shared)}
@@ -198,12 +200,13 @@ def _row(row: Row, board: Board, shared: SharedFacts) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Score | None) -> list[float | int | None] | None:
-    """Return value, half-width, smallest, largest and the number of seeds."""
+def _cell(row: Row, k: Context, chance: float) -> list[float | int | None] | None:
+    """Return value, half-width, smallest, largest, number of seeds, and 1 if it beats chance."""
+    cell = row.scores.get(k)
     if cell is None:
         return None
     numbers = (cell.value, cell.half, cell.smallest, cell.largest)
-    return [*map(_short, numbers), cell.seeds]
+    return [*map(_short, numbers), cell.seeds, int(beats_chance(row, k, chance))]
 
 
 def _points(
@@ -227,12 +230,16 @@ def _points(
 
 
 def _envelope(board: Board, bests: Sequence[Best]) -> list[list[Any] | None]:
-    """Return for each k the best score with at most k inputs, its row and its index of k."""
+    """Return for each k the best score with at most k inputs.
+
+    With it come its row, its index of k, and 1 if it beats chance.
+    """
     found = {
         best.k: [
             _short(score(best.row.records[0], best.loss)),
             board.rows.index(best.row),
             board.contexts.index(best.at),
+            int(beats_chance(best.row, best.at, board.chance)),
         ]
         for best in bests
     }

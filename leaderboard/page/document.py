@@ -64,6 +64,7 @@ def document(data: Mapping[str, Any]) -> str:
 <main id="main" tabindex="-1">
 <noscript><p class="empty">A script in this page draws its charts and tables from data in this page.
 Scripts are switched off here.</p></noscript>
+<p class="empty" id="nothing" hidden>Nothing here matches.</p>
 {body}
 </main>
 <footer>
@@ -120,7 +121,7 @@ def _controls(data: Mapping[str, Any]) -> str:
     return f"""<form class="controls" role="search" aria-label="Choose what is shown">
 <label>Compare at k = <select id="at">{contexts}</select></label>
 <label class="find">Find <input type="search" id="find" autocomplete="off" spellcheck="false"
-placeholder="model, k_train, budget"></label>
+placeholder="model, task, k_train"></label>
 <details class="choose" id="choose-models"><summary>Models <span></span></summary>
 <fieldset><legend class="unseen">Models shown</legend></fieldset></details>
 <details class="choose" id="choose-tasks"><summary>Tasks <span></span></summary>

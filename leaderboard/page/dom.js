@@ -33,6 +33,29 @@ const tableOf = (caption, head, body, foot = [], attributes = {}) =>
     foot.length ? element("tfoot", {}, ...foot) : null,
   );
 
+const sizes = new ResizeObserver((seen) => {
+  for (const { target } of seen) showCues(target.closest(".scroll"));
+});
+
+/** Mark the sides of a box at which more of its table can be scrolled to. */
+function showCues(box) {
+  if (!box) return;
+  const rest = box.scrollWidth - box.clientWidth - box.scrollLeft;
+  box.classList.toggle("more-left", box.scrollLeft > 1);
+  box.classList.toggle("more-right", rest > 1);
+}
+
+/** Keep these marks right while a box is scrolled, and it or its table changes. */
+function withCues(box) {
+  const watch = () => {
+    for (const one of [box, ...box.children]) sizes.observe(one);
+  };
+  box.addEventListener("scroll", () => showCues(box), { passive: true });
+  new MutationObserver(watch).observe(box, { childList: true });
+  watch();
+  return box;
+}
+
 /** Announce a text to screen readers. */
 function announce(text) {
   byId("announcement").textContent = text;

@@ -19,7 +19,7 @@ function brief(value) {
 
 /** The rows of each model and budget that was trained with several k_train. */
 function matrixGroups(task) {
-  const groups = Object.groupBy(task.rows.filter(isChosen), (row) => JSON.stringify([row.label, row.budget]));
+  const groups = Object.groupBy(task.rows.filter((row) => isChosen(row) && isFound(row.words)), (row) => JSON.stringify([row.label, row.budget]));
   return Object.values(groups).filter((rows) => new Set(rows.map((row) => row.kTrain)).size > 1);
 }
 
@@ -73,5 +73,5 @@ function heat(task, rows, all) {
   const body = lines.map((row) => heatRow(task, row, (v) => (scale(v) - low) / (high - low)));
   const table = tableOf([name], [head], body, [], { class: "heat" });
   const box = { class: "scroll", role: "region", tabindex: 0, "aria-label": name };
-  return element("div", box, withArrowKeys(table));
+  return withCues(element("div", box, withArrowKeys(table)));
 }

@@ -19,8 +19,8 @@ tasks.forEach((task, i) => {
   task.rows.forEach((row, j) => {
     row.index = j;
     const trust = row.records.map((record) => record.trust).join(" ");
-    const words = [row.series, `k_train=${row.kTrain}`, row.state ?? "", row.budget, trust];
-    row.words = words.join(" ").toLowerCase();
+    const words = [row.series, row.own, `k_train=${row.kTrain}`, row.state ?? "", row.budget, trust];
+    row.words = [...words, task.title].join(" ");
   });
   task.sort = { key: "best", down: false };
   task.most = { drawn: 12, listed: 60 };
@@ -30,12 +30,17 @@ tasks.forEach((task, i) => {
 const isChosen = (row) =>
   !chosen.models.has(row.label) && (!chosen.budget || row.budget === chosen.budget);
 
+/** Whether a text has all the words that the reader looks for. */
+function isFound(text) {
+  const words = chosen.find.toLowerCase().split(/\s+/).filter(Boolean);
+  const lower = text.toLowerCase();
+  return words.every((word) => lower.includes(word));
+}
+
 /** The rows of a task that match the reader's choices, in the order of its table. */
 function shownRows(task) {
-  const words = chosen.find.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = task.rows.filter(
-    (row) =>
-      (chosen.every || row.usual) && isChosen(row) && words.every((word) => row.words.includes(word)),
+    (row) => (chosen.every || row.usual) && isChosen(row) && isFound(row.words),
   );
   return sorted(rows, task.sort);
 }

@@ -36,6 +36,9 @@ function sortKey(row, key) {
   return cell ? (cell[0] ?? Infinity) : null;
 }
 
+/** A row's name, marked if the model is the reader's own. */
+const nameOf = (row, name = row.series) => (row.own ? `${name} ${row.own}` : name);
+
 /** The columns after the scores in which the rows of this task differ. */
 const columnsOf = (task) => AFTER.filter(([, , read]) => new Set(task.rows.map(read)).size > 1);
 
@@ -102,7 +105,7 @@ function numberCell(task, row, at, least) {
 }
 
 function bodyRow(task, row, columns, leasts) {
-  const head = element("th", { scope: "row", title: row.series }, swatch(row.style), row.label);
+  const head = element("th", { scope: "row", title: row.series }, swatch(row.style), nameOf(row, row.label));
   const rank = element("td", { class: "n" }, row.rank?.text ?? "–");
   const trained = element("td", { class: "n" }, row.trainedAt);
   const numbers = task.contexts.map((_, at) => numberCell(task, row, at, leasts[at]));
@@ -110,7 +113,7 @@ function bodyRow(task, row, columns, leasts) {
   const after = columns.map(([, , read]) =>
     element("td", { class: isText(read(row)) ? "text" : "n" }, plain(read(row))),
   );
-  return element("tr", { "data-row": row.index }, head, rank, trained, ...numbers, need, ...after);
+  return element("tr", { "data-row": row.index, class: row.own ? "own" : null }, head, rank, trained, ...numbers, need, ...after);
 }
 
 /** The rows that belong to no model: the best of all, the optimum, chance. */
@@ -127,7 +130,8 @@ function references(task, columns) {
   const text = (value) => element("td", { class: "n" }, value === null ? "–" : decimal(value));
   const best = task.envelope.map((found, column) => {
     if (!found) return text(null);
-    const [value, index, at] = found;
+    const [value, index, at, better] = found;
+    if (!better) return text(value); // no model is named that is not better than chance
     const row = task.rows[index];
     const title = `best of all, ${decimal(value)}: ${row.series}, ${contextName(task.contexts[at])}`;
     const button = numberButton(task, row, at, title, decimal(value), { title, "data-column": column });
@@ -146,7 +150,7 @@ function makeTable(task, rows) {
   const columns = columnsOf(task);
   const listed = rows.slice(0, task.most.listed);
   const leasts = task.contexts.map((_, at) =>
-    Math.min(...rows.map((row) => row.cells[at]?.[0] ?? Infinity)),
+    Math.min(...rows.map((row) => (row.cells[at]?.[5] ? (row.cells[at][0] ?? Infinity) : Infinity))),
   );
   const heads = [
     headCell(task, "model", "model", false),

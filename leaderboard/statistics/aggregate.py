@@ -16,6 +16,7 @@ __all__ = [
     "Board",
     "Row",
     "Score",
+    "beats_chance",
     "better_than_chance",
     "boards",
     "context_order",
@@ -122,6 +123,20 @@ def state_trained(record: Record) -> str | None:
 def better_than_chance(row: Row, k: Context) -> bool:
     """Return whether most seeds are significantly better than chance with k inputs."""
     return 2 * sum(_gains(record, k) for record in row.records) > len(row.records)
+
+
+def beats_chance(row: Row, k: Context, chance: float) -> bool:
+    """Return whether a row may be called the best at k: better than chance, and seen to be.
+
+    On some test data a constant scores worse than chance, and a little better than that is still
+    no better than chance.
+
+    Args:
+        row: has a score at k.
+        k: the context length.
+        chance: the score of the best constant prediction.
+    """
+    return row.scores[k].value < chance and better_than_chance(row, k)
 
 
 def _gains(record: Record, k: Context) -> bool:

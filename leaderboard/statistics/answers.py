@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.statistics.aggregate import Board, Row
+from seqmem.leaderboard.statistics.aggregate import Board, Row, beats_chance
 from seqmem.leaderboard.statistics.context_need import ContextNeed, optimum_need, tolerance
 from seqmem.leaderboard.statistics.differences import trainings_known
 from seqmem.leaderboard.statistics.envelope import Best, envelope, envelope_need
@@ -47,7 +47,7 @@ class Leaders:
     """The best models at one context length.
 
     Attributes:
-        state: "better" if a row is significantly better than chance; else "impossible" if the
+        state: "better" if a row beats chance, significantly and as shown; else "impossible" if the
             optimum with so few inputs is chance, "chance" if not.
         best: of the rows that are better than chance, or of all, the one with the best score.
         tied: the other rows whose best possible rank is no worse than that of `best`, best score
@@ -88,7 +88,7 @@ def leaders(board: Board, k: Context) -> Leaders | None:
         return None
     places = zip(board.rows, ranks(board.rows, k), strict=True)
     best = {row: rank.best for row, rank in places if rank is not None}
-    ranked = [row for row in rows if row in best]
+    ranked = [row for row in rows if row in best and beats_chance(row, k, board.chance)]
     if not ranked:
         return Leaders(_unlearned(board, k), rows[0], (), True)
     first, *others = ranked

@@ -6,6 +6,7 @@ no playwright (in the dev extra).
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from seqmem.leaderboard.page import page as page_of
 from seqmem.leaderboard.published import read_published
 from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.tests.leaderboard.page.browser import CONTRASTS, FOCUS, Opened, launched, opened
-from seqmem.tests.records import make_record, make_trained
+from seqmem.tests.records import Losses, make_record, make_trained
 
 MODELS = ("lstm", "gru", "tcn", "transformer", "rnn", "lru", "wavenet", "mine")
 SUMMARIES = {name: model.summary for name, model in BASELINES.items()}
@@ -136,6 +137,90 @@ def test_filters_leave_rows_and_lines_that_match(desktop: Opened) -> None:
     assert page.locator("#choose-tasks fieldset").is_hidden()
 
 
+def test_find_filters_every_table(desktop: Opened) -> None:
+    page = desktop.page
+
+    def shown(selector: str) -> list[str]:
+        return page.locator(f"{selector}:visible").all_inner_texts()
+
+    page.locator("#find").fill("gru hidden")
+    page.wait_for_selector('#task-1 figure.curves[data-drawn="1"]')
+    assert shown("table.glance tbody th a") == ["hidden-markov/dwell=4"]
+    assert shown("section.task h2") == ["hidden-markov/dwell=4"]
+    assert page.locator("figure.need:visible").count() == 1
+    page.locator("#need-table").scroll_into_view_if_needed()
+    page.wait_for_selector("#need-table:not(:has(tr:nth-child(2) th))")
+    assert page.locator("#need-table tbody th").all_inner_texts() == ["gru"]
+    page.locator("#find").fill("awd wikitext")  # only published
+    page.wait_for_selector("#task-1", state="hidden")
+    assert shown("section.task h2") == ["wikitext-2"]
+    assert all("AWD" in text for text in shown(".published tbody th"))
+    assert column(page, 1, 3) == ["no row matches"]
+    page.locator("#find").fill("no such model")
+    page.wait_for_selector("#nothing")
+    assert shown("section.task h2") == []
+    page.locator("#find").fill("")
+    page.wait_for_selector("#nothing", state="hidden")
+    assert len(shown("table.glance tbody tr")) == len(shown("section.task:has(figure) h2")) == 4
+    assert desktop.messages == []
+
+
+def test_the_number_of_lines_drawn_is_right(desktop: Opened) -> None:
+    page = desktop.page
+    page.locator("#task-0").scroll_into_view_if_needed()
+    lines = page.locator("#task-0 figcaption select")
+    assert lines.locator("option").all_inner_texts() == ["the first 6 of 9", "all 9"]
+    assert lines.locator("option:checked").inner_text() == "all 9"
+    lines.select_option("6")
+    page.wait_for_selector('#task-0 figure.curves[data-drawn="6"]')
+    assert lines.locator("option:checked").inner_text() == "the first 6 of 9"
+    lines.select_option("60")
+    page.wait_for_selector('#task-0 figure.curves[data-drawn="9"]')
+
+
+def test_a_model_at_chance_is_not_the_best_of_a_column(browser: Browser, tmp_path: Path) -> None:
+    """And the reader's own model is marked."""
+    better = make_trained({1: 1.02, 4: 0.5, "full": 0.5}, label="better")
+    chance = make_trained({1: 0.9999, 4: 1.01, "full": 1.01}, label="at-chance", half=0.1)
+    own = replace(better, model={**better.model, "own": True})
+    path = tmp_path / "board.html"
+    path.write_text(page_of(boards([own, chance]), SUMMARIES), encoding="utf-8")
+    found = opened(browser, path)
+    page = found.page
+    assert page.locator("#task-0 .board tbody th").all_inner_texts() == [
+        "better (own)",
+        "at-chance",
+    ]
+    assert page.locator("#task-0 .least").all_inner_texts() == ["0.5000", "0.5000"]
+    lowest = page.locator("#task-0 .board tfoot tr").first
+    assert lowest.locator("td").all_inner_texts()[:3] == ["0.9999", "0.5000", "0.5000"]
+    assert lowest.locator("button").count() == 2
+    page.context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_table_that_is_cut_says_so(width: int, browser: Browser, tmp_path: Path) -> None:
+    losses: Losses = {1: 0.9, 2: 0.8, 4: 0.7, 8: 0.6, "full": 0.5}
+    path = tmp_path / "board.html"
+    path.write_text(page_of(boards([make_trained(losses)]), SUMMARIES), encoding="utf-8")
+    found = opened(browser, path, width)
+    page = found.page
+    box = page.locator("#task-0 .board")
+    box.locator("table").wait_for()
+    if width == 1280:
+        assert page.locator(".more-left, .more-right").count() == 0
+        page.set_viewport_size({"width": 390, "height": 900})
+    page.wait_for_selector("#task-0 .board.more-right:not(.more-left)")
+    cue = "getComputedStyle(box.querySelector('caption span'), '::after').content"
+    assert "more columns" in box.evaluate(f"box => {cue}")
+    box.evaluate("box => box.scrollTo(40, 0)")
+    page.wait_for_selector("#task-0 .board.more-right.more-left")
+    box.evaluate("box => box.scrollTo(box.scrollWidth, 0)")
+    page.wait_for_selector("#task-0 .board.more-left:not(.more-right)")
+    assert "first columns" in box.evaluate(f"box => {cue}")
+    page.context.close()
+
+
 def test_the_keyboard_reaches_the_source_of_a_number(desktop: Opened) -> None:
     page = desktop.page
     stops = page.locator('#task-0 .board button.number[tabindex="0"]')
@@ -205,6 +290,7 @@ def test_models_are_compared_at_another_k(desktop: Opened) -> None:
 
 def test_tab_goes_down_the_page_and_focus_is_always_visible(browser: Browser, board: Path) -> None:
     found = opened(browser, board)
+    found.draw_all()  # else the number of stops depends on how fast tables are drawn
     page = found.page
     stops = []
     for _ in range(70):

@@ -26,7 +26,7 @@ from seqmem.leaderboard.page.document import SCRIPTS
 from seqmem.leaderboard.page.document import document as document_of
 from seqmem.leaderboard.published import Published, read_published
 from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.statistics.aggregate import boards
+from seqmem.leaderboard.statistics.aggregate import beats_chance, boards
 from seqmem.leaderboard.statistics.envelope import envelope
 from seqmem.leaderboard.store import write_record
 from seqmem.leaderboard.tables.board_table import board_text
@@ -220,10 +220,12 @@ def test_cells_and_envelope_are_those_of_the_boards(made: str) -> None:
                 else:
                     assert cell[0] == pytest.approx(kept.value, rel=1e-8)
                 assert cell[4] == kept.seeds
+                assert cell[5] == beats_chance(own, k, board.chance)
         for best in envelope(board):
-            _, row_at, k_at = task["envelope"][board.contexts.index(best.k)]
+            _, row_at, k_at, better = task["envelope"][board.contexts.index(best.k)]
             assert board.rows[row_at] is best.row
             assert board.contexts[k_at] == best.at
+            assert better == beats_chance(best.row, best.at, board.chance)
 
 
 def test_ranks_trust_and_state_are_those_of_the_tables() -> None:
