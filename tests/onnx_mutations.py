@@ -20,7 +20,7 @@ from onnx.helper import make_attribute
 from seqmem.submissions.onnx.operators import OPERATORS
 from seqmem.tests.onnx_models import constant, function, node, scores, subgraph, value
 
-__all__ = ["MODELS", "foreign_parts", "mutated", "watched", "with_function"]
+__all__ = ["MODELS", "foreign_parts", "mutated", "watched", "with_function", "with_state"]
 
 FOREIGN = ("RandomNormal", "Bernoulli", "ImageDecoder", "Optional", "Gelu", "ATen", "EPContext")
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft", "org.pytorch.aten", "evil", "mine")
@@ -48,6 +48,18 @@ def with_function() -> ModelProto:
     made.graph.node.append(node("Own", ["e"], ["y"], domain="mine"))
     made.functions.append(own)
     made.opset_import.add(domain="mine", version=1)
+    return made
+
+
+def with_state() -> ModelProto:
+    """A state of four floats, the largest outputs so far."""
+    made = scores()
+    made.graph.node[0].output[0] = "e"
+    made.graph.node.append(node("Add", ["e", "state"], ["y"]))
+    made.graph.node.append(node("ReduceMax", ["y", "time"], ["state_out"], keepdims=1))
+    made.graph.input.append(value("state", dims=("B", 1, 4)))
+    made.graph.output.append(value("state_out", dims=None))
+    made.graph.initializer.append(constant(np.array([1]), "time"))
     return made
 
 

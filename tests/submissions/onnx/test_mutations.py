@@ -15,8 +15,16 @@ from seqmem.submissions.onnx.file import OnnxModel, read_onnx
 from seqmem.submissions.process.limits import Limits
 from seqmem.submissions.process.remote import RemoteModel
 from seqmem.tasks.task import Tokens
-from seqmem.tests.onnx_mutations import MODELS, foreign_parts, mutated, watched, with_function
+from seqmem.tests.onnx_mutations import (
+    MODELS,
+    foreign_parts,
+    mutated,
+    watched,
+    with_function,
+    with_state,
+)
 
+ALL = (*MODELS, with_state())
 LIMITS = Limits(memory_bytes=2 << 30, start_seconds=30, call_seconds=3)
 
 
@@ -37,7 +45,7 @@ def test_the_watch_sees_what_is_opened(secret: Path) -> None:
 
 def test_the_models_are_run_undamaged() -> None:
     ids = np.array([[0, 4, 2]])
-    for made in MODELS:
+    for made in ALL:
         assert OnnxModel(made.SerializeToString(), 1)(ids).shape == (1, 3, 4)
         assert foreign_parts(made.SerializeToString()) == []
 
@@ -49,7 +57,7 @@ def test_what_is_accepted_holds_nothing_foreign(
 ) -> None:
     monkeypatch.chdir(secret.parent)
     rng = np.random.default_rng(seed)
-    data = mutated(MODELS[seed % len(MODELS)], secret, rng)
+    data = mutated(ALL[seed % len(ALL)], secret, rng)
     with watched(secret) as opened:
         try:
             checked, _ = read_onnx(data)
@@ -68,7 +76,7 @@ def test_damaged_files_are_run_in_a_process_without_harm(secret: Path) -> None:
     ran = failed = 0
     with watched(secret) as opened:
         while ran + failed < 12:
-            data = mutated(MODELS[(ran + failed) % len(MODELS)], secret, rng)
+            data = mutated(ALL[(ran + failed) % len(ALL)], secret, rng)
             try:
                 read_onnx(data)
             except SubmissionError:
