@@ -203,7 +203,8 @@ def measure_submission(
         settings, note = without_unreadable(opened.model, task, settings)
         contexts = settings.contexts_for(task)
         if note is not None:
-            report(note)
+            is_onnx = opened.facts.get("format") == "onnx"
+            report(f"{note}; docs/your_model.md says how a file carries one" if is_onnx else note)
 
     return checked_record(
         Measurable(

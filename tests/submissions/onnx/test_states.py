@@ -28,7 +28,7 @@ from seqmem.submissions.process.remote import RemoteModel
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import Features, Task
-from seqmem.tests.onnx_models import Dims, constant, model, node, value
+from seqmem.tests.onnx_models import Dims, constant, model, node, table, value
 
 SETTINGS = MeasurementSettings(contexts=(1, 4, "full"), precision=Precision(0.05, relative=True))
 
@@ -298,7 +298,7 @@ def test_an_lstm_from_torch_is_measured_as_in_memory(made: Measured) -> None:
 
 def test_an_exported_baseline_is_measured_as_itself(made: Measured, tmp_path: Path) -> None:
     with seeded(1):
-        lru = LRU(made.task.inputs, made.task.outputs, hidden=6, state=4).eval()
+        lru = LRU(made.task.inputs, made.task.outputs, hidden=6, layers=1, state=4).eval()
         for weight in lru.parameters():
             weight.data.add_(0.3 * torch.randn(weight.shape))
     export_onnx(lru, made.task.inputs, tmp_path / "lru.onnx")
@@ -322,3 +322,55 @@ def test_a_state_shared_between_rows_is_found(made: Measured, tmp_path: Path) ->
     with pytest.raises(RefusedError, match="window") as caught:
         measured(str(tmp_path / "shared.onnx"), made.task)
     assert "reading it input by input" in caught.value.report
+
+
+def test_a_state_that_counts_until_it_reads_ahead_is_found(made: Measured, tmp_path: Path) -> None:
+    """Nothing before measuring reads as far; what is scored again does."""
+    nodes = [
+        node("Slice", ["x", "one", "end", "one"], ["later"]),
+        node("Slice", ["x", "last", "end", "one"], ["latest"]),
+        node("Concat", ["later", "latest"], ["next"], axis=1),
+        node("OneHot", ["next", "outputs", "range"], ["ahead"]),
+        node("GreaterOrEqual", ["x", "zero"], ["read"]),
+        node("Cast", ["read"], ["each"], to=TensorProto.FLOAT),
+        node("CumSum", ["each", "axis"], ["counted"]),
+        node("Add", ["counted", "state"], ["place"]),
+        node("Gather", ["place", "last"], ["state_out"], axis=1),
+        node("Greater", ["place", "far"], ["beyond"]),
+        node("Cast", ["beyond"], ["flag"], to=TensorProto.FLOAT),
+        node("Unsqueeze", ["flag", "two"], ["mask"]),
+        node("Mul", ["ahead", "mask"], ["bonus"]),
+        node("Gather", ["table", "x"], ["honest"]),
+        node("Add", ["honest", "bonus"], ["y"]),
+    ]
+    numbers = {"one": [1], "end": [1 << 30], "last": [-1], "zero": 0, "axis": 1, "two": [2]}
+    floats = {"range": [0, 6], "far": 4000, "table": table(made.task.outputs, made.task.outputs)}
+    proto = model(
+        nodes,
+        inputs=[value("x", TensorProto.INT64, ("B", "L")), value("state", dims=("B", 1))],
+        outputs=[value("y", dims=None), value("state_out", dims=None)],
+        constants=[
+            constant(np.array(made.task.outputs), "outputs"),
+            *(constant(np.array(number), name) for name, number in numbers.items()),
+            *(constant(np.array(number, np.float32), name) for name, number in floats.items()),
+        ],
+    )
+    onnx.save(proto, tmp_path / "counts.onnx")
+    with pytest.raises(RefusedError, match="rescored"):
+        measured(str(tmp_path / "counts.onnx"), made.task)
+
+
+def test_without_a_state_the_line_about_full_context_says_how(
+    made: Measured, tmp_path: Path
+) -> None:
+    size = made.task.outputs
+    proto = model(
+        [node("Gather", ["table", "x"], ["y"])],
+        inputs=[value("x", TensorProto.INT64, ("B", "L"))],
+        constants=[constant(table(size, size), "table")],
+    )
+    onnx.save(proto, tmp_path / "net.onnx")
+    lines: list[str] = []
+    record = measure_trained(str(tmp_path / "net.onnx"), made.task, SETTINGS, lines.append)
+    assert [point.k for point in record.curve] == [1, 4]
+    assert any("measured to k = 4; docs/your_model.md says how a file carries" in x for x in lines)
