@@ -97,7 +97,7 @@ def interactive_curve_chart(board: Board, bests: Sequence[Best]) -> Spec:
     halo: Spec = {"color": SCREEN.quiet, "opacity": 0.28}
     best = {
         "data": {"values": envelope},
-        "transform": axes.centred(),
+        "transform": [*axes.centred(), *axes.placed("score")],
         "layer": [
             layer("line", where="!datum.full", strokeWidth=7, strokeCap="round", **halo),
             layer("tick", where="datum.full", thickness=7, size=34, orient="horizontal", **halo),
@@ -129,7 +129,9 @@ def _notes(board: Board, axes: Axes) -> list[str]:
     """Return what a reader of the chart must know."""
     known = any(cell.half is not None for row in board.rows for cell in row.scores.values())
     notes = ["Band: 95 % interval over data of the same kind."] * known
-    return notes + ["Scores above the frame are not drawn."] * axes.cut
+    if axes.highest is not None:
+        notes.append("Shaded: scores far above chance, on a logarithmic scale.")
+    return notes
 
 
 def _print_panel(board: Board, ambiguous: bool, models: Sequence[str], layout: Layout) -> Spec:
@@ -197,6 +199,11 @@ def _panel(
     reference = DASH | {"detail": {"field": "name"}}
     flat = layer("line", reference, rows=rows, color=theme.quiet, strokeWidth=1.3)
     gap = layer("rule", rows=[{"x": axes.gap}], color=theme.faint)
+    strip: list[Spec] = []
+    if axes.highest is not None:
+        ends = {"x": axes.span[0], "to": axes.span[1], "score": axes.high, "most": axes.top}
+        area = {"x2": {"field": "to"}, "y": axes.y(), "y2": {"field": "most"}}
+        strip = [layer("rect", area, rows=[ends], color=theme.quiet, opacity=0.1)]
     least = "datum.score - datum.half"
     if axes.log:  # an axis of logarithms has no zero
         least = f"max({least}, datum.score / 1000)"
@@ -206,9 +213,15 @@ def _panel(
             *axes.side_by_side(),
             {"calculate": f"isValid(datum.half) ? {least} : null", "as": "least"},
             {"calculate": "datum.score + datum.half", "as": "most"},
+            *axes.placed("score", "least", "most"),
         ],
         "encoding": {"x": axes.x()},
-        "layer": [gap, *rules, {"encoding": {"y": axes.y()}, "layer": [*below, flat, *lines]}],
+        "layer": [
+            *strip,
+            gap,
+            *rules,
+            {"encoding": {"y": axes.y()}, "layer": [*below, flat, *lines]},
+        ],
     }
 
 

@@ -1,6 +1,7 @@
 """Colours, dashes and shapes of a chart's lines, which differ without colour, too."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -14,6 +15,7 @@ _COLOURS = (
 )
 _DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")
+_VARIANTS = len(_DASHES) * len(_SHAPES)  # looks of one colour
 
 
 @dataclass(frozen=True)
@@ -45,19 +47,48 @@ def listing_order(name: str, models: Sequence[str]) -> tuple[int, str]:
 def styles(names: Sequence[str], models: Iterable[str]) -> list[Style]:
     """Return a style for each name; no two are alike among the first 336.
 
+    Names of one model have one colour, which up to 12 models share with no other.
+
     Args:
         names: models with their options, and what else distinguishes rows.
         models: names of known models; each has a style of its own in every chart, by its place.
     """
-    own = {name: slot for slot, name in enumerate(models)}
-    free = count(len(own))
-    return [
-        _style(own.pop(model) if (model := model_of(name)) in own else next(free)) for name in names
-    ]
+    shown = {model_of(name) for name in names}
+    own = {
+        model: (i % len(_COLOURS), i // len(_COLOURS))
+        for i, model in enumerate(models)
+        if model in shown
+    }
+    colour_of = {model: colour for model, (colour, _) in own.items()}
+    for model in dict.fromkeys(map(model_of, names)):
+        if model not in colour_of:
+            colour_of[model] = _rarest(colour_of.values())
+    taken = list(own.values())  # a colour, and which of its variants
+    found = []
+    for name in names:
+        model = model_of(name)
+        look = own.pop(model, None)
+        if look is None:
+            look = _free(colour_of[model], taken)
+            taken.append(look)
+        found.append(_style(*look))
+    return found
 
 
-def _style(slot: int) -> Style:
-    colours, dashes = len(_COLOURS), len(_DASHES)
-    lap = slot // colours
-    shape = _SHAPES[(slot + lap + lap // dashes) % len(_SHAPES)]
-    return Style(_COLOURS[slot % colours], _DASHES[lap % dashes], shape)
+def _rarest(colours: Iterable[int]) -> int:
+    """Return the colour that occurs least often, the first of several."""
+    counts = Counter(colours)
+    return min(range(len(_COLOURS)), key=lambda colour: (counts[colour], colour))
+
+
+def _free(colour: int, taken: Collection[tuple[int, int]]) -> tuple[int, int]:
+    """Return an unused variant of a colour; of another one if all its variants are used."""
+    if sum(used == colour for used, _ in taken) >= _VARIANTS:
+        colour = _rarest(used for used, _ in taken)
+    return next((colour, variant) for variant in count() if (colour, variant) not in taken)
+
+
+def _style(colour: int, variant: int) -> Style:
+    dashes = len(_DASHES)
+    shape = _SHAPES[(colour + variant + variant // dashes) % len(_SHAPES)]
+    return Style(_COLOURS[colour], _DASHES[variant % dashes], shape)

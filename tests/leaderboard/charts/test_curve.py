@@ -65,8 +65,8 @@ def test_labels_are_apart_in_order_and_within_the_frame(heights: list[float]) ->
 def test_scores_far_above_chance_do_not_flatten_the_rest() -> None:
     (board,) = boards([make_record({1: 50.0, 2: 0.9, "full": 0.1})])
     text = json.dumps(curve_chart([board], BASELINES))
-    assert "Scores above the frame are not drawn." in text
-    assert "above the frame" not in json.dumps(curve_chart([everything()], BASELINES))
+    assert "Shaded: scores far above chance" in text
+    assert "Shaded" not in json.dumps(curve_chart([everything()], BASELINES))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ def test_a_need_chart_distinguishes_the_states() -> None:
         ]
     )
     chart = need_chart([board], BASELINES)
-    states = {(p["name"], p["state"]): float(p["k"]) for p in points(chart) if "name" in p}
+    states = {
+        (p["model"], p["state"]): float(p["k (inputs)"]) for p in points(chart) if "model" in p
+    }
     assert states[("lstm", "reached")] == 4
     assert states[("rnn", "beyond")] > 8
     assert states[("gru", "chance")] < 1
