@@ -17,7 +17,7 @@ from seqmem.submissions.extras import imported
 from seqmem.submissions.onnx.check import check_model
 from seqmem.submissions.onnx.rewrite import halves_to_float32, prepare
 from seqmem.submissions.onnx.signature import Signature, read_signature
-from seqmem.submissions.onnx.states import packed, unpacked
+from seqmem.submissions.onnx.states import StateError, packed, unpacked
 from seqmem.submissions.onnx.structure import named, parse_onnx, refuse
 from seqmem.submissions.process.worker import Opened
 
@@ -74,10 +74,8 @@ class OnnxModel:
             raise _failed("cannot be loaded", error) from None
         self._quiet = self._runtime.RunOptions()
         self._quiet.log_severity_level = 4
-        if any(self.signature.fixed):
+        if any(self.signature.fixed) or self.signature.states:
             self._check_other_sizes()
-        elif self.signature.states:
-            self(self._zeros())  # finds states that change their shape
 
     @property
     def facts(self) -> dict[str, int]:
@@ -129,15 +127,19 @@ class OnnxModel:
         return np.ascontiguousarray(outputs), packed(states, after, batch)
 
     def _check_other_sizes(self) -> None:
-        """Check that a graph that declares a batch size or length can read others.
+        """Check that a graph that declares a batch size or length, or states, reads other sizes.
 
         Raises:
-            SubmissionError: it cannot.
+            SubmissionError: it does not, or a state changes its shape.
         """
         signature = self.signature
         try:
             self(self._zeros())
-        except SubmissionError:
+        except StateError:
+            raise
+        except SubmissionError as error:
+            if not any(signature.fixed):
+                raise SubmissionError(f"{error}; {DYNAMIC}") from None
             sizes = zip(("batch", "length"), signature.fixed, strict=True)
             fixed = " and ".join(f"the {name} fixed at {size}" for name, size in sizes if size)
             refuse(f"reads the input {named(signature.input)} with {fixed}; {DYNAMIC}")

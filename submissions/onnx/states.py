@@ -24,12 +24,24 @@ from seqmem.submissions.onnx.structure import named, refuse, type_name
 if TYPE_CHECKING:
     from onnx import ValueInfoProto
 
-__all__ = ["AFTER", "BEFORE", "CarriedState", "packed", "read_states", "unpacked"]
+__all__ = [
+    "AFTER",
+    "BEFORE",
+    "CarriedState",
+    "StateError",
+    "packed",
+    "read_states",
+    "unpacked",
+]
 
 BEFORE, AFTER = "state", "_out"  # how the inputs' names begin; what the outputs' names add
 MOST_FLOATS = 1 << 26  # of the states of one sequence: 256 MiB
 
 Floats = npt.NDArray[np.float32]
+
+
+class StateError(SubmissionError):
+    """A graph returned something else than a state."""
 
 
 @dataclass(frozen=True)
@@ -149,14 +161,14 @@ def packed(states: Sequence[CarriedState], values: Sequence[object], batch: int)
     """Return the states after a call as one array (B, S).
 
     Raises:
-        SubmissionError: a value has another shape or type than the state before it.
+        StateError: a value has another shape or type than the state before it.
     """
     parts = [np.zeros((batch, 0), np.float32)]
     for state, value in zip(states, values, strict=True):
         if not isinstance(value, np.ndarray) or value.dtype != np.float32:
-            raise SubmissionError(f"the model returns {named(state.output)}, which is not float32")
+            raise StateError(f"the model returns {named(state.output)}, which is not float32")
         if value.shape != state.shape(batch):
-            raise SubmissionError(
+            raise StateError(
                 f"the model returns {named(state.output)} of shape {value.shape} for "
                 f"{named(state.input)} of shape {state.shape(batch)}; a state keeps its shape"
             )

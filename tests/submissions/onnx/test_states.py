@@ -184,6 +184,13 @@ def test_states_come_in_pairs_of_floats() -> None:
 def test_a_state_keeps_its_shape_and_the_batch() -> None:
     grows = [node("Concat", ["state", "state"], ["state_out"], axis=1)]
     refused(carrying(("B", 3), nodes=grows), r"'state_out' of shape \(2, 6\) for 'state' of shape")
+    fixed = carrying(("B", 3), nodes=grows)  # as torch declares a length that is none
+    fixed.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 8
+    refused(fixed, r"'state_out' of shape \(2, 6\) for 'state' of shape")
+    unrolled = carrying(("B", 3))
+    unrolled.graph.initializer.append(constant(np.ones((2, 8, 3), np.float32), "eight"))
+    unrolled.graph.node[0].CopyFrom(node("Add", ["x", "eight"], ["y"]))
+    refused(unrolled, r"cannot read inputs of shape \(2, 2, 3\): .*; export it with torch")
     mixes = [node("ReduceMean", ["state"], ["state_out"], keepdims=1)]
     refused(carrying(("B", 3), nodes=mixes), r"'state_out' of shape \(1, 1\) for 'state'")
 
