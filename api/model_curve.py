@@ -13,7 +13,7 @@ from seqmem.leaderboard.statistics.aggregate import Row, boards
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.store import record_directory, write_record
 from seqmem.leaderboard.tables.flat import flat
-from seqmem.leaderboard.tables.formatting import number, row_need, unit
+from seqmem.leaderboard.tables.formatting import number, row_need, score_text, unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,11 +125,21 @@ class ModelCurve:
         )
 
     def _repr_html_(self) -> str:
-        """Return a small table, and the curve where it can be drawn."""
-        scores = self._row.scores
-        head = "".join(f"<th>{k}</th>" for k in scores)
-        cells = "".join(f"<td>{number(s.value)}</td>" for s in scores.values())
-        table = f"<table><tr><th>k</th>{head}</tr><tr><td></td>{cells}</tr></table>"
+        """Return a small table with intervals, and the curve where it can be drawn."""
+        (board,) = boards(self.records)
+        best = board.optimum
+        rows = {
+            "k": board.contexts,
+            escape(self.name): [score_text(self._row.scores.get(k)) for k in board.contexts],
+            "optimum": [number(best[k]) if k in best else "" for k in board.contexts],
+            "chance": [number(board.chance)] * len(board.contexts),
+        }
+        table = "".join(
+            f"<tr><th>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+            for name, cells in rows.items()
+            if any(cells)
+        )
+        table = f"<table>{table}</table>"
         try:
             drawn = self.plot()._repr_svg_()
         except InputError:  # without the package that draws

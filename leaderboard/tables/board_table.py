@@ -7,7 +7,7 @@ from dataclasses import replace
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.published import UNITS, Published
 from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.statistics.aggregate import Board, Row, Score, solved
+from seqmem.leaderboard.statistics.aggregate import Board, Row, solved
 from seqmem.leaderboard.statistics.answers import CLOSE
 from seqmem.leaderboard.statistics.context_need import optimum_need
 from seqmem.leaderboard.statistics.differences import trainings_known
@@ -18,11 +18,11 @@ from seqmem.leaderboard.tables.fitted import terminal_width
 from seqmem.leaderboard.tables.flat import flat
 from seqmem.leaderboard.tables.formatting import (
     edition,
-    half_width,
     label,
     number,
     row_need,
     same_models,
+    score_text,
     state_floats,
     trust,
     unit,
@@ -196,7 +196,7 @@ def board_columns(board: Board) -> Columns:
             del columns[name]
     for k in board.contexts:
         name = f"k={k}" if k != "full" else "full"
-        columns[name] = [_cell(row.scores.get(k)) for row in rows]
+        columns[name] = [score_text(row.scores.get(k)) for row in rows]
     columns["k*(1 %)"] = [row_need(row) for row in rows]
     return columns
 
@@ -233,14 +233,3 @@ def _sampling_error(row: Row) -> str:
     if row.records[0].task.score == "perplexity":
         return f"{start}{100 * math.expm1(widest):.2g} %"
     return f"{start}{widest:.2g}"
-
-
-def _cell(score: Score | None) -> str | None:
-    if score is None:
-        return None
-    text = number(score.value)
-    if score.half is not None:
-        text += f" ±{half_width(score.half, score.value)}"
-    if score.seeds > 1:
-        text += f" [{number(score.smallest)}, {number(score.largest)}]"
-    return text

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from seqmem.leaderboard import OWN
 from seqmem.leaderboard.record import TaskFacts
-from seqmem.leaderboard.statistics.aggregate import Row
+from seqmem.leaderboard.statistics.aggregate import Row, Score
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "rounded",
     "row_need",
     "same_models",
+    "score_text",
     "state_floats",
     "trust",
     "unit",
@@ -67,6 +68,18 @@ def half_width(half: float, value: float) -> str:
     digits = 4 if abs(value) < 20 else 1
     least = 10.0**-digits
     return f"{half:.{digits}f}" if half >= least / 2 else f"<{least:.{digits}f}"
+
+
+def score_text(score: Score | None) -> str | None:
+    """Return a score with its interval and its range over seeds, as far as they are known."""
+    if score is None:
+        return None
+    text = number(score.value)
+    if score.half is not None:
+        text += f" ±{half_width(score.half, score.value)}"
+    if score.seeds > 1:
+        text += f" [{number(score.smallest)}, {number(score.largest)}]"
+    return text
 
 
 def rounded(

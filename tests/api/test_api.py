@@ -141,7 +141,12 @@ def test_a_class_in_memory(quiet: dict[str, Any], tmp_path: Path) -> None:
     assert curve.need.largest == 3
     assert curve.to_dict()[f"seqmem/{TASK}/full"] == curve.records[0].curve[-1].loss.mean
     assert repr(curve).startswith(f"Mixer:hidden=6 on {TASK}: mean squared error 0.")
-    assert "<table>" in curve._repr_html_()
+    shown = curve._repr_html_()
+    assert shown.count("<tr>") == 4
+    first = curve.records[0].curve[0]
+    assert f"<td>{first.loss.mean:.4f} ±" in shown
+    assert f"<th>optimum</th><td>{first.optimum:.4f}</td>" in shown
+    assert f"<th>chance</th><td>{curve.records[0].task.chance:.4f}</td>" in shown
     with torch.no_grad():  # it is no longer what was trained
         run.model.leave.bias += 1  # type: ignore[operator, union-attr]
     changed = seqmem.measure(run.model, TASK, k=[1, 3, "full"], verbose=False)
