@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from seqmem.check.curves import Curves
 from seqmem.check.margin import fresh_margin, half_widths, same_half_width, same_margin, spread
@@ -109,7 +110,7 @@ def expectation_from_json(text: str) -> Expectation:
         ExpectationError: the text is not an expectation, or of a later version.
     """
     try:
-        data = json.loads(text)
+        data = orjson.loads(text)
         if data["form"] > FORM:
             raise ValueError(
                 f"form {data['form']} is newer than this version of seqmem reads ({FORM}); "
@@ -162,7 +163,7 @@ def write_expectation(expectation: Expectation, folder: Path) -> Path:
 def _number(path: Path) -> int:
     """Return the number of a renewal: 1 for ``lstm.json``, 2 for ``lstm.2.json``."""
     _, _, number = path.stem.rpartition(".")
-    return int(number) if "." in path.stem and number.isdigit() else 1
+    return int(number) if "." in path.stem and number.isdecimal() else 1
 
 
 def _short(values: Any) -> list[float]:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import with_config
 
 from seqmem.files import read_file
@@ -80,7 +81,7 @@ def _read(paths: Iterable[Path]) -> list[tuple[Failure, Path]]:
     found = []
     for path in paths:
         try:
-            data = json.loads(read_file(path))
+            data = orjson.loads(read_file(path))
             data.pop("failure")
             found.append((validated(Failure, data), path))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

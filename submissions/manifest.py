@@ -77,7 +77,7 @@ def read_manifest(path: Path) -> Manifest:
         given = tomllib.loads(read_file(path).decode())
     except OSError as error:
         raise InputError(f"--manifest {path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"--manifest {path}: is not TOML ({error})") from None
     try:
         manifest = validated(Manifest, given)

@@ -169,7 +169,9 @@ def test_expectations_are_read_as_they_were_written_and_the_latest_counts(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"form": 99}', '{"form": 1, "setting": {}, "runs": []}']
+    "text",
+    ["", "[]", "{}", '{"form": 99}', '{"form": 1, "setting": {}, "runs": []}', "[" * 99_999],
+    ids=range(6),
 )
 def test_other_files_are_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(ExpectationError):

@@ -79,7 +79,8 @@ def test_a_failure_comes_back_as_it_was(tmp_path: Path) -> None:
     second = write_failure(replace(failure, created="2026-01-02", step=4), tmp_path, "lstm-0")
     assert first.parent == tmp_path / "failures" / "copy-memory_T=3"
     assert second.name == "lstm-0.2.json"
-    (tmp_path / "failures" / "copy-memory_T=3" / "lstm-0.3.json").write_text("{")
+    for number, text in ((3, "{"), (4, "[" * 99_999), (5, '{"failure": 1}')):
+        (first.parent / f"lstm-0.{number}.json").write_text(text)
     found = find_failure(tmp_path, "copy-memory/T=3", "lstm-0")
     assert found is not None
     assert found[1] == second

@@ -228,6 +228,7 @@ def test_a_manifest_describes_the_model(
     assert record.model["licence"] == "MIT"
     for text, says in (
         ("context = 0", "context = 0 should be greater than or equal to 1"),
+        ("context = " + "[" * 9_999, "is not TOML"),
         ("contxt = 3", "unknown field 'contxt'"),
         ("context = true", "context = True should be a valid integer"),
         ("authors = [3]", "authors.0 = 3 must be one line"),
