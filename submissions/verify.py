@@ -2,13 +2,14 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from seqmem.errors import InputError
-from seqmem.files import read_file
+from seqmem.files import expand_user, read_file
 from seqmem.leaderboard.record import Context, Record
 from seqmem.leaderboard.signature import signed
 from seqmem.leaderboard.store import record_directory, write_record
@@ -162,6 +163,13 @@ def verify(
 def _same_task(old: Record, path: Path) -> Task:
     """Return the record's task, after a check that its data are those of the record."""
     task = load_task(old.task.id)
+    here = os.getcwd()
+    file = os.path.abspath(expand_user(task.user_file or here))  # nothing of a glob is looked up
+    if not Path(file).is_relative_to(here):
+        raise InputError(
+            f"record {path}: its task {task.id} reads {file}, which is outside of this folder: a "
+            "record must not choose what is read; change to a folder that contains it"
+        )
     if (task.version, task.data_hash) != (old.task.version, old.task.data_hash):
         raise InputError(
             f"record {path}: was measured on version {old.task.version} of {old.task.id}, data "

@@ -147,6 +147,11 @@ class Task(ABC):
         return family_of(self.id)
 
     @property
+    def user_file(self) -> str | None:
+        """The path or glob in the id of files that only its user has; None if it names none."""
+        return None
+
+    @property
     def contexts(self) -> tuple[int, ...]:
         """The context lengths that are measured by default."""
         return geometric_contexts(self.longest_context)

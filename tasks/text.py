@@ -96,6 +96,11 @@ class Text(LanguageTask):
         count = integer("min-count", read["min-count"], 1, 10**6)
         return cls(pattern, "char" if unit == "char" else "word", count, given)
 
+    @property
+    def user_file(self) -> str:
+        """The file or glob."""
+        return self.pattern
+
     @cached_property
     def words(self) -> tuple[str, ...]:
         """The vocabulary: id -> word or character.

@@ -71,6 +71,11 @@ class _WikiText(LanguageTask):
         """The size of the vocabulary."""
         return self.source.vocabulary if self.vocabulary == "train" else len(self.corpus.words)
 
+    @property
+    def user_file(self) -> str | None:
+        """The file of a vocabulary that is not one of the corpus."""
+        return str(self.vocabulary) if isinstance(self.vocabulary, Path) else None
+
     @cached_property
     def corpus(self) -> Corpus:
         """The checked corpus.

@@ -184,6 +184,35 @@ def test_nothing_is_flagged_on_a_board_worse_than_chance(seqmem_: Command, board
     assert "to look at" not in ran.err
 
 
+def test_a_record_does_not_choose_which_files_are_read(
+    seqmem_: Command, board: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    secret = tmp_path_factory.mktemp("others") / "secret.txt"
+    secret.write_text("pass word\n" * 2000)
+    Path("net.py").write_text(HONEST)
+    Path("text.txt").write_text(secret.read_text())
+    with torch.random.fork_rng():
+        seqmem_("submit", "net.py:build", "--name", "net", *WHERE, "--trust")
+        (path,) = record_files(board)
+        record = json.loads(path.read_text())
+        up = os.path.relpath(secret)
+        for task in (f"text:{secret}", f"text:{up}?unit=char", "text:/**/*", "text:a/../../*"):
+            record["task"]["id"] = task
+            path.write_text(json.dumps(record))
+            ran = seqmem_("verify", str(path), "net.py:build", "--trust")
+            assert ran.status == 2
+            assert "outside of this folder" in ran.err
+        record["task"]["id"] = f"wikitext-103/vocabulary={secret}"
+        path.write_text(json.dumps(record))
+        ran = seqmem_("verify", str(path), "net.py:build", "--trust")
+        assert ran.status == 2
+        assert "pass word" not in ran.err
+        record["task"]["id"] = "text:text.txt"
+        path.write_text(json.dumps(record))
+        ran = seqmem_("verify", str(path), "net.py:build", "--trust")
+    assert "the losses cannot be compared" in ran.err
+
+
 @pytest.mark.parametrize("width", [1e9, float("inf"), float("nan"), "wide", None])
 def test_a_forged_width_confirms_nothing(width: object, seqmem_: Command, board: Path) -> None:
     """A record with very wide intervals would agree with everything."""
