@@ -6,6 +6,8 @@ from typing import Protocol
 
 from seqmem.errors import InputError
 from seqmem.leaderboard.record import Record
+from seqmem.leaderboard.store import COMMITTED, read_records
+from seqmem.runs.costs import relative_costs
 from seqmem.runs.local import LocalProcesses, ThisProcess
 from seqmem.runs.plan import Plan, Request, Workers, plan
 from seqmem.runs.processes import cores
@@ -72,7 +74,8 @@ def run_cells(planned: Plan, executor: Executor, log: Callable[[str], object]) -
     """
     count = len(planned.cells)
     outcomes: dict[int, Outcome] = {}
-    with Progress(count, log, executor.running) as progress:
+    costs = relative_costs(planned.cells, read_records([COMMITTED])[0] if count > 1 else ())
+    with Progress(costs, log, executor.running) as progress:
 
         def log_of(number: int, line: str) -> None:
             progress.log(f"[{number}/{count}] {line}")

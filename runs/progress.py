@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tqdm import tqdm
@@ -27,13 +27,21 @@ class Progress:
 
     def __init__(
         self,
-        cells: int,
+        costs: Sequence[float],
         log: Callable[[str], object],
         running: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """Take the number of cells, where lines go, and what returns each worker's cell."""
+        """Create the bars.
+
+        Args:
+            costs: the time that each cell takes relative to the others.
+            log: called with each line.
+            running: returns the cell that each worker runs.
+        """
+        cells = len(costs)
         self._cells, self._print, self._running = cells, log, running
-        self._done = self._failed = self._worked = 0
+        self._costs, self._left, self._worked = costs, sum(costs), 0.0
+        self._done = self._failed = 0
         self._began = time.monotonic()
         # None: no bar unless stderr is a terminal. For a single cell its own bars show everything.
         silent = True if cells == 1 or are_hidden() else None
@@ -66,8 +74,10 @@ class Progress:
         """Count a cell, and show the progress."""
         self._done += 1
         self._failed += outcome.record is None or bool(outcome.failures)
+        cost = self._costs[outcome.number - 1]
+        self._left -= cost
         if outcome.seconds >= WORK:
-            self._worked += 1
+            self._worked += cost
         else:
             self._began += outcome.seconds
         self._show()
@@ -84,7 +94,7 @@ class Progress:
         if self._failed:
             text += f", {self._failed} failed"
         if self._worked:
-            left = (time.monotonic() - self._began) / self._worked * (self._cells - self._done)
+            left = (time.monotonic() - self._began) / self._worked * self._left
             text += f", about {_duration(left)} left"
         return text
 

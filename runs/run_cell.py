@@ -3,6 +3,7 @@
 What is finished is never done again.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -175,7 +176,8 @@ def _train(
                 log(f"{cell}: resumes after step {step - 1:,}, from its checkpoint")
             began = True
             bar.update(step - bar.n)
-            bar.set_postfix(valid=f"{validation:.4g}", refresh=False)
+            if math.isfinite(validation):  # not before the first validation
+                bar.set_postfix(valid=f"{validation:.4g}", refresh=False)
 
         run = train
         if cell.devices > 1:

@@ -256,7 +256,7 @@ def test_progress_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     lines: list[str] = []
-    with Progress(5, lines.append) as progress:
+    with Progress([1.0] * 5, lines.append) as progress:
         progress.done(Outcome(1, None, seconds=0.0))  # known before: no time, but a failure
         now[0] = 160.0
         progress.done(Outcome(2, None, ("k=3: no",), seconds=60.0))
@@ -279,7 +279,7 @@ def test_progress_in_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     lines: list[str] = []
-    with Progress(3, lines.append) as progress:
+    with Progress([1.0] * 3, lines.append) as progress:
         progress.log("a line")
         progress.done(Outcome(1, None, ("no",), seconds=5.0))
     assert lines == ["a line"]
