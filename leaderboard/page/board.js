@@ -90,6 +90,9 @@ function shownTasks() {
 function showAll() {
   const shown = shownTasks();
   byId("nothing").hidden = shown.length > 0;
+  for (const id of ["glance", "needs"]) {
+    byId(id).closest("section").hidden = !shown.some((task) => task.rows.length);
+  }
   for (const line of document.querySelectorAll("table.glance tbody tr")) {
     line.hidden = !shown.includes(tasks[line.querySelector("[data-leaders]").dataset.leaders]);
   }
