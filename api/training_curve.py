@@ -18,12 +18,13 @@ from seqmem.measuring.arrays import Floats
 from seqmem.measuring.full_context import reads_whole
 from seqmem.measuring.reference import full_scores
 from seqmem.measuring.settings import MeasurementSettings
+from seqmem.measuring.small_sample import small_sample
 from seqmem.measuring.window_scores import Scorer
 from seqmem.submissions.extras import imported
 from seqmem.submissions.hugging_face.measure import measure_words
 from seqmem.submissions.hugging_face.word_text import WordText, language_task, word_text
 from seqmem.tasks import load_task
-from seqmem.tasks.task import Context, Split, Task
+from seqmem.tasks.task import Context, Task
 
 __all__ = ["TrainingCurve"]
 
@@ -33,10 +34,10 @@ DEVICES = ("cpu", "cuda")
 class TrainingCurve:
     """What a model under training loses with less context, cheap enough for every evaluation.
 
-    Called with the model, it returns its scores as `ModelCurve.to_dict` names them, on the first
-    targets of the task's validation split. Neither the model nor the random numbers of its training
-    are changed: weights, modes and gradients are what they were. There is no validity gate, and
-    nothing is stored; `seqmem.measure` is for the trained model.
+    Called with the model, it returns its scores as `ModelCurve.to_dict` names them, on a few
+    targets of the task's validation split, always the same. Neither the model nor the random
+    numbers of its training are changed: weights, modes and gradients are what they were. There is
+    no validity gate, and nothing is stored; `seqmem.measure` is for the trained model.
 
     Where the model cannot read everything since the start of a corpus, k = full is left out, and so
     is a k beyond its longest input or where its outputs are not finite; one line says so, once.
@@ -73,12 +74,13 @@ class TrainingCurve:
         self._contexts = MeasurementSettings(contexts_of(k)).grid(self.task)
         self._valid = self.task.split("valid")
         longest = max((each for each in self._contexts if each != "full"), default=1)
-        self._sample = _beginning(self._valid, targets, longest if tokenizer is None else 0)
+        self._sample = small_sample(self._valid, targets, longest)
         self._model, self._tokenizer, self._log = model, tokenizer, logger(verbose)
         self._text: WordText | None = None
         self._said: set[str] = set()
         if tokenizer is not None:
             language_task(self.task)
+            self._sample = self._valid.prefix(targets)  # of consecutive words, as texts are read
 
     def __call__(self, trained: Any) -> dict[str, float]:
         """Return the scores of a model at this moment of its training.
@@ -172,8 +174,10 @@ class TrainingCurve:
 
     def _unreadable(self, model: UndisturbedModel, k: Context) -> str | None:
         """Return why a model cannot read windows of k inputs; None if it can."""
-        length = int(self._sample.available.max())
-        length = length if k == "full" else min(k, length)
+        if k == "full":
+            length = int(self._sample.starts.diff().max())
+        else:
+            length = min(k, int(self._sample.available.max()))
         if model.longest is not None and length > model.longest and not model.stateful:
             return f"the model reads at most {model.longest:,} inputs at once"
         if k == "full" and not reads_whole(model, self._valid):
@@ -227,13 +231,3 @@ def _device(module: nn.Module) -> str:
     if device.type not in DEVICES:
         raise InputError(f"the model is on {device}; seqmem measures on {' and '.join(DEVICES)}")
     return str(device)
-
-
-def _beginning(split: Split, targets: int, before: int) -> Split:
-    """Return the first targets of a split; of one long sequence, the first after some inputs.
-
-    Windows are then equally long and are read together.
-    """
-    skipped = before if int(split.starts[1]) >= before + targets else 0
-    most = split.prefix(skipped + targets)
-    return most.subset(torch.arange(skipped, len(most)))

@@ -104,7 +104,7 @@ def test_transformers(tmp_path: Path) -> None:
             warnings.simplefilter("ignore")
             config = transformers.GPT2Config(
                 vocab_size=task.outputs,
-                n_positions=128,
+                n_positions=256,
                 n_embd=8,
                 n_layer=1,
                 n_head=1,
