@@ -75,8 +75,8 @@ def _check_operator(node: "NodeProto", false: frozenset[str]) -> None:
         )
     if node.op_type not in OPERATORS:
         refuse(
-            f"uses the operator {named(node.op_type)}, which is not allowed: outputs must be "
-            "determined by the inputs"
+            f"uses the operator {named(node.op_type)}, which is not among the accepted ones, those "
+            "of sequence models whose outputs are determined by their inputs"
         )
     # Inside a function, the caller may set an attribute.
     trains = any(a.name == "training_mode" and (a.i or a.ref_attr_name) for a in node.attribute)

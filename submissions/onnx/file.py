@@ -6,6 +6,7 @@ look for other files. Memory and time are not limited here: an untrusted file ne
 limits.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["OnnxModel", "open_onnx", "read_onnx"]
 
 LARGEST = (1 << 31) - 1  # bytes of a file, the limit of protobuf
+# Where in the runtime's own code an error was raised, in its messages: a file, and a function.
+PLACE = re.compile(r"\[ONNXRuntimeError\] : |/onnxruntime_src/\S+:\d+ [^()]*\([^()]*\)(?: const)? ")
 MOST_DIGITS = 18  # of a receptive field
 DYNAMIC = (
     "export it with torch.onnx.export(…, dynamo=True, dynamic_shapes=({0: AUTO, 1: AUTO},)), where "
@@ -222,5 +225,4 @@ def _failed(what: str, error: Exception) -> SubmissionError | MemoryError:
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "allocate memory" in text or "bad_alloc" in text:
         return MemoryError(f"the model {what}: there is not enough memory")
-    text = text.removeprefix("[ONNXRuntimeError] : ")
-    return SubmissionError(f"the model {what}: {text[:300]}")
+    return SubmissionError(f"the model {what}: {PLACE.sub('', text)[:300]}")

@@ -53,6 +53,16 @@ def test_ids_are_read_in_the_declared_type(kind: int, given_as: type[np.integer[
     np.testing.assert_array_equal(outputs, table()[ids])
 
 
+def test_errors_of_the_runtime_begin_with_what_is_wrong() -> None:
+    newer = model([RELU])
+    newer.ir_version = 99
+    with pytest.raises(SubmissionError) as caught:
+        opened(newer)
+    assert "the model cannot be loaded: 1 : FAIL : Unsupported model IR version: 99" in str(
+        caught.value
+    )
+
+
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE])
 def test_outputs_are_float32(kind: int) -> None:
     made = model([node("Cast", ["x"], ["y"], to=kind)], outputs=[value("y", kind)])
