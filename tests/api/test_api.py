@@ -139,7 +139,11 @@ def test_a_class_in_memory(quiet: dict[str, Any], tmp_path: Path) -> None:
     assert curve.records[0].training["seed"] == 3
     assert list(curve.frame["k"]) == [1, 3, "full"]
     assert curve.need.largest == 3
-    assert curve.to_dict()[f"seqmem/{TASK}/full"] == curve.records[0].curve[-1].loss.mean
+    flat = curve.to_dict()
+    assert [*flat] == [f"seqmem/{TASK}/{name}" for name in ("k=1", "k=3", "full")]
+    assert curve.need.k is None  # else it is the last
+    assert all(type(value) is float for value in flat.values())
+    assert flat[f"seqmem/{TASK}/full"] == curve.records[0].curve[-1].loss.mean
     assert repr(curve).startswith(f"Mixer:hidden=6 on {TASK}: mean squared error 0.")
     shown = curve._repr_html_()
     assert shown.count("<tr>") == 4
