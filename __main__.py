@@ -1,8 +1,18 @@
 """Run the command line: `python -m seqmem` is `seqmem`."""
 
-from seqmem.submit import main
+import signal
 
-__all__: list[str] = []
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is imported ends the process, without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from seqmem import submit
+
+    submit.main()
+
 
 if __name__ == "__main__":
     main()

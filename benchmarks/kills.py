@@ -68,7 +68,7 @@ def started(mode: Mode, temporary: Path) -> "subprocess.Popen[bytes]":
     """Start a mode's command in a process group of its own."""
     mode.folder.mkdir(exist_ok=True)
     return subprocess.Popen(
-        [sys.executable, "-m", "seqmem.submit", *mode.command],
+        [sys.executable, "-m", "seqmem", *mode.command],
         cwd=mode.folder,
         env={**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
