@@ -23,6 +23,7 @@ __all__ = [
     "FILE",
     "FOLDER",
     "FOLDER_OR_URL",
+    "HEADINGS",
     "K_TRAINS",
     "NAMES",
     "PATH",
@@ -101,6 +102,10 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _headings(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
+
+
 def _precision(text: str) -> "Precision":
     from seqmem.measuring.precision import parse_precision
 
@@ -117,5 +122,6 @@ def _precision(text: str) -> "Precision":
 FOLDER_OR_URL = _Parsed("DIR", _folder_or_url)
 CONTEXTS = _Parsed("K,…", _contexts)  # ``1,2,4,full`` in any order: ascending, full last
 K_TRAINS = _Parsed("K,…", _k_trains)  # ``1,2,full`` or ``diagonal``, in the order given
+HEADINGS = _Parsed("NAME,…", _headings)  # of columns
 NAMES = _Parsed("NAME,…", _names)  # ``lstm,tcn`` in the order given
 PRECISION = _Parsed("X", _precision)  # ``0.5%`` or ``0.01``

@@ -7,7 +7,7 @@ import click
 
 from seqmem.baselines import BASELINES
 from seqmem.cli import options
-from seqmem.cli.arguments import FOLDER, NAMES
+from seqmem.cli.arguments import FOLDER, HEADINGS, NAMES
 from seqmem.cli.exits import log
 from seqmem.leaderboard import FORMATS, Format
 from seqmem.tasks import SUITES, find_suite
@@ -48,6 +48,11 @@ FILES = ("html", "parquet", "model-card")  # what holds every task, and is no ta
 @options.k_shown
 @options.wide
 @click.option(
+    "--columns",
+    type=HEADINGS,
+    help="Only these columns of --wide, or those whose names begin so: rank,parameters,full,k*.",
+)
+@click.option(
     "--published/--no-published",
     "with_published",
     default=True,
@@ -70,6 +75,7 @@ def leaderboard(
     budget: str | None,
     contexts: "tuple[Context, ...] | None",
     wide: bool,
+    columns: tuple[str, ...] | None,
     with_published: bool,
     form: Format | Literal["html", "parquet", "model-card"],
     output: Path | None,
@@ -100,6 +106,10 @@ def leaderboard(
         raise InputError(f"--format {form}: it has no such table; leave --suite and --stable out")
     if form == "parquet" and output is None:
         raise InputError("--format parquet: it is no text; name a file with --output")
+    if columns and (form in (*FILES, "csv", "json") or suite is not None or stable):
+        raise InputError(
+            f"--columns chooses columns of a board; leave --suite, --stable and --format {form} out"
+        )
     if form == "table" and (wide or output is not None):  # a file has no width
         form = "wide"
     if suite is not None:
@@ -130,7 +140,7 @@ def leaderboard(
         elif stable:
             content = stable_text(found, form, chosen.published)
         else:
-            content = board_text(found, form, chosen.published, contexts)
+            content = board_text(found, form, chosen.published, contexts, columns or None)
         if output is None:
             click.echo(content, nl=False)
         else:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from seqmem.errors import InputError
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.published import UNITS, Published
 from seqmem.leaderboard.record import Context
@@ -52,10 +53,11 @@ def board_text(
     form: Format,
     published: Sequence[Published] = (),
     contexts: Sequence[Context] | None = None,
+    chosen: Sequence[str] | None = None,
 ) -> str:
     """Return boards in one of `FORMATS`; csv and json have a row for each model, k and seed.
 
-    "table" is brief, and fits the terminal (`brief_board`).
+    "table" fits the terminal, and is brief unless columns are chosen (`brief_board`).
 
     Args:
         boards: what was measured.
@@ -63,27 +65,59 @@ def board_text(
         published: published numbers. They follow their task's board, in the order given and never
             ranked; tasks without a board come last.
         contexts: the context lengths to show; None for all, or those that fit.
+        chosen: the columns to show beside the model, as "wide" has them, or how their names begin;
+            not for csv and json; None for all, or those that fit.
+
+    Raises:
+        InputError: no board has such a column.
     """
     boards = at_contexts(boards, contexts)
     if form in ("csv", "json"):
         return table(flat(boards, published), form)
     ids = [board.task_id for board in boards]
     unmeasured = _unmeasured([entry for entry in published if entry.task not in ids], form)
-    if form == "table":
+    if form == "table" and chosen is None:
         beside = [entry for entry in published if entry.task in ids]
         if len(set(ids)) == 1:  # there is room for its published numbers
             below = [*_published(ids[0], beside, form), *unmeasured]
             return "\n".join([brief_text(boards, terminal_width()), *below])
         return "\n".join([brief_text(boards, terminal_width(), beside), *unmeasured][not boards :])
     parts, ranked = [], False
-    for i, board in enumerate(boards):
-        columns = board_columns(board)
-        ranked |= "rank" in columns
-        parts += _section(board, columns, form, ids.count(board.task_id) > 1)
+    tables = [board_columns(board) for board in boards]
+    names = None if chosen is None else _chosen(chosen, tables)
+    for i, (board, columns) in enumerate(zip(boards, tables, strict=True)):
+        ranked |= "rank" in columns and (names is None or "rank" in names)
+        parts += _section(board, columns, form, ids.count(board.task_id) > 1, names)
         if board.task_id not in ids[i + 1 :]:  # once, below the last of several versions
             parts += _published(board.task_id, published, form)
     parts += unmeasured
     return "\n".join([paragraph(RANKS, form), *parts] if ranked else parts)
+
+
+def _chosen(given: Sequence[str], tables: Sequence[Columns]) -> list[str]:
+    """Return the columns that a user named, or whose names begin so.
+
+    Raises:
+        InputError: there is no such column, or there are several.
+    """
+    known = list(dict.fromkeys(name for columns in tables for name in columns))
+    found = []
+    for text in given:
+        fitting = [name for name in known if name == text] or [
+            # k=3 is not the beginning of k=32.
+            name
+            for name in known
+            if name.startswith(text) and not text.startswith("k=")
+        ]
+        if len(fitting) != 1:
+            problem = f"may be {_listed(fitting, ' or ')}" if fitting else "is no column"
+            raise InputError(f"--columns: '{text}' {problem}; there are {_listed(known[1:], ', ')}")
+        found += fitting
+    return found
+
+
+def _listed(names: Sequence[str], between: str) -> str:
+    return between.join(f"'{name}'" for name in names)
 
 
 def at_contexts(boards: Sequence[Board], contexts: Sequence[Context] | None) -> Sequence[Board]:
@@ -138,7 +172,9 @@ def _context(entry: Published) -> Context | str | None:
     return entry.context if entry.at_most is None else f"≤ {entry.at_most}"
 
 
-def _section(board: Board, columns: Columns, form: Format, ambiguous: bool) -> list[str]:
+def _section(
+    board: Board, columns: Columns, form: Format, ambiguous: bool, chosen: Sequence[str] | None
+) -> list[str]:
     facts = board.records[0].task
     title = f"{board.task_id}: {unit(facts)}"
     if ambiguous:
@@ -146,18 +182,24 @@ def _section(board: Board, columns: Columns, form: Format, ambiguous: bool) -> l
     shared = {
         name: columns[name][0]
         for name in _SHARED
-        if name in columns and len(set(columns[name])) == 1
+        if chosen is None and name in columns and len(set(columns[name])) == 1
     }
+    if chosen is not None:
+        # A model may have rows of several trainings, which these two distinguish.
+        differing = [name for name in ("k_train", "budget") if len(set(columns[name])) > 1]
+        kept = dict.fromkeys(("model", *differing, *chosen))
+        columns = {name: columns[name] for name in kept if name in columns}
     left = {name: cells for name, cells in columns.items() if name not in shared}
     names = [f"k={k}" if k != "full" else "full" for k in board.contexts]
     optimum = [number(board.optimum[k]) if k in board.optimum else "" for k in board.contexts]
     bounds = dict.fromkeys(left, ("", ""))
-    bounds |= {
-        name: (best, number(board.chance)) for name, best in zip(names, optimum, strict=True)
-    }
-    bounds["model"] = ("optimum", "chance")
     needed = optimum_need(board.records[0], board.optimum, CLOSE)
-    bounds["k*(1 %)"] = ("" if needed is None else str(needed), "")
+    known = {
+        **{name: (best, number(board.chance)) for name, best in zip(names, optimum, strict=True)},
+        "model": ("optimum", "chance"),
+        "k*(1 %)": ("" if needed is None else str(needed), ""),
+    }
+    bounds |= {name: ends for name, ends in known.items() if name in left}
     first = slice(0 if board.optimum else 1, 1)
     shown = {name: [*bounds[name][first], *cells, bounds[name][1]] for name, cells in left.items()}
     parts = [heading(title, form)]

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqmem.errors import InputError
 from seqmem.leaderboard.published import read_published
 from seqmem.leaderboard.record import (
     Context,
@@ -71,6 +72,23 @@ def test_sampling_errors_of_earlier_records_with_few_windows_are_lower_bounds(
     assert f"sampling error {written}." in shown
     new = replace(record, measurement={"half_width": WITHOUT_MISSED + "; and what it missed"})
     assert "at least" not in board_text([board_of(new)], "wide")
+
+
+def test_chosen_columns_come_in_their_order_and_fit_the_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    losses: Losses = {2**i: 0.9 - i / 100 for i in range(20)}
+    trained = [make_trained(losses, label="lstm", k_train=k) for k in (4, 8)]
+    made = boards([*trained, make_trained(losses, label="tcn", k_train=8)])
+    text = board_text(made, "table", chosen=["k=8", "param", "state"])
+    header = next(line for line in text.splitlines() if line.startswith("model"))
+    assert re.split("  +", header) == ["model", "k_train", "k=8", "parameters", "state, floats"]
+    assert max(map(len, text.splitlines())) <= 60
+    assert len(re.findall("^lstm", text, re.MULTILINE)) == 2
+    for wrong, said in (("k=3", "'k=3' is no column; there are 'k_train'"), ("s", "may be")):
+        with pytest.raises(InputError, match=f"--columns: .*{said}"):
+            board_text(made, "table", chosen=[wrong])
 
 
 def test_an_infinite_perplexity_is_null_in_json() -> None:
