@@ -35,7 +35,7 @@ __all__ = ["Rescored", "rescore"]
 
 # The share of the steps of the curve that may be spent; and of a trusted model with state, whose
 # single sequences take several times as long for each step as its batches.
-SHARE, WITH_STATE = 0.12, 0.03
+SHARE, WITH_STATE = 0.09, 0.03
 # Recorded losses are too low on average if by more than this many standard errors of the mean
 # difference, and by more than this share of the precision.
 ERRORS, PART = 4.0, 0.5
