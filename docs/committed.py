@@ -1,13 +1,20 @@
-"""The committed records of one training budget: the same for tables, findings and the page."""
+"""The committed records: the same for tables, findings and the page."""
+
+import json
+from collections.abc import Sequence
 
 from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.store import COMMITTED, read_records
+from seqmem.leaderboard.statistics.aggregate import Board
+from seqmem.leaderboard.store import COMMITTED, read_records, record_directory
 
-__all__ = ["committed_records"]
+__all__ = ["committed_records", "sources"]
+
+ROOT = COMMITTED.parent.parent
+FEW = 2  # tasks, or records, that are named
 
 
-def committed_records(budget: str) -> list[Record]:
-    """Return them, of every schema.
+def committed_records(budget: str | None = None) -> list[Record]:
+    """Return those of a training budget, or all, of every schema.
 
     Raises:
         SystemExit: a committed file is no record.
@@ -15,4 +22,24 @@ def committed_records(budget: str) -> list[Record]:
     records, problems = read_records([COMMITTED])
     if problems:
         raise SystemExit("\n".join(problems))
-    return [record for record in records if record.training["budget"] == budget]
+    return [record for record in records if budget in (None, record.training["budget"])]
+
+
+def sources(boards: Sequence[Board], records: Sequence[Record] = ()) -> str:
+    """Return links from docs/ to the records behind a statement.
+
+    Args:
+        boards: which it is about; where they are many, the folder of all is named.
+        records: the very records, if they are known.
+    """
+    folders = [record_directory(COMMITTED, board.task_id) for board in boards]
+    created = {record.created for record in records}
+    files = [
+        path
+        for folder in folders
+        for path in sorted(folder.glob("*.json"))
+        if created and json.loads(path.read_bytes()).get("created") in created
+    ]
+    places = files if 0 < len(files) <= FEW else folders if len(folders) <= FEW else [COMMITTED]
+    names = [path.relative_to(ROOT).as_posix() for path in places]
+    return ", ".join(f"[`{name}`](../{name})" for name in names)

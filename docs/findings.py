@@ -6,26 +6,29 @@ python docs/findings.py --check    check that text and charts are up to date
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqmem.baselines import BASELINES
-from seqmem.docs.committed import committed_records
+from seqmem.baselines.training.recipes import BUDGETS
+from seqmem.docs import sentences
+from seqmem.docs.committed import committed_records, sources
 from seqmem.docs.limitations import limitations
-from seqmem.docs.sentences import MOST, kinds, most_need, needs, stable, trained_at, uses
+from seqmem.docs.sentences import MARGIN, Finding, by_gain, compare, gain
 from seqmem.leaderboard.charts.styles import listing_order
 from seqmem.leaderboard.failure import Failure, read_failures
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.statistics.aggregate import Board, Row, boards, id_order, solved
-from seqmem.leaderboard.statistics.context_need import optimum_need, tolerance
+from seqmem.leaderboard.statistics.answers import CLOSE
+from seqmem.leaderboard.statistics.context_need import optimum_need
 from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
 from seqmem.leaderboard.statistics.rows import k_train, latest, name_of, named_rows
 from seqmem.leaderboard.store import COMMITTED
 from seqmem.leaderboard.tables.formatting import need, number, row_need, state_floats, unit
 from seqmem.leaderboard.tables.stable_table import GUARANTEE, measured_pairs
-from seqmem.leaderboard.tables.truncation import HARM
+from seqmem.leaderboard.tables.truncation import HARM, truncation_note
 from seqmem.leaderboard.tables.wording import count, listed, shown
 from seqmem.leaderboard.tables.writing import table as write_table
 from seqmem.tasks import SUITES
@@ -38,56 +41,68 @@ CHARTS = PAGE.with_suffix("")
 BUDGET = "small"
 EXAMPLE = "hidden-markov/dwell=20"  # the task that README.md shows
 EXAMPLE_MODELS = ("lstm", "tcn", "lstm-stable")  # and its models; the first stands out
+TEXT = "wikitext-2"  # of which the LSTM of any budget counts
 
 INTRODUCTION = """# Findings
 
-`make findings` computes everything below from the committed records of the `{budget}` budget
-({records} on {tasks}). Nothing is said about what was not measured. The
-[What each number means](numbers.md) explains loss, chance, optimum, k, k_train and the
-context need k\\*(1 %). The results hold for these trained models, not for whole architectures: with
-more training every number may change.
+When can a feed-forward model that sees only the k latest inputs replace a recurrent one? What
+{records} on {tasks} say, budget `{budget}` unless another is named, computed by `make findings`.
+They are about *these trained models*: only where the optimum is known is a need that of the task.
+Differences are in per cent of a task's **gain**: chance minus the optimum, or, where that is
+unknown, minus the best loss here; below zero, the first model is better. Intervals are in
+parentheses; where that of a difference does not exclude zero, the two are *tied*."""
 
-- **Scores** are medians over seeds, with half the 95 % interval over data of the same kind. In
-  tables, the range of several seeds follows in brackets.
-- **Context needs** are those of the seed with the median full-context score. If seeds differ, the
-  smallest and largest context need follow in brackets.
-- **Solved** is the number of seeds whose full-context score is within 1 % of the optimum.
-- **k_train** is the recipe's if none is given.
-- **Best** is the best model here with k inputs or fewer, chosen on the test set that it is scored
-  on; in statements about a task alone, over all k_train.
+READING = """[What each number means](numbers.md) explains loss, chance, optimum, k and k_train.
+
+- **Scores** are medians over seeds, with half the 95 % interval over data of the same kind. The
+  range of several seeds follows in brackets.
+- **Context needs** are for 99 % of the gain: the smallest measured k whose loss is within 1 % of
+  the gain of the model's own loss at full, of the seed with the median full-context score. Their
+  95 % interval follows in parentheses; if seeds differ, the smallest and largest in brackets. On
+  the [boards](board.md), k\\*(1 %) is for 1 % of perplexity, and on music for 1 % of chance.
+- **Best** is the best model with k inputs or fewer, chosen on the test set that it is scored on.
 - **Differences** are of means over seeds, paired over groups of dependent targets. Their intervals
   include the variation between trainings, pooled over the task's models, and are as wide as Holm's
   correction for all pairs of the task's models at that k asks, so that they say what the ranks of
-  the board say. Between different k they are 95 % intervals, with the variation between trainings
-  of the two models alone. Differences of perplexities are relative, in per cent; others are in the
-  task's unit. They are negative if the first model is better.
-- **Verdicts**: *better* and *worse*: the interval of the difference excludes zero, and the medians
-  agree. *The same within 1 %*: the whole interval lies within the tolerance, whatever its sign, and
-  both models gain more than that over chance. *Tied*: neither of these. *In one training each*: it
-  is unknown how much trainings vary, as there is only one; the verdict is about these weights, and
-  the board does not rank them. *Neither at least 1 % better than chance* and *neither significantly
-  better than chance*: the models learned too little to be compared.
-- **1 %**, the tolerance, is of perplexity; elsewhere of chance minus optimum, or of chance where
-  the optimum is unknown. A model that gains less than that over chance has no context need."""
+  the board say. Between different k of one comparison they are 95 % intervals.
+- **Better** and **worse**: the interval excludes zero, and the medians agree. **In one training
+  each**: it is unknown how much trainings vary; the verdict is about these weights. Pairs of which
+  neither is at least 1 % better than chance are left out: nothing was compared."""
 
 
-def chosen(records: Sequence[Record]) -> list[Board]:
+def chosen(records: Sequence[Record], budget: str = BUDGET) -> list[Board]:
     """Return one board for each task: of several versions, data or recipes the latest."""
     newest: dict[str, Board] = {}
-    found = boards(record for record in records if record.training["budget"] == BUDGET)
+    found = boards(record for record in records if record.training["budget"] == budget)
     for board in sorted(found, key=lambda b: max(record.created for record in b.records)):
         newest[board.task_id] = latest(board)
     return [newest[task_id] for task_id in sorted(newest, key=id_order)]
 
 
 def committed() -> tuple[list[Record], list[Failure]]:
-    """Return the committed records of the budget, and trainings of it that diverged."""
+    """Return the committed records, and trainings of the budget that diverged."""
     failures = [f for f in read_failures(COMMITTED) if f.cell["budget"] == BUDGET]
-    return committed_records(BUDGET), failures
+    return committed_records(), failures
 
 
-def page(found: Sequence[Board], failures: Sequence[Failure]) -> str:
+def findings(records: Sequence[Record]) -> list[Finding]:
+    """Return the findings that the records support, at most five."""
+    found = [by_gain(board) for board in chosen(records)]
+    text = [by_gain(b) for budget in reversed(BUDGETS) for b in chosen(records, budget)]
+    some = [
+        sentences.kinds(found),
+        sentences.words([board for board in text if board.task_id == TEXT]),
+        sentences.known_optimum(found),
+        sentences.stable(found),
+        sentences.trained_at(found),
+    ]
+    return [finding for finding in some if finding is not None]
+
+
+def page(records: Sequence[Record], failures: Sequence[Failure]) -> str:
     """Return the whole text."""
+    plain = chosen(records)
+    found, told = [by_gain(board) for board in plain], findings(records)
     number_of_records = sum(len(row.records) for board in found for row in board.rows)
     parts = [
         INTRODUCTION.format(
@@ -95,32 +110,38 @@ def page(found: Sequence[Board], failures: Sequence[Failure]) -> str:
             records=count(number_of_records, "record"),
             tasks=count(len(found), "task"),
         ),
-        "## How much context each task needs",
-        f"The smallest k for {100 * MOST:.0f} % of the best model's gain over chance (in loss), "
-        "and for its best score to within 1 %; 95 % intervals in parentheses.",
-        need_table(found),
-        "## How much context each model uses",
-        HARM,
-        f"![Context need of each model on each task, listed in the table below]"
-        f"({CHARTS.name}/need.svg)",
-        use_table(found),
-        "## Stable and unconstrained models",
-        *stable_part(found),
-        "## Feed-forward and recurrent models at equal k",
-        *by_task(found, kinds, "No task has records of both."),
-        "## Trained at k, and truncated to k at inference",
-        *by_task(found, trained_at, "No model has records of several k_train."),
-        *[
-            f"![k_train against k: {label} on {board.task_id}]({CHARTS.name}/{name})"
-            for board, label, name in matrices(found)
-        ],
-        "## Limitations of these results",
-        bullets(limitations(found, failures, SUITES["core"].tasks, list(BASELINES))),
-        "## Task by task",
+        "\n".join(
+            f"{i}. {finding.text} ([chart](#chart-{i}); {sources(finding.boards, finding.records)})"
+            for i, finding in enumerate(told, start=1)
+        )
+        or "Nothing measured.",
     ]
-    for board in found:
-        parts += task_part(board)
+    parts += ["## Charts"] * bool(told)
+    for i, finding in enumerate(told, start=1):
+        parts += [f"### Chart {i}", f"![{alt(finding)}]({CHARTS.name}/{finding.chart})"]
+    parts += [
+        "## Evidence",
+        details("How to read this", [READING]),
+        details("How much context each task needs", [need_table(found)]),
+        details("How much context each model uses", [HARM, use_table(found)]),
+        details("Feed-forward against recurrent models", [kinds_table(found)]),
+        details("Stable and unconstrained models", stable_part(plain)),
+        details("Trained at k, and cut to k at inference", trained_part(found)),
+        *[details(board.task_id, task_part(board)) for board in found],
+        "## What these budgets cannot settle",
+        bullets(limitations(plain, failures, SUITES["core"].tasks, list(BASELINES))),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def alt(finding: Finding) -> str:
+    return finding.title or "Context need of each model where the optimum is known"
+
+
+def details(title: str, parts: Sequence[str]) -> str:
+    """Return a part that is folded until a reader opens it, on GitHub as on the site."""
+    inside = "\n\n".join(part for part in parts if part)
+    return f"<details>\n<summary>{title}</summary>\n\n{inside}\n\n</details>"
 
 
 def need_table(found: Sequence[Board]) -> str:
@@ -130,23 +151,28 @@ def need_table(found: Sequence[Board]) -> str:
         if not bests:
             continue
         last, record = bests[-1], board.records[0]
-        best_possible = optimum_need(record, board.optimum, MOST)
+        shares = {f"{100 * share:.0f} %": share for share in (1 - MARGIN, CLOSE)}
         rows.append(
             {
                 "task": board.task_id,
                 "best score": shown(last.row.scores[last.at]),
                 "model": name_of(board, last.row),
                 "chance": number(board.chance),
-                f"k for {100 * MOST:.0f} %": need(most_need(board, bests)),
-                "k to within 1 %": need(envelope_need(board, bests, tolerance(record))),
-                f"optimum: k for {100 * MOST:.0f} %": best_possible or "–",
+                **{
+                    f"k for {text}": need(envelope_need(board, bests, (1 - share) * gain(board)))
+                    for text, share in shares.items()
+                },
+                **{
+                    f"optimum: k for {text}": optimum_need(record, board.optimum, share) or "–"
+                    for text, share in shares.items()
+                },
             }
         )
     return table(rows)
 
 
 def use_table(found: Sequence[Board]) -> str:
-    """Return a table of k*(1 %): a row for each model, a column for each task."""
+    """Return a table of context needs: a row for each model, a column for each task."""
     needed = {
         (name, board.task_id): row_need(row)
         for board in found
@@ -166,30 +192,51 @@ def use_table(found: Sequence[Board]) -> str:
     )
 
 
+def kinds_table(found: Sequence[Board]) -> str:
+    """Return how the best feed-forward model compares with the best recurrent one at each k."""
+    rows: list[dict[str, object]] = []
+    for board in found:
+        forward, recurrent = sentences.sides(board)
+        if "full" not in forward or "full" not in recurrent:
+            continue
+        words: dict[str, list[str]] = {"better": [], "tied": [], "worse": []}
+        for k in board.contexts:
+            if k in forward and k in recurrent:
+                one, two = sentences.place(forward[k]), sentences.place(recurrent[k])
+                compared = compare(board.task_id, board, one, two)
+                if compared is not None:
+                    words[compared.word].append(str(k))
+        names = {"feed-forward": forward["full"], "recurrent": recurrent["full"]}
+        enough = sentences.replaced(board)
+        rows.append(
+            {
+                "task": board.task_id,
+                **{
+                    f"best {kind}": f"{name_of(board, best.row)}: {shown(best.row.scores[best.at])}"
+                    for kind, best in names.items()
+                },
+                f"k within {100 * MARGIN:.0f} %": "–" if enough is None else need(enough),
+                **{f"{word} at": listed(ks) if ks else "–" for word, ks in words.items()},
+            }
+        )
+    return table(rows)
+
+
 def stable_part(found: Sequence[Board]) -> list[str]:
-    """Return a table of stable and unconstrained models, and how often which is better."""
+    """Return a table of stable and unconstrained models."""
     rows = measured_pairs(found)
     if not rows:
         return ["No stable model has records together with the unconstrained one."]
     known = [name for name in rows[0] if name != "budget" and {row[name] for row in rows} != {"–"}]
-    verdicts = []
-    for word in dict.fromkeys(row["the stable model is"] for row in rows):
-        which = [
-            f"{row['model']} on {row['task']}" for row in rows if row["the stable model is"] == word
-        ]
-        verdicts.append(f"{word} in {len(which)} ({listed(which)})")
+    return [GUARANTEE, table([{name: row[name] for name in known} for row in rows])]
+
+
+def trained_part(found: Sequence[Board]) -> list[str]:
+    """Return the matrices of models that were trained at several k."""
     return [
-        f"Of {count(len(rows), 'pair')}, the stable model is {'; '.join(verdicts)}. The difference "
-        f"is the stable model's score minus that of the same model unconstrained. {GUARANTEE}",
-        table([{name: row[name] for name in known} for row in rows]),
-    ]
-
-
-def by_task(
-    found: Sequence[Board], part: Callable[[Board], list[str]], otherwise: str
-) -> list[str]:
-    lines = [f"{board.task_id}: {' '.join(some)}" for board in found if (some := part(board))]
-    return [bullets(lines) if lines else otherwise]
+        f"![k_train against k: {label} on {board.task_id}]({CHARTS.name}/{name})"
+        for board, label, name in matrices(found)
+    ] or ["No model has records of several k_train."]
 
 
 def task_part(board: Board) -> list[str]:
@@ -204,18 +251,15 @@ def task_part(board: Board) -> list[str]:
             "state, floats": "–" if (size := state_floats(row)) is None else f"{size:,}",
             **best(row),
             "full": shown(row.scores["full"], spread=True) if "full" in row.scores else "–",
-            "k*(1 %)": row_need(row),
+            "k for 99 %": row_need(row),
         }
         for name, row in named_rows(board).items()
     ]
-    parts = (needs, uses, stable, kinds, trained_at)
-    sentences = [sentence for part in parts for sentence in part(board)]
     return [
-        f"### {board.task_id}",
         f"{unit(facts).capitalize()}; chance {number(board.chance)}.",
         f"![{board.task_id}: score against context length k]({CHARTS.name}/{chart_name(board)})",
         table(rows),
-        bullets(sentences),
+        truncation_note(board),
     ]
 
 
@@ -256,15 +300,22 @@ def bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def charts(found: Sequence[Board]) -> dict[str, "Spec"]:
+def charts(records: Sequence[Record]) -> dict[str, "Spec"]:
     """Return every chart by the name of its file."""
+    from seqmem.docs.forest import forest_chart
     from seqmem.leaderboard.charts.curve import Layout, curve_chart
     from seqmem.leaderboard.charts.matrix import matrix_chart
     from seqmem.leaderboard.charts.need import need_chart
 
+    found = chosen(records)
     drawn = {chart_name(board): curve_chart([board], BASELINES) for board in found}
     drawn |= {name: matrix_chart(board, label) for board, label, name in matrices(found)}
-    drawn |= {"need.svg": need_chart(found, BASELINES)} if found else {}
+    for finding in findings(records):
+        drawn[finding.chart] = (
+            forest_chart(finding.title, finding.rows)
+            if finding.rows
+            else need_chart(finding.boards, BASELINES)
+        )
     for board in (board for board in found if board.task_id == EXAMPLE):
         named = named_rows(board)
         rows = tuple(named[name] for name in EXAMPLE_MODELS if name in named)
@@ -273,15 +324,15 @@ def charts(found: Sequence[Board]) -> dict[str, "Spec"]:
     return drawn
 
 
-def stale(found: Sequence[Board], failures: Sequence[Failure]) -> list[str]:
+def stale(records: Sequence[Record], failures: Sequence[Failure]) -> list[str]:
     """Return the names of files that are out of date or should not exist.
 
     Charts are compared by what they draw: fonts, and with them the files, differ between machines.
     """
     from seqmem.leaderboard.charts.picture import fingerprint
 
-    texts = {PAGE: page(found, failures)}
-    texts |= {CHARTS / name: fingerprint(chart) for name, chart in charts(found).items()}
+    texts = {PAGE: page(records, failures)}
+    texts |= {CHARTS / name: fingerprint(chart) for name, chart in charts(records).items()}
     extra = set(CHARTS.glob("*.svg")) - set(texts)
     return sorted(path.name for path in extra | {p for p in texts if current(p) != texts[p]})
 
@@ -295,13 +346,13 @@ def current(path: Path) -> str | None:
     return mark and mark[1]
 
 
-def write(found: Sequence[Board], failures: Sequence[Failure]) -> None:
+def write(records: Sequence[Record], failures: Sequence[Failure]) -> None:
     """Write the page and every chart, and delete charts that no record has."""
     from seqmem.leaderboard.charts.picture import picture
 
-    PAGE.write_text(page(found, failures), encoding="utf-8")
+    PAGE.write_text(page(records, failures), encoding="utf-8")
     CHARTS.mkdir(exist_ok=True)
-    drawn = charts(found)
+    drawn = charts(records)
     for old in CHARTS.glob("*.svg"):
         if old.name not in drawn:
             old.unlink()
@@ -311,8 +362,7 @@ def write(found: Sequence[Board], failures: Sequence[Failure]) -> None:
 
 if __name__ == "__main__":
     records, failures = committed()
-    found = chosen(records)
     if "--check" not in sys.argv:
-        write(found, failures)
-    elif names := stale(found, failures):
+        write(records, failures)
+    elif names := stale(records, failures):
         sys.exit(f"stale: {listed(names)}; run `make findings`")

@@ -1,268 +1,375 @@
-"""Sentences about one board, each computed from its numbers; nothing is said of missing ones.
+"""The five findings: a sentence each, with the comparisons that its chart draws.
 
-A score is the median over seeds. The best of several models is chosen on the test set that it is
-scored on. Differences are paired (`statistics.differences`); the verdict on their interval is one
-of `wording.VERDICTS`.
+Differences are shares of a task's gain, so that tasks compare. Whether one model is better is
+decided as on the boards (`wording.verdict`); between "better" and "worse" everything is "tied", and
+nothing is said of two models that learned nothing. The best of several models is chosen on the test
+set that it is scored on.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from seqmem.leaderboard.record import Context
-from seqmem.leaderboard.statistics.aggregate import Board, Row
-from seqmem.leaderboard.statistics.context_need import ContextNeed, optimum_need, tolerance
+from seqmem.docs.forest import Comparison
+from seqmem.leaderboard.record import Context, Record
+from seqmem.leaderboard.statistics.aggregate import Board, Row, better_than_chance
+from seqmem.leaderboard.statistics.answers import CLOSE
+from seqmem.leaderboard.statistics.context_need import ContextNeed, context_need, optimum_need
 from seqmem.leaderboard.statistics.differences import Difference, difference
 from seqmem.leaderboard.statistics.envelope import Best, envelope, envelope_need
-from seqmem.leaderboard.statistics.rows import kind, name_of, named_rows, stable_pairs, usual_rows
-from seqmem.leaderboard.tables.formatting import need, number, row_need
-from seqmem.leaderboard.tables.truncation import truncation_note
+from seqmem.leaderboard.statistics.rows import (
+    Kind,
+    kind,
+    loss,
+    named_rows,
+    stable_pairs,
+    usual_rows,
+)
+from seqmem.leaderboard.tables.formatting import need
 from seqmem.leaderboard.tables.wording import (
-    VERDICTS,
+    ONE,
+    TIED,
     contexts,
     count,
     difference_text,
     listed,
-    seeds_text,
     shown,
     verdict,
 )
 
-__all__ = ["MOST", "kinds", "most_need", "needs", "stable", "trained_at", "uses"]
+__all__ = [
+    "MARGIN",
+    "Finding",
+    "amount",
+    "by_gain",
+    "compare",
+    "field",
+    "gain",
+    "kinds",
+    "known_optimum",
+    "place",
+    "replaced",
+    "sides",
+    "stable",
+    "trained_at",
+    "words",
+]
 
-MOST = 0.9  # of the gain over chance
+MARGIN = 0.05  # of the gain: what it may cost to replace a model
+CUT = 32  # words to which the LSTM is truncated
+FEW = 2  # tasks that are named
+WORDS = ("better", "worse", TIED)
 
 Place = tuple[Row, Context]  # a row at a k
 
 
-def needs(board: Board) -> list[str]:
-    """Return sentences on how much context the task needs, as far as these models show."""
-    bests = envelope(board)
-    if not bests or bests[-1].k != "full":
-        return ["No model was scored with the full context."]
-    if bests[-1].row.need.state == "chance":
-        return [f"No model is better than chance, {number(board.chance)}.", *_optimum(board)]
-    if bests[-1].row.need.state == "small":
-        least = f"No model gains 1 % over chance, {number(board.chance)}."
-        return [least, *_optimum(board)]
-    first, last = bests[0], bests[-1]
-    best = shown(last.row.scores[last.at])
-    at = "" if last.at == "full" else f" at k = {last.at}"
-    sentences = [
-        f"The best score is {best} ({name_of(board, last.row)}{at}); "
-        f"chance is {number(board.chance)}."
+@dataclass(frozen=True)
+class Finding:
+    """One finding.
+
+    Attributes:
+        text: the sentence.
+        boards: what it is computed from.
+        chart: the name of its chart.
+        title: of the chart.
+        rows: what the chart draws; empty for another kind of chart.
+        records: the very records, if they are few.
+    """
+
+    text: str
+    boards: tuple[Board, ...]
+    chart: str
+    title: str = ""
+    rows: tuple[Comparison, ...] = ()
+    records: tuple[Record, ...] = ()
+
+
+def gain(board: Board) -> float:
+    """Return chance minus the optimum, or where that is unknown minus the best loss here."""
+    facts = board.records[0].task
+    best = facts.optimum
+    return facts.chance - (envelope(board)[-1].loss if best is None else best)
+
+
+def by_gain(board: Board) -> Board:
+    """Return the board with context needs for 99 % of the gain."""
+    allowed = (1 - CLOSE) * gain(board)
+
+    def scaled(row: Row) -> Row:
+        needs = [context_need(record, allowed) for record in row.records]
+        points = [record.point("full") for record in row.records]
+        losses = [float("inf") if point is None else point.loss.mean for point in points]
+        order = sorted(range(len(needs)), key=losses.__getitem__)
+        return replace(row, need=needs[order[(len(order) - 1) // 2]], needs=tuple(needs))
+
+    return replace(board, rows=tuple(map(scaled, board.rows)))
+
+
+def compare(name: str, board: Board, first: Place, second: Place) -> Comparison | None:
+    """Return how the first differs from the second; None if neither learned the task."""
+    paired = difference(board.rows, first[0], second[0], first[1], second[1])
+    word = "neither" if paired is None else verdict(board, paired, first, second)
+    if paired is None or word.startswith("neither"):
+        return None
+    word = word.removesuffix(ONE)
+    return _shares(name, board, paired, word if word in ("better", "worse") else TIED)
+
+
+def _shares(name: str, board: Board, paired: Difference, word: str) -> Comparison | None:
+    """Return a difference as shares of the gain; None if it has no interval."""
+    if paired.low is None or paired.high is None:
+        return None
+    mean, low, high = (100 * loss / gain(board) for loss in (paired.mean, paired.low, paired.high))
+    return Comparison(name, mean, low, high, word, not paired.trainings)
+
+
+def amount(one: Comparison) -> str:
+    """Return a difference in % of the gain, with its interval and what that leaves out."""
+    return one.text(" %") + _one(one)
+
+
+def _one(one: Comparison) -> str:
+    return " in one training each" if one.one else ""
+
+
+def known_optimum(boards: Sequence[Board]) -> Finding | None:
+    """Return what tasks with a known optimum need, and which models come near it."""
+    known = [board for board in boards if board.records[0].task.optimum is not None]
+    if not known:
+        return None
+    uses, alike, close = [], 0, defaultdict[str, int](int)
+    for board in known:
+        optimal = optimum_need(board.records[0], board.optimum, CLOSE)
+        found = _best_need(board)
+        same = found is not None and found.k == optimal is not None
+        alike += same
+        text = "no model learned it" if found is None else f"k = {need(found)}"
+        uses.append(f"{text} on {board.task_id}{'' if same else f', optimum {optimal}'}")
+        for name, row in named_rows(board).items():
+            if kind(row) != "not trained by steps":
+                close[name] += _reaches(board, row)
+    groups: dict[int, list[str]] = defaultdict(list)
+    for name in sorted(close):
+        groups[close[name]].append(name)
+    counts = [f"{listed(groups[n])} on {n or 'none'}" for n in sorted(groups, reverse=True)]
+    text = (
+        f"**Known optimum.** On {alike} of {count(len(known), 'task')}, the best model here uses "
+        f"as many inputs as the optimal predictor needs for {100 * CLOSE:.0f} % of the possible "
+        f"gain: {'; '.join(uses)}. Within {100 * MARGIN:.0f} % of that gain come "
+        f"{'; '.join(counts)}."
+    )
+    return Finding(text, tuple(known), "need.svg")
+
+
+def _best_need(board: Board) -> ContextNeed | None:
+    """Return how many inputs the best model needs; None if none is better than chance."""
+    last = envelope(board)[-1]
+    if not better_than_chance(last.row, last.at):
+        return None
+    return envelope_need(board, envelope(board), (1 - CLOSE) * gain(board))
+
+
+def _reaches(board: Board, row: Row) -> bool:
+    """Return whether the median seed comes within the margin of the optimum."""
+    if "full" not in row.scores or not better_than_chance(row, "full"):
+        return False
+    return board.records[0].task.chance - loss(row, "full") >= (1 - MARGIN) * gain(board)
+
+
+def words(boards: Sequence[Board]) -> Finding | None:
+    """Return what the best-trained LSTM on a text uses.
+
+    Args:
+        boards: of that task, one for each budget, the longest training first.
+    """
+    best: dict[str, tuple[Board, Row]] = {}
+    for board in boards:
+        for row in usual_rows(board):  # the best first
+            learned = row.need.state in ("reached", "beyond")
+            if row.records[0].model["name"] == "lstm" and learned:
+                best.setdefault(row.budget, (board, row))
+    if not best:
+        return None
+    (board, row), *others = best.values()
+    uses = [
+        f"perplexity {shown(each.scores['full'])} and k = {need(each.need)} at budget {each.budget}"
+        for _, each in others
     ]
-    if len(bests) > 1:
-        least = shown(first.row.scores[first.at])
-        where = contexts([first.k])
-        which = name_of(board, first.row)
-        sentences.append(f"With {where}, no model is better than {least} ({which}).")
-        sentences += _enough(board, bests)
-    return [*sentences, *_optimum(board)]
-
-
-def most_need(board: Board, bests: Sequence[Best]) -> ContextNeed:
-    """Return how many inputs suffice for MOST of the envelope's gain over chance."""
-    allowed = (1 - MOST) * (board.records[0].task.chance - bests[-1].loss)
-    return envelope_need(board, bests, max(allowed, 0.0))
-
-
-def _enough(board: Board, bests: Sequence[Best]) -> list[str]:
-    most = most_need(board, bests)
-    close = envelope_need(board, bests, tolerance(board.records[0]))
-    measure = " (in loss)" if board.records[0].task.score == "perplexity" else ""
-    sentences = [
-        f"{_suffices(most)} {100 * MOST:.0f} % of the gain over chance{measure}; "
-        f"{_suffices(close)} the best score to within 1 %."
-    ]
-    ks: list[Context] = sorted({k for k in (most.k, close.k) if k is not None})
-    return [*sentences, *_close_models(board, bests, [*ks, "full"])]
-
-
-def _suffices(value: ContextNeed) -> str:
-    if value.state == "reached":
-        return f"k = {need(value)} reaches"
-    if value.state == "beyond":
-        return f"no measured k, up to {value.largest}, reaches"
-    return "it is not known which k reaches"
-
-
-def _close_models(board: Board, bests: Sequence[Best], ks: Sequence[Context]) -> list[str]:
-    """Return how many models come within 1 % of the best with at most k inputs."""
-    rows = named_rows(board)
-    if len(rows) == 1:
-        return []
-    allowed, parts = tolerance(board.records[0]), []
-    for k in ks:
-        (best,) = (best for best in bests if best.k == k)
-        close = []
-        for name, row in rows.items():
-            own = [at for at in envelope(board, [row]) if at.k == k]
-            if own and own[0].loss - best.loss <= allowed:
-                close.append(name)
-        some = f" ({listed(close)})" if close else ""
-        parts.append(f"{len(close)} at {contexts([k])}{some}")
-    models = count(len(rows), "model")
-    return [f"Of {models}, within 1 % of the best with at most k inputs: {'; '.join(parts)}."]
-
-
-def _optimum(board: Board) -> list[str]:
-    """Return what any predictor could reach, if that is known."""
-    k = optimum_need(board.records[0], board.optimum, MOST)
-    if k is None:
-        return []
-    facts, best = board.records[0].task, min((b.loss for b in envelope(board)), default=None)
-    sentences = [
-        f"The optimal predictor has {100 * MOST:.0f} % of its gain over chance with k = {k}, of "
-        "the measured k."
-    ]
-    whole = facts.chance - board.optimum["full"]
-    if best is not None and whole > 0:
-        share = 100 * max((facts.chance - best) / whole, 0.0)
-        sentences.append(f"The models reach {share:.3g} % of its gain at full.")
-    return sentences
-
-
-def uses(board: Board) -> list[str]:
-    """Return how much context each model uses; models with the same context need together."""
-    groups: dict[tuple[float, str], list[str]] = defaultdict(list)
-    for name, row in named_rows(board).items():
-        order = {"reached": float(row.need.k or 0), "beyond": 1e9, "small": 2e9, "chance": 3e9}
-        state = "not known" if row.need.state == "unknown" else row_need(row)
-        groups[order.get(row.need.state, 4e9), state].append(name)
-    parts = [f"{listed(some)}: {state}" for (_, state), some in sorted(groups.items())]
-    told = [f"Context need k*(1 %): {'; '.join(parts)}."] if parts else []
-    return told + ([note] if (note := truncation_note(board)) else [])
-
-
-def stable(board: Board) -> list[str]:
-    """Return a sentence on each stable model and the same model unconstrained."""
-    found = []
-    for stable, unconstrained in stable_pairs(usual_rows(board)):
-        sides: list[Place] = [(stable, "full"), (unconstrained, "full")]
-        paired = difference(board.rows, stable, unconstrained, "full")
+    text = (
+        f"**How many words an LSTM uses.** On {board.task_id}, {row.label} at perplexity "
+        f"{shown(row.scores['full'])} (budget {row.budget}, "
+        f"{count(len(row.records), 'training')}) needs k = {need(row.need)} for "
+        f"{100 * CLOSE:.0f} % of its gain"
+    )
+    cut = difference(board.rows, row, row, CUT, "full", alone=True)
+    if cut is not None:
+        cost = difference_text(cut, board.records[0].task)
+        text += f"; cut to {CUT} words at inference, its perplexity changes by {cost}"
+    text += f". With less training: {'; '.join(uses)}." if uses else "."
+    steps = []
+    for k in (k for k in row.scores if k != "full"):
+        paired = difference(board.rows, row, row, k, "full", alone=True)
         if paired is not None:
-            found.append(
-                f"{stable.label} and {unconstrained.label}: at full "
-                f"{_compared(board, paired, *sides)}; context need "
-                f"{row_need(stable)} against {row_need(unconstrained)}."
-            )
-    return found
+            word = {-1: "better", 0: TIED, 1: "worse"}[paired.sign]
+            steps.append(_shares(f"k = {k}", board, paired, word))
+    title = f"LSTM on {board.task_id}, budget {row.budget}: the k latest words minus all"
+    drawn = tuple(step for step in steps if step is not None)
+    return Finding(text, (board,), "words.svg", title, drawn, row.records)
 
 
-def _compared(board: Board, paired: Difference, *sides: Place) -> str:
-    """Return two scores, their difference, the verdict, and what its interval is over."""
-    scores = [shown(row.scores[k]) for row, k in sides]
-    # Scores are medians; with few seeds one of them may change the sign of the mean.
-    opposite = scores[0] != scores[1] and paired.mean * paired.medians < 0
-    return (
-        f"{' against '.join(scores)}, {difference_text(paired, board.records[0].task)}, "
-        f"{verdict(board, paired, *sides)} "
-        f"({_basis(paired)}{', opposite in sign to that of the medians' if opposite else ''})"
+def sides(board: Board) -> tuple[dict[Context, Best], dict[Context, Best]]:
+    """Return the best feed-forward and the best recurrent models with at most k inputs."""
+
+    def bests(wanted: Kind) -> dict[Context, Best]:
+        rows = [row for row in usual_rows(board) if kind(row) == wanted]
+        return {best.k: best for best in envelope(board, rows)}
+
+    return bests("feed-forward"), bests("recurrent")
+
+
+def replaced(board: Board) -> ContextNeed | None:
+    """Return how many inputs the best feed-forward model needs to replace the recurrent one.
+
+    With them it is within the margin of the best recurrent model with everything.
+
+    Returns:
+        None if the task has not both, or the recurrent one learned nothing.
+    """
+    forward, recurrent = sides(board)
+    if "full" not in forward or "full" not in recurrent:
+        return None
+    bests = list(forward.values())
+    found = envelope_need(board, bests, MARGIN * gain(board), recurrent["full"])
+    return None if found.state in ("chance", "small", "unknown") else found
+
+
+def kinds(boards: Sequence[Board]) -> Finding | None:
+    """Return where k inputs suffice for a feed-forward model to replace a recurrent one."""
+    found, rows = [], []
+    told: dict[str, list[str]] = {"enough": [], "never": [], "open": []}
+    for board in boards:
+        k = replaced(board)
+        forward, recurrent = sides(board)
+        if k is None:
+            continue
+        row = compare(board.task_id, board, place(forward["full"]), place(recurrent["full"]))
+        if row is None:
+            continue
+        found.append(board)
+        rows.append(row)
+        text = f"{need(k)} on {board.task_id}{_one(row)}"
+        if k.high is None and k.low is None:
+            told["never"] += [f"{board.task_id} up to k = {k.largest}{_one(row)}"]
+        else:
+            told["open" if k.high is None else "enough"] += [text]
+    if not rows:
+        return None
+    text = (
+        f"**Feed-forward for recurrent.** On {len(told['enough'])} of {count(len(rows), 'task')}, "
+        "the best feed-forward model here, cut to the k latest inputs, comes within "
+        f"{100 * MARGIN:.0f} % of the gain of the best recurrent one that sees everything"
+        + (f": k = {'; '.join(told['enough'])}" if told["enough"] else "")
+        + (f". It does not on {'; '.join(told['never'])}" if told["never"] else "")
+        + (f". Not settled: k = {'; '.join(told['open'])}" if told["open"] else "")
+        + f". With all inputs, it is {_told(rows)}."
     )
+    title = "The best feed-forward model minus the best recurrent one, full context"
+    return Finding(text, tuple(found), "kinds.svg", title, tuple(rows))
 
 
-def _basis(paired: Difference) -> str:
-    """Return what a difference and its interval are over."""
-    if not paired.trainings:
-        return "one seed each, over targets"
-    if paired.seeds == (1, 1):
-        return "one seed"
-    one, two = paired.seeds
-    return f"mean{'' if one == two else 's'} of {seeds_text(paired)} seeds"
+def place(best: Best) -> Place:
+    """Return the row and the k at which it is best."""
+    return best.row, best.at
 
 
-def kinds(board: Board) -> list[str]:
-    """Return how the best recurrent and feed-forward models compare at equal k."""
-    recurrent, forward = (
-        {b.k: b for b in envelope(board, [r for r in usual_rows(board) if kind(r) == wanted])}
-        for wanted in ("recurrent", "feed-forward")
+def _told(rows: Sequence[Comparison]) -> str:
+    """Return on how many tasks the first is better, worse and tied, and by how much."""
+    parts = []
+    for word in WORDS:
+        some = [row for row in rows if row.word == word]
+        which = [f"{row.name}, {amount(row)}" for row in some if word != TIED]
+        if some:
+            parts.append(f"{word} on {len(some)}" + (f" ({'; '.join(which)})" if which else ""))
+    return listed(parts)
+
+
+def stable(boards: Sequence[Board]) -> Finding | None:
+    """Return how stable models compare with the same models unconstrained."""
+    models: dict[str, list[tuple[Board, Comparison]]] = defaultdict(list)
+    for board in boards:
+        for one, free in stable_pairs(usual_rows(board)):
+            name = f"{one.label} on {board.task_id}"
+            row = compare(name, board, (one, "full"), (free, "full"))
+            if row is not None:
+                models[f"{one.label} against {free.label}"].append((board, row))
+    if not models:
+        return None
+    parts = []
+    for model, pairs in sorted(models.items()):
+        told = []
+        for word in WORDS:
+            some = [board.task_id for board, row in pairs if row.word == word]
+            named = f" ({listed(some)})" if 0 < len(some) <= FEW else ""
+            told += [f"{word} on {len(some)}{named}"] if some else []
+        board, most = max(pairs, key=lambda pair: abs(pair[1].mean))
+        parts.append(f"{model}: {listed(told)}, most different on {board.task_id}, {amount(most)}")
+    text = (
+        "**Stable for unconstrained.** Where either learned the task, "
+        f"{'; '.join(parts)} of the gain."
     )
-    both = [k for k in board.contexts if k in recurrent and k in forward]
-    if not both:
-        return []
-    verdicts: dict[str, list[Context]] = defaultdict(list)
-    for k in both:
-        one, two = ((best.row, best.at) for best in (recurrent[k], forward[k]))
-        paired = difference(board.rows, one[0], two[0], one[1], two[1])
-        if paired is not None:
-            verdicts[verdict(board, paired, one, two)].append(k)
-    sentences = [
-        "With at most k inputs, the best recurrent model compared with the best feed-forward "
-        f"model is: {_by_verdict(verdicts)}."
-    ]
-    if paired is not None:  # of the last k, the longest
-        names = f"{name_of(board, one[0])} and {name_of(board, two[0])}"
-        scores = _compared(board, paired, one, two)
-        sentences.append(f"With {contexts([both[-1]])}: {names}, {scores}.")
-    return sentences
+    every = [pair for pairs in models.values() for pair in pairs]
+    found = tuple(board for board in boards if any(board is other for other, _ in every))
+    title = "The stable model minus the same model unconstrained, full context"
+    return Finding(text, found, "stable.svg", title, tuple(row for _, row in every))
 
 
-def _by_verdict(verdicts: dict[str, list[Context]]) -> str:
-    return "; ".join(
-        f"{word} at {contexts(verdicts[word])}" for word in VERDICTS if word in verdicts
-    )
-
-
-def trained_at(board: Board) -> list[str]:
-    """Return how models trained with k_train = k compare with the usual one truncated to k."""
+def _trained_pairs(board: Board) -> dict[str, list[tuple[Row, Row, int]]]:
+    """Return rows trained at k by model and state: the row, the usual one cut to k, and k."""
     usual = {(row.label, row.budget): row for row in usual_rows(board)}
-    groups: dict[tuple[str, str, str | None], dict[int, tuple[Row, Difference]]] = defaultdict(dict)
+    groups: dict[str, list[tuple[Row, Row, int]]] = defaultdict(list)
     for row in board.rows:
-        cut = usual[row.label, row.budget]
-        k = row.k_train
+        cut, k = usual[row.label, row.budget], row.k_train
         if k == "full" or row is cut or (k == cut.k_train and row.state == cut.state):
             continue
-        paired = difference(board.rows, row, cut, k)
-        if paired is not None:
-            groups[row.label, row.budget, row.state][k] = row, paired
-    return [
-        _trained_at(board, usual[label, budget], dict(sorted(at_k.items())))
-        for (label, budget, _), at_k in groups.items()
-    ]
+        if k in row.scores and k in cut.scores:
+            groups[row.label + (f" (state {row.state})" if row.state else "")].append((row, cut, k))
+    return {name: sorted(some, key=lambda each: each[2]) for name, some in groups.items()}
 
 
-def _trained_at(board: Board, cut: Row, at_k: dict[int, tuple[Row, Difference]]) -> str:
-    """Return how one model fares that was trained at several k, and what else is different."""
-    verdicts: dict[str, list[Context]] = defaultdict(list)
-    for k, (row, paired) in at_k.items():
-        verdicts[verdict(board, paired, (row, k), (cut, k))].append(k)
-    most = max(at_k, key=lambda k: abs(at_k[k][1].mean))
-    rows = [row for row, _ in at_k.values()]
-    state = f" (state {rows[0].state})" if rows[0].state else ""
-    notes = [*_fields(at_k), *_fewer_targets(rows, cut)]
-    return (
-        f"{cut.label}{state}, trained at k instead of truncated to k: {_by_verdict(verdicts)}; the "
-        f"largest difference, at {contexts([most])}, is "
-        f"{difference_text(at_k[most][1], board.records[0].task)} ({_basis(at_k[most][1])})."
-        + "".join(f" {note}." for note in notes)
-    )
+def trained_at(boards: Sequence[Board]) -> Finding | None:
+    """Return how models trained at k compare with the usual ones cut to k at inference."""
+    told, drawn, found = [], [], []
+    for board in boards:
+        parts = []
+        for name, some in sorted(_trained_pairs(board).items()):
+            rows = [
+                (k, one)
+                for row, cut, k in some
+                if (one := compare(f"{name}, k = {k}", board, (row, k), (cut, k))) is not None
+            ]
+            if not rows:
+                continue
+            at = {word: [k for k, one in rows if one.word == word] for word in WORDS}
+            every = len({one.word for _, one in rows}) == 1
+            words = listed(
+                f"{word} at {'every k' if every else contexts(ks)}" for word, ks in at.items() if ks
+            )
+            k, most = max(rows, key=lambda row: abs(row[1].mean))
+            short = [f"{size}" for row, _, k in some if (size := field(row) or k) < k]
+            fields = f", where its layers read only {listed(short)} inputs" if short else ""
+            parts.append(f"{name}: {words}{fields}, most different at k = {k}, {amount(most)}")
+            drawn += [one for _, one in rows]
+        if parts:
+            told.append(f"on {board.task_id}, {'; '.join(parts)} of the gain")
+            found.append(board)
+    if not drawn:
+        return None
+    text = f"**Trained at k, not cut to k at inference**: {'; '.join(told)}."
+    title = f"Trained at k minus cut to k, on {listed(board.task_id for board in found)}"
+    return Finding(text, tuple(found), "trained.svg", title, tuple(drawn))
 
 
-def _fields(at_k: dict[int, tuple[Row, Difference]]) -> list[str]:
-    """Return the receptive fields of models that are shorter than k."""
-    fields = {
-        k: (row.records[0].model.get("receptive_field") or {}).get("declared")
-        for k, (row, _) in at_k.items()
-    }
-    less = {k: field for k, field in fields.items() if field is not None and field < k}
-    if not less:
-        return []
-    some = listed(str(field) for field in less.values())
-    return [f"Trained at {contexts(list(less))}, its layers have a receptive field of {some}"]
-
-
-def _fewer_targets(rows: Sequence[Row], cut: Row) -> list[str]:
-    """Return the share of the usual training's targets, if that is different."""
-    usual = _targets(cut)
-    known = [targets for row in rows if (targets := _targets(row))]
-    if not usual or all(targets == usual for targets in known):
-        return []
-    shares = dict.fromkeys(f"{100 * targets / usual:.3g}" for targets in (min(known), max(known)))
-    return [f"It was trained on {' to '.join(shares)} % as many targets as the truncated one"]
-
-
-def _targets(row: Row) -> float | None:
-    """Return the number of training targets, a mean over seeds; None if unknown of one."""
-    results = [record.training.get("result") or {} for record in row.records]
-    known = [result["targets"] for result in results if "targets" in result]
-    return sum(known) / len(known) if len(known) == len(results) else None
+def field(row: Row) -> int | None:
+    """Return a row's declared receptive field, if it has one."""
+    declared: int | None = (row.records[0].model.get("receptive_field") or {}).get("declared")
+    return declared

@@ -118,10 +118,13 @@ def model_page(name: str) -> str:
 
 
 def linked(text: str) -> str:
-    """Return a page whose links to texts at the repository's root lead to their pages."""
+    """Return a page whose links to texts at the repository's root lead to their pages.
+
+    Records are no part of the site: their paths stay, as text.
+    """
     for old, new in OTHER_PAGES.items():
         text = text.replace(f"]({old}", f"]({new}")
-    return text
+    return re.sub(r"\[(`leaderboard/[^`]+`)\]\([^)]+\)", r"\1", text)
 
 
 def root_text(name: str) -> str:

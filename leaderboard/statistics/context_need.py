@@ -39,8 +39,14 @@ def tolerance(record: Record) -> float:
     return 0.01 * (record.task.chance - (record.task.optimum or 0.0))
 
 
-def context_need(record: Record) -> ContextNeed:
-    """Return the context need of a record's curve."""
+def context_need(record: Record, allowed: float | None = None) -> ContextNeed:
+    """Return the context need of a record's curve.
+
+    Args:
+        record: has the curve.
+        allowed: how far above the full-context loss, in the loss's unit; None for the tolerance.
+    """
+    allowed = tolerance(record) if allowed is None else allowed
     full = record.point("full")
     points = [(point.k, point.excess) for point in record.curve if isinstance(point.k, int)]
     if full is None or not points:
@@ -49,14 +55,14 @@ def context_need(record: Record) -> ContextNeed:
     gain = record.gain
     if gain is not None and (gain.interval[0] if gain.interval else gain.mean) <= 0:
         return ContextNeed("chance", largest=largest)
-    if record.task.chance - full.loss.mean < tolerance(record):
+    if record.task.chance - full.loss.mean < allowed:
         return ContextNeed("small", largest=largest)
     excesses = [
         (k, excess.mean, *(excess.interval or (excess.mean, excess.mean)))
         for k, excess in points
         if excess is not None
     ]
-    return replace(first_within(excesses, tolerance(record)), largest=largest)
+    return replace(first_within(excesses, allowed), largest=largest)
 
 
 def first_within(

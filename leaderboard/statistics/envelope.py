@@ -53,17 +53,20 @@ def envelope(board: Board, rows: Sequence[Row] | None = None) -> tuple[Best, ...
     return tuple(found)
 
 
-def envelope_need(board: Board, bests: Sequence[Best], allowed: float) -> ContextNeed:
-    """Return how many inputs suffice for a loss close to the envelope's last.
+def envelope_need(
+    board: Board, bests: Sequence[Best], allowed: float, target: Best | None = None
+) -> ContextNeed:
+    """Return how many inputs suffice for a loss close to the envelope's last, or to another.
 
     Args:
         board: of the rows.
         bests: an envelope, the full context last.
-        allowed: how far above its last loss, in the loss's unit.
+        allowed: how far above that loss, in the loss's unit.
+        target: whose loss; None for the envelope's last.
     """
     if not bests or bests[-1].k != "full":
         return ContextNeed("unknown")
-    last = bests[-1]
+    last = bests[-1] if target is None else target
     if last.row.need.state in ("chance", "small"):
         return ContextNeed(last.row.need.state, largest=last.row.need.largest)
     excesses = []

@@ -19,14 +19,14 @@ PAGE = findings.PAGE
 
 def test_page_and_charts_are_fresh() -> None:
     records, failures = findings.committed()
-    assert findings.stale(findings.chosen(records), failures) == [], "run `make findings`"
+    assert findings.stale(records, failures) == [], "run `make findings`"
 
 
 def test_what_is_stale_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "PAGE", tmp_path / "findings.md")
     monkeypatch.setattr(findings, "CHARTS", tmp_path / "findings")
-    old = findings.chosen([make_trained({1: 0.5, "full": 0.4}), make_record({1: 0.9}, task="b")])
-    new = findings.chosen([make_trained({1: 0.5, "full": 0.3}), make_record({1: 0.9}, task="c")])
+    old = [make_trained({1: 0.5, "full": 0.4}), make_record({1: 0.9}, task="b")]
+    new = [make_trained({1: 0.5, "full": 0.3}), make_record({1: 0.9}, task="c")]
     findings.write(old, [])
     assert findings.stale(old, []) == []
     assert findings.stale(new, []) == ["b.svg", "c.svg", "findings.md", "need.svg", "toy_T=3.svg"]
@@ -61,12 +61,15 @@ def test_a_later_recipe_replaces_an_earlier_one() -> None:
 def test_findings_and_tables_take_the_same_records() -> None:
     """Of every schema: points that only an old record has count in both."""
     records, _ = findings.committed()
-    assert records == committed_records(findings.BUDGET)
-    assert {record.training["budget"] for record in records} == {findings.BUDGET}
+    used = [r for board in findings.chosen(records) for r in board.records]
+    assert {id(r) for r in used} <= {id(r) for r in records}
+    assert {r.training["budget"] for r in used} == {findings.BUDGET}
+    assert committed_records(findings.BUDGET) == [
+        r for r in records if r.training["budget"] == findings.BUDGET
+    ]
     paths = COMMITTED.rglob("*.json")
     schemas = Counter(json.loads(path.read_bytes()).get("schema") for path in paths)
-    smoke = committed_records("smoke")
-    assert len(records) + len(smoke) == sum(schemas.values()) - schemas[None]
+    assert len(records) == sum(schemas.values()) - schemas[None]
     assert schemas[1]
 
 
@@ -84,13 +87,19 @@ def test_the_page_of_a_known_board() -> None:
         replace(record, model={**record.model, "stateful": record.model["label"] != "tcn"})
         for record in records
     ]
-    text = findings.page(findings.chosen(records), [])
-    assert "(6 records on 1 task)" in text
-    assert "Of 1 pair, the stable model is worse in 1 (lstm on toy/T=3)." in text
+    text = findings.page(records, [])
+    assert "6 records on 1 task say" in text
+    assert "1. **Feed-forward for recurrent.** On 1 of 1 task" in text
+    assert "k = 4 on toy/T=3. With all inputs, it is tied on 1. ([chart](#chart-1)" in text
+    assert "lstm-stable against lstm: worse on 1 (toy/T=3)" in text
     assert "| toy/T=3 | 0.100 ±0.010 | lstm | 1.0000 | 4 | 4 |" in re.sub(" +", " ", text)
-    assert "the same within 1 % at k = 1, 4 and full" in text
     assert "No model has records of several k_train." in text
-    assert "- Of 12 models, 9 without any record:" in text
+    assert "- 9 of 12 models without any record:" in text
+    folded = text.split("## Evidence")[1].split("## What these budgets cannot settle")[0]
+    assert folded.count("<details>\n<summary>") == folded.count("</details>") == 7
+    assert all(
+        part.strip() == "" for part in re.split("<details>.*?</details>", folded, flags=re.S)
+    )
     for line in text.splitlines():
         if line.startswith("| lstm-stable |") and "1,234" in line:
             cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -103,12 +112,38 @@ def test_the_page_of_a_known_board() -> None:
         pytest.fail("no row of lstm-stable in the task's table")
 
 
+def test_the_first_screen_is_short_and_names_its_charts_and_records() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    first = text.split("## Charts")[0].splitlines()
+    told = [line for line in first if re.match("[1-5][.] ", line)]
+    assert len(told) == 5
+    assert len(first) <= 45
+    for i, line in enumerate(told, start=1):
+        assert f"[chart](#chart-{i})" in line
+        assert f"### Chart {i}\n" in text
+        (link,) = re.findall(r"`\]\(([.][.]/leaderboard/records[^)]*)\)", line)
+        assert (PAGE.parent / link).exists()
+    assert len(text.split("## What these budgets cannot settle")[1].strip().splitlines()) <= 10
+
+
+def test_the_longest_training_of_the_text_counts() -> None:
+    records = [
+        make_trained({1: 6.0, 32: loss, "full": loss}, task="wikitext-2", chance=7.0, budget=budget,
+                     score="perplexity", optimum=None)
+        for budget, loss in (("small", 5.3), ("medium", 4.6), ("smoke", 6.5))
+    ]  # fmt: skip
+    (told, *_) = findings.findings(records)
+    assert "(budget medium, 1 training)" in told.text
+    assert told.text.index("at budget small") < told.text.index("at budget smoke")
+    assert [b.records for b in findings.chosen(records)] == [(records[0],)]
+
+
 def test_a_page_without_records() -> None:
     text = findings.page([], [])
-    assert "(0 records on 0 tasks)" in text
+    assert "0 records on 0 tasks say" in text
     assert "Nothing measured." in text
     assert "No stable model has records together with the unconstrained one." in text
-    assert "- Of 9 tasks, 9 without any record" in text
+    assert "- 9 of 9 tasks without any record" in text
 
 
 def test_three_k_train_make_a_matrix() -> None:

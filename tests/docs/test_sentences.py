@@ -1,152 +1,201 @@
-"""Sentences about comparisons whose results are known."""
+"""The five findings say of records made by hand what is known of them."""
 
 from dataclasses import replace
 
+import pytest
+
 from seqmem.docs import sentences
-from seqmem.leaderboard.record import Context
+from seqmem.leaderboard.record import Context, Record
 from seqmem.leaderboard.statistics.aggregate import Board
-from seqmem.tests.records import FAST, SLOW, Losses, board_of, make_trained
+from seqmem.leaderboard.statistics.differences import difference
+from seqmem.tests.records import Losses, board_of, make_trained
+
+NEVER: Losses = {1: 1.0, 4: 1.0, "full": 1.0}
+SEEDS = range(3)
 
 
-def pair(stable: Losses, free: Losses) -> Board:
-    return board_of(make_trained(stable, label="lstm-stable"), make_trained(free))
+def trained(losses: Losses, label: str = "lstm", **fields: object) -> list[Record]:
+    """Return three seeds that differ a little."""
+    return [
+        make_trained(
+            {k: loss + seed / 1e4 for k, loss in losses.items()},
+            label=label,
+            seed=seed,
+            stateful=not label.startswith("tcn"),
+            **fields,  # type: ignore[arg-type]
+        )
+        for seed in SEEDS
+    ]
 
 
-def test_a_stable_model_that_differs_and_one_that_does_not() -> None:
-    (differs,) = sentences.stable(pair({4: 0.3, "full": 0.2}, {4: 0.3, "full": 0.1}))
-    assert differs == (
-        "lstm-stable and lstm: at full 0.200 ±0.010 against 0.100 ±0.010, +0.1000 (+0.1000 to "
-        "+0.1000), worse in one training each (one seed each, over targets); context need > 4 "
-        "against > 4."
+def board(*rows: list[Record]) -> Board:
+    return sentences.by_gain(board_of(*[record for records in rows for record in records]))
+
+
+def test_a_feed_forward_model_replaces_a_recurrent_one_from_a_k_on() -> None:
+    short = trained({1: 0.9, 4: 0.24, 8: 0.22, "full": 0.22}, "tcn")
+    some = board(short, trained({1: 0.9, 4: 0.5, 8: 0.2, "full": 0.2}))
+    found = sentences.kinds([some])
+    assert found is not None
+    assert "On 1 of 1 task, the best feed-forward model" in found.text
+    assert "within 5 % of the gain" in found.text
+    assert "sees everything: k = 4 on toy/T=3. With all inputs, it is worse on 1 (" in found.text
+    (row,) = found.rows
+    forward, recurrent = (next(r for r in some.rows if r.label == x) for x in ("tcn", "lstm"))
+    paired = difference(some.rows, forward, recurrent, 8)
+    assert paired is not None
+    assert paired.low is not None
+    assert paired.high is not None
+    # The optimum is 0 and chance 1: per cent of the gain are hundredths of the loss.
+    assert (row.mean, row.low, row.high) == pytest.approx(
+        (100 * paired.mean, 100 * paired.low, 100 * paired.high)
     )
-    (alike,) = sentences.stable(pair({4: 0.101, "full": 0.101}, {4: 0.1, "full": 0.1}))
-    assert "the same within 1 % in one training each (one seed each, over targets)" in alike
-    (none,) = sentences.stable(pair({4: 1.0, "full": 1.0}, {4: 1.0, "full": 1.0}))
-    assert "neither significantly better than chance" in none
+    assert row.text(" %") in found.text
 
 
-def test_several_seeds_decide() -> None:
-    records = [
-        make_trained({"full": loss}, label=label, seed=seed)
-        for label, losses in (("rnn", (0.1, 0.5, 0.2)), ("rnn-stable", (0.4, 0.1, 0.3)))
+def test_nothing_is_claimed_of_ties() -> None:
+    wide = [
+        make_trained({1: 0.9, "full": loss}, label=label, seed=seed, stateful=label == "lstm")
+        for label, losses in (("tcn", (0.1, 0.5, 0.2)), ("lstm", (0.4, 0.1, 0.3)))
         for seed, loss in enumerate(losses)
     ]
-    (said,) = sentences.stable(board_of(*records))
-    assert "tied (mean of 3 seeds)" in said
-    one, *rest = records
-    lucky = replace(one, curve=make_trained({"full": 0.9}).curve)  # medians 0.5 and 0.3
-    (said,) = sentences.stable(board_of(lucky, *rest))
-    assert "(mean of 3 seeds)" in said
-    rare = replace(rest[-1], curve=make_trained({"full": 9.0}, label="rnn-stable").curve)
-    (said,) = sentences.stable(board_of(lucky, *rest[:-1], rare))
-    assert "0.400 ±0.010 against 0.500 ±0.010" in said
-    assert "tied (mean of 3 seeds, opposite in sign to that of the medians)" in said
+    found = sentences.kinds([board(wide)])
+    assert found is not None
+    assert "On 0 of 1 task" in found.text
+    assert "it is tied on 1." in found.text
+    assert "better" not in found.text
+    assert "worse" not in found.text
+    # Equal to within 1 %, with intervals that exclude zero or not, is no claim either.
+    same = sentences.kinds([board(trained({4: 0.2, "full": 0.2}, "tcn"), trained(NEVER | {
+        "full": 0.201, 4: 0.201,
+    }))])  # fmt: skip
+    assert same is not None
+    assert "it is tied on 1." in same.text
 
 
-def test_several_models_with_seeds_share_their_variance() -> None:
-    records = [
-        make_trained({"full": loss + seed / 1e4}, label=label, seed=seed)
-        for label, loss in (("rnn", 0.1), ("rnn-stable", 0.2), ("lstm", 0.3))
-        for seed in range(1 if label == "rnn-stable" else 3)
-    ]
-    (said,) = sentences.stable(board_of(*records))
-    assert "worse (means of 1 and 3 seeds)" in said
+def test_models_that_learned_nothing_are_no_comparison() -> None:
+    some = [board(trained(NEVER, "tcn"), trained(NEVER), trained(NEVER, "lstm-stable"))]
+    assert sentences.kinds(some) is None
+    assert sentences.stable(some) is None
+    assert sentences.words(some) is None
+    said = sentences.known_optimum(some)
+    assert said is not None
+    assert "On 0 of 1 task" in said.text
+    assert "no model learned it on toy/T=3" in said.text
+    assert said.text.endswith("come lstm, lstm-stable and tcn on none.")
+    assert sentences.known_optimum([board(trained(NEVER, optimum=None))]) is None
 
 
-def test_recurrent_and_feed_forward_models_at_equal_k() -> None:
-    board = board_of(make_trained(FAST, label="tcn", stateful=False), make_trained(SLOW))
-    said = " ".join(sentences.kinds(board))
-    one = "in one training each"
-    assert f"better {one} at k = 4, 8 and full; worse {one} at k = 1 and 2." in said
-    assert "lstm and tcn, 0.100 ±0.010 against 0.450 ±0.010, −0.3500" in said
-    assert sentences.kinds(board_of(make_trained(SLOW), make_trained(FAST, label="gru"))) == []
+def test_a_recurrent_model_that_learned_nothing_is_not_replaced() -> None:
+    found = sentences.kinds([board(trained({1: 0.9, 4: 0.1, "full": 0.1}, "tcn"), trained(NEVER))])
+    assert found is None or "On 1 of" not in found.text
 
 
-def test_kinds_are_compared_if_one_is_better_than_chance_and_trained_as_usual() -> None:
-    board = board_of(
-        make_trained({1: 1.2, 8: 0.995, "full": 0.5}, label="tcn", stateful=False),
-        make_trained({1: 1.1, 8: 0.9, "full": 0.4}),
-        make_trained({1: 0.2, 8: 0.2, "full": 0.2}, k_train=1),  # by no recipe
+def test_the_best_model_uses_what_the_optimum_needs_or_less() -> None:
+    def with_optimum(records: list[Record], optimum: Losses) -> list[Record]:
+        return [
+            replace(r, curve=tuple(replace(p, optimum=optimum[p.k]) for p in r.curve))
+            for r in records
+        ]
+
+    ideal: Losses = {1: 0.9, 4: 0.0, 8: 0.0, "full": 0.0}
+    early = with_optimum(trained({1: 0.9, 4: 0.001, 8: 0.001, "full": 0.001}, "tcn"), ideal)
+    late = with_optimum(trained({1: 0.9, 4: 0.8, 8: 0.2, "full": 0.2}), ideal)
+    found = sentences.known_optimum([board(early, late)])
+    assert found is not None
+    assert "On 1 of 1 task" in found.text
+    assert "99 % of the possible gain: k = 4 on toy/T=3." in found.text
+    assert "Within 5 % of that gain come tcn on 1; lstm on none." in found.text
+    found = sentences.known_optimum([board(late)])
+    assert found is not None
+    assert "On 0 of 1 task" in found.text
+    assert "k = 8 on toy/T=3, optimum 4" in found.text
+
+
+def lstm(full: float, budget: str, score: str = "loss") -> list[Record]:
+    losses: Losses = {1: 6.0, 32: full + 0.1, 64: full, "full": full}
+    return [make_trained(losses, task="wikitext-2", chance=7.0, optimum=None, budget=budget,
+                         score=score)]  # fmt: skip
+
+
+def test_the_longest_trained_lstm_is_told_with_what_truncation_costs() -> None:
+    boards = [board(lstm(full, budget, "perplexity")) for full, budget in
+              ((4.6, "medium"), (5.3, "small"))]  # fmt: skip
+    found = sentences.words(boards)
+    assert found is not None
+    assert (
+        "On wikitext-2, lstm at perplexity 99.48 ±0.99 (budget medium, 1 training) needs k = 64"
+        in (found.text)
     )
-    (verdicts, full) = sentences.kinds(board)
-    assert verdicts.endswith(
-        "better in one training each at k = 8 and full; neither significantly better than chance "
-        "at k = 1."
+    # exp(0.1) − 1 = 10.5 %, the same on every group of targets
+    assert "its perplexity changes by +10.52 % (+10.52 to +10.52)." in found.text
+    assert found.text.endswith(
+        "With less training: perplexity 200.3 ±2.0 and k = 64 at budget small."
     )
-    assert full.startswith("With the full context: lstm and tcn, 0.400 ±0.010 against 0.500")
-    (best, at_one, *_) = sentences.needs(board)
-    assert "(lstm, k_train 1 at k = 1)" in best
-    assert at_one.endswith("0.200 ±0.010 (lstm, k_train 1).")
+    assert found.records == boards[0].records
+    assert [row.name for row in found.rows] == ["k = 1", "k = 32", "k = 64"]
+    assert found.rows[1].mean == pytest.approx(100 * 0.1 / (7.0 - 4.6))
+    assert found.rows[1].word == "worse"
+    assert found.rows[1].one
 
 
-def test_trained_at_k_and_truncated_to_k() -> None:
-    cut: Losses = {1: 0.9, 2: 0.6, 4: 0.3, 8: 0.1, "full": 0.1}
-    records = [make_trained(cut, usual_k=8, k_train=8)]
+def test_needs_are_for_a_share_of_the_gain_not_of_the_loss() -> None:
+    """1 % of chance, 0.1, would be 10 % of what this model gains."""
+    records = trained({1: 9.9, 4: 9.05, 8: 9.0, "full": 9.0}, chance=10.0, optimum=None)
+    plain = board_of(*records)
+    (row,), (scaled,) = plain.rows, sentences.by_gain(plain).rows
+    assert (row.need.k, scaled.need.k) == (4, 8)
+    assert {need.k for need in scaled.needs} == {8}
+
+
+def test_stable_models_are_told_by_task_with_the_largest_difference() -> None:
+    worse = board(
+        trained({4: 0.3, "full": 0.2}, "lstm-stable", task="a"),
+        trained({4: 0.3, "full": 0.1}, task="a"),
+    )
+    better = board(
+        trained({4: 0.3, "full": 0.1}, "lstm-stable", task="b"),
+        trained({4: 0.3, "full": 0.15}, task="b"),
+    )
+    found = sentences.stable([worse, better])
+    assert found is not None
+    assert "lstm-stable against lstm: better on 1 (b) and worse on 1 (a), most different on a" in (
+        found.text
+    )
+    assert [(row.name, row.word) for row in found.rows] == [
+        ("lstm-stable on a", "worse"), ("lstm-stable on b", "better"),
+    ]  # fmt: skip
+    assert found.rows[0].text(" %") in found.text
+    (one,) = sentences.stable([board(trained({"full": 0.2}, "lstm-stable")[:1],
+                                     trained({"full": 0.1})[:1])]).rows  # type: ignore[union-attr] # fmt: skip
+    assert one.one
+    assert " in one training each" in sentences.amount(one)
+
+
+def test_trained_at_k_and_cut_to_k() -> None:
+    records = trained({1: 0.9, 2: 0.6, 4: 0.3, 8: 0.1, "full": 0.1}, usual_k=8, k_train=8)
     for k, loss in ((1, 0.7), (2, 0.6), (4, 0.35)):
         own: Losses = {k: loss, "full": loss}
-        records.append(make_trained(own, usual_k=8, k_train=k, state="reset"))
-    (said,) = sentences.trained_at(board_of(*records))
-    assert said == (
-        "lstm (state reset), trained at k instead of truncated to k: better in one training each "
-        "at k = 1; worse in one training each at k = 4; the same within 1 % in one training each "
-        "at k = 2; the largest difference, at k = 1, is −0.2000 (−0.2000 to −0.2000) (one seed "
-        "each, over targets)."
+        records += trained(own, usual_k=8, k_train=k, state="reset")
+    found = sentences.trained_at([board(records)])
+    assert found is not None
+    assert (
+        "on toy/T=3, lstm (state reset): better at k = 1, worse at k = 4 and tied at k = 2, most "
+        "different at k = 1, −20.000 % (" in found.text
     )
+    assert [row.word for row in found.rows] == ["better", "tied", "worse"]
+    assert sentences.trained_at([board(trained(NEVER))]) is None
 
 
-def test_other_differences_of_models_trained_at_k() -> None:
-    cut: Losses = {1: 0.9, 2: 0.6, 4: 0.3, "full": 0.3}
+def test_layers_that_read_less_than_k_are_told() -> None:
     records = []
-    cells: list[tuple[Context, int, int]] = [
-        (1, 1, 100), (2, 1, 250), (4, 3, 500), ("full", 8, 1000),
-    ]  # fmt: skip
-    for k, field, targets in cells:
-        own: Losses = cut if k == "full" else {k: 0.5, "full": 0.5}
-        record = make_trained(own, k_train=k, label="tcn", stateful=False)
-        result = {**record.training["result"], "targets": targets}
-        records.append(
-            replace(
-                record,
-                model={**record.model, "receptive_field": {"declared": field}},
-                training={**record.training, "result": result},
-            )
-        )
-    (said,) = sentences.trained_at(board_of(*records))
-    assert said.endswith(
-        "(one seed each, over targets). Trained at k = 2 and 4, its layers have a receptive field "
-        "of 1 and 3. It was trained on 10 to 50 % as many targets as the truncated one."
-    )
-    (alike,) = sentences.trained_at(board_of(records[-1], replace(records[0], training={
-        **records[0].training, "result": records[-1].training["result"],
-    })))  # fmt: skip
-    assert alike.endswith("(one seed each, over targets).")
-
-
-def test_models_trained_at_k_are_not_better_below_chance() -> None:
-    cut = make_trained({1: 1.5, 4: 0.5, "full": 0.5}, usual_k=4, k_train=4)
-    own = make_trained({1: 1.2, "full": 1.2}, usual_k=4, k_train=1)
-    (said,) = sentences.trained_at(board_of(cut, own))
-    assert "truncated to k: neither significantly better than chance at k = 1;" in said
-
-
-def test_a_best_model_is_named_with_its_training_setting() -> None:
-    usual = make_trained({"full": 0.1})
-    short = replace(make_trained({"full": 0.05}), environment={"dtype": "bfloat16"})
-    (best, *_) = sentences.needs(board_of(usual, short))
-    assert "(lstm, bfloat16)" in best
-
-
-def test_context_needs_are_listed_in_order() -> None:
-    board = board_of(
-        make_trained({1: 0.1, 8: 0.1, "full": 0.1}, label="a"),
-        make_trained({1: 0.1, 8: 0.1, "full": 0.1}, label="b"),
-        make_trained({1: 0.9, 8: 0.2, "full": 0.2}, label="c"),
-        make_trained({1: 0.9, 8: 0.5, "full": 0.2}, label="d"),
-        make_trained({1: 1.0, 8: 1.0, "full": 1.0}, label="e"),
-        make_trained({1: 0.999, 8: 0.995, "full": 0.995}, label="g", half=0.001),
-        make_trained({1: 0.5}, label="f"),
-    )
-    assert sentences.uses(board) == [
-        "Context need k*(1 %): a and b: 1; c: 8; d: > 8; g: gain below 1 %; e: never better than "
-        "chance; f: not known."
-    ]
+    cells: list[tuple[Context, int]] = [(2, 1), (4, 3), ("full", 8)]
+    for k, field in cells:
+        losses: Losses = {2: 0.6, 4: 0.3, "full": 0.3} if k == "full" else {k: 0.5, "full": 0.5}
+        records += [
+            replace(record, model={**record.model, "receptive_field": {"declared": field}})
+            for record in trained(losses, "tcn", k_train=k)
+        ]
+    found = sentences.trained_at([board(records)])
+    assert found is not None
+    assert "where its layers read only 1 and 3 inputs" in found.text

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from seqmem.docs import limitations
 from seqmem.leaderboard.statistics.differences import Difference, difference
 from seqmem.leaderboard.tables.formatting import rounded
 from seqmem.leaderboard.tables.wording import contexts, difference_text, listed
@@ -73,5 +72,3 @@ def test_lists() -> None:
     assert listed(["a", "b", "c"]) == "a, b and c"
     assert contexts([1, 2, "full"]) == "k = 1, 2 and full"
     assert contexts(["full"]) == "the full context"
-    places = [("x", "a"), ("x", "b"), ("y", "c"), ("z", "a"), ("z", "b")]
-    assert limitations.grouped(places) == "a and b on x and z; c on y"
