@@ -43,7 +43,6 @@ __all__ = [
     "amount",
     "by_gain",
     "compare",
-    "field",
     "gain",
     "kinds",
     "known_optimum",
@@ -153,9 +152,9 @@ def known_optimum(boards: Sequence[Board]) -> Finding | None:
         groups[close[name]].append(name)
     counts = [f"{listed(groups[n])} on {n or 'none'}" for n in sorted(groups, reverse=True)]
     text = (
-        f"**Known optimum.** On {alike} of {count(len(known), 'task')}, the best model here uses "
-        f"as many inputs as the optimal predictor needs for {100 * CLOSE:.0f} % of the possible "
-        f"gain: {'; '.join(uses)}. Within {100 * MARGIN:.0f} % of that gain come "
+        f"**Where the optimum is known, the best model here uses as many inputs as the optimal "
+        f"predictor needs on {alike} of {count(len(known), 'task')}**, for {100 * CLOSE:.0f} % of "
+        f"the possible gain: {'; '.join(uses)}. Within {100 * MARGIN:.0f} % of that gain come "
         f"{'; '.join(counts)}."
     )
     return Finding(text, tuple(known), "need.svg")
@@ -196,10 +195,9 @@ def words(boards: Sequence[Board]) -> Finding | None:
         for _, each in others
     ]
     text = (
-        f"**How many words an LSTM uses.** On {board.task_id}, {row.label} at perplexity "
-        f"{shown(row.scores['full'])} (budget {row.budget}, "
-        f"{count(len(row.records), 'training')}) needs k = {need(row.need)} for "
-        f"{100 * CLOSE:.0f} % of its gain"
+        f"**An LSTM at perplexity {shown(row.scores['full'])} uses k = {need(row.need)} words**: "
+        f"with so many it has {100 * CLOSE:.0f} % of its gain on {board.task_id} ({row.label}, "
+        f"budget {row.budget}, {count(len(row.records), 'training')})"
     )
     cut = difference(board.rows, row, row, CUT, "full", alone=True)
     if cut is not None:
@@ -248,28 +246,29 @@ def kinds(boards: Sequence[Board]) -> Finding | None:
     found, rows = [], []
     told: dict[str, list[str]] = {"enough": [], "never": [], "open": []}
     for board in boards:
-        k = replaced(board)
         forward, recurrent = sides(board)
-        if k is None:
+        if "full" not in forward or "full" not in recurrent:
             continue
         row = compare(board.task_id, board, place(forward["full"]), place(recurrent["full"]))
         if row is None:
             continue
         found.append(board)
         rows.append(row)
-        text = f"{need(k)} on {board.task_id}{_one(row)}"
-        if k.high is None and k.low is None:
-            told["never"] += [f"{board.task_id} up to k = {k.largest}{_one(row)}"]
-        else:
-            told["open" if k.high is None else "enough"] += [text]
+        k = replaced(board)
+        if k is not None and k.high is None and k.low is None:
+            told["never"].append(f"{board.task_id} up to k = {k.largest}{_one(row)}")
+        elif k is not None:
+            open_ = "open" if k.high is None else "enough"
+            told[open_].append(f"{need(k)} on {board.task_id}{_one(row)}")
     if not rows:
         return None
     text = (
-        f"**Feed-forward for recurrent.** On {len(told['enough'])} of {count(len(rows), 'task')}, "
-        "the best feed-forward model here, cut to the k latest inputs, comes within "
-        f"{100 * MARGIN:.0f} % of the gain of the best recurrent one that sees everything"
-        + (f": k = {'; '.join(told['enough'])}" if told["enough"] else "")
-        + (f". It does not on {'; '.join(told['never'])}" if told["never"] else "")
+        "**A feed-forward model that sees only the k latest inputs loses at most "
+        f"{100 * MARGIN:.0f} % of the gain to a recurrent one that sees everything on "
+        f"{len(told['enough'])} of {count(sum(map(len, told.values())), 'task')}**, each the best "
+        "of its kind here"
+        + (f": with k = {'; '.join(told['enough'])}" if told["enough"] else "")
+        + (f". It loses more on {'; '.join(told['never'])}" if told["never"] else "")
         + (f". Not settled: k = {'; '.join(told['open'])}" if told["open"] else "")
         + f". With all inputs, it is {_told(rows)}."
     )
@@ -293,6 +292,12 @@ def _told(rows: Sequence[Comparison]) -> str:
     return listed(parts)
 
 
+def _tally(rows: Sequence[Comparison]) -> str:
+    words = [row.word for row in rows]
+    told = listed(f"{word} in {words.count(word)}" for word in WORDS if word in words)
+    return f"{told} of {count(len(rows), 'comparison')}"
+
+
 def stable(boards: Sequence[Board]) -> Finding | None:
     """Return how stable models compare with the same models unconstrained."""
     models: dict[str, list[tuple[Board, Comparison]]] = defaultdict(list)
@@ -313,11 +318,11 @@ def stable(boards: Sequence[Board]) -> Finding | None:
             told += [f"{word} on {len(some)}{named}"] if some else []
         board, most = max(pairs, key=lambda pair: abs(pair[1].mean))
         parts.append(f"{model}: {listed(told)}, most different on {board.task_id}, {amount(most)}")
-    text = (
-        "**Stable for unconstrained.** Where either learned the task, "
-        f"{'; '.join(parts)} of the gain."
-    )
     every = [pair for pairs in models.values() for pair in pairs]
+    text = (
+        f"**Stable models are {_tally([row for _, row in every])} with the same models "
+        f"unconstrained**, where either learned the task. {'; '.join(parts)} of the gain."
+    )
     found = tuple(board for board in boards if any(board is other for other, _ in every))
     title = "The stable model minus the same model unconstrained, full context"
     return Finding(text, found, "stable.svg", title, tuple(row for _, row in every))
@@ -355,21 +360,37 @@ def trained_at(boards: Sequence[Board]) -> Finding | None:
                 f"{word} at {'every k' if every else contexts(ks)}" for word, ks in at.items() if ks
             )
             k, most = max(rows, key=lambda row: abs(row[1].mean))
-            short = [f"{size}" for row, _, k in some if (size := field(row) or k) < k]
-            fields = f", where its layers read only {listed(short)} inputs" if short else ""
-            parts.append(f"{name}: {words}{fields}, most different at k = {k}, {amount(most)}")
+            parts.append(
+                f"{name}{_other_differences(some)}: {words}, most different at k = {k}, "
+                f"{amount(most)}"
+            )
             drawn += [one for _, one in rows]
         if parts:
-            told.append(f"on {board.task_id}, {'; '.join(parts)} of the gain")
+            told.append(f"On {board.task_id}, {'; '.join(parts)} of the gain")
             found.append(board)
     if not drawn:
         return None
-    text = f"**Trained at k, not cut to k at inference**: {'; '.join(told)}."
+    text = (
+        f"**Training at k is {_tally(drawn)} with cutting to k at inference.** {'. '.join(told)}."
+    )
     title = f"Trained at k minus cut to k, on {listed(board.task_id for board in found)}"
     return Finding(text, tuple(found), "trained.svg", title, tuple(drawn))
 
 
-def field(row: Row) -> int | None:
-    """Return a row's declared receptive field, if it has one."""
-    declared: int | None = (row.records[0].model.get("receptive_field") or {}).get("declared")
-    return declared
+def _other_differences(trained: Sequence[tuple[Row, Row, int]]) -> str:
+    """Return what else than k_train is different of models trained at k."""
+    models = [(k, row.records[0].model.get("receptive_field") or {}) for row, _, k in trained]
+    short = [str(field["declared"]) for k, field in models if (field.get("declared") or k) < k]
+    notes = f" (layers that read only {listed(short)} inputs)" if short else ""
+    targets = [(_targets(row), _targets(cut)) for row, cut, _ in trained]
+    shares = [100 * own / usual for own, usual in targets if own and usual]
+    if shares and set(shares) != {100.0}:
+        notes += f" (on {min(shares):.3g} to {max(shares):.3g} % as many targets)"
+    return notes
+
+
+def _targets(row: Row) -> float | None:
+    """Return the number of training targets, a mean over seeds; None if unknown of one."""
+    results = [record.training.get("result") or {} for record in row.records]
+    known = [result["targets"] for result in results if "targets" in result]
+    return sum(known) / len(known) if len(known) == len(results) else None

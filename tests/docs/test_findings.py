@@ -89,7 +89,7 @@ def test_the_page_of_a_known_board() -> None:
     ]
     text = findings.page(records, [])
     assert "6 records on 1 task say" in text
-    assert "1. **Feed-forward for recurrent.** On 1 of 1 task" in text
+    assert "sees everything on 1 of 1 task**" in text
     assert "k = 4 on toy/T=3. With all inputs, it is tied on 1. ([chart](#chart-1)" in text
     assert "lstm-stable against lstm: worse on 1 (toy/T=3)" in text
     assert "| toy/T=3 | 0.100 ±0.010 | lstm | 1.0000 | 4 | 4 |" in re.sub(" +", " ", text)
@@ -133,7 +133,7 @@ def test_the_longest_training_of_the_text_counts() -> None:
         for budget, loss in (("small", 5.3), ("medium", 4.6), ("smoke", 6.5))
     ]  # fmt: skip
     (told, *_) = findings.findings(records)
-    assert "(budget medium, 1 training)" in told.text
+    assert "(lstm, budget medium, 1 training)" in told.text
     assert told.text.index("at budget small") < told.text.index("at budget smoke")
     assert [b.records for b in findings.chosen(records)] == [(records[0],)]
 
