@@ -101,8 +101,7 @@ def findings(records: Sequence[Record]) -> list[Finding]:
 
 def page(records: Sequence[Record], failures: Sequence[Failure]) -> str:
     """Return the whole text."""
-    plain = chosen(records)
-    found, told = [by_gain(board) for board in plain], findings(records)
+    found, told = [by_gain(board) for board in chosen(records)], findings(records)
     number_of_records = sum(len(row.records) for board in found for row in board.rows)
     parts = [
         INTRODUCTION.format(
@@ -125,11 +124,11 @@ def page(records: Sequence[Record], failures: Sequence[Failure]) -> str:
         details("How much context each task needs", [need_table(found)]),
         details("How much context each model uses", [HARM, use_table(found)]),
         details("Feed-forward against recurrent models", [kinds_table(found)]),
-        details("Stable and unconstrained models", stable_part(plain)),
+        details("Stable and unconstrained models", stable_part(found)),
         details("Trained at k, and cut to k at inference", trained_part(found)),
         *[details(board.task_id, task_part(board)) for board in found],
         "## What these budgets cannot settle",
-        bullets(limitations(plain, failures, SUITES["core"].tasks, list(BASELINES))),
+        bullets(limitations(found, failures, SUITES["core"].tasks, list(BASELINES))),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -227,7 +226,8 @@ def stable_part(found: Sequence[Board]) -> list[str]:
     rows = measured_pairs(found)
     if not rows:
         return ["No stable model has records together with the unconstrained one."]
-    known = [name for name in rows[0] if name != "budget" and {row[name] for row in rows} != {"–"}]
+    told = [name for name in rows[0] if name != "budget" and not name.startswith("k*")]
+    known = [name for name in told if {row[name] for row in rows} != {"–"}]
     return [GUARANTEE, table([{name: row[name] for name in known} for row in rows])]
 
 
