@@ -47,6 +47,9 @@ __all__ = [
 SCHEMA = 3
 
 ROUNDING = 1e-5
+# Bytes of JSON of all facts, without the curve; those of the committed records take 3 thousand.
+MOST_FACTS = 1 << 18
+MOST_TRAINING = 1 << 16  # of these, of facts about a training
 
 # A submitted model's name. Single spaces, and none at the ends: names must not look alike.
 _NAME = r"(?=.{1,64}$)[A-Za-z0-9][A-Za-z0-9._+-]*( [A-Za-z0-9._+-]+)*"
@@ -92,6 +95,7 @@ _Model = having(
     weights_sha256=(Printable | None, None),
     receptive_field=(Mapping[str, Any] | None, None),
     certificate=(Mapping[str, NonNegative | None] | None, None),
+    options=(Mapping[str, Any] | None, None),
 )
 _Measurement = having(
     targets=Count,
@@ -316,9 +320,16 @@ def check_training(training: Mapping[str, Any]) -> None:
     """Raise ValueError or TypeError if facts of a file about a training fit no record."""
     schema: Any = _Training
     validated(schema, training)
-    orjson.dumps(training)  # fails if they are nested too deeply for other readers
+    _check_size("the facts about the training", training, MOST_TRAINING)
     json.dumps(training, allow_nan=False)
     check_texts(training)
+
+
+def _check_size(what: str, facts: Mapping[str, Any], most: int) -> None:
+    """Raise ValueError or TypeError if facts are too many, or too deeply nested for readers."""
+    size = len(orjson.dumps(facts))  # fails if they are nested too deeply
+    if size > most:
+        raise ValueError(f"{what} take {size:,} bytes, more than {most:,}")
 
 
 def _check_facts(data: Mapping[str, Any], text: str | bytes) -> None:
@@ -329,7 +340,7 @@ def _check_facts(data: Mapping[str, Any], text: str | bytes) -> None:
         text: its JSON. One without escapes and other characters than ASCII has nothing to find.
     """
     facts = {**data, "curve": None, "group_counts": None}
-    orjson.dumps(facts)  # fails if they are nested too deeply for other readers
+    _check_size("the facts", facts, MOST_FACTS)
     signs: Any = ("\\", "\x7f") if isinstance(text, str) else (b"\\", b"\x7f")
     if signs[0] in text or signs[1] in text or not text.isascii():
         check_texts(facts)

@@ -31,6 +31,8 @@ ROUNDING = 1e-4
 FACTS = 1e-6
 # How much wider than requested an interval may be: its width is an estimate as well.
 WIDER = 1.5
+# Context lengths of a record, each of which is measured again; a task has about a dozen.
+MOST_CONTEXTS = 256
 # What a manifest states of a model beside its name.
 STATED = ("authors", "reference", "licence")
 
@@ -125,6 +127,11 @@ def verify(
         OSError: the record cannot be written.
     """
     old = read_record(path)
+    if (lengths := len(old.curve)) > MOST_CONTEXTS:
+        raise InputError(
+            f"record {path}: has {lengths:,} context lengths; at most {MOST_CONTEXTS} are measured "
+            "again"
+        )
     task = _same_task(old, path)
     settings = MeasurementSettings(
         contexts=tuple(point.k for point in old.curve),

@@ -84,11 +84,13 @@ class OnnxModel:
     def facts(self) -> dict[str, int]:
         """The number of parameters and of floats of its states, if it carries any.
 
-        And the receptive field if seqmem exported the file.
+        And the receptive field if the metadata declare one, as those that seqmem exports.
+
+        Raises:
+            SubmissionError: they declare something else.
         """
-        field = self.signature.metadata.get("seqmem.receptive_field", "")
-        known = field.isascii() and field.isdigit() and len(field) < MOST_DIGITS
-        declared = {"receptive_field": int(field)} if known else {}
+        field = self.signature.metadata.get("seqmem.receptive_field", "none")
+        declared = {} if field == "none" else {"receptive_field": _declared(field)}
         carried = sum(state.floats for state in self.signature.states)
         states = {"state_floats": carried} if carried else {}
         return {"parameters": self.signature.parameters, **declared, **states}
@@ -206,6 +208,10 @@ def open_onnx(request: Mapping[str, Any], data: bytes | bytearray) -> Opened:
     Args:
         request: the number of threads, as "threads".
         data: the file's bytes.
+
+    Raises:
+        SubmissionError: it is refused.
+        MemoryError: there is not enough memory.
     """
     model = OnnxModel(bytes(data), request["threads"])
 
@@ -218,6 +224,16 @@ def open_onnx(request: Mapping[str, Any], data: bytes | bytearray) -> Opened:
     return Opened(
         lambda inputs, rows, columns: model(inputs)[rows, columns], model.facts, read_on=read_on
     )
+
+
+def _declared(field: str) -> int:
+    """Return the receptive field that metadata declare."""
+    if not (field.isascii() and field.isdigit() and len(field) < MOST_DIGITS and int(field) > 0):
+        refuse(
+            f"declares {named(field)} as its seqmem.receptive_field; it must be a whole number from "
+            "1 on, or 'none'"
+        )
+    return int(field)
 
 
 def _failed(what: str, error: Exception) -> SubmissionError | MemoryError:

@@ -89,6 +89,8 @@ IN_TWO_MONTHS = (datetime.now(UTC) + timedelta(days=60)).isoformat()
         ("model/label", "l\u0455tm"),  # a Cyrillic letter
         ("model/label", "<img src=x>"),
         ("model/certificate", 3),
+        ("model/options", 5),
+        pytest.param("model/authors", "a" * (1 << 18), id="a book of authors"),
         ("model/certificate", {"rate": "x"}),
         ("training/k_train", "many"),
         ("training/budget", "a" * 100),

@@ -196,6 +196,10 @@ WRONG: dict[str, tuple[Callable[[Header], object], str]] = {
     "seed": (content(lambda inner: inner.update(seed="x")), "metadata of an unknown form"),
     "budget": (content(lambda inner: inner.update(budget="\x1b[2K")), "unknown form"),
     "recipe": (content(lambda inner: inner.update(recipe={"\u202e": 1})), "cannot be printed"),
+    "long recipe": (
+        content(lambda inner: inner.update(recipe={"note": "a" * (1 << 16)})),
+        "the facts about the training take .* bytes, more than 65,536",
+    ),
     "result": (content(lambda inner: inner.update(result={"loss": math.nan})), "unknown form"),
     "half a character": (content(lambda inner: inner.update(note="\ud800")), "unknown form"),
     "renamed": (renamed, "lacks 1 tensors, 'leave.bias' among them"),

@@ -115,6 +115,15 @@ def test_metadata_are_read() -> None:
     made = scores()
     made.metadata_props.add(key="seqmem.receptive_field", value="1")
     assert opened(made).signature.metadata == {"seqmem.receptive_field": "1"}
+    assert opened(made).facts["receptive_field"] == 1
+
+
+@pytest.mark.parametrize("field", ["", "0", "-3", "8 inputs", "9" * 30, "\u0663"])
+def test_a_receptive_field_that_is_none_is_refused(field: str) -> None:
+    made = scores()
+    made.metadata_props.add(key="seqmem.receptive_field", value=field)
+    with pytest.raises(SubmissionError, match=r"as its seqmem\.receptive_field; it must be"):
+        _ = opened(made).facts
 
 
 @pytest.mark.parametrize("dims", [(2, "L", 3), ("B", 6, 3), (2, 6, 3)])
