@@ -136,3 +136,9 @@ def test_transformers(tmp_path: Path) -> None:
     assert {key: logged[-1][f"eval_{key}"] for key in KEYS} == pytest.approx(expected)
     assert logged[0][names[0]] != logged[1][names[0]]
     assert {key: evaluated[f"eval_{key}"] for key in KEYS} == pytest.approx(expected)
+    with torch.no_grad():  # as where the best weights are loaded at the end of training
+        trainer.model.transformer.wte.weight.mul_(3)
+    with seeded(0):
+        changed = trainer.evaluate(data()[:2])
+    assert {key: changed[f"eval_{key}"] for key in KEYS} == pytest.approx(curve()(trainer.model))
+    assert changed[names[0]] != evaluated[names[0]]
