@@ -230,8 +230,8 @@ def _declared(field: str) -> int:
     """Return the receptive field that metadata declare."""
     if not (field.isascii() and field.isdigit() and len(field) < MOST_DIGITS and int(field) > 0):
         refuse(
-            f"declares {named(field)} as its seqmem.receptive_field; it must be a whole number from "
-            "1 on, or 'none'"
+            f"declares {named(field)} as its seqmem.receptive_field; it must be a whole number "
+            "from 1 on, or 'none'"
         )
     return int(field)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqmem.errors import CellError
+from seqmem.errors import CellError, ModelMemoryError
 from seqmem.submissions.process.child import Child
 from seqmem.submissions.process.limits import Limits
 from seqmem.submissions.process.protocol import Header
@@ -112,15 +112,17 @@ class ProcessModel(SequenceModel):
         for a model without state.
 
         Raises:
-            ModelMemoryError: the process has too little memory for that many inputs.
+            ModelMemoryError: the process has too little memory for that many inputs, or an answer
+                could not hold what is requested.
             CellError: the model fails, or its process broke a rule, died or did not answer.
         """
         child, carried = self._running(), (len(inputs), self._carried)
         size = len(rows) * self._outputs
         if size + math.prod(carried) > LARGEST:
-            raise CellError(
-                f"{len(rows):,} positions of {self._outputs:,} outputs are more than one answer "
-                f"holds, {LARGEST:,} numbers; choose shorter contexts"
+            states = f" and {len(inputs):,} states of {self._carried:,} floats"
+            raise ModelMemoryError(  # with fewer sequences at once it may fit
+                f"{len(rows):,} positions of {self._outputs:,} outputs{states * self.stateful} are "
+                f"more than one answer holds, {LARGEST:,} numbers; choose shorter contexts"
             )
         if len(rows) == 0 and not self.stateful:
             return torch.zeros(0, self._outputs), None

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from seqmem.baselines.lru import LRU
 from seqmem.baselines.training.loop import seeded
-from seqmem.errors import RefusedError, SubmissionError
+from seqmem.errors import ModelMemoryError, RefusedError, SubmissionError
 from seqmem.leaderboard.record import Record
 from seqmem.measuring.precision import Precision
+from seqmem.measuring.scoring import in_batches
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.submissions.measure import measure_trained
 from seqmem.submissions.onnx.export import _quiet, export_onnx
@@ -116,6 +117,19 @@ def test_states_return_to_the_process_that_computed_them() -> None:
         assert not remote.stateful
         assert remote.state_size(5) is None
         assert remote.hidden(inputs)[1] is None
+
+
+def test_states_that_no_answer_holds_are_read_a_few_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("seqmem.submissions.process.process_model.LARGEST", 20)
+    inputs, none = torch.ones(4, 2, 3), torch.zeros(0, dtype=torch.int64)
+    read: list[Tensor] = []
+    with RemoteModel(sums(1, 2).SerializeToString(), Features(3), 3, sandbox=False) as remote:
+        with pytest.raises(ModelMemoryError, match="and 4 states of 6 floats are more than one"):
+            remote.features_at(inputs, none, none)
+        in_batches(inputs, 4, lambda some: read.append(remote.features_at(some, none, none)[1]))
+    assert torch.equal(torch.cat(read), torch.full((4, 6), 2.0))
 
 
 # Files that are refused.
