@@ -39,9 +39,10 @@ __all__ = [
 T = TypeVar("T")
 
 # Strict: neither a text nor a truth value is a number.
-Whole = Annotated[int, Field(strict=True)]
-Count = Annotated[int, Field(strict=True, ge=0)]
-Positive = Annotated[int, Field(strict=True, ge=1)]
+MOST = (1 << 63) - 1  # columns of tables hold integers of 64 bits
+Whole = Annotated[int, Field(strict=True, ge=-MOST, le=MOST)]
+Count = Annotated[int, Field(strict=True, ge=0, le=MOST)]
+Positive = Annotated[int, Field(strict=True, ge=1, le=MOST)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 NonNegative = Annotated[Number, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]

@@ -95,6 +95,8 @@ IN_TWO_MONTHS = (datetime.now(UTC) + timedelta(days=60)).isoformat()
         ("training/k_train", "many"),
         ("training/budget", "a" * 100),
         ("training/recipe", 5),
+        ("training/seed", 1 << 63),  # no table could hold it
+        ("model/parameters", 1 << 63),
         ("measurement/precision", "0"),
         ("measurement/precision", "1000%"),
         ("measurement/precision", "1000"),

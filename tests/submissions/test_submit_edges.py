@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from seqmem.leaderboard.record import from_json
+from seqmem.leaderboard.store import COMMITTED
 from seqmem.submissions.process.sandbox import sandbox_problem
 from seqmem.tasks import load_task
 from seqmem.tests.command import Command, record_files
@@ -211,6 +212,20 @@ def test_a_record_does_not_choose_which_files_are_read(
         path.write_text(json.dumps(record))
         ran = seqmem_("verify", str(path), "net.py:build", "--trust")
     assert "the losses cannot be compared" in ran.err
+
+
+def test_a_record_does_not_choose_how_much_is_measured_again(
+    seqmem_: Command, tmp_path: Path
+) -> None:
+    """Each context length takes time, and 5,000 of them took minutes."""
+    record = json.loads(next((COMMITTED / "hidden-markov_dwell=20").glob("gru-*.json")).read_text())
+    first, *_ = record["curve"]
+    record["curve"] = [{**first, "k": k} for k in range(1, 5001)]
+    path = tmp_path / "long.json"
+    path.write_text(json.dumps(record))
+    ran = seqmem_("verify", str(path), "net.onnx")
+    assert ran.status == 2
+    assert "has 5,000 context lengths; at most 256 are measured again" in ran.err
 
 
 @pytest.mark.parametrize("width", [1e9, float("inf"), float("nan"), "wide", None])
