@@ -113,7 +113,7 @@ def computing(threads: int | None, verbose: bool) -> Iterator[None]:
 
 
 def _count(name: str, given: int | None) -> int | None:
-    if given is not None and not 1 <= given <= MOST:
+    if given is not None and not (isinstance(given, int) and 1 <= given <= MOST):
         raise InputError(f"{name}={given!r}: is a whole number from 1 to {MOST:,}; or leave it out")
     return given
 

@@ -104,7 +104,7 @@ def train(
     Args:
         model: a class of your own, "my.py:MyLayer", or a baseline's name, with options.
         task: the task or its id.
-        budget: smoke (seconds), small (minutes) or full.
+        budget: smoke (seconds), small (minutes), medium (hours) or full (hours on a GPU).
         seeds: how many, from 0 on; or which.
         verbose: whether progress is shown, and lines about it are written to stderr.
         settings: further options of `request_of`: options, kind, recipe, k_train, state, device,

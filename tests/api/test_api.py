@@ -254,6 +254,7 @@ def linear() -> nn.Module:
         (lambda: seqmem.train("lstm", TASK, k=8), "k=8: is no setting of training"),
         (lambda: seqmem.train("lstm", TASK, threads=0), "threads=0: is a whole number from 1"),
         (lambda: seqmem.measure(linear(), TASK, threads=0), "threads=0: is a whole number from 1"),
+        (lambda: seqmem.train("lstm", TASK, threads=1.5), "threads=1.5: is a whole"),
         (lambda: seqmem.evaluate("lstm", TASK, jobs=0), "jobs=0: is a whole number from 1"),
         (lambda: seqmem.compare("lstm", "tcn", task="x"), "were not both measured on --task x"),
         (lambda: seqmem.compare("lstm", "tnc"), "did you mean tcn"),
