@@ -31,8 +31,9 @@ ROUNDING = 1e-4
 FACTS = 1e-6
 # How much wider than requested an interval may be: its width is an estimate as well.
 WIDER = 1.5
-# Context lengths of a record, each of which is measured again; a task has about a dozen.
-MOST_CONTEXTS = 256
+# The sum of a record's context lengths, which bounds the time of measuring it again, and of the
+# task's optima: as of all whole numbers up to 511; or that of a task's own, mostly powers of two.
+MOST_INPUTS, OWN = 1 << 17, 4
 # What a manifest states of a model beside its name.
 STATED = ("authors", "reference", "licence")
 
@@ -127,11 +128,6 @@ def verify(
         OSError: the record cannot be written.
     """
     old = read_record(path)
-    if (lengths := len(old.curve)) > MOST_CONTEXTS:
-        raise InputError(
-            f"record {path}: has {lengths:,} context lengths; at most {MOST_CONTEXTS} are measured "
-            "again"
-        )
     task = _same_task(old, path)
     settings = MeasurementSettings(
         contexts=tuple(point.k for point in old.curve),
@@ -170,6 +166,7 @@ def verify(
 def _same_task(old: Record, path: Path) -> Task:
     """Return the record's task, after a check that its data are those of the record."""
     task = load_task(old.task.id)
+    _check_work(old, path, task)
     here = os.getcwd()
     file = os.path.abspath(expand_user(task.user_file or here))  # nothing of a glob is looked up
     if not Path(file).is_relative_to(here):
@@ -196,6 +193,15 @@ def _same_task(old: Record, path: Path) -> Task:
                 f"{'unknown' if known is None else f'{known:.6g}'}: the record is wrong"
             )
     return task
+
+
+def _check_work(old: Record, path: Path, task: Task) -> None:
+    inputs = sum(point.k for point in old.curve if point.k != "full")
+    if inputs > (most := max(MOST_INPUTS, OWN * task.longest_context)):
+        raise InputError(
+            f"record {path}: has {len(old.curve):,} context lengths, {inputs:,} inputs together; "
+            f"at most {most:,} are measured again: submit it with fewer or smaller --k"
+        )
 
 
 def _same_fact(recorded: float, known: float | None) -> bool:
