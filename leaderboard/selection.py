@@ -12,9 +12,10 @@ from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.statistics.rows import usual_rows
 from seqmem.leaderboard.store import COMMITTED, read_records, record_directory
 
-__all__ = ["Selection", "beside_committed", "names", "select"]
+__all__ = ["ELSEWHERE", "Selection", "beside_committed", "names", "select"]
 
 OWN = Path("results") / "records"
+ELSEWHERE = "elsewhere"  # the budget of a model that was trained outside seqmem
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,9 @@ def select(
 def beside_committed(records: Sequence[Record]) -> list[Record]:
     """Return records, and beside the user's own models the committed baselines of their tasks.
 
-    These are models that the records lack, at the same budget, as their recipes train them, and at
-    the context lengths that the records have.
+    These are models that the records lack, at the same budget (at any, beside a model that was
+    trained elsewhere), as their recipes train them, and at the context lengths that the records
+    have.
     """
     budgets = {_edition(each): each.training["budget"].partition(",")[0] for each in records}
     with_own = {_edition(each) for each in records if each.model.get("own")}
@@ -107,7 +109,7 @@ def beside_committed(records: Sequence[Record]) -> list[Record]:
         each
         for each in committed
         if (edition := _edition(each)) in with_own
-        and each.training["budget"] == budgets[edition]
+        and budgets[edition] in (each.training["budget"], ELSEWHERE)
         and (edition, each.model["label"]) not in labels
     ]
     usual = [r for board in boards(beside) for row in usual_rows(board) for r in row.records]

@@ -19,6 +19,7 @@ import torch
 
 from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, SubmissionError
+from seqmem.leaderboard.selection import ELSEWHERE
 from seqmem.measuring.record import MeasuredCurve, measure_model
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
@@ -64,7 +65,7 @@ TRAINED_OUTSIDE: Mapping[str, Any] = {
     "k_train": "unknown",
     "state": None,
     "seed": 0,
-    "budget": "elsewhere",
+    "budget": ELSEWHERE,
     "recipe": None,
 }
 
@@ -190,7 +191,7 @@ def open_model(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMo
     elif suffix in REFUSED:
         raise SubmissionError(
             f"model '{text}': a {suffix} file is not accepted: {REFUSED[suffix]}; export it as "
-            "ONNX (README, Submit your model), or name the Python code that builds it"
+            "ONNX (docs/submit.md shows how), or name the Python code that builds it"
         )
     elif ":" in text:
         yield from _factory(text, task, options)

@@ -29,6 +29,8 @@ def test_a_trained_model_is_measured_without_a_name(seqmem_: Command, tmp_path: 
     ran = seqmem_("measure", "my.py:build", *task, "--k", "1,full")
     assert ran.status == 0, ran.err
     assert "my.py-build (own)" in ran.out
+    rows = {line.split()[0] for line in ran.out.splitlines() if line}
+    assert {"lstm", "tcn"} <= rows  # of other budgets: none is "elsewhere"
     assert not record_files(tmp_path)
     ran = seqmem_(
         "measure", "my.py:build", *task, "--k", "1,full", "--save", "kept", "--name", "my"
@@ -64,6 +66,7 @@ def test_two_models_of_the_board_are_compared_on_every_task(seqmem_: Command) ->
         (["measure", "lstm", "--task", "adding-problem/T=5"], "`seqmem eval lstm` trains it"),
         (["measure", "gpt2", "--task", "adding-problem/T=5"], "did you mean hf:gpt2"),
         (["measure", "a.pt", "--task", "adding-problem/T=5"], "is not accepted"),
+        (["measure", "a.pt", "--task", "adding-problem/T=5"], "(docs/submit.md shows how)"),
     ],
 )
 def test_mistakes_are_explained(seqmem_: Command, arguments: list[str], says: str) -> None:
