@@ -309,12 +309,13 @@ def _accepted(factory: Factory, function: Callable[..., object]) -> list[str]:
         named = list(OFFERED)
     else:
         named = [p.name for p in parameters if p.name in OFFERED and p.kind != p.POSITIONAL_ONLY]
+    way = f"; `seqmem eval {factory.text}` trains a layer" if inspect.isclass(function) else ""
     for p in parameters:
         needed = p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
         if needed and (p.name not in named or p.kind == p.POSITIONAL_ONLY):
             raise factory.refusal(
                 f"{factory.name}() requires '{p.name}'; the only arguments, passed by name if it "
-                f"names them, are {', '.join(OFFERED)}"
+                f"names them, are {', '.join(OFFERED)}{way}"
             )
     return named
 

@@ -53,10 +53,11 @@ def brief_text(
     """
     ids = [board.task_id for board in boards]
     parts = [_section(board, width, ids.count(board.task_id) > 1) for board in boards]
-    notes = ["Each model as its recipe trains it; --wide shows every column and k_train."]
+    notes = ["Each model as its recipe trains it; --format wide shows every column and k_train."]
     unchecked = [row for board in boards for row in board.rows if not checked(row)]
     if unchecked:
-        notes.append(f"{count(len(unchecked), 'row')} not checked for validity: --wide names them.")
+        rows = count(len(unchecked), "row")
+        notes.append(f"{rows} not checked for validity: --format wide names them.")
     if any(not trainings_known(tuple(named_rows(board).values()), "full") for board in boards):
         notes.append(
             "No rank where no model has several seeds: how much trainings vary is unknown."

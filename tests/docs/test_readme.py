@@ -7,6 +7,7 @@ import pytest
 
 from seqmem import submit
 from seqmem.docs import generate
+from seqmem.leaderboard.selection import select
 from seqmem.leaderboard.tables.flat import COLUMNS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -30,6 +31,13 @@ def test_the_readme_is_short() -> None:
         "chance",
     ):
         assert shown in first_screen
+
+
+def test_models_beside_a_curve_are_on_the_board_of_its_task() -> None:
+    (task,) = re.findall(r'seqmem.train\(MyLayer, "(.*?)", budget="smoke"\)', README)
+    (names,) = re.findall(r"curve.plot\((.*?)\)", README)
+    records = select((), [task], lambda line: None, budget="smoke").records
+    assert set(re.findall(r'"(.*?)"', names)) <= {record.model["label"] for record in records}
 
 
 def test_every_command_is_mentioned() -> None:

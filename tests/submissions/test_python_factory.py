@@ -71,6 +71,10 @@ def test_a_factory_gets_the_arguments_that_it_names(
         ("def build(inputs, /): ...", r"build\(\) requires 'inputs'"),
         ("def build(*, width): ...", r"build\(\) requires 'width'"),
         (
+            "class build:\n    def __init__(self, width): ...",
+            r"build\(\) requires 'width'; .*, seed; `seqmem eval model.py:build` trains a layer$",
+        ),
+        (
             "def build():\n    raise ValueError('so\\nit is')",
             r"build\(\) raised ValueError: so it is, line 3$",
         ),

@@ -40,7 +40,7 @@ def test_a_row_shows_scores_need_and_curve() -> None:
     text = brief_text([board], 120)
     assert re.search(r"^gru +.*1\.0000 +0\.5000 +0\.1000 .* 32 .* █▇▆▄▂▁$", text, re.MULTILINE)
     assert re.search(r"^chance +", text, re.MULTILINE)
-    assert "--wide" in text
+    assert "--format wide" in text  # an option of every command that prints boards
 
 
 def test_narrow_terminals_keep_scores_and_need() -> None:
