@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["submit"]
 
 
-@click.command(
-    epilog="Example: seqmem submit model.onnx --name my-lstm --task hidden-markov/dwell=20"
-)
+@click.command(epilog="Example: seqmem submit net.onnx --name net --task hidden-markov/dwell=20")
 @click.argument("model", metavar="MODEL")
 @click.option("--name", metavar="NAME", help="The name on the board; also in a manifest.")
 @shared.task(required=True)

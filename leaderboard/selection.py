@@ -94,8 +94,8 @@ def beside_committed(records: Sequence[Record]) -> list[Record]:
     """Return records, and beside the user's own models the committed baselines of their tasks.
 
     These are models that the records lack, at the same budget (at any, beside a model that was
-    trained elsewhere), as their recipes train them, and at the context lengths that the records
-    have.
+    trained outside seqmem), as their recipes train them, and at the context lengths that the
+    records have.
     """
     budgets = {_edition(each): each.training["budget"].partition(",")[0] for each in records}
     with_own = {_edition(each) for each in records if each.model.get("own")}
