@@ -50,8 +50,8 @@ __all__ = ["evaluate"]
 @click.option(
     "--budget",
     metavar="NAME",
-    help="smoke (seconds of training), small (minutes), medium (hours) or full (hours on a GPU).  "
-    "[default: the suite's, else small]",
+    help="smoke (seconds of training), small (minutes), medium (an hour or more) or full (hours on "
+    "a GPU).  [default: the suite's, else small]",
 )
 @click.option(
     "--set",

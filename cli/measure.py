@@ -64,12 +64,13 @@ def measure(
     from seqmem.measuring.device import find_device
     from seqmem.measuring.settings import MeasurementSettings
     from seqmem.submissions.measure import measure_trained
-    from seqmem.submissions.opening import OpenOptions
+    from seqmem.submissions.opening import OpenOptions, check_format
     from seqmem.tasks.loading import load_tasks
 
     settings = MeasurementSettings(
         contexts, precision=None if exact else precision, device=find_device(device)
     )
+    check_format(model)  # before data are read, perhaps from the hub
     loaded, _ = load_tasks(tasks, None, log, command="seqmem measure")
     records = []
     for task in loaded:

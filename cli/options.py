@@ -78,7 +78,7 @@ records = click.option(
     metavar="DIR",
     type=FOLDER_OR_URL,
     multiple=True,
-    help="Records to show: a folder, or a URL as in s3://bucket/results; repeatable.  [default: "
+    help="Records to read: a folder, or a URL as in s3://bucket/results; repeatable.  [default: "
     "the committed ones, and ./results]",
 )
 

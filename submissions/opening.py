@@ -45,6 +45,7 @@ __all__ = [
     "OpenOptions",
     "OpenedHuggingFace",
     "OpenedModel",
+    "check_format",
     "open_model",
 ]
 
@@ -181,6 +182,7 @@ def open_model(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMo
         InputError: there is no such file, or its format is unknown.
         SubmissionError: it is refused.
     """
+    check_format(text)
     suffix = Path(text).suffix.lower()
     if text.startswith("hf:"):
         yield from _hugging_face(text.removeprefix("hf:"), options)
@@ -188,14 +190,26 @@ def open_model(text: str, task: Task, options: OpenOptions) -> Iterator[OpenedMo
         yield _baseline(Path(text), task, options)
     elif suffix == ".onnx":
         yield from _onnx(Path(text), task, options)
-    elif suffix in REFUSED:
+    else:
+        yield from _factory(text, task, options)
+
+
+def check_format(text: str) -> None:
+    """Check that a model is written in one of the formats above; no file is opened.
+
+    Raises:
+        InputError: it is in none.
+        SubmissionError: it is a file of a kind that is never accepted.
+    """
+    suffix = Path(text).suffix.lower()
+    if text.startswith("hf:") or suffix in (".safetensors", ".onnx"):
+        return
+    if suffix in REFUSED:
         raise SubmissionError(
             f"model '{text}': a {suffix} file is not accepted: {REFUSED[suffix]}; export it as "
             "ONNX (docs/submit.md shows how), or name the Python code that builds it"
         )
-    elif ":" in text:
-        yield from _factory(text, task, options)
-    else:
+    if ":" not in text:
         if text in BASELINES:
             raise InputError(f"model '{text}' is not trained: `seqmem eval {text}` trains it")
         hint = f"did you mean hf:{text}? " if re.fullmatch("[A-Za-z0-9][\\w./-]*", text) else ""

@@ -29,7 +29,7 @@ from seqmem.measuring.full_context import without_unreadable
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
 from seqmem.submissions.manifest import Manifest, check_vocabulary
-from seqmem.submissions.opening import OpenedModel, OpenOptions, open_model
+from seqmem.submissions.opening import OpenedModel, OpenOptions, check_format, open_model
 from seqmem.tasks import load_task
 from seqmem.tasks.task import Context, Task
 from seqmem.tasks.unknown_words import check_known_words
@@ -117,6 +117,7 @@ def submit(request: SubmitRequest, log: Log) -> list[Record]:
         OSError: records cannot be written.
     """
     check_name(request.name)
+    check_format(request.model)  # before data are read, perhaps from the hub
     tasks = [load_task(task_id) for task_id in dict.fromkeys(request.tasks)]
     for task in tasks:
         check_known_words(task)  # fails here if data are missing or altered

@@ -26,11 +26,12 @@ def truncation_note(board: Board) -> str:
     if not worse:
         return ""
     ks = sorted({k for some in worse.values() for k in some}, key=context_order)
+    verb = "scores" if len(worse) == 1 else "score"
     which = f"{len(worse)} of {count(len(learned(board)), 'model')} that learned the task"
     parts = [
-        f"Truncated to inputs unlike those of their training, {which} score worse than chance "
-        f"(at {contexts(ks)}): their k*(1 %) shows where that harm ends rather than how much "
-        "memory they use."
+        f"Truncated to inputs unlike those of training, {which} {verb} "
+        f"worse than chance (at {contexts(ks)}): there k*(1 %) shows where that harm ends rather "
+        "than how much memory is used."
     ]
     if (best := optimum_need(board.records[0], board.optimum, CLOSE)) is not None:
         parts.append(f"An optimal predictor from k inputs needs {best}.")

@@ -65,6 +65,8 @@ def test_two_models_of_the_board_are_compared_on_every_task(seqmem_: Command) ->
         (["compare", "lstm", "tcn", "--k", "3"], "were not both measured on any task at k = 3"),
         (["measure", "lstm", "--task", "adding-problem/T=5"], "`seqmem eval lstm` trains it"),
         (["measure", "gpt2", "--task", "adding-problem/T=5"], "did you mean hf:gpt2"),
+        (["measure", "gpt2", "--task", "text:missing.txt"], "did you mean hf:gpt2"),  # no data read
+        (["submit", "a", "--name", "b", "--task", "text:missing.txt"], "did you mean hf:a"),
         (["measure", "a.pt", "--task", "adding-problem/T=5"], "is not accepted"),
         (["measure", "a.pt", "--task", "adding-problem/T=5"], "(docs/submit.md shows how)"),
     ],

@@ -27,10 +27,10 @@ def test_models_that_truncation_makes_worse_than_chance_are_named() -> None:
     ((row, ks),) = harmed(board).items()
     assert (row.label, ks) == ("lstm", (1, 2))
     assert truncation_note(board) == (
-        "Truncated to inputs unlike those of their training, 1 of 2 models that learned the task "
-        "score worse than chance (at k = 1 and 2): their k*(1 %) shows where that harm ends rather "
-        "than how much memory they use. An optimal predictor from k inputs needs 4. No model here "
-        "was trained at k."
+        "Truncated to inputs unlike those of training, 1 of 2 models that learned the task scores "
+        "worse than chance (at k = 1 and 2): there k*(1 %) shows where that harm ends rather than "
+        "how much memory is used. An optimal predictor from k inputs needs 4. No model here was "
+        "trained at k."
     )
 
 
