@@ -92,6 +92,7 @@ def test_what_did_not_change_is_green(checked: Command) -> None:
     assert Path("out.md").read_text().startswith("| task")
 
 
+@pytest.mark.slow
 def test_other_numerics_are_green_and_fresh_seeds_are_not_red(
     checked: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

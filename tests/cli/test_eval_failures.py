@@ -178,6 +178,19 @@ def test_a_full_disk_is_one_line(
 def test_a_signal_that_asks_for_the_end_is_one_line_and_the_run_resumes(
     seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, said: str
 ) -> None:
+    # As in a terminal, also where these tests run in the background or after nohup.
+    before = [signal.signal(each, signal.SIG_DFL) for each in ENDING]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _end_and_resume(seqmem_, monkeypatch, tmp_path, number, said)
+    finally:
+        for each, handler in zip(ENDING, before, strict=True):
+            signal.signal(each, handler)
+
+
+def _end_and_resume(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, said: str
+) -> None:
     handlers = [signal.getsignal(each) for each in ENDING]
     expected = seqmem_("eval", "lstm", "tcn", *QUICK, "--results", "whole")
 

@@ -363,6 +363,7 @@ def test_a_cell_takes_the_threads_it_was_given(seqmem_: Command, tmp_path: Path)
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--jobs", "--devices"])
 def test_other_processes_import_nothing_from_the_current_folder(
     option: str, tmp_path: Path

@@ -257,6 +257,7 @@ def test_no_cluster_there(seqmem_: Command) -> None:
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_local_ray(tmp_path: Path, number: int) -> None:
     command = [sys.executable, "-m", "seqmem.submit", "eval", "lstm", "--ray"]
@@ -318,6 +319,7 @@ def test_a_node_killed_in_the_middle_of_a_hundred_cells(tmp_path: Path) -> None:
     assert any(line.startswith(f"[{number}/100] its ") for line in lost)
 
 
+@pytest.mark.slow
 def test_a_ray_of_this_machine_is_private(tmp_path: Path) -> None:
     """It listens on this machine alone, and its workers import nothing from the current folder."""
     code = """

@@ -101,6 +101,7 @@ def test_every_row_belongs_to_one_process(
         } == pairs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "task", "recipe", "k", "carry"),
     [
