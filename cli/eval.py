@@ -87,8 +87,8 @@ __all__ = ["evaluate"]
 @click.option(
     "--train-dtype",
     type=click.Choice(["float32", "bfloat16"]),
-    default="float32",
-    help="The floats that matrix products are computed with in training; weights stay float32.",
+    help="The floats that matrix products are computed with in training; weights stay float32.  "
+    "[default: the recipe's: bfloat16 for text at the medium budget, else float32]",
 )
 @options.device
 @options.results(

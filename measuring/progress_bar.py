@@ -30,6 +30,11 @@ def bars_hidden(hidden: bool = True) -> Iterator[None]:
 
 def progress_bar(**options: Any) -> "tqdm[Any]":
     """Return a bar on stderr: in a terminal and in a notebook, and otherwise one that is silent."""
-    in_notebook = "ipykernel" in sys.modules and not sys.stderr.isatty()
-    disable = True if are_hidden() else False if in_notebook else None
+    disable = True if are_hidden() else False if _in_notebook() else None
     return tqdm(disable=disable, leave=False, **options)
+
+
+def _in_notebook() -> bool:
+    """Return whether this process is a notebook's kernel; other code may import ipykernel too."""
+    kernel = sys.modules.get("ipykernel.kernelapp")
+    return kernel is not None and kernel.IPKernelApp.initialized()

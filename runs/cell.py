@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from seqmem.errors import InputError, NotApplicableError, NotTrainableError
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.store import FAILURES, find_record, record_directory
-from seqmem.measuring.settings import MeasurementSettings
+from seqmem.measuring.settings import DType, MeasurementSettings
 from seqmem.provenance import source_sha256
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Task
@@ -139,6 +139,7 @@ def plan_cell(
     budget: str = "small",
     state: TrainingState = "carried",
     recipe: Recipe | None = None,
+    train_dtype: DType | None = None,
     measuring: MeasurementSettings | None = None,
     fresh: bool = False,
     devices: int = 1,
@@ -156,6 +157,8 @@ def plan_cell(
         state: what a model with state does with it between training segments. Where k_train is
             full, every sequence is one window, and both ways are the same.
         recipe: how the model is trained; None for the budget's recipe for such a task.
+        train_dtype: the floats of its matrix products; None for the recipe's, or float32 for a
+            model that computes in nothing else.
         measuring: how it is measured; None for the defaults.
         fresh: whether finished records and checkpoints are ignored.
         devices: how many devices train the model together; a model in closed form takes one.
@@ -169,8 +172,8 @@ def plan_cell(
     recipe = recipe or recipe_for(task.family, budget)
     measuring = measuring or MeasurementSettings()
     built = check_trainable(model, task, recipe, k_train, seed)
-    for option, dtype in (("--dtype", measuring.dtype), ("--train-dtype", recipe.dtype)):
-        if dtype != "float32" and built.float32_only:
+    for option, dtype in (("--dtype", measuring.dtype), ("--train-dtype", train_dtype)):
+        if dtype not in (None, "float32") and built.float32_only:
             raise NotApplicableError(
                 f"{option} {dtype}: {model.name} computes in float32 only; leave one of them out"
             )
@@ -186,8 +189,10 @@ def plan_cell(
         trained_state = "carried" if trained_with == "full" else state
     if isinstance(built, ClosedForm):
         devices = 1
-    if recipe.dtype != "float32":
-        budget = f"{budget}, {recipe.dtype}"
+    if train_dtype not in (None, recipe.dtype):
+        budget = f"{budget}, {train_dtype}"
+    if train_dtype or built.float32_only:
+        recipe = replace(recipe, dtype=train_dtype or "float32")
     described = "" if k_train is None else f", k_train={k_train}"
     if trained_state == "reset":
         described = f", k_train={trained_with} (reset)"

@@ -79,7 +79,8 @@ class Request:
         precision: the requested half-width of every mean's interval; None: every target is scored.
         every_k: whether every whole number up to the longest context is measured.
         dtype: the floats that models are measured with.
-        train_dtype: the floats that matrix products are computed with in training.
+        train_dtype: the floats that matrix products are computed with in training; None: the
+            recipe's.
         device: "auto", "cpu" or "cuda".
         results: the folder of records and checkpoints, local or at a URL.
         fresh: whether finished work is ignored.
@@ -99,7 +100,7 @@ class Request:
     precision: Precision | None = USUAL
     every_k: bool = False
     dtype: DType = "float32"
-    train_dtype: DType = "float32"
+    train_dtype: DType | None = None
     device: str = "auto"
     results: Path | RemoteResults = Path("results")
     fresh: bool = False
@@ -155,6 +156,7 @@ def plan(request: Request, log: Callable[[str], object], gpu: bool | None = None
         "results": results,
         "budget": _described(budget, changes),
         "state": request.state,
+        "train_dtype": request.train_dtype,
         "measuring": measuring,
         "fresh": request.fresh,
         "devices": request.workers.devices,
@@ -163,7 +165,7 @@ def plan(request: Request, log: Callable[[str], object], gpu: bool | None = None
     cells: list[Cell] = []
     skipped: set[str] = set()
     for task, model in product(tasks, models):
-        recipe = replace(recipe_for(task.family, budget), dtype=request.train_dtype, **changes)
+        recipe = replace(recipe_for(task.family, budget), **changes)
         try:
             found, left_out = _cells(request, task, model, recipe, settings)
         except NotApplicableError as error:

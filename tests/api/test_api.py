@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -121,7 +122,8 @@ def test_bars_of_a_notebook_are_silent_if_asked(
     capsys: pytest.CaptureFixture[str],
     verbose: bool,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "ipykernel", sys)  # as in a notebook
+    kernel = SimpleNamespace(IPKernelApp=SimpleNamespace(initialized=lambda: True))
+    monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", kernel)  # as in a notebook
     settings: dict[str, Any] = {"budget": "smoke", "recipe": {"steps": 2}, "verbose": verbose}
     run = seqmem.train("lstm:hidden=4", TASK, **settings)
     seqmem.measure(run, k=[1], verbose=verbose)
