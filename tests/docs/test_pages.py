@@ -1,4 +1,4 @@
-"""Code of the pages: it runs as printed, or, where that takes hours or a cluster, it is understood."""
+"""Code of the pages runs as printed; what takes hours or a cluster is parsed."""
 
 import re
 import shlex
