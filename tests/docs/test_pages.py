@@ -32,7 +32,8 @@ class Net(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return scores (B, L, 32) of ids (B, L)."""
-        return self.readout(self.layer(self.embedding(inputs))[0])
+        scores: Tensor = self.readout(self.layer(self.embedding(inputs))[0])
+        return scores
 
 
 LAYER = """
