@@ -61,7 +61,6 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seqmem.baselines.options import Count, OneOf, Range, Share
@@ -232,11 +231,12 @@ def project_spectral(matrix: Tensor, largest: float) -> Tensor:
 def project_rows(rows: Tensor, budget: Tensor, biases: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
     """Return the nearest rows, in Euclidean distance, with ‖row‖₁ + Σ biases ≤ budget.
 
-    Without biases this is the projection onto the ℓ1 ball (Duchi et al. 2008, section 4), which
-    soft-thresholds all entries by the same threshold. By the same argument (stationarity of the
-    Lagrangian), each bias decreases by that threshold. If the j largest entries exceed it, it is
-    (the sum of these and the biases − budget) / (j + number of biases). The correct j maximises
-    this expression.
+    Without biases this is the projection onto the ℓ1 ball, which soft-thresholds all entries by the
+    same threshold. By the same argument (stationarity of the Lagrangian), each bias decreases by
+    that threshold. If j entries exceed it, it is (their sum and the biases − budget) /
+    (j + number of biases). From the threshold that all entries together would need, repeating that
+    with the entries above it rises to the correct one (Michelot 1986), in a few
+    rounds where rows left the set by one step of training.
 
     Args:
         rows: (n, m).
@@ -246,15 +246,18 @@ def project_rows(rows: Tensor, budget: Tensor, biases: Sequence[Tensor] = ()) ->
     Returns:
         rows, *biases: the projected ones, unchanged where they are within the budget.
     """
-    exact = rows.double()
-    magnitude = exact.abs()
-    sums = F.pad(magnitude.sort(dim=1, descending=True).values.cumsum(1), (1, 0))  # (n, 1 + m)
-    counts = torch.arange(sums.shape[1], dtype=sums.dtype, device=sums.device) + len(biases)
-    excess = sums - budget.double()[:, None]
-    for bias in biases:
-        excess = excess + bias.double()[:, None]
-    first = 0 if biases else 1  # j = 0 changes only the biases
-    threshold = (excess / counts)[:, first:].amax(1).clamp(min=0)  # (n,)
+    magnitude = rows.double().abs()
+    excess = sum((bias.double() for bias in biases), -budget.double())  # (n,)
+    above = torch.ones_like(magnitude, dtype=torch.bool)
+    threshold = torch.zeros_like(excess)
+    while True:
+        count = above.sum(1) + len(biases)
+        mean = ((magnitude * above).sum(1) + excess) / count.clamp(min=1)
+        threshold = torch.where(count > 0, mean.maximum(threshold), threshold)
+        fewer = above & (magnitude > threshold[:, None])
+        if torch.equal(fewer, above):
+            break
+        above = fewer
     projected = _round_down((magnitude - threshold[:, None]).clamp(min=0), rows.dtype)
     lowered = (_round_down(bias.double() - threshold, bias.dtype) for bias in biases)
     return rows.sign() * projected, *lowered

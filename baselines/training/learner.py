@@ -155,6 +155,8 @@ class Optimizer:
             "cosine": 0.5 * (1 + math.cos(math.pi * step / self._recipe.steps)),
             "plateau": scale,
         }[self._recipe.schedule]
+        if step < self._recipe.warmup:
+            factor *= (step + 1) / self._recipe.warmup
         rate = self._recipe.learning_rate * factor * self._clip()
         for group in self._optimizer.param_groups:
             group["lr"] = rate
