@@ -4,12 +4,14 @@ import json
 from collections.abc import Sequence
 
 from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.statistics.aggregate import Board
+from seqmem.leaderboard.statistics.aggregate import Board, boards, id_order
+from seqmem.leaderboard.statistics.rows import latest
 from seqmem.leaderboard.store import COMMITTED, read_records, record_directory
 
-__all__ = ["committed_records", "sources"]
+__all__ = ["BUDGET", "chosen", "committed_records", "sources"]
 
 ROOT = COMMITTED.parent.parent
+BUDGET = "small"  # of the findings, where no other is named
 FEW = 2  # tasks, or records, that are named
 
 
@@ -43,3 +45,12 @@ def sources(boards: Sequence[Board], records: Sequence[Record] = ()) -> str:
     places = files if 0 < len(files) <= FEW else folders if len(folders) <= FEW else [COMMITTED]
     names = [path.relative_to(ROOT).as_posix() for path in places]
     return ", ".join(f"[`{name}`](../{name})" for name in names)
+
+
+def chosen(records: Sequence[Record], budget: str = BUDGET) -> list[Board]:
+    """Return one board for each task: of several versions, data or recipes the latest."""
+    newest: dict[str, Board] = {}
+    found = boards(record for record in records if record.training["budget"] == budget)
+    for board in sorted(found, key=lambda b: max(record.created for record in b.records)):
+        newest[board.task_id] = latest(board)
+    return [newest[task_id] for task_id in sorted(newest, key=id_order)]

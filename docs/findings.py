@@ -14,23 +14,24 @@ from typing import TYPE_CHECKING
 from seqmem.baselines import BASELINES
 from seqmem.baselines.training.recipes import BUDGETS
 from seqmem.docs import sentences
-from seqmem.docs.committed import committed_records, sources
+from seqmem.docs.committed import BUDGET, chosen, committed_records, sources
 from seqmem.docs.limitations import limitations
+from seqmem.docs.markup import bullets, details, table
 from seqmem.docs.sentences import MARGIN, Finding, by_gain, compare, gain
+from seqmem.docs.wikitext import text_boards, text_charts, text_parts
 from seqmem.leaderboard.charts.styles import listing_order
 from seqmem.leaderboard.failure import Failure, read_failures
 from seqmem.leaderboard.record import Record
-from seqmem.leaderboard.statistics.aggregate import Board, Row, boards, id_order, solved
+from seqmem.leaderboard.statistics.aggregate import Board, Row, solved
 from seqmem.leaderboard.statistics.answers import CLOSE
 from seqmem.leaderboard.statistics.context_need import optimum_need
 from seqmem.leaderboard.statistics.envelope import envelope, envelope_need
-from seqmem.leaderboard.statistics.rows import k_train, latest, name_of, named_rows
+from seqmem.leaderboard.statistics.rows import k_train, name_of, named_rows
 from seqmem.leaderboard.store import COMMITTED
 from seqmem.leaderboard.tables.formatting import need, number, row_need, state_floats, unit
 from seqmem.leaderboard.tables.stable_table import GUARANTEE, measured_pairs
 from seqmem.leaderboard.tables.truncation import HARM, truncation_note
 from seqmem.leaderboard.tables.wording import count, listed, shown
-from seqmem.leaderboard.tables.writing import table as write_table
 from seqmem.tasks import SUITES
 
 if TYPE_CHECKING:
@@ -38,19 +39,23 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parent / "findings.md"
 CHARTS = PAGE.with_suffix("")
-BUDGET = "small"
 EXAMPLE = "hidden-markov/dwell=20"  # the task that README.md shows
 EXAMPLE_MODELS = ("lstm", "tcn", "lstm-stable")  # and its models; the first stands out
 TEXT = "wikitext-2"  # of which the LSTM of any budget counts
 
 INTRODUCTION = """# Findings
 
-When can a feed-forward model that sees only the k latest inputs replace a recurrent one? What
-{records} on {tasks} say, budget `{budget}` unless another is named, computed by `make findings`.
-They are about *these trained models*: only where the optimum is known is a need that of the task.
-Differences are in per cent of a task's **gain**: chance minus the optimum, or, where that is
-unknown, minus the best loss here; below zero, the first model is better. Intervals are in
-parentheses; where that of a difference does not exclude zero, the two are *tied*."""
+When can a feed-forward model that sees only the k latest inputs replace a recurrent one, and is a
+recurrent model that provably forgets as good as a free one? What the committed records say, as
+computed by `make findings`. They are about *these trained models*: only where the optimum is known
+is a need that of the task."""
+
+ANSWERS = """## All tasks
+
+{records} on {tasks}, budget `{budget}` unless another is named. Differences are in per cent of a
+task's **gain**: chance minus the optimum, or, where that is unknown, minus the best loss here;
+below zero, the first model is better. Intervals are in parentheses; where that of a difference does
+not exclude zero, the two are *tied*."""
 
 READING = """[What each number means](numbers.md) explains loss, chance, optimum, k and k_train.
 
@@ -68,15 +73,6 @@ READING = """[What each number means](numbers.md) explains loss, chance, optimum
 - **Better** and **worse**: the interval excludes zero, and the medians agree. **In one training
   each**: it is unknown how much trainings vary; the verdict is about these weights. Pairs of which
   neither is at least 1 % better than chance are left out: nothing was compared."""
-
-
-def chosen(records: Sequence[Record], budget: str = BUDGET) -> list[Board]:
-    """Return one board for each task: of several versions, data or recipes the latest."""
-    newest: dict[str, Board] = {}
-    found = boards(record for record in records if record.training["budget"] == budget)
-    for board in sorted(found, key=lambda b: max(record.created for record in b.records)):
-        newest[board.task_id] = latest(board)
-    return [newest[task_id] for task_id in sorted(newest, key=id_order)]
 
 
 def committed() -> tuple[list[Record], list[Failure]]:
@@ -104,7 +100,9 @@ def page(records: Sequence[Record], failures: Sequence[Failure]) -> str:
     found, told = [by_gain(board) for board in chosen(records)], findings(records)
     number_of_records = sum(len(row.records) for board in found for row in board.rows)
     parts = [
-        INTRODUCTION.format(
+        INTRODUCTION,
+        *text_parts(text_boards(records), CHARTS.name),
+        ANSWERS.format(
             budget=BUDGET,
             records=count(number_of_records, "record"),
             tasks=count(len(found), "task"),
@@ -135,12 +133,6 @@ def page(records: Sequence[Record], failures: Sequence[Failure]) -> str:
 
 def alt(finding: Finding) -> str:
     return finding.title or "Context need of each model where the optimum is known"
-
-
-def details(title: str, parts: Sequence[str]) -> str:
-    """Return a part that is folded until a reader opens it, on GitHub as on the site."""
-    inside = "\n\n".join(part for part in parts if part)
-    return f"<details>\n<summary>{title}</summary>\n\n{inside}\n\n</details>"
 
 
 def need_table(found: Sequence[Board]) -> str:
@@ -289,17 +281,6 @@ def safe(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.=_-]", "_", text)
 
 
-def table(rows: Sequence[dict[str, object]]) -> str:
-    if not rows:
-        return "Nothing measured."
-    left = {"task", "model", "the stable model is"}
-    return write_table(rows, "markdown", left).rstrip("\n")
-
-
-def bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
-
-
 def charts(records: Sequence[Record]) -> dict[str, "Spec"]:
     """Return every chart by the name of its file."""
     from seqmem.docs.forest import forest_chart
@@ -316,6 +297,7 @@ def charts(records: Sequence[Record]) -> dict[str, "Spec"]:
             if finding.rows
             else need_chart(finding.boards, BASELINES)
         )
+    drawn |= text_charts(text_boards(records))
     for board in (board for board in found if board.task_id == EXAMPLE):
         named = named_rows(board)
         rows = tuple(named[name] for name in EXAMPLE_MODELS if name in named)

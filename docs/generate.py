@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from seqmem.cli.listings import ListingRow, model_rows, task_rows, write_rows
-from seqmem.docs.committed import committed_records
-from seqmem.docs.findings import BUDGET, EXAMPLE, EXAMPLE_MODELS, chosen, committed
+from seqmem.docs.committed import BUDGET, chosen, committed_records
+from seqmem.docs.findings import EXAMPLE, EXAMPLE_MODELS, committed
 from seqmem.leaderboard.published import read_published
 from seqmem.leaderboard.statistics.aggregate import Board, Row, beats_chance, boards
 from seqmem.leaderboard.statistics.context_need import tolerance

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seqmem.docs import findings
-from seqmem.docs.committed import committed_records
+from seqmem.docs.committed import BUDGET, chosen, committed_records
 from seqmem.leaderboard.failure import Failure, read_failures, write_failure
 from seqmem.leaderboard.store import COMMITTED
 from seqmem.tests.records import make_record, make_trained
@@ -44,7 +44,7 @@ def test_only_the_budget_and_the_latest_version_count() -> None:
     old = make_record({"full": 0.5}, created="2026-01-01")
     new = make_record({"full": 0.4}, version=2, created="2026-01-02")
     smoke = make_record({"full": 0.1}, budget="smoke", created="2026-01-03")
-    (board,) = findings.chosen([new, smoke, old])
+    (board,) = chosen([new, smoke, old])
     assert board.records == (new,)
 
 
@@ -54,19 +54,17 @@ def test_a_later_recipe_replaces_an_earlier_one() -> None:
     new = make_trained({1: 0.4, "full": 0.4}, created="2026-01-02")
     new = replace(new, training={**new.training, "recipe": {"k_train": "full", "steps": 3}})
     other = make_trained({1: 0.3, "full": 0.3}, k_train=4, created="2026-01-01")
-    (board,) = findings.chosen([new, old, other])
+    (board,) = chosen([new, old, other])
     assert [row.records for row in board.rows] == [(other,), (new,)]
 
 
 def test_findings_and_tables_take_the_same_records() -> None:
     """Of every schema: points that only an old record has count in both."""
     records, _ = findings.committed()
-    used = [r for board in findings.chosen(records) for r in board.records]
+    used = [r for board in chosen(records) for r in board.records]
     assert {id(r) for r in used} <= {id(r) for r in records}
-    assert {r.training["budget"] for r in used} == {findings.BUDGET}
-    assert committed_records(findings.BUDGET) == [
-        r for r in records if r.training["budget"] == findings.BUDGET
-    ]
+    assert {r.training["budget"] for r in used} == {BUDGET}
+    assert committed_records(BUDGET) == [r for r in records if r.training["budget"] == BUDGET]
     paths = COMMITTED.rglob("*.json")
     schemas = Counter(json.loads(path.read_bytes()).get("schema") for path in paths)
     assert len(records) == sum(schemas.values()) - schemas[None]
@@ -88,7 +86,7 @@ def test_the_page_of_a_known_board() -> None:
         for record in records
     ]
     text = findings.page(records, [])
-    assert "6 records on 1 task say" in text
+    assert "6 records on 1 task, budget `small` unless" in text
     assert "sees everything on 1 of 1 task**" in text
     assert "k = 4 on toy/T=3. With all inputs, it is tied on 1. ([chart](#chart-1)" in text
     assert "lstm-stable against lstm: worse on 1 (toy/T=3)" in text
@@ -114,10 +112,13 @@ def test_the_page_of_a_known_board() -> None:
 
 def test_the_first_screen_is_short_and_names_its_charts_and_records() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    first = text.split("## Charts")[0].splitlines()
-    told = [line for line in first if re.match("[1-5][.] ", line)]
+    start, told_ = text.split("## Charts")[0].split("## All tasks")
+    assert len(start.splitlines()) <= 55
+    assert len(told_.splitlines()) <= 15
+    for shown in ("| lstm-stable:forget_bias=free", "95.1", "findings/excess.svg"):
+        assert shown in start
+    told = [line for line in told_.splitlines() if re.match("[1-5][.] ", line)]
     assert len(told) == 5
-    assert len(first) <= 45
     for i, line in enumerate(told, start=1):
         assert f"[chart](#chart-{i})" in line
         assert f"### Chart {i}\n" in text
@@ -135,12 +136,12 @@ def test_the_longest_training_of_the_text_counts() -> None:
     (told, *_) = findings.findings(records)
     assert "(lstm, budget medium, 1 training)" in told.text
     assert told.text.index("at budget small") < told.text.index("at budget smoke")
-    assert [b.records for b in findings.chosen(records)] == [(records[0],)]
+    assert [b.records for b in chosen(records)] == [(records[0],)]
 
 
 def test_a_page_without_records() -> None:
     text = findings.page([], [])
-    assert "0 records on 0 tasks say" in text
+    assert "0 records on 0 tasks, budget" in text
     assert "Nothing measured." in text
     assert "No stable model has records together with the unconstrained one." in text
     assert "- 9 of 9 tasks without any record" in text
@@ -151,10 +152,10 @@ def test_three_k_train_make_a_matrix() -> None:
         make_trained({1: 0.5, "full": 0.4}, k_train=k, usual_k=8, label="lstm:hidden=3")
         for k in (1, 4, 8)
     ]
-    (board,) = findings.chosen(records)
+    (board,) = chosen(records)
     ((_, label, name),) = findings.matrices([board])
     assert (label, name) == ("lstm:hidden=3", "lstm_hidden=3-on-toy_T=3.svg")
-    assert not findings.matrices(findings.chosen(records[1:]))
+    assert not findings.matrices(chosen(records[1:]))
 
 
 def test_failures_are_read_back(tmp_path: Path) -> None:

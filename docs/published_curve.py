@@ -1,0 +1,168 @@
+"""What more words are worth to LSTMs of different quality, beside a published curve."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seqmem.leaderboard.charts.theme import PRINT, Spec, finished, layer
+from seqmem.leaderboard.statistics.aggregate import Board, Row
+from seqmem.leaderboard.statistics.differences import difference
+from seqmem.leaderboard.statistics.rows import usual_rows
+from seqmem.leaderboard.tables.formatting import need, rounded
+from seqmem.leaderboard.tables.wording import listed
+from seqmem.leaderboard.tables.writing import table
+
+__all__ = ["Curve", "curves", "excess_chart", "excess_sentence", "excess_table"]
+
+MODEL = "lstm"
+# Khandelwal et al. 2018 (arXiv 1805.04623), figure 1a: an AWD-LSTM on the validation articles, in
+# nats; read from the figure's data.
+PUBLISHED = {5: 0.6643, 10: 0.4358, 20: 0.2718, 50: 0.1183, 100: 0.0466, 150: 0.0221, 200: 0.0115,
+             250: 0.0061, 300: 0.0031}  # fmt: skip
+PERPLEXITY = 67.29
+LEAST = 0.001  # nats: the lower end of the axis
+SHADES = ("#B8D4E8", "#8AB8D9", "#5B9BC8", "#2F7DB5", "#0B5E98", "#08436B", "#052C47")
+WIDTH, HEIGHT = 460, 300  # pixels
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What all words are worth over the k latest, at each k: a loss minus the one at full.
+
+    Attributes:
+        name: for the legend.
+        perplexity: at full.
+        points: k, the difference in nats, and the ends of its 95 % interval.
+        need: the context need, for 1 % of perplexity.
+    """
+
+    name: str
+    perplexity: float
+    points: tuple[tuple[int, float, float | None, float | None], ...]
+    need: str
+
+
+def curves(boards: Sequence[Board]) -> list[Curve]:
+    """Return the published curve, and those of LSTMs here, the worst first.
+
+    Args:
+        boards: of WikiText-2, one for each budget.
+    """
+    points = tuple((k, value, None, None) for k, value in PUBLISHED.items())
+    known = [Curve("AWD-LSTM, published (validation)", PERPLEXITY, points, "200–250")]
+    for board in boards:
+        for row in usual_rows(board):
+            if row.label == MODEL and "full" in row.scores:
+                known.append(_measured(board, row))
+    return sorted(known, key=lambda curve: -curve.perplexity)
+
+
+def _measured(board: Board, row: Row) -> Curve:
+    points = []
+    for k in (k for k in row.scores if k != "full"):
+        paired = difference(board.rows, row, row, k, "full", alone=True)
+        if paired is not None:
+            points.append((int(k), paired.mean, paired.low, paired.high))
+    perplexity = row.scores["full"].value
+    return Curve(f"{MODEL}, budget {row.budget}", perplexity, tuple(points), need(row.need))
+
+
+def excess_sentence(found: Sequence[Curve]) -> str:
+    """Return how the context need depends on the perplexity."""
+    needs = listed(f"{curve.need} at {curve.perplexity:.0f}" for curve in found)
+    return (
+        "**The better the LSTM, the more words it uses**: k\\*(1 %), the words with which it comes "
+        f"within 1 % of its own perplexity with all, is {needs}; the last is published (Khandelwal "
+        "et al. 2018, an AWD-LSTM)."
+    )
+
+
+def excess_table(found: Sequence[Curve]) -> str:
+    """Return a row for each k of the published curve, a column for each LSTM that has all."""
+    known = [curve for curve in found if {k for k, *_ in curve.points} >= set(PUBLISHED)]
+    rows: list[dict[str, object]] = [
+        {"k": k, **{_title(curve): _at(curve, k) for curve in known}} for k in PUBLISHED
+    ]
+    return table(rows, "markdown").rstrip("\n")
+
+
+def _title(curve: Curve) -> str:
+    return f"{curve.name}: {curve.perplexity:.4g}"
+
+
+def _at(curve: Curve, k: int) -> str:
+    for at, mean, low, high in curve.points:
+        if at == k and low is not None and high is not None:
+            text, first, last = rounded((mean, low, high), (high - low) / 2)
+            return f"{text} ({first} to {last})"
+        if at == k:
+            return f"{mean}"
+    return "–"
+
+
+def excess_chart(found: Sequence[Curve]) -> Spec:
+    """Return the chart: differences against k, both axes logarithmic, a line for each LSTM."""
+    names = [_title(curve) for curve in found]
+    own = len([curve for curve in found if curve.perplexity != PERPLEXITY])
+    shades = iter(SHADES[-own:])
+    colours = [PRINT.warn if curve.perplexity == PERPLEXITY else next(shades) for curve in found]
+    values = [
+        {
+            "name": _title(curve),
+            "k": k,
+            "excess": mean,
+            "low": max(low if low is not None else mean, LEAST),
+            "high": high if high is not None else mean,
+        }
+        for curve in found
+        for k, mean, low, high in curve.points
+        if mean >= LEAST
+    ]
+    x: Spec = {
+        "field": "k",
+        "type": "quantitative",
+        "title": "k (words)",
+        "scale": {"type": "log", "base": 2, "domain": [0.9, 580], "nice": False},
+        "axis": {"values": [2**i for i in range(10)], "format": "d"},
+    }
+    y: Spec = {
+        "type": "quantitative",
+        "title": "loss with k words minus loss with all, nats",
+        "scale": {"type": "log", "domain": [LEAST, 2]},
+        "axis": {"values": [0.001, 0.01, 0.1, 1], "format": "~f"},
+    }
+    colour: Spec = {
+        "field": "name",
+        "type": "nominal",
+        "scale": {"domain": names, "range": colours},
+        "legend": {"title": "test perplexity with all words", "labelLimit": 330},
+    }
+    one = math.log(1.01)
+    chart: Spec = {
+        "data": {"values": values},
+        "encoding": {"x": x, "color": colour},
+        "layer": [
+            layer(
+                "rule",
+                {"y": y | {"datum": one}, "x": None, "color": {"value": PRINT.quiet}},
+                rows=[{}],
+                strokeDash=[4, 3],
+            ),
+            layer("line", {"y": y | {"field": "excess"}}, strokeWidth=2),
+            layer("rule", {"y": y | {"field": "low"}, "y2": {"field": "high"}}, strokeWidth=1.4),
+            layer("point", {"y": y | {"field": "excess"}}, filled=True, size=34, opacity=1),
+        ],
+        "width": WIDTH,
+        "height": HEIGHT,
+        "title": {
+            "text": "What all words are worth over the k latest, WikiText-2",
+            "subtitle": "bars: 95 % intervals; dashed: 1 % of perplexity",
+            "offset": 14,
+        },
+    }
+    said = "; ".join(
+        f"{_title(curve)}, context need {curve.need}: "
+        + ", ".join(f"{mean:.3g} at {k}" for k, mean, _, _ in curve.points)
+        for curve in found
+    )
+    return finished(chart, PRINT, f"Loss with k words minus loss with all. {said}")
