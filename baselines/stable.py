@@ -185,6 +185,8 @@ class StableLSTM(LSTM):
 
     def _start_forget_gate(self) -> None:
         """Start inside the set: the forget gate's bias and its inputs each get half the budget."""
+        if self.leave.weight.is_meta:
+            return
         with torch.no_grad():
             for layer in range(self.layers.num_layers):
                 row, bias, _ = self._forget_gate(layer)  # the other bias is already zero
