@@ -23,6 +23,8 @@ LOST = (
     "command resumes from here"
 )
 
+BARS = "bars"  # the folder of their texts, a file for each process
+
 
 class ThisProcess:
     """Runs cells in this process, one after the other."""
@@ -59,9 +61,15 @@ class LocalProcesses(ThisProcess):
         self._names: dict[int, str] = {}
 
     def running(self) -> Mapping[str, str]:
-        """Return the name of the cell that each process runs."""
-        notes = [path.name.partition(".") for path in self._notes.glob("*.*")]
-        return {f"process {pid}": self._names[int(number)] for number, _, pid in notes}
+        """Return the cell that each process runs, with its progress bar."""
+        found = {}
+        for path in self._notes.glob("*.*"):
+            number, _, pid = path.name.partition(".")
+            text = ""
+            with suppress(OSError):  # there is none yet
+                text = (self._notes / BARS / pid).read_text(encoding="utf-8")
+            found[f"process {pid}"] = f"{self._names[int(number)]}{': ' * bool(text)}{text}"
+        return found
 
     def run(self, planned: Plan, log: Callable[[int, str], object]) -> Iterator[Outcome]:
         """Run cells and yield the outcome of each, as they end."""
@@ -73,6 +81,7 @@ class LocalProcesses(ThisProcess):
         cells = {number: sent(cell) for number, cell in enumerate(planned.cells, 1)}
         self._names = {number: cell.name for number, cell in cells.items()}
         with temporary_folder() as self._notes:
+            (self._notes / BARS).mkdir()
             yield from self._all(cells, processes, log)
 
     def _all(
@@ -129,10 +138,15 @@ def _in_process(item: tuple[int, Cell], setup: ProcessSetup, notes: Path) -> Out
     """Run a cell in a process made for cells; until it ends, a file says so and has its lines."""
     number, cell = item
     setup.apply()
-    note = notes / f"{number}.{os.getpid()}"
+    note, bar = notes / f"{number}.{os.getpid()}", notes / BARS / str(os.getpid())
+    bar.unlink(missing_ok=True)  # of the cell before
     with note.open("w") as file:
         outcome = run_in_worker(
-            number, cell, loaded(cell.task_id), lambda line: print(line, file=file, flush=True)
+            number,
+            cell,
+            loaded(cell.task_id),
+            lambda line: print(line, file=file, flush=True),
+            partial(bar.write_text, encoding="utf-8"),
         )
     note.unlink()
     return outcome

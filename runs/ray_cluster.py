@@ -166,7 +166,7 @@ class RayCluster:
         self._workers, self._print, self._work = workers, log, work
         self._pending: dict[Any, int] = {}
         self._names: dict[int, str] = {}
-        self._running: Mapping[int, str] = {}
+        self._running: Mapping[int, tuple[str, str]] = {}
         self._queried = 0.0
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=True
@@ -178,11 +178,15 @@ class RayCluster:
         return bool(ray.cluster_resources().get("GPU", 0) > 0)
 
     def running(self) -> Mapping[str, str]:
-        """Return the name of the cell that each worker runs."""
+        """Return the cell that each worker runs, with its progress bar."""
         if time.monotonic() - self._queried >= REFRESH:
             self._running, self._queried = self._query("running") or {}, time.monotonic()
         here = {*self._pending.values()}
-        return {worker: self._names[n] for n, worker in self._running.items() if n in here}
+        return {
+            worker: f"{self._names[n]}{': ' * bool(bar)}{bar}"
+            for n, (worker, bar) in self._running.items()
+            if n in here
+        }
 
     def run(self, planned: Plan, log: Callable[[int, str], object]) -> Iterator[Outcome]:
         """Run cells and yield the outcome of each, as they end."""

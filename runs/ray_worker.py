@@ -27,6 +27,7 @@ class CellLog:
     def __init__(self) -> None:
         """Start with no cell."""
         self._cells: dict[int, tuple[str, list[str]]] = {}  # worker and lines by number
+        self._bars: dict[int, str] = {}
 
     def start(self, number: int, worker: str) -> None:
         """Record which worker runs a cell."""
@@ -36,13 +37,21 @@ class CellLog:
         """Record a line of a cell."""
         self._cells[number][1].append(line)
 
+    def show(self, number: int, bar: str) -> None:
+        """Replace the progress bar of a cell."""
+        self._bars[number] = bar
+
     def end(self, number: int) -> None:
         """Forget a cell."""
         self._cells.pop(number, None)
+        self._bars.pop(number, None)
 
-    def running(self) -> dict[int, str]:
-        """Return the name of the worker of each cell."""
-        return {number: worker for number, (worker, _) in self._cells.items()}
+    def running(self) -> dict[int, tuple[str, str]]:
+        """Return the name of the worker of each cell, and its progress bar."""
+        return {
+            number: (worker, self._bars.get(number, ""))
+            for number, (worker, _) in self._cells.items()
+        }
 
     def lines(self, number: int) -> list[str]:
         """Return the lines of a cell that has not ended."""
@@ -91,11 +100,14 @@ def on_worker(
     def on_line(line: str) -> None:
         log.add.remote(number, line)
 
+    def on_bar(text: str) -> None:
+        log.show.remote(number, text)
+
     try:
         task = loaded(cell.task_id) if stored is None else stored.load()
         if mark.is_file():  # this machine sees the results folder
-            return run_in_worker(number, cell, task, on_line), {}
-        return _in_scratch(number, cell, task, mark, files, on_line)
+            return run_in_worker(number, cell, task, on_line, on_bar), {}
+        return _in_scratch(number, cell, task, mark, files, on_line, on_bar)
     finally:
         log.end.remote(number)
 
@@ -107,13 +119,14 @@ def _in_scratch(
     mark: Path,
     files: Sequence[Any],
     on_line: Callable[[str], object],
+    on_bar: Callable[[str], object],
 ) -> tuple[Outcome, Files]:
     """Run a cell where the results folder is not seen; return all the files that it wrote."""
     here = scratch(mark, number)
     if not here.is_dir():  # else an earlier try on this machine has left a checkpoint
         unpacked(ray.get(files[0]), here)
     before = packed(here.rglob("*"), here)
-    outcome = run_in_worker(number, replace(cell, results=here), task, on_line)
+    outcome = run_in_worker(number, replace(cell, results=here), task, on_line, on_bar)
     after = packed(here.rglob("*"), here)
     new = {name: after[name] for name in after if after[name] != before.get(name)}
     shutil.rmtree(here, ignore_errors=True)

@@ -21,6 +21,7 @@ from seqmem.baselines.training.process import set_up_process
 from seqmem.errors import CellError, InputError, RefusedError
 from seqmem.leaderboard.record import Record
 from seqmem.lifetime import writing_in
+from seqmem.measuring.progress_bar import bars_reported
 from seqmem.measuring.scoring import is_out_of_memory
 from seqmem.runs.cell import Cell
 from seqmem.runs.run_cell import run_cell
@@ -116,7 +117,13 @@ class ProcessSetup:
                 os.environ[name] = value
 
 
-def run_in_worker(number: int, cell: Cell, task: Task, on_line: Callable[[str], object]) -> Outcome:
+def run_in_worker(
+    number: int,
+    cell: Cell,
+    task: Task,
+    on_line: Callable[[str], object],
+    on_bar: Callable[[str], object],
+) -> Outcome:
     """Run one cell in a process that was set up for it.
 
     Args:
@@ -124,6 +131,7 @@ def run_in_worker(number: int, cell: Cell, task: Task, on_line: Callable[[str], 
         cell: the cell.
         task: its task, as loaded in this process.
         on_line: called with each line at once; the outcome has them all.
+        on_bar: called with its progress bar as text, from time to time.
     """
     lines: list[str] = []
 
@@ -132,7 +140,7 @@ def run_in_worker(number: int, cell: Cell, task: Task, on_line: Callable[[str], 
         on_line(line)
 
     # Progress bars of several processes would overwrite each other; warnings become lines.
-    with redirect_stderr(io.StringIO()) as written:
+    with redirect_stderr(io.StringIO()) as written, bars_reported(on_bar):
         outcome = attempt(number, cell, task, log)
     lines += [line for line in written.getvalue().splitlines() if line.strip()]
     return replace(outcome, lines=tuple(lines))

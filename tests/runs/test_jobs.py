@@ -21,6 +21,7 @@ from seqmem.baselines.spec import parse_model
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.errors import InputError
 from seqmem.leaderboard.store import read_records
+from seqmem.measuring.progress_bar import bars_reported, progress_bar
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.runs import evaluate, local
 from seqmem.runs import processes as processes_module
@@ -250,6 +251,53 @@ def test_a_killed_process_costs_a_try_of_its_cell(tmp_path: Path, times: int) ->
 
 
 # How far it is.
+
+
+def test_bars_of_processes_are_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    with bars_reported(texts.append), progress_bar(total=8) as bar:
+        bar.set_description("train lstm on toy/T=3")
+        bar.update(4)
+        bar.refresh()
+    assert texts[-1] == "train ######...... 50%"
+    with bars_reported(texts.append), progress_bar(unit="step") as bar:
+        bar.set_description("measure lstm on toy/T=3")
+    assert texts[-1] == "measure"
+    executor = local.LocalProcesses(2, 1, retries=0)
+    monkeypatch.setattr(executor, "_notes", tmp_path)
+    monkeypatch.setattr(executor, "_names", {1: "lstm on a", 2: "tcn on b"})
+    (tmp_path / local.BARS).mkdir()
+    (tmp_path / local.BARS / "71").write_text(texts[-2], encoding="utf-8")
+    for name in ("1.70", "2.71"):
+        (tmp_path / name).touch()
+    assert executor.running() == {
+        "process 70": "lstm on a", "process 71": f"tcn on b: {texts[-2]}"
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_processes_show_how_far_their_cells_are(tmp_path: Path) -> None:
+    """While a cell is trained, `running` has its bar, which moves."""
+    task = load_task("adding-problem/T=5")
+    recipe = replace(recipe_for(task.family, "smoke"), steps=4000, validate_every=4000)
+    cells = [
+        plan_cell(parse_model("lstm"), task, tmp_path, k_train=4, seed=seed, recipe=recipe,
+                  measuring=MeasurementSettings(contexts=(1,)))
+        for seed in range(2)
+    ]  # fmt: skip
+    executor, seen = local.LocalProcesses(2, 1, retries=0), set[str]()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.05):
+            seen.update(name.rpartition(" ")[2] for name in executor.running().values())
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    run_cells(Plan(tuple(cells), {task.id: task}), executor, lambda line: None)
+    over.set()
+    thread.join()
+    assert len([text for text in seen if text.endswith("%")]) > 1
 
 
 def test_progress_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
