@@ -1,9 +1,10 @@
 """What `seqmem tasks`, `seqmem models` and `seqmem data` list."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from seqmem.baselines import BASELINES
+from seqmem.baselines.options import Option
 from seqmem.baselines.spec import ModelSpec, build_model, options_of, ranges_of
 from seqmem.baselines.training.loop import ClosedForm
 from seqmem.baselines.training.recipes import recipe_for
@@ -86,15 +87,27 @@ def model_rows() -> list[ListingRow]:
             {
                 "model": name,
                 "is": baseline.summary,
-                "options": ",".join(f"{key}={value}" for key, value in options),
+                "options": _texts(options),
                 "ranges": "; ".join(f"{key} {each}" for key, each in ranges_of(name).items()),
-                "sizes on": EXAMPLE,
+                "sizes on": _as_trained(name, recipe.options),
                 "parameters": _parameters(model),
                 "receptive field": model.receptive_field,
                 "state floats": model.state_size(task.longest_context),
             }
         )
     return rows
+
+
+def _as_trained(name: str, options: Mapping[str, Option]) -> str:
+    """Return the example task, with the options of its recipe that the model has."""
+    own = options_of(name)
+    used = _texts((key, value) for key, value in options.items() if key in own)
+    return f"{EXAMPLE}{f' with {used}' if used else ''}"
+
+
+def _texts(options: Iterable[tuple[str, Option]]) -> str:
+    """Return options as text that a narrow terminal breaks between them."""
+    return ", ".join(f"{key}={value}" for key, value in options)
 
 
 def _parameters(model: SequenceModel) -> int | None:
