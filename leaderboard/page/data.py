@@ -27,7 +27,6 @@ from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.statistics.envelope import Best
 from seqmem.leaderboard.statistics.ranks import ranks
 from seqmem.leaderboard.statistics.rows import few_windows, k_train, other_names, usual_rows
-from seqmem.leaderboard.tables.board_table import published_tables
 from seqmem.leaderboard.tables.formatting import (
     edition,
     need,
@@ -37,6 +36,7 @@ from seqmem.leaderboard.tables.formatting import (
     trust,
     unit,
 )
+from seqmem.leaderboard.tables.published_table import published_tables
 from seqmem.tasks import FAMILIES, family_of
 
 __all__ = ["page_data"]

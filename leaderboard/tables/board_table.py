@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from seqmem.errors import InputError
 from seqmem.leaderboard import Format
-from seqmem.leaderboard.published import UNITS, Published
+from seqmem.leaderboard.published import Published
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.statistics.aggregate import Board, Row, solved
 from seqmem.leaderboard.statistics.answers import CLOSE
@@ -28,10 +28,11 @@ from seqmem.leaderboard.tables.formatting import (
     trust,
     unit,
 )
+from seqmem.leaderboard.tables.published_table import published_text, unmeasured_text
 from seqmem.leaderboard.tables.truncation import truncation_note
 from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
-__all__ = ["RANKS", "at_contexts", "board_columns", "board_text", "published_tables"]
+__all__ = ["RANKS", "at_contexts", "board_columns", "board_text"]
 
 Columns = dict[str, Sequence[object]]
 
@@ -75,13 +76,15 @@ def board_text(
     if form in ("csv", "json"):
         return table(flat(boards, published), form)
     ids = [board.task_id for board in boards]
-    unmeasured = _unmeasured([entry for entry in published if entry.task not in ids], form)
+    unmeasured = unmeasured_text([entry for entry in published if entry.task not in ids], form)
     if form == "table" and chosen is None:
         beside = [entry for entry in published if entry.task in ids]
         if len(set(ids)) == 1:  # there is room for its published numbers
-            below = [*_published(ids[0], beside, form), *unmeasured]
-            return "\n".join([brief_text(boards, terminal_width()), *below])
-        return "\n".join([brief_text(boards, terminal_width(), beside), *unmeasured][not boards :])
+            below = [*published_text(ids[0], beside, form), *unmeasured]
+            brief = brief_text(boards, terminal_width(), every_k=contexts is not None)
+            return "\n".join([brief, *below])
+        brief = brief_text(boards, terminal_width(), beside, contexts is not None)
+        return "\n".join([brief, *unmeasured][not boards :])
     parts, ranked = [], False
     tables = [board_columns(board) for board in boards]
     names = None if chosen is None else _chosen(chosen, tables)
@@ -89,7 +92,7 @@ def board_text(
         ranked |= "rank" in columns and (names is None or "rank" in names)
         parts += _section(board, columns, form, ids.count(board.task_id) > 1, names)
         if board.task_id not in ids[i + 1 :]:  # once, below the last of several versions
-            parts += _published(board.task_id, published, form)
+            parts += published_text(board.task_id, published, form)
     parts += unmeasured
     return "\n".join([paragraph(RANKS, form), *parts] if ranked else parts)
 
@@ -128,48 +131,6 @@ def at_contexts(boards: Sequence[Board], contexts: Sequence[Context] | None) -> 
         replace(board, contexts=tuple(k for k in board.contexts if k in contexts))
         for board in boards
     ]
-
-
-def _unmeasured(published: Sequence[Published], form: Format) -> list[str]:
-    """Return the tables of tasks that have published numbers alone."""
-    parts = []
-    for task_id in dict.fromkeys(entry.task for entry in published):
-        parts.append(heading(f"{task_id}: nothing measured", form))
-        parts += _published(task_id, published, form)
-    return parts
-
-
-def published_tables(task_id: str, published: Sequence[Published]) -> list[tuple[str, Columns]]:
-    """Return a task's published numbers, as printed: for each unit a caption and the columns."""
-    here = [entry for entry in published if entry.task == task_id]
-    found = []
-    for kind in dict.fromkeys(entry.unit for entry in here):
-        entries = [entry for entry in here if entry.unit == kind]
-        columns: Columns = {
-            "published": [entry.model for entry in entries],
-            kind: [entry.printed for entry in entries],
-            "context": [_context(entry) for entry in entries],
-            "parameters": [entry.parameters for entry in entries],
-            "source": [str(entry.source) for entry in entries],
-            "note": [entry.note for entry in entries],
-        }
-        known = {name: cells for name, cells in columns.items() if any(cells)}
-        differs = UNITS[kind].differs
-        caveat = f" Not the measured score: {differs}." if differs else ""
-        found.append((f"Published, as printed; not ranked.{caveat}", known))
-    return found
-
-
-def _published(task_id: str, published: Sequence[Published], form: Format) -> list[str]:
-    parts = []
-    for caption, columns in published_tables(task_id, published):
-        parts.append(paragraph(caption, form))
-        parts.append(table(columns, form, left=("published", "source", "note")))
-    return parts
-
-
-def _context(entry: Published) -> Context | str | None:
-    return entry.context if entry.at_most is None else f"≤ {entry.at_most}"
 
 
 def _section(

@@ -15,7 +15,14 @@ from seqmem.leaderboard.statistics.context_need import optimum_need
 from seqmem.leaderboard.statistics.differences import trainings_known
 from seqmem.leaderboard.statistics.envelope import envelope
 from seqmem.leaderboard.statistics.ranks import ranks
-from seqmem.leaderboard.statistics.rows import k_train, loss, named_rows, other_names
+from seqmem.leaderboard.statistics.rows import (
+    k_train,
+    loss,
+    named_rows,
+    names,
+    other_names,
+    usual_rows,
+)
 from seqmem.leaderboard.tables.fitted import Columns, fitted, left_out
 from seqmem.leaderboard.tables.formatting import (
     checked,
@@ -35,7 +42,7 @@ __all__ = ["brief_text", "telling_contexts"]
 
 SHARES = (0.5, 0.9)  # of the best gain: telling are the k at which they are reached
 FEW = 4  # context lengths beside full
-CURVE, NEED = "curve", "k*(1 %)"
+CURVE, NEED, BUDGET = "curve", "k*(1 %)", "budget"
 WIDE = 100  # characters: in a narrower terminal, intervals are left to --wide
 
 
@@ -43,6 +50,7 @@ def brief_text(
     boards: Sequence[Board],
     width: int,
     published: Sequence[Published] = (),
+    every_k: bool = False,
 ) -> str:
     """Return boards for a terminal of some width.
 
@@ -50,9 +58,18 @@ def brief_text(
         boards: what was measured.
         width: of the terminal, in characters.
         published: published numbers, of which only the number is said.
+        every_k: whether all context lengths are shown, and not a few telling ones.
     """
     ids = [board.task_id for board in boards]
-    parts = [_section(board, width, ids.count(board.task_id) > 1) for board in boards]
+    parts = [
+        _section(
+            board,
+            width,
+            board.contexts if every_k else telling_contexts(board),
+            ids.count(board.task_id) > 1,
+        )
+        for board in boards
+    ]
     notes = ["Each model as its recipe trains it; --format wide shows every column and k_train."]
     unchecked = [row for board in boards for row in board.rows if not checked(row)]
     if unchecked:
@@ -70,21 +87,22 @@ def brief_text(
 def _section(
     board: Board,
     width: int,
+    contexts: Sequence[Context],
     ambiguous: bool,
 ) -> str:
     facts = board.records[0].task
     title = f"{board.task_id}: {unit(facts)}"
     if ambiguous:
         title += f" ({edition(facts)}; not comparable with other versions or data)"
-    rows = named_rows(board)
-    columns = _columns(board, rows, telling_contexts(board), width >= WIDE)
+    rows = usual_rows(board)
+    columns = _columns(board, rows, contexts, width >= WIDE)
     gone = left_out(columns, width, ["rank", "solved", CURVE], wrapped=[NEED])
     kept = {name: cells for name, cells in columns.items() if name not in gone}
     lines = [
         fill(title, width),
-        _shared(list(rows.values())),
+        _shared(rows),
         "",
-        fitted(kept, width, ("model", CURVE)),
+        fitted(kept, width, ("model", BUDGET, CURVE)),
     ]
     if note := truncation_note(board):
         lines.append(fill(note, width) + "\n")
@@ -102,12 +120,17 @@ def _shared(rows: Sequence[Row]) -> str | None:
 
 
 def _columns(
-    board: Board, rows: dict[str, Row], contexts: Sequence[Context], intervals: bool
+    board: Board, rows: Sequence[Row], contexts: Sequence[Context], intervals: bool
 ) -> Columns:
     """Return the columns; the optimum is the first row where it is known, chance the last."""
-    some = list(rows.values())
+    some = list(rows)
     places = ranks(some)
-    columns: dict[str, list[str]] = {"model": [marked(name, row) for name, row in rows.items()]}
+    differ = len({row.budget for row in rows}) > 1
+    columns: dict[str, list[str]] = {
+        "model": [marked(name, row, differ) for name, row in zip(_names(rows), rows, strict=True)]
+    }
+    if differ:
+        columns[BUDGET] = [row.budget for row in rows]
     ranked = sum(place is not None for place in places) > 1
     if ranked and trainings_known(some, "full"):
         columns["rank"] = [str(place or "–") for place in places]
@@ -137,15 +160,25 @@ def _columns(
     }
 
 
+def _names(rows: Sequence[Row]) -> list[str]:
+    """Return a name for each row; if budgets differ, there is a column that distinguishes them."""
+    found = list[str](len(rows) * [""])
+    for budget in {row.budget for row in rows}:
+        places = [i for i, row in enumerate(rows) if row.budget == budget]
+        for i, name in zip(places, names([rows[i] for i in places]), strict=True):
+            found[i] = name
+    return found
+
+
 def telling_contexts(board: Board) -> tuple[Context, ...]:
     """Return a few context lengths that show the shape of a board's curves, and full.
 
-    All, if there are few. Else the first, those at which the best models have half and nine tenths
-    of their gain over the first, and the largest.
+    All, if there are few. Else, of those at which most models have a score, the first, those at
+    which the best models have half and nine tenths of their gain over the first, and the largest.
     """
-    finite = [k for k in board.contexts if k != "full"]
-    bests = [best for best in envelope(board) if best.k != "full"]
-    if len(finite) <= FEW or not bests:
+    finite = _common(board)
+    bests = [best for best in envelope(board) if best.k in finite]
+    if len(board.contexts) - ("full" in board.contexts) <= FEW or not bests:
         return board.contexts
     first, last = bests[0].loss, bests[-1].loss
     telling: list[Context] = [finite[0], finite[-1]]
@@ -154,6 +187,13 @@ def telling_contexts(board: Board) -> tuple[Context, ...]:
         telling.append(next(best.k for best in bests if best.loss <= reached))
     order = [k for k in board.contexts if k in telling or k == "full"]
     return tuple(order)
+
+
+def _common(board: Board) -> list[Context]:
+    """Return the context lengths, without full, at which most models have a score."""
+    rows = usual_rows(board)
+    scored = {k: sum(k in row.scores for row in rows) for k in board.contexts if k != "full"}
+    return [k for k, count in scored.items() if count > max(scored.values()) / 2]
 
 
 def _heading(k: Context) -> str:
@@ -171,7 +211,7 @@ def _cell(row: Row, k: Context, interval: bool) -> str:
 
 def _curves(board: Board, rows: Sequence[Row]) -> list[str]:
     """Return a bar for each finite k, on one scale: chance is the highest, the best the lowest."""
-    finite = [k for k in board.contexts if k != "full"]
+    finite = _common(board)
     step = max(len(finite) // 10, 1)
     losses = [[loss(row, k) if k in row.scores else None for k in finite[::step]] for row in rows]
     known = [value for line in losses for value in line if value is not None]

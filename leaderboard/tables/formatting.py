@@ -38,12 +38,18 @@ def label(row: Row) -> str:
     return marked(row.label, row)
 
 
-def marked(name: str, row: Row) -> str:
-    """Return a row's name, marked where the model is the user's own or its recipe was changed."""
+def marked(name: str, row: Row, budget: bool = False) -> str:
+    """Return a row's name, marked where the model is the user's own or its recipe was changed.
+
+    Args:
+        name: of the row.
+        row: the row.
+        budget: whether its budget stands beside it, which says what was changed.
+    """
     text = f"{name} {OWN}" if row.records[0].model.get("own") else name
     # A budget's name is followed by what was changed of its recipe; boards may leave it out.
     _, comma, changes = row.budget.partition(", ")
-    return f"{text}, {changes}" if comma and changes not in name else text
+    return f"{text}, {changes}" if comma and changes not in name and not budget else text
 
 
 def checked(row: Row) -> bool:

@@ -35,6 +35,27 @@ def test_telling_contexts_are_where_the_best_models_gain() -> None:
     assert telling_contexts(short) == (1, 2, "full")
 
 
+def test_contexts_of_one_model_alone_are_not_telling() -> None:
+    own = {3: 0.99, 5: 0.7, 7: 0.55, 100: 0.1, **CURVE}
+    curves = {"gru": CURVE, "tcn": CURVE, "lstm": own}
+    (board,) = boards([make_trained(curve, label=name) for name, curve in curves.items()])
+    assert telling_contexts(board) == (1, 8, 32, "full")
+    text = brief_text([board], 120)
+    assert not re.search(r"k=(3|5|7|100)\b", text)
+    assert re.search(r"^tcn .*█▇▆▄▂▁$", text, re.MULTILINE)  # without gaps
+    assert "k=5" in brief_text([board], 120, every_k=True)
+
+
+def test_budgets_have_a_column_where_they_differ() -> None:
+    (board,) = boards(
+        [make_trained(CURVE, label=name, budget=budget)
+         for name, budget in (("gru", "small"), ("lstm", "small"), ("lstm", "medium, steps 9"))]
+    )  # fmt: skip
+    text = brief_text([board], 80)
+    assert re.search(r"^lstm +medium, steps 9 ", text, re.MULTILINE)
+    assert re.search(r"^gru +small ", text, re.MULTILINE)
+
+
 def test_a_row_shows_scores_need_and_curve() -> None:
     (board,) = boards([make_trained(CURVE, label="gru"), make_trained(CURVE, label="tcn")])
     text = brief_text([board], 120)
