@@ -8,7 +8,7 @@ from seqmem.leaderboard.statistics.aggregate import Board, boards, id_order
 from seqmem.leaderboard.statistics.rows import latest
 from seqmem.leaderboard.store import COMMITTED, read_records, record_directory
 
-__all__ = ["BUDGET", "chosen", "committed_records", "sources"]
+__all__ = ["BUDGET", "board_records", "chosen", "committed_records", "sources"]
 
 ROOT = COMMITTED.parent.parent
 BUDGET = "small"  # of the findings, where no other is named
@@ -25,6 +25,15 @@ def committed_records(budget: str | None = None) -> list[Record]:
     if problems:
         raise SystemExit("\n".join(problems))
     return [record for record in records if budget in (None, record.training["budget"])]
+
+
+def board_records() -> list[Record]:
+    """Return those that the board shows: budgets below small only test the program.
+
+    Raises:
+        SystemExit: a committed file is no record.
+    """
+    return [r for r in committed_records() if not r.training["budget"].startswith("smoke")]
 
 
 def sources(boards: Sequence[Board], records: Sequence[Record] = ()) -> str:

@@ -10,8 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from seqmem.cli.listings import ListingRow, model_rows, task_rows, write_rows
-from seqmem.docs.committed import BUDGET, chosen, committed_records
+from seqmem.docs.blog_table import blog_sentence, most_pairs
+from seqmem.docs.committed import BUDGET, board_records, chosen, committed_records
 from seqmem.docs.findings import EXAMPLE, EXAMPLE_MODELS, committed
+from seqmem.docs.published_curve import curves, excess_sentence
+from seqmem.docs.wikitext import text_boards
 from seqmem.leaderboard.published import read_published
 from seqmem.leaderboard.statistics.aggregate import Board, Row, beats_chance, boards
 from seqmem.leaderboard.statistics.context_need import tolerance
@@ -45,8 +48,8 @@ def models() -> str:
 
 
 def board() -> str:
-    """Return the committed records of the budget, a table for each task."""
-    some = committed_records(BUDGET)
+    """Return the committed records, a table for each task."""
+    some = board_records()
     measured = {record.task.id for record in some}
     beside = [entry for entry in read_published() if entry.task in measured]
     return board_text(boards(some), "markdown", beside).rstrip()
@@ -103,6 +106,14 @@ def _above(found: Board, row: Row) -> str:
     return f"{row.scores['full'].value - found.optimum['full']:.4f}"
 
 
+def answers() -> str:
+    """Return what the findings say first, a line each."""
+    found = text_boards(committed_records())
+    pairs = most_pairs(found)
+    said = [excess_sentence(curves(found)), *([blog_sentence(pairs)] if pairs else [])]
+    return "\n".join(f"- {sentence}" for sentence in said)
+
+
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "tasks": tasks,
     "models": models,
@@ -110,6 +121,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "caption": caption,
     "excerpt": excerpt,
     "overview": overview,
+    "answers": answers,
 }
 
 

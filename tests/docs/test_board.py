@@ -12,10 +12,10 @@ import pytest
 pytest.importorskip("vl_convert", reason="the page needs the plot extra")
 
 from seqmem.docs import board
+from seqmem.docs.committed import board_records
 from seqmem.leaderboard.charts.picture import javascript
 from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.statistics.answers import leaders, memory
-from seqmem.leaderboard.store import COMMITTED, read_records
 
 SIZES = {"desktop": 1280, "phone": 390}
 
@@ -43,8 +43,7 @@ def test_a_new_reader_finds_the_answers(
     pytest.importorskip("playwright", reason="pages are opened with playwright, of the dev extra")
     from seqmem.tests.leaderboard.page.browser import launched, opened
 
-    records, _ = read_records([COMMITTED])
-    made = boards(r for r in records if r.training["budget"] == board.BUDGET)
+    made = boards(board_records())
     folder = Path(os.environ.get("SEQMEM_SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     with launched() as browser:
