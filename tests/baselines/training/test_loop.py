@@ -295,8 +295,9 @@ def test_learning_rates_follow_the_schedule() -> None:
         model, _ = build_model(parse_model("rnn"), load_task("adding-problem/T=5"), "full", {})
     weight = next(model.parameters())
 
-    def rate(schedule: str, step: int, scale: float = 1.0) -> float:
-        recipe = replace(QUICK, steps=100, learning_rate=2.0, optimizer="sgd", schedule=schedule)  # type: ignore[arg-type]
+    def rate(schedule: str, step: int, scale: float = 1.0, warmup: int = 0) -> float:
+        recipe = replace(QUICK, steps=100, learning_rate=2.0, optimizer="sgd", warmup=warmup,
+                         schedule=schedule)  # type: ignore[arg-type]  # fmt: skip
         optimizer = Optimizer(model, recipe)
         optimizer.zero_grad()
         with torch.no_grad():
@@ -308,6 +309,16 @@ def test_learning_rates_follow_the_schedule() -> None:
     assert [rate("cosine", s) for s in (0, 50, 100)] == pytest.approx([2.0, 1.0, 0.0])
     assert rate("constant", 70) == pytest.approx(2.0)
     assert rate("plateau", 70, 0.25) == pytest.approx(0.5)
+    warm = [rate("constant", step, warmup=4) for step in (0, 1, 3, 4)]
+    assert warm == pytest.approx([0.5, 1.0, 2.0, 2.0])
+    assert rate("cosine", 49, warmup=100) == pytest.approx(rate("cosine", 49) / 2)
+
+
+def test_records_of_recipes_without_newer_settings_stay_as_they_were() -> None:
+    """Else the identity of every finished training would change."""
+    assert {"classes", "warmup"}.isdisjoint(recipe_for("copy-memory", "small").facts())
+    facts = recipe_for("wikitext-2", "medium").facts()
+    assert (facts["classes"], facts["warmup"]) == (2048, 1000)
 
 
 def test_closed_forms_are_not_trained() -> None:
