@@ -12,7 +12,7 @@ from seqmem.leaderboard.tables.formatting import need, rounded
 from seqmem.leaderboard.tables.wording import listed
 from seqmem.leaderboard.tables.writing import table
 
-__all__ = ["Curve", "curves", "excess_chart", "excess_sentence", "excess_table"]
+__all__ = ["Curve", "curves", "excess_chart", "excess_sentence", "excess_table", "trend"]
 
 MODEL = "lstm"
 # Khandelwal et al. 2018 (arXiv 1805.04623), figure 1a: an AWD-LSTM on the validation articles, in
@@ -20,6 +20,7 @@ MODEL = "lstm"
 PUBLISHED = {5: 0.6643, 10: 0.4358, 20: 0.2718, 50: 0.1183, 100: 0.0466, 150: 0.0221, 200: 0.0115,
              250: 0.0061, 300: 0.0031}  # fmt: skip
 PERPLEXITY = 67.29
+ENOUGH = 5  # trainings
 LEAST = 0.001  # nats: the lower end of the axis
 SHADES = ("#B8D4E8", "#8AB8D9", "#5B9BC8", "#2F7DB5", "#0B5E98", "#08436B", "#052C47")
 WIDTH, HEIGHT = 460, 300  # pixels
@@ -33,13 +34,15 @@ class Curve:
         name: for the legend.
         perplexity: at full.
         points: k, the difference in nats, and the ends of its 95 % interval.
-        need: the context need, for 1 % of perplexity.
+        need: the context need, for 1 % of perplexity, as text.
+        k: it, if it was reached; None for the published curve.
     """
 
     name: str
     perplexity: float
     points: tuple[tuple[int, float, float | None, float | None], ...]
     need: str
+    k: int | None = None
 
 
 def curves(boards: Sequence[Board]) -> list[Curve]:
@@ -64,16 +67,39 @@ def _measured(board: Board, row: Row) -> Curve:
         if paired is not None:
             points.append((int(k), paired.mean, paired.low, paired.high))
     perplexity = row.scores["full"].value
-    return Curve(f"{MODEL}, budget {row.budget}", perplexity, tuple(points), need(row.need))
+    return Curve(
+        f"{MODEL}, budget {row.budget}", perplexity, tuple(points), need(row.need), row.need.k
+    )
 
 
 def excess_sentence(found: Sequence[Curve]) -> str:
     """Return how the context need depends on the perplexity."""
     needs = listed(f"{curve.need} at {curve.perplexity:.0f}" for curve in found)
+    law = trend(found)
     return (
         "**The better the LSTM, the more words it uses**: k\\*(1 %), the words with which it comes "
         f"within 1 % of its own perplexity with all, is {needs}; the last is published (Khandelwal "
-        "et al. 2018, an AWD-LSTM)."
+        f"et al. 2018, an AWD-LSTM).{'' if law is None else f' {law}'}"
+    )
+
+
+def trend(found: Sequence[Curve]) -> str | None:
+    """Return by what factor the need grows where perplexity halves: a least-squares fit of logs.
+
+    None for fewer than `ENOUGH` curves, or if none differ.
+    """
+    known = [(curve.perplexity, curve.k) for curve in found if curve.k is not None]
+    if len(known) < ENOUGH:
+        return None
+    from scipy.stats import linregress, t
+
+    fit = linregress([-math.log2(perplexity) for perplexity, _ in known],
+                     [math.log2(k) for _, k in known])  # fmt: skip
+    half = fit.stderr * t.ppf(0.975, len(known) - 2)
+    low, high = 2 ** (fit.slope - half), 2 ** (fit.slope + half)
+    return (
+        f"Over {len(known)} trainings of ours, it grows {2**fit.slope:.2g} times ({low:.2g}–"
+        f"{high:.2g}) where perplexity halves."
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from seqmem.docs.published_curve import Curve, trend
 from seqmem.docs.wikitext import text_boards, text_charts, text_parts
 from seqmem.leaderboard.record import Record
 from seqmem.tests.records import make_trained
@@ -63,6 +64,20 @@ def test_lstms_of_every_budget_are_beside_the_published_one() -> None:
     assert points["lstm, budget small: 403.4", 10] == pytest.approx(0.2)
     assert points["lstm, budget medium, steps 9: 90.02", 10] == pytest.approx(0.3)
     assert len(points) == 9 + 2 * 2
+
+
+def test_the_trend_is_a_power_law() -> None:
+    def law(k: int, exponent: float) -> Curve:
+        return Curve("lstm", 1000 * k ** (-1 / exponent), (), str(k), k)
+
+    exact = [law(k, 2.0) for k in (4, 8, 16, 64, 256)]
+    assert trend([*exact, Curve("published", 60.0, (), "200–250")]) == (
+        "Over 5 trainings of ours, it grows 4 times (4–4) where perplexity halves."
+    )
+    assert trend(exact[1:]) is None
+    noisy = trend([*exact[:-1], law(128, 2.5)])
+    assert noisy is not None
+    assert "(4–4)" not in noisy
 
 
 def test_nothing_is_said_of_no_records() -> None:
