@@ -129,9 +129,12 @@ def _at(curve: Curve, k: int) -> str:
 def excess_chart(found: Sequence[Curve]) -> Spec:
     """Return the chart: differences against k, both axes logarithmic, a line for each LSTM."""
     names = [_title(curve) for curve in found]
-    own = len([curve for curve in found if curve.perplexity != PERPLEXITY])
-    shades = iter(SHADES[-own:])
-    colours = [PRINT.warn if curve.perplexity == PERPLEXITY else next(shades) for curve in found]
+    own = [curve.perplexity != PERPLEXITY for curve in found]
+    step = (len(SHADES) - 1) / max(sum(own) - 1, 1)
+    colours = [
+        SHADES[round(step * sum(own[:i]))] if measured else PRINT.warn
+        for i, measured in enumerate(own)
+    ]
     values = [
         {
             "name": _title(curve),
