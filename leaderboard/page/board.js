@@ -222,3 +222,6 @@ byId("provenance").addEventListener("click", (event) => {
 window.addEventListener("beforeprint", () => {
   for (const target of stale.keys()) refresh(target);
 });
+// What is above the place that a link leads to grows when it is drawn, which moves that place.
+const toPlace = () => document.getElementById(location.hash.slice(1))?.scrollIntoView();
+for (const event of ["hashchange", "load"]) window.addEventListener(event, () => setTimeout(toPlace, 300));

@@ -69,6 +69,12 @@ def test_a_new_reader_finds_the_answers(
                 assert best.startswith(first.best.label)
             else:
                 assert best.startswith("none")
+        # A link leads to its task, although what is above it is drawn on the way.
+        page.locator("table.glance tbody a").last.click()
+        page.wait_for_timeout(1000)
+        heading = page.locator(f"#task-{len(made) - 1} h2").bounding_box()
+        assert heading is not None
+        assert 0 <= heading["y"] < 200
         found.draw_all()
         page.screenshot(path=folder / f"board-{size}-{scheme}.png", full_page=True)
         assert found.messages == []
