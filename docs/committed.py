@@ -8,7 +8,7 @@ from seqmem.leaderboard.statistics.aggregate import Board, boards, id_order
 from seqmem.leaderboard.statistics.rows import latest
 from seqmem.leaderboard.store import COMMITTED, read_records, record_directory
 
-__all__ = ["BUDGET", "board_records", "chosen", "committed_records", "sources"]
+__all__ = ["BUDGET", "board_records", "chosen", "committed_records", "newest", "sources"]
 
 ROOT = COMMITTED.parent.parent
 BUDGET = "small"  # of the findings, where no other is named
@@ -57,9 +57,13 @@ def sources(boards: Sequence[Board], records: Sequence[Record] = ()) -> str:
 
 
 def chosen(records: Sequence[Record], budget: str = BUDGET) -> list[Board]:
+    """Return the newest board of each task, of one budget."""
+    return newest([record for record in records if record.training["budget"] == budget])
+
+
+def newest(records: Sequence[Record]) -> list[Board]:
     """Return one board for each task: of several versions, data or recipes the latest."""
-    newest: dict[str, Board] = {}
-    found = boards(record for record in records if record.training["budget"] == budget)
-    for board in sorted(found, key=lambda b: max(record.created for record in b.records)):
-        newest[board.task_id] = latest(board)
-    return [newest[task_id] for task_id in sorted(newest, key=id_order)]
+    found: dict[str, Board] = {}
+    for board in sorted(boards(records), key=lambda b: max(record.created for record in b.records)):
+        found[board.task_id] = latest(board)
+    return [found[task_id] for task_id in sorted(found, key=id_order)]

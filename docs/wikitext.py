@@ -1,10 +1,11 @@
 """The blog post's questions on WikiText-2: is stable as good, and how many words are used?"""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from seqmem.docs.blog_table import blog_sentence, blog_table, most_pairs
-from seqmem.docs.committed import chosen
+from seqmem.docs.blog_table import blog_sentence, blog_table, most_pairs, without_rate
+from seqmem.docs.committed import newest
 from seqmem.docs.markup import details
 from seqmem.docs.published_curve import curves, excess_chart, excess_sentence, excess_table
 from seqmem.leaderboard.published import read_published
@@ -21,10 +22,12 @@ CHART = "excess.svg"
 
 
 def text_boards(records: Sequence[Record]) -> list[Board]:
-    """Return the boards of WikiText-2, one for each budget, of whatever name."""
-    budgets = sorted({str(r.training["budget"]) for r in records if r.task.id == TEXT})
-    found = [board for budget in budgets for board in chosen(records, budget)]
-    return [board for board in found if board.task_id == TEXT]
+    """Return the boards of WikiText-2, one for each budget, with all its learning rates."""
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.task.id == TEXT:
+            groups[without_rate(record.training["budget"])].append(record)
+    return [board for _, group in sorted(groups.items()) for board in newest(group)]
 
 
 def text_parts(found: Sequence[Board], folder: str) -> list[str]:

@@ -20,7 +20,9 @@ def trained(label: str, full: float, budget: str = "small", at: float = 0.2) -> 
     )  # fmt: skip
     training = dict(record.training)
     training["recipe"] |= {"options": {"hidden": 200, "layers": 2, "dropout": 0.3, "tied": True}}
-    training["result"] = {"targets": 4_177_200, "stopped": "budget", "best_step": 1, "steps": 1}
+    training["recipe"] |= {"learning_rate": 0.004}
+    training["result"] = {"targets": 4_177_200, "stopped": "budget", "best_step": 1, "steps": 1,
+                          "best_validation": full + 0.1}  # fmt: skip
     return replace(record, training=training)
 
 
@@ -30,13 +32,15 @@ def test_the_table_has_printed_and_measured_numbers() -> None:
         trained("lstm", 4.6), trained("lstm-stable:forget_bias=free", 4.6 + worse / 2),
         trained("lstm-stable", 4.6 + worse), trained("rnn", 5.0),
         trained("rnn-stable", 5.0 - worse), trained("lstm", 4.5, "medium"),
+        trained("rnn", 5.5, "small, learning_rate 0.01"),
+        trained("rnn", 4.9, "small, learning_rate 0.001"),
         trained("lstm-stable", 4.5, "medium"),
     ]  # fmt: skip
     text = "\n".join(text_parts(text_boards(records), "charts"))
     rows = {
         cells[0]: cells
         for line in text.splitlines()
-        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 9
+        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 10
     }
     assert list(rows)[2:] == [
         "rnn", "rnn-stable", "lstm", "lstm-stable:forget_bias=free", "lstm-stable"
@@ -47,7 +51,9 @@ def test_the_table_has_printed_and_measured_numbers() -> None:
     assert rows["lstm"][4].startswith("99")  # of the budget with all pairs, not of the longest
     assert rows["lstm-stable"][5].startswith("+10.0")
     assert rows["lstm-stable"][5].endswith("worse")
-    assert rows["rnn-stable"][5].startswith("−9.091")
+    # Of three learning rates of the free RNN the one that validation chooses.
+    assert rows["rnn"][4].startswith("134")
+    assert rows["rnn-stable"][5].startswith("+0.4")
     assert rows["lstm"][5] == rows["rnn"][5] == "–"
     assert "budget small (2 epochs), 2 × 200, tied, dropout 0.3, 1 training of each" in text
     assert "that provably forgets +10.0" in text
