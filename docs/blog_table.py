@@ -118,7 +118,7 @@ def blog_table(board: Board, published: Sequence[Published]) -> str:
                 "against free": _against(board, rows, line, pairs.get(line)),
                 "λ": _certified(row, "rate"),
                 "guaranteed k": _certified(row, "promised_k"),
-                "k for 99 % of the gain": "–" if row is None else row_need(row),
+                "k*(1 %)": "–" if row is None else row_need(row),
                 "rate": "–" if row is None else row.records[0].training["recipe"]["learning_rate"],
             }
         )
