@@ -1,10 +1,10 @@
 """The blog post's table of RNN and LSTM on WikiText-2, free and stable: printed, and measured."""
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from seqmem.docs.markup import table
 from seqmem.leaderboard.published import Published
@@ -13,9 +13,9 @@ from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.statistics.differences import Difference, difference
 from seqmem.leaderboard.statistics.rows import usual_rows
 from seqmem.leaderboard.tables.formatting import row_need
-from seqmem.leaderboard.tables.wording import ONE, count, difference_text, listed, shown, verdict
+from seqmem.leaderboard.tables.wording import ONE, difference_text, listed, shown, verdict
 
-__all__ = ["blog_sentence", "blog_table", "most_pairs", "without_rate"]
+__all__ = ["blog_sentence", "blog_table", "epochs", "most_pairs", "recipe_key", "tuned"]
 
 TASK = "wikitext-2"
 BLOG = "table of the BAIR blog, not the ICLR paper's"  # a source of published.toml
@@ -32,7 +32,7 @@ class Printed:
         model: what the blog post calls it.
         weights: the set of its recurrent weights.
         paper: what the ICLR paper prints, from memory.
-        cost: the beginning of a sentence on what the constraint costs.
+        name: in a sentence on what its constraint costs.
     """
 
     label: str
@@ -40,12 +40,12 @@ class Printed:
     model: str
     weights: str
     paper: str
-    cost: str = ""
+    name: str = ""
 
 
 TABLE = (
     Printed("rnn", None, "RNN, unstable", "all", "146.7"),
-    Printed("rnn-stable", "rnn", "RNN, stable", "‖W‖₂ ≤ 0.95", "143.5", "a stable RNN costs"),
+    Printed("rnn-stable", "rnn", "RNN, stable", "‖W‖₂ ≤ 0.95", "143.5", "an RNN"),
     Printed("lstm", None, "LSTM, unstable", "all", "95.7"),
     Printed(
         "lstm-stable:forget_bias=free",
@@ -64,25 +64,26 @@ TABLE = (
         "an LSTM that provably forgets",
     ),
 )
+_LABELS = frozenset(line.label for line in TABLE)
 NOTE = """The blog's column is of
 [the post](https://bair.berkeley.edu/blog/2018/08/06/recurrent/), that of the paper (Miller & Hardt,
 ICLR 2019) from memory: the paper was not read for it. Which of the two sets of LSTMs the printed
 numbers are of is not known; the author's public code bounds the forget gate's inputs and leaves its
 bias free, with which the gate may come close to 1 and the theorem does not apply. *Against free*:
-the perplexity of the stable model relative to the unconstrained one, paired over articles. λ and
-the guaranteed k are proved from the weights (`seqmem.baselines.certificate`)."""
+the perplexity of the stable model relative to the unconstrained one, paired over articles, with a
+95 % interval. λ and the guaranteed k are proved from the weights, as `seqmem.baselines.certificate`
+says."""
 
 
 def most_pairs(boards: Sequence[Board]) -> Board | None:
     """Return the board with the most pairs of a stable and a free model, if any has one.
 
     Args:
-        boards: of WikiText-2, one for each budget; of equally many pairs the longest training wins.
+        boards: of WikiText-2, one for each recipe; of equally many pairs the longest training wins.
     """
 
-    def rank(board: Board) -> tuple[int, int]:
-        rows = _rows(board)
-        return len(_pairs(board)), max(map(_targets, rows.values()), default=0)
+    def rank(board: Board) -> tuple[int, float]:
+        return len(_pairs(board)), max(map(epochs, tuned(board, _LABELS).values()), default=0)
 
     found = [board for board in boards if board.task_id == TASK and rank(board)[0]]
     return max(found, key=rank, default=None)
@@ -90,16 +91,21 @@ def most_pairs(boards: Sequence[Board]) -> Board | None:
 
 def blog_sentence(board: Board) -> str:
     """Return what stability costs each kind of model."""
-    costs = [
-        f"{line.cost} {difference_text(paired, board.records[0].task)}"
-        for line, paired in _pairs(board).items()
-    ]
-    return f"**On WikiText-2 {listed(costs)}**, relative to the same model unconstrained."
+    pairs = _pairs(board)
+    costs = listed(
+        f"{difference_text(paired, board.records[0].task)} for {line.name}"
+        for line, paired in pairs.items()
+    )
+    once = "" if all(paired.trainings for paired in pairs.values()) else f",{ONE}"
+    return (
+        f"**What stability costs in perplexity on WikiText-2: {costs}**{once}, relative to the "
+        "same model unconstrained."
+    )
 
 
 def blog_table(board: Board, published: Sequence[Published]) -> str:
     """Return the table, with what its numbers are of."""
-    rows, pairs = _rows(board), _pairs(board)
+    rows, pairs = tuned(board, _LABELS), _pairs(board)
     cells: list[dict[str, object]] = []
     for line in TABLE:
         row = rows.get(line.label)
@@ -113,34 +119,41 @@ def blog_table(board: Board, published: Sequence[Published]) -> str:
                 "model": line.label,
                 "recurrent weights": line.weights,
                 "blog": blog[0] if blog else "–",
-                "paper": line.paper,
+                "paper, from memory": line.paper,
                 "here": "–" if row is None else shown(row.scores["full"], spread=True),
                 "against free": _against(board, rows, line, pairs.get(line)),
                 "λ": _certified(row, "rate"),
                 "guaranteed k": _certified(row, "promised_k"),
                 "k*(1 %)": "–" if row is None else row_need(row),
-                "rate": "–" if row is None else row.records[0].training["recipe"]["learning_rate"],
+                "learning rate": "–" if row is None else _recipe(row)["learning_rate"],
             }
         )
     trained = list(rows.values())
-    epochs, seeds = max(map(_targets, trained)) / EPOCH, max(len(row.records) for row in trained)
+    seeds = sorted({len(row.records) for row in trained})
+    rates = {_recipe(row)["learning_rate"] for row in board.rows if row.label in _LABELS}
     how = (
-        f"Test perplexity of WikiText-2, whole vocabulary, full context. Here: budget "
-        f"{without_rate(trained[0].budget)} ({epochs:.3g} epochs), {_size(trained[0].records[0])}, "
-        f"{count(seeds, 'training')} of each; ± is half the 95 % interval over articles. Of "
-        "several learning rates (*rate*) the one with the best validation loss is shown."
+        f"Test perplexity of WikiText-2, whole vocabulary, full context. Here: {_set_up(trained)}, "
+        f"{' to '.join(map(str, seeds[:: max(len(seeds) - 1, 1)]))} "
+        f"training{'s' * (seeds[-1] > 1)} of each; ± is half the 95 % interval over articles."
     )
+    if len(rates) > 1:
+        how += " Of several learning rates the one with the best validation loss is shown."
     return "\n\n".join((how, table(cells), NOTE))
 
 
-def without_rate(budget: str) -> str:
-    """Return the name of a budget without the learning rate that a user set."""
-    return re.sub(r", learning_rate [^,]+", "", budget)
+def recipe_key(record: Record) -> tuple[object, ...] | None:
+    """Return what must be equal of two trainings to be compared: all but the learning rate."""
+    recipe = record.training.get("recipe")
+    if recipe is None:
+        return None
+    defaults = {"warmup": 0, "classes": None, "dtype": "float32"}
+    names = ("steps", "batch", "optimizer", "schedule", "clip", *defaults)
+    options = sorted((recipe.get("options") or {}).items())
+    return (*(recipe.get(name, defaults.get(name)) for name in names), *options)
 
 
-def _rows(board: Board) -> dict[str, Row]:
-    """Return the models of the table by label, each with its best learning rate on validation."""
-    labels = {line.label for line in TABLE}
+def tuned(board: Board, labels: Collection[str]) -> dict[str, Row]:
+    """Return models by label, each with the learning rate that is best on validation."""
     found: dict[str, Row] = {}
     for row in usual_rows(board):
         if row.label in labels and "full" in row.scores:
@@ -150,15 +163,24 @@ def _rows(board: Board) -> dict[str, Row]:
     return found
 
 
+def epochs(row: Row) -> float:
+    """Return how many times a row was trained on every word, at most."""
+    results = [record.training.get("result") or {} for record in row.records]
+    return max(float(result.get("targets", 0)) for result in results) / EPOCH
+
+
 def _pairs(board: Board) -> dict[Printed, Difference]:
-    """Return what each stable model's loss is above that of the free one."""
-    rows = _rows(board)
+    """Return what each stable model's loss is above that of the free one, with 95 % intervals.
+
+    They include the variation between trainings where both have several; else they are of these
+    weights.
+    """
+    rows = tuned(board, _LABELS)
     pairs = {}
     for line in TABLE:
         if line.free in rows and line.label in rows:
             row, free = rows[line.label], rows[line.free]
-            alone = len(free.records) == 1
-            paired = difference(board.rows, row, free, "full", alone=alone)
+            paired = difference(board.rows, row, free, "full", alone=True)
             if paired is not None:
                 pairs[line] = paired
     return pairs
@@ -171,7 +193,7 @@ def _against(
     if paired is None or line.free is None:
         return "–"
     row, free = rows[line.label], rows[line.free]
-    word = verdict(board, paired, (row, "full"), (free, "full")).removesuffix(ONE)
+    word = verdict(board, paired, (row, "full"), (free, "full"))
     return f"{difference_text(paired, board.records[0].task)}, {word}"
 
 
@@ -182,19 +204,20 @@ def _certified(row: Row | None, name: str) -> str:
     return f"{max(values):.4g}" if values and len(values) == len(facts) else "–"
 
 
-def _targets(row: Row) -> int:
-    """Return how many targets a row was trained on."""
-    return max(int((r.training.get("result") or {}).get("targets", 0)) for r in row.records)
-
-
 def _validation(row: Row) -> float:
     """Return the mean over seeds of the best validation loss; infinity if it is not known."""
     results = [record.training.get("result") or {} for record in row.records]
     return fmean(float(result.get("best_validation", math.inf)) for result in results)
 
 
-def _size(record: Record) -> str:
-    """Return the size of a recurrent network: "2 × 200, tied, dropout 0.3"."""
-    options = record.training["recipe"]["options"]
-    tied = ", tied" * bool(options.get("tied"))
-    return f"{options.get('layers', 1)} × {options['hidden']}{tied}, dropout {options['dropout']}"
+def _recipe(row: Row) -> Mapping[str, Any]:
+    return row.records[0].training.get("recipe") or {"learning_rate": "–"}
+
+
+def _set_up(rows: Sequence[Row]) -> str:
+    """Return how long networks of which size were trained: "2 × 200, tied, …, 8 epochs"."""
+    options = _recipe(rows[0]).get("options") or {}
+    parts = [f"{options.get('layers', 1)} × {options['hidden']}"] if "hidden" in options else []
+    parts += ["tied"] * bool(options.get("tied")) + [f"dropout {options.get('dropout', 0)}"]
+    lengths = sorted({f"{epochs(row):.3g}" for row in rows}, key=float)
+    return f"{', '.join(parts)}, {' to '.join(lengths[:: max(len(lengths) - 1, 1)])} epochs"

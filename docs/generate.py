@@ -109,8 +109,9 @@ def _above(found: Board, row: Row) -> str:
 def answers() -> str:
     """Return what the findings say first, a line each."""
     found = text_boards(committed_records())
-    pairs = most_pairs(found)
-    said = [excess_sentence(curves(found)), *([blog_sentence(pairs)] if pairs else [])]
+    pairs, known = most_pairs(found), curves(found)
+    said = [excess_sentence(known)] if len(known) > 1 else []
+    said += [blog_sentence(pairs)] if pairs else []
     return "\n".join(f"- {sentence}" for sentence in said)
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from seqmem.docs.blog_table import blog_sentence, blog_table, most_pairs, without_rate
+from seqmem.docs.blog_table import blog_sentence, blog_table, most_pairs, recipe_key
 from seqmem.docs.committed import newest
 from seqmem.docs.markup import details
 from seqmem.docs.published_curve import curves, excess_chart, excess_sentence, excess_table
@@ -22,19 +22,20 @@ CHART = "excess.svg"
 
 
 def text_boards(records: Sequence[Record]) -> list[Board]:
-    """Return the boards of WikiText-2, one for each budget, with all its learning rates."""
-    groups: dict[str, list[Record]] = defaultdict(list)
+    """Return the boards of WikiText-2, one for each recipe, with all its learning rates."""
+    groups: dict[tuple[object, ...], list[Record]] = defaultdict(list)
     for record in records:
-        if record.task.id == TEXT:
-            groups[without_rate(record.training["budget"])].append(record)
-    return [board for _, group in sorted(groups.items()) for board in newest(group)]
+        key = recipe_key(record)
+        if record.task.id == TEXT and key is not None:
+            groups[key].append(record)
+    return [board for group in groups.values() for board in newest(group)]
 
 
 def text_parts(found: Sequence[Board], folder: str) -> list[str]:
     """Return the blog post's table, and what words are worth to LSTMs beside a published one.
 
     Args:
-        found: boards of WikiText-2, one for each budget.
+        found: boards of WikiText-2, one for each recipe.
         folder: of the charts, as the page names it.
     """
     pairs, known = most_pairs(found), curves(found)

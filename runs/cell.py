@@ -189,10 +189,10 @@ def plan_cell(
         trained_state = "carried" if trained_with == "full" else state
     if isinstance(built, ClosedForm):
         devices = 1
-    if train_dtype not in (None, recipe.dtype):
-        budget = f"{budget}, {train_dtype}"
-    if train_dtype or built.float32_only:
-        recipe = replace(recipe, dtype=train_dtype or "float32")
+    usual: DType = "float32" if built.float32_only else recipe.dtype
+    recipe = replace(recipe, dtype=train_dtype or usual)
+    if recipe.dtype != usual:
+        budget = f"{budget}, {recipe.dtype}"
     described = "" if k_train is None else f", k_train={k_train}"
     if trained_state == "reset":
         described = f", k_train={trained_with} (reset)"

@@ -68,7 +68,7 @@ class LocalProcesses(ThisProcess):
             text = ""
             with suppress(OSError):  # there is none yet
                 text = (self._notes / BARS / pid).read_text(encoding="utf-8")
-            found[f"process {pid}"] = f"{self._names[int(number)]}{': ' * bool(text)}{text}"
+            found[f"process {pid}"] = f"{text}{', ' * bool(text)}{self._names[int(number)]}"
         return found
 
     def run(self, planned: Plan, log: Callable[[int, str], object]) -> Iterator[Outcome]:

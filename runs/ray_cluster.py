@@ -183,7 +183,7 @@ class RayCluster:
             self._running, self._queried = self._query("running") or {}, time.monotonic()
         here = {*self._pending.values()}
         return {
-            worker: f"{self._names[n]}{': ' * bool(bar)}{bar}"
+            worker: f"{bar}{', ' * bool(bar)}{self._names[n]}"
             for n, (worker, bar) in self._running.items()
             if n in here
         }

@@ -1,7 +1,9 @@
 """On a GPU, where there is one: models train, and curves are those of a CPU."""
 
+import json
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from seqmem.baselines.training.recipes import recipe_for
 from seqmem.measuring.curve import measure
 from seqmem.tasks import load_task
 from seqmem.tasks.task import Context
-from seqmem.tests.command import QUICK, Command
+from seqmem.tests.command import QUICK, Command, record_files
 
 pytestmark = [
     pytest.mark.gpu,
@@ -40,7 +42,10 @@ def test_curves_of_trained_models_are_those_of_a_cpu(name: str) -> None:
     assert curves[1].at(1).losses != pytest.approx(curves[1].at("full").losses, abs=1e-2)
 
 
-def test_a_cell_runs_on_a_gpu_and_its_record_says_so(seqmem_: Command) -> None:
+def test_a_cell_runs_on_a_gpu_and_its_record_says_so(seqmem_: Command, tmp_path: Path) -> None:
     ran = seqmem_("eval", "lstm", *QUICK, "--device", "cuda", "--train-dtype", "bfloat16")
     assert ran.status == 0, ran.err
-    assert "smoke, bfloat16" in ran.out
+    (path,) = record_files(tmp_path / "results" / "records")
+    record = json.loads(path.read_text())
+    assert record["training"]["recipe"]["dtype"] == "bfloat16"
+    assert record["training"]["environment"]["device"] == "cuda"

@@ -155,8 +155,8 @@ class Optimizer:
             "cosine": 0.5 * (1 + math.cos(math.pi * step / self._recipe.steps)),
             "plateau": scale,
         }[self._recipe.schedule]
-        if step < self._recipe.warmup:
-            factor *= (step + 1) / self._recipe.warmup
+        if step < (warmup := min(self._recipe.warmup, self._recipe.steps // 10)):
+            factor *= (step + 1) / warmup
         rate = self._recipe.learning_rate * factor * self._clip()
         for group in self._optimizer.param_groups:
             group["lr"] = rate

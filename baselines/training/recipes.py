@@ -33,7 +33,8 @@ class Recipe:
         optimizer: "adam" (Kingma & Ba 2015) or "sgd".
         schedule: "cosine" falls to zero over `steps`; "plateau" divides by four when validation
             does not improve; "constant".
-        warmup: first steps over which the learning rate rises from zero, in proportion.
+        warmup: first steps over which the learning rate rises from zero, in proportion; at most a
+            tenth of `steps` count.
         clip: largest gradient norm, applied after the backward pass.
         validate_every: steps between validations.
         patience: validations without improvement after which training ends.
@@ -277,8 +278,9 @@ def _value(text: str, name: str, value: str) -> int | float | str:
         number = float(value)
     except ValueError:
         number = math.nan
-    if name in _COUNTS and not (number >= 1 and number.is_integer() and number < 1e9):
-        raise InputError(f"--set {text}: must be a whole number from 1 on")
-    if not 0 < number < math.inf:
+    least = 0 if name == "warmup" else 1
+    if name in _COUNTS and not (number >= least and number.is_integer() and number < 1e9):
+        raise InputError(f"--set {text}: must be a whole number from {least} on")
+    if name in _RATES and not 0 < number < math.inf:
         raise InputError(f"--set {text}: must be a positive number")
     return int(number) if name in _COUNTS else number

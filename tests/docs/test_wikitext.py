@@ -11,65 +11,113 @@ from seqmem.leaderboard.record import Record
 from seqmem.tests.records import make_trained
 
 
-def trained(label: str, full: float, budget: str = "small", at: float = 0.2) -> Record:
-    """Return a record whose loss with 10 words is `at` nats above that with all."""
+def trained(
+    label: str,
+    full: float,
+    *,
+    steps: int = 100,
+    rate: float = 0.004,
+    valid: float | None = None,
+    seed: int = 0,
+    need: int = 64,
+) -> Record:
+    """Return a record that loses 0.2 nats with 10 words, and 0.001 with as many as it needs."""
     record = make_trained(
-        {10: full + at, 64: full + 0.001, "full": full},
-        task="wikitext-2", chance=7.0, budget=budget, score="perplexity", optimum=None,
-        label=label,
+        {10: full + 0.2, need: full + 0.001, 128: full + 0.0005, "full": full},
+        task="wikitext-2", chance=7.0, score="perplexity", optimum=None, label=label, seed=seed,
+        budget=f"small, steps {steps}, learning_rate {rate}",
     )  # fmt: skip
+    options = {"hidden": 200, "layers": 2, "dropout": 0.3, "tied": True}
     training = dict(record.training)
-    training["recipe"] |= {"options": {"hidden": 200, "layers": 2, "dropout": 0.3, "tied": True}}
-    training["recipe"] |= {"learning_rate": 0.004}
-    training["result"] = {"targets": 4_177_200, "stopped": "budget", "best_step": 1, "steps": 1,
-                          "best_validation": full + 0.1}  # fmt: skip
+    training["recipe"] |= {"options": options, "steps": steps, "learning_rate": rate}
+    training["result"] = {"targets": 41_772 * steps, "stopped": "budget", "best_step": 1,
+                          "best_validation": full + 0.1 if valid is None else valid}  # fmt: skip
     return replace(record, training=training)
 
 
-def test_the_table_has_printed_and_measured_numbers() -> None:
-    worse = math.log(1.1)
-    records = [
-        trained("lstm", 4.6), trained("lstm-stable:forget_bias=free", 4.6 + worse / 2),
-        trained("lstm-stable", 4.6 + worse), trained("rnn", 5.0),
-        trained("rnn-stable", 5.0 - worse), trained("lstm", 4.5, "medium"),
-        trained("rnn", 5.5, "small, learning_rate 0.01"),
-        trained("rnn", 4.9, "small, learning_rate 0.001"),
-        trained("lstm-stable", 4.5, "medium"),
-    ]  # fmt: skip
+def table_of(records: list[Record]) -> tuple[str, dict[str, list[str]]]:
+    """Return the text, and the rows of the table by their model."""
     text = "\n".join(text_parts(text_boards(records), "charts"))
-    rows = {
-        cells[0]: cells
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")]
         for line in text.splitlines()
-        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 10
-    }
-    assert list(rows)[2:] == [
+        if line.count("|") == 11
+    ]
+    return text, {cells[0]: cells for cells in lines[2:]}
+
+
+WORSE = math.log(1.1)
+
+
+def test_the_table_has_printed_and_measured_numbers() -> None:
+    text, rows = table_of(
+        [trained("lstm", 4.6), trained("lstm-stable:forget_bias=free", 4.6 + WORSE / 2),
+         trained("lstm-stable", 4.6 + WORSE), trained("rnn", 5.0),
+         trained("rnn-stable", 5.0 - WORSE),
+         trained("lstm", 4.5, steps=900), trained("lstm-stable", 4.5, steps=900)]
+    )  # fmt: skip
+    assert list(rows) == [
         "rnn", "rnn-stable", "lstm", "lstm-stable:forget_bias=free", "lstm-stable"
     ]  # fmt: skip
-    assert rows["rnn"][2:5] == ["146.7", "146.7", rows["rnn"][4]]
+    assert rows["rnn"][2:4] == ["146.7", "146.7"]
     assert rows["lstm"][2:4] == ["92.3", "95.7"]
     assert rows["lstm-stable"][2:4] == ["95.1", "113.2"]
-    assert rows["lstm"][4].startswith("99")  # of the budget with all pairs, not of the longest
+    assert rows["lstm"][4].startswith("99")  # of the recipe with all pairs, not of the longest
     assert rows["lstm-stable"][5].startswith("+10.0")
-    assert rows["lstm-stable"][5].endswith("worse")
-    # Of three learning rates of the free RNN the one that validation chooses.
-    assert rows["rnn"][4].startswith("134")
-    assert rows["rnn-stable"][5].startswith("+0.4")
+    assert rows["lstm-stable"][5].endswith("worse in one training each")
+    assert rows["rnn-stable"][5].startswith("−9.091")
     assert rows["lstm"][5] == rows["rnn"][5] == "–"
-    assert "budget small (2 epochs), 2 × 200, tied, dropout 0.3, 1 training of each" in text
-    assert "that provably forgets +10.0" in text
+    assert "2 × 200, tied, dropout 0.3, 2 epochs, 1 training of each; ±" in text
+    assert "learning rates" not in text
+    assert "−9.091 % (−9.091 to −9.091) for an RNN, " in text
+    assert "for an LSTM that provably forgets**, in one training each, relative" in text
 
 
-def test_lstms_of_every_budget_are_beside_the_published_one() -> None:
-    records = [trained("lstm", 6.0), trained("lstm", 4.5, "medium, steps 9", 0.3)]
+def test_models_of_unequal_recipes_are_not_compared() -> None:
+    records = [trained("lstm", 4.6), trained("lstm-stable", 4.7, steps=101)]
+    assert "against free" not in table_of(records)[0]
+
+
+def test_validation_chooses_the_learning_rate() -> None:
+    """Not the test score, which the first of three has best."""
+    text, rows = table_of(
+        [trained("rnn", 4.8, rate=0.01, valid=5.3), trained("rnn", 5.0, rate=0.001, valid=5.1),
+         trained("rnn", 4.9, rate=0.1, valid=5.2), trained("rnn-stable", 5.0, rate=0.01)]
+    )  # fmt: skip
+    assert rows["rnn"][-1] == "0.001"
+    assert rows["rnn-stable"][-1] == "0.01"
+    assert rows["rnn"][4].startswith("148")
+    assert "Of several learning rates the one with the best validation loss is shown." in text
+
+
+def test_seeds_widen_the_interval() -> None:
+    records = [trained("lstm", 4.6 + seed / 100, seed=seed) for seed in (0, 1, 2)]
+    records += [trained("lstm-stable", 4.6 + seed / 10, seed=seed) for seed in (0, 1, 2)]
+    text, rows = table_of(records)
+    assert "tied" in rows["lstm-stable"][5]
+    assert "in one training each" not in text
+    assert "3 trainings of each" in text
+
+
+def test_lstms_of_every_recipe_are_beside_the_published_one() -> None:
+    records = [trained("lstm", 6.0, steps=1, need=16), trained("lstm", 4.5)]
     found = text_boards(records)
     text = "\n".join(text_parts(found, "charts"))
-    assert "64 at 403, 64 at 90 and 200–250 at 67; the last is published" in text
+    assert "**The better the LSTM, the more words it uses**" in text
+    assert "16 at 403, 64 at 90 and 200–250 at 67 (published)." in text
     (chart,) = text_charts(found).values()
     points = {(row["name"], row["k"]): row["excess"] for row in chart["data"]["values"]}
-    assert points["AWD-LSTM, published (validation): 67.29", 10] == 0.4358
-    assert points["lstm, budget small: 403.4", 10] == pytest.approx(0.2)
-    assert points["lstm, budget medium, steps 9: 90.02", 10] == pytest.approx(0.3)
-    assert len(points) == 9 + 2 * 2
+    assert points["AWD-LSTM, published, validation articles: 67.29", 10] == 0.4358
+    assert points["LSTM, 0.02 epochs: 403.4", 10] == pytest.approx(0.2)
+    assert points["LSTM, 2 epochs: 90.02", 10] == pytest.approx(0.2)
+    assert points["LSTM, 2 epochs: 90.02", 128] is None  # too small to draw
+    assert len(points) == 9 + 2 * 3
+
+
+def test_a_claim_is_made_only_where_numbers_agree() -> None:
+    records = [trained("lstm", 6.0, steps=1), trained("lstm", 4.5, need=16)]
+    text = "\n".join(text_parts(text_boards(records), "charts"))
+    assert "**How many words LSTMs use**" in text
 
 
 def test_the_trend_is_a_power_law() -> None:
@@ -77,13 +125,16 @@ def test_the_trend_is_a_power_law() -> None:
         return Curve("lstm", 1000 * k ** (-1 / exponent), (), str(k), k)
 
     exact = [law(k, 2.0) for k in (4, 8, 16, 64, 256)]
-    assert trend([*exact, Curve("published", 60.0, (), "200–250")]) == (
-        "Over 5 trainings of ours, it grows 4 times (4–4) where perplexity halves."
+    published = Curve("published", 60.0, (), "200–250", published=True)
+    assert trend([*exact, published]) == (
+        "Over 5 models of ours its factor is 4 (4–4) where perplexity halves."
     )
-    assert trend(exact[1:]) is None
     noisy = trend([*exact[:-1], law(128, 2.5)])
     assert noisy is not None
     assert "(4–4)" not in noisy
+    assert trend(exact[1:]) is None
+    assert trend([*exact, Curve("lstm", 50.0, (), "> 512")]) is None  # none of its needs is known
+    assert trend([law(4, 2.0)] * 5) is None
 
 
 def test_nothing_is_said_of_no_records() -> None:

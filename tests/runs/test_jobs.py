@@ -271,7 +271,7 @@ def test_bars_of_processes_are_texts(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name in ("1.70", "2.71"):
         (tmp_path / name).touch()
     assert executor.running() == {
-        "process 70": "lstm on a", "process 71": f"tcn on b: {texts[-2]}"
+        "process 70": "lstm on a", "process 71": f"{texts[-2]}, tcn on b"
     }  # fmt: skip
 
 
@@ -290,7 +290,7 @@ def test_processes_show_how_far_their_cells_are(tmp_path: Path) -> None:
 
     def look() -> None:
         while not over.wait(0.05):
-            seen.update(name.rpartition(" ")[2] for name in executor.running().values())
+            seen.update(name.partition(",")[0] for name in executor.running().values())
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
