@@ -1,6 +1,7 @@
 """The blog post's table of RNN and LSTM on WikiText-2, free and stable: printed, and measured."""
 
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -130,14 +131,16 @@ def blog_table(board: Board, published: Sequence[Published]) -> str:
         )
     trained = list(rows.values())
     seeds = sorted({len(row.records) for row in trained})
-    rates = {_recipe(row)["learning_rate"] for row in board.rows if row.label in _LABELS}
+    tried = Counter(row.label for row in usual_rows(board) if row.label in rows)
     how = (
         f"Test perplexity of WikiText-2, whole vocabulary, full context. Here: {_set_up(trained)}, "
         f"{' to '.join(map(str, seeds[:: max(len(seeds) - 1, 1)]))} "
         f"training{'s' * (seeds[-1] > 1)} of each; ± is half the 95 % interval over articles."
     )
-    if len(rates) > 1:
+    if max(tried.values()) > 1:
         how += " Of several learning rates the one with the best validation loss is shown."
+    else:
+        how += " One learning rate of each was trained for so long."
     return "\n\n".join((how, table(cells), NOTE))
 
 
