@@ -7,6 +7,7 @@ writer.
 """
 
 import fcntl
+import glob
 import os
 import secrets
 import shutil
@@ -103,15 +104,26 @@ def _remove(folder: str) -> None:
     """
     spared = sys.stdin.read()
     deadline = time.monotonic() + PATIENCE
-    while os.path.lexists(folder) and time.monotonic() < deadline:
-        for pid in os.listdir("/proc") if os.path.isdir("/proc") else ():
-            with suppress(OSError, ValueError):  # another user's, or no process
-                files = [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
-                if pid != spared and any(file.startswith(folder + os.sep) for file in files):
-                    os.kill(int(pid), signal.SIGKILL)
+    while True:
+        users = _users(folder) - {spared}
+        for pid in users:
+            with suppress(OSError):  # has ended, or is another user's
+                os.kill(int(pid), signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
-        if os.path.lexists(folder):
-            time.sleep(INTERVAL)
+        # A process may have opened its first file during the pass: only a pass without any is last.
+        if not users and not os.path.lexists(folder) or time.monotonic() > deadline:
+            return
+        time.sleep(INTERVAL)
+
+
+def _users(folder: str) -> set[str]:
+    """Return the ids of the processes that have a file of a folder open, also a deleted one."""
+    users = set()
+    for link in glob.iglob("/proc/[0-9]*/fd/*"):
+        with suppress(OSError):  # closed meanwhile, or another user's
+            if os.readlink(link).startswith(folder + os.sep):
+                users.add(link.split(os.sep)[2])
+    return users
 
 
 if __name__ == "__main__":

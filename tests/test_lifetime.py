@@ -34,6 +34,16 @@ with temporary_folder(Path(sys.argv[1])) as folder:
     print(folder, flush=True)
     time.sleep(600)
 """
+# Holds a file of the folder open, and opens and closes others all the time.
+WRITER = """
+import os, sys
+file = open(sys.argv[1], "w")
+print(1, flush=True)
+while True:
+    others = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
+    for other in others:
+        os.close(other)
+"""
 
 
 @contextmanager
@@ -42,8 +52,10 @@ def running(code: str, *arguments: str) -> Iterator[tuple["subprocess.Popen[str]
     command = [sys.executable, "-c", code, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as process:
         assert process.stdout is not None
-        yield process, process.stdout.readline().strip()
-        process.kill()
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
 
 
 def test_a_worker_ends_with_its_parent_while_it_computes() -> None:
@@ -76,11 +88,10 @@ def test_a_temporary_folder_is_removed_at_the_end(tmp_path: Path) -> None:
 def test_what_still_has_a_file_of_the_folder_is_killed_at_the_end_and_its_maker_is_not(
     tmp_path: Path,
 ) -> None:
-    code = "import sys, time; file = open(sys.argv[1], 'w'); print(1, flush=True); time.sleep(600)"
     with ExitStack() as stack:
         with temporary_folder(tmp_path) as folder:
             stack.enter_context((folder / "own").open("w"))
-            other, _ = stack.enter_context(running(code, f"{folder}/log"))
+            other, _ = stack.enter_context(running(WRITER, f"{folder}/log"))
         assert other.wait(20) == -signal.SIGKILL
     assert not folder.exists()
 
@@ -95,11 +106,10 @@ def test_the_folder_of_a_killed_process_is_removed(tmp_path: Path, to_group: boo
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 def test_what_a_killed_process_left_writing_into_its_folder_is_killed(tmp_path: Path) -> None:
-    code = "import sys, time; file = open(sys.argv[1], 'w'); print(1, flush=True); time.sleep(600)"
     with (
         running(FOLDER, str(tmp_path)) as (process, folder),
-        running(code, f"{folder}/log") as (inside, _),
-        running(code, f"{folder}.log") as (beside, _),
+        running(WRITER, f"{folder}/log") as (inside, _),
+        running(WRITER, f"{folder}.log") as (beside, _),
     ):
         process.kill()
         assert inside.wait(20) == -signal.SIGKILL
