@@ -174,15 +174,14 @@ class Convolutional(LinearReadout):
             tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         super().__init__()
-        self.enter = InputLayer(inputs, hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.enter = InputLayer(inputs, hidden, dropout)
         self.blocks = layers(self.enter.width, hidden, stack, dropout)
         self.leave = readout_layer(hidden, outputs, self.enter if tied else None)
         self.receptive_field = stack.receptive_field
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
         """(B, L, …) -> (B, L, hidden); no state."""
-        features = self.dropout(self.enter(inputs)).transpose(1, 2)  # (B, channels, L)
+        features = self.enter(inputs).transpose(1, 2)  # (B, channels, L)
         if torch.is_autocast_enabled(features.device.type):
             # Otherwise residual connections would carry float32 past every convolution.
             features = features.to(torch.get_autocast_dtype(features.device.type))

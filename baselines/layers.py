@@ -10,20 +10,24 @@ __all__ = ["InputLayer", "LinearReadout", "readout_layer"]
 
 
 class InputLayer(nn.Module):
-    """An embedding of ids; floats pass unchanged.
+    """An embedding of ids, with dropout in training; floats pass unchanged.
+
+    Dropout of a task's own features would hide inputs, such as keys of a chord, from the model.
 
     Attributes:
         width: the size of an output vector.
     """
 
-    def __init__(self, spec: InputSpec, width: int) -> None:
+    def __init__(self, spec: InputSpec, width: int, dropout: float = 0.0) -> None:
         """Create the layer.
 
         Args:
             spec: the type and size of one input.
             width: the size of an embedding vector.
+            dropout: share of an embedding vector dropped in training.
         """
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.embedding: nn.Embedding | None = None
         if isinstance(spec, Tokens):
             self.embedding = nn.Embedding(spec.vocabulary, width)
@@ -35,7 +39,6 @@ class InputLayer(nn.Module):
         if self.embedding is None:
             return inputs
         weight = self.embedding.weight
-        vectors: Tensor
         if self.embedding.sparse or weight.device.type != "cpu":
             vectors = self.embedding(inputs)
         else:
@@ -43,7 +46,8 @@ class InputLayer(nn.Module):
             # faster than that of an embedding; on a GPU it is not deterministic.
             vectors = weight.index_select(0, inputs.flatten().long())
             vectors = vectors.view(*inputs.shape, self.width)
-        return vectors
+        dropped: Tensor = self.dropout(vectors)
+        return dropped
 
 
 def readout_layer(width: int, outputs: int, tie: InputLayer | None) -> nn.Linear:

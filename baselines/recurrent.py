@@ -16,8 +16,8 @@ __all__ = ["GRU", "LSTM", "RNN", "Recurrent"]
 class Recurrent(LinearReadout):
     """Embedding, recurrent layers and readout, with dropout between them.
 
-    Dropout acts on the inputs and outputs of the layers, not on the recurrence (Zaremba et al.
-    2014, arXiv 1409.2329).
+    Dropout acts on the embedding and on the outputs of the layers, not on the recurrence (Zaremba
+    et al. 2014, arXiv 1409.2329).
     """
 
     stateful = True
@@ -45,7 +45,7 @@ class Recurrent(LinearReadout):
             tied: whether embedding and readout share weights; needs as many outputs as ids.
         """
         super().__init__()
-        self.enter = InputLayer(inputs, hidden)
+        self.enter = InputLayer(inputs, hidden, dropout)
         between = dropout if layers > 1 else 0.0
         self.layers = self.layer(
             self.enter.width, hidden, layers, batch_first=True, dropout=between
@@ -59,7 +59,7 @@ class Recurrent(LinearReadout):
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
         """(B, L, …) -> (B, L, hidden), and the state after the last input."""
-        features, state = self.layers(self.dropout(self.enter(inputs)), state)
+        features, state = self.layers(self.enter(inputs), state)
         return self.dropout(features), state
 
     def state_size(self, context: int) -> int:

@@ -47,7 +47,7 @@ def _forget_gate_inverted() -> AbstractContextManager[Any]:
         sign = torch.ones(4 * size)
         sign[size : 2 * size] = -1.0  # sigmoid(−x) = 1 − sigmoid(x)
         weights = [p * (sign if p.ndim == 1 else sign[:, None]) for p in layers.parameters()]
-        entered = self.dropout(self.enter(inputs))
+        entered = self.enter(inputs)
         if state is None:
             state = (torch.zeros(1, len(entered), size),) * 2
         given = torch.lstm(entered, state, weights, True, 1, 0.0, False, False, True)

@@ -58,7 +58,7 @@ class RecurrentModel(LinearReadout):
             tied: whether embedding and readout share weights.
         """
         super().__init__()
-        self.enter = InputLayer(inputs, hidden)
+        self.enter = InputLayer(inputs, hidden, dropout)
         between = dropout if layers > 1 else 0.0
         offered = {"num_layers": layers, "batch_first": True, "dropout": between}
         given = {name: offered[name] for name in named}
@@ -76,15 +76,15 @@ class RecurrentModel(LinearReadout):
         states = state or (None,) * len(self.layers)
         after = []
         for layer, before in zip(self.layers, states, strict=True):
-            given = self.dropout(features)
-            returned = layer(given, before) if self.stateful else layer(given)
+            returned = layer(features, before) if self.stateful else layer(features)
             name, shape = type(layer).__name__, (*features.shape[:2], self.width)
             if self.stateful:
                 features, own = features_and_state(returned, shape, name)
                 after.append(own)
             else:
                 features = main_tensor(returned, shape, name)
-        return self.dropout(features), tuple(after) if self.stateful else None
+            features = self.dropout(features)
+        return features, tuple(after) if self.stateful else None
 
     @torch.no_grad()
     def state_size(self, context: int) -> int | None:

@@ -175,3 +175,14 @@ def test_dropout_acts_in_training_only(name: str) -> None:
         assert not torch.equal(model(inputs), model(inputs))
         model.eval()
         assert torch.equal(model(inputs), model(inputs))
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_dropout_hides_no_feature_of_the_task(name: str) -> None:
+    task = load_task("adding-problem/T=10")
+    with seeded(2):
+        model, _ = build_model(parse_model(f"{name}:dropout=0.5"), task, "full", {})
+        inputs = example_inputs(task.inputs, 16, 10).requires_grad_()
+        model.train()(inputs).sum().backward()
+    assert inputs.grad is not None
+    assert torch.all(inputs.grad != 0)
