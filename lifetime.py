@@ -111,7 +111,7 @@ def _remove(folder: str) -> None:
                 os.kill(int(pid), signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
         # A process may have opened its first file during the pass: only a pass without any is last.
-        if not users and not os.path.lexists(folder) or time.monotonic() > deadline:
+        if (not users and not os.path.lexists(folder)) or time.monotonic() > deadline:
             return
         time.sleep(INTERVAL)
 
