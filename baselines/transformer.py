@@ -1,20 +1,25 @@
 """A causal Transformer with sliding-window attention: every position sees as many inputs."""
 
+import math
 from functools import partial
 from itertools import pairwise
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqmem.baselines.backbone import Backbone
-from seqmem.baselines.options import Count, Share
+from seqmem.baselines.options import Count, OneOf, Range, Share
 from seqmem.tasks.task import InputSpec
 
 __all__ = ["Transformer", "WindowedAttention", "window_widths"]
 
 SMALLEST_BLOCK = 64  # queries in one matrix product, even where windows are narrower
 BASE = 10_000.0  # of the rotation speeds: the bound of the ratio of the fastest to the slowest
+Positions = Annotated[
+    Literal["rotary", "alibi", "none"], OneOf(("rotary", "alibi", "none"))
+]  # how attention sees them
 
 
 class Transformer(Backbone):
@@ -22,6 +27,10 @@ class Transformer(Backbone):
 
     In layer i a position attends to itself and the w_i − 1 positions before it. The receptive
     field, 1 + Σ (w_i − 1), equals `context`.
+
+    With `test_context` it is that number instead, more than `context`: the model is trained on
+    segments of `context` inputs and reads more afterwards ("train short, test long", Press et al.
+    2022, arXiv 2108.12409).
     """
 
     def __init__(
@@ -35,30 +44,42 @@ class Transformer(Backbone):
         heads: Count = 4,
         dropout: Share = 0.0,
         tied: bool = False,
+        positions: Positions = "rotary",
+        test_context: Annotated[int, Range(0, 1_000_000)] = 0,
     ) -> None:
         """Create a model with random weights.
 
         Args:
             inputs: the type and size of one input.
             outputs: the number of outputs for each position.
-            context: the receptive field.
+            context: the context to train with.
             hidden: number of features between layers, and size of an id's embedding.
             layers: number of blocks.
             heads: attention heads in each block, of size hidden / heads, rounded up to even.
             dropout: share of features dropped in training after the embedding and each sublayer.
             tied: whether embedding and readout share weights; needs as many outputs as ids.
+            positions: how attention sees them, as for `WindowedAttention`.
+            test_context: the receptive field; 0: `context`.
+
+        Raises:
+            ValueError: `test_context` does not exceed `context`.
         """
-        widths = window_widths(context, layers)
+        if 0 < test_context <= context:
+            raise ValueError(
+                f"test_context={test_context} does not exceed the {context} inputs of training"
+            )
+        widths = window_widths(test_context or context, layers)
         super().__init__(
             inputs,
             outputs,
-            [partial(WindowedAttention, hidden, heads, width) for width in widths],
+            [partial(WindowedAttention, hidden, heads, width, positions) for width in widths],
             hidden=hidden,
             dropout=dropout,
             tied=tied,
         )
         self.widths = widths
         self.receptive_field = 1 + sum(width - 1 for width in widths)
+        self.trained_on_segments = test_context > 0
         self._cached = 2 * heads * _head_size(hidden, heads)  # floats of a position's key and value
 
     def state_size(self, context: int) -> int:
@@ -86,15 +107,27 @@ def window_widths(context: int, layers: int) -> list[int]:
 class WindowedAttention(nn.Module):
     """Attention of each position to the latest `width` positions, itself included.
 
-    Positions are encoded by rotation of queries and keys (Su et al. 2021, arXiv 2104.09864,
-    section 3.2), so that logits depend only on contents and distance. A learned bias for each
-    distance (Raffel et al. 2020) is as good on the other tasks, but it is learned too slowly to
-    select the single distance that copy memory requires.
+    Logits depend only on contents and distance:
+
+    - rotary: queries and keys are rotated (Su et al. 2021, arXiv 2104.09864, section 3.2). A
+      learned bias for each distance (Raffel et al. 2020) is as good on the other tasks, but it is
+      learned too slowly to select the single distance that copy memory requires.
+    - alibi: each head subtracts the distance times a number of its own, 2^(−8i/heads) for the i-th
+      head (Press et al. 2022, arXiv 2108.12409, section 3).
+    - none: on contents alone (Haviv et al. 2022, arXiv 2203.16634); the start of the inputs and the
+      bound of the window still tell positions apart.
     """
 
-    def __init__(self, hidden: int, heads: int, width: int) -> None:
+    def __init__(
+        self,
+        hidden: int,
+        heads: int,
+        width: int,
+        positions: Literal["rotary", "alibi", "none"] = "rotary",
+    ) -> None:
         """Create a layer of `heads` heads on `hidden` features with windows of `width` inputs."""
         super().__init__()
+        self.positions = positions
         self.heads, self.size = heads, _head_size(hidden, heads)
         self.width, self.block = width, max(width - 1, SMALLEST_BLOCK)
         self.project = nn.Linear(hidden, 3 * heads * self.size)
@@ -137,10 +170,15 @@ class WindowedAttention(nn.Module):
         queries = keys[-query.shape[2] :]
         distance = queries[:, None] - keys
         # A mask with fewer than four dimensions disables the kernels that do not store the logits.
-        seen = ((distance >= 0) & (distance < self.width))[None, None]
-        return F.scaled_dot_product_attention(
-            _rotated(query, queries), _rotated(key, keys), value, attn_mask=seen
-        )
+        mask = ((distance >= 0) & (distance < self.width))[None, None]
+        if self.positions == "rotary":
+            query, key = _rotated(query, queries), _rotated(key, keys)
+        if self.positions == "alibi":
+            head = torch.arange(1, self.heads + 1, device=key.device)
+            slope = 2.0 ** (-8 * head / self.heads)
+            bias = -slope[:, None, None] * distance  # (heads, q, p + q)
+            mask = bias.masked_fill(~mask, -math.inf).to(query.dtype)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
 
 
 def _head_size(hidden: int, heads: int) -> int:

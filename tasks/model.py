@@ -30,6 +30,8 @@ class SequenceModel(nn.Module):
 
     Attributes:
         receptive_field: how many of the latest inputs an output depends on; None: all of them.
+        trained_on_segments: whether it is trained on segments of k_train inputs, although it has a
+            longer receptive field.
         next_token_only: whether it works only on tasks whose targets are the next inputs.
         stateful: whether `hidden` takes and returns a state, so that a sequence can be read in
             pieces.
@@ -40,6 +42,7 @@ class SequenceModel(nn.Module):
 
     receptive_field: int | None = None
     stateful: bool = False
+    trained_on_segments: bool = False
     float32_only: bool = False
     next_token_only: bool = False
     floats_per_step: int = 0

@@ -233,7 +233,7 @@ def _training_steps(
     segment: int | None = None if k_train == "full" else k_train
     usual: int | None = None if recipe.k_train == "full" else recipe.k_train
     overlap = 0
-    if not model.stateful:
+    if not (model.stateful or model.trained_on_segments):
         # The receptive field already bounds the context, and a segment only determines how many
         # targets a step has. It is at least as long as a recurrent model's segment, so that a small
         # k_train does not reduce the number of targets.

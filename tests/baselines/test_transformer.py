@@ -1,24 +1,36 @@
 """The Transformer: attention in blocks, windows and the cache of keys and values."""
 
 import math
+from dataclasses import replace
+from typing import Literal
+from unittest.mock import patch
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqmem.baselines.training.loop import seeded
+from seqmem.baselines.spec import build_model, parse_model
+from seqmem.baselines.training.loop import seeded, train
+from seqmem.baselines.training.recipes import recipe_for
 from seqmem.baselines.transformer import (
     Transformer,
     WindowedAttention,
     window_widths,
 )
+from seqmem.errors import InputError
+from seqmem.tasks import load_task
+from seqmem.tasks.model import State
 from seqmem.tasks.task import Features, Tokens
 
+POSITIONS: tuple[Literal["rotary", "alibi", "none"], ...] = ("rotary", "alibi", "none")
 
-def attention(heads: int, width: int) -> WindowedAttention:
+
+def attention(
+    heads: int, width: int, positions: Literal["rotary", "alibi", "none"] = "rotary"
+) -> WindowedAttention:
     with seeded(2):
-        layer = WindowedAttention(6, heads, width)
+        layer = WindowedAttention(6, heads, width, positions)
         nn.init.normal_(layer.project.weight)  # logits of size 1: positions matter
     return layer
 
@@ -37,7 +49,10 @@ def dense(layer: WindowedAttention, features: Tensor) -> Tensor:
         own = slice(head * layer.size, (head + 1) * layer.size)
         # Pairs as complex numbers, rotated in proportion to the distance of a key.
         q, k = (torch.complex(*part[..., own].split(half, -1)) for part in (query, key))
-        logits = torch.einsum("bqd,bkd,qkd->bqk", q, k.conj(), turn).real / math.sqrt(layer.size)
+        turned = turn if layer.positions == "rotary" else torch.ones_like(turn)
+        logits = torch.einsum("bqd,bkd,qkd->bqk", q, k.conj(), turned).real / math.sqrt(layer.size)
+        if layer.positions == "alibi":
+            logits = logits - distance / 2 ** (8 * (head + 1) / layer.heads)
         weights = logits.masked_fill(outside, -math.inf).softmax(-1)
         mixed.append(weights @ value[..., own])
     merged: Tensor = layer.merge(torch.cat(mixed, -1))
@@ -46,9 +61,21 @@ def dense(layer: WindowedAttention, features: Tensor) -> Tensor:
 
 # Blocks have 64 inputs, and 99 for the last width; lengths around one, two and several blocks.
 @pytest.mark.parametrize("length", [1, 2, 63, 64, 65, 127, 128, 129, 191, 197, 198, 200, 331, 500])
-@pytest.mark.parametrize(("heads", "width"), [(2, 1), (1, 2), (4, 5), (2, 64), (2, 65), (3, 100)])
-def test_blocks_equal_dense_attention(length: int, heads: int, width: int) -> None:
-    layer = attention(heads, width)
+@pytest.mark.parametrize(
+    ("heads", "width", "positions"),
+    [
+        (2, 1, "rotary"),
+        (1, 2, "alibi"),
+        (4, 5, "rotary"),
+        (2, 64, "none"),
+        (2, 65, "rotary"),
+        (3, 100, "alibi"),
+    ],
+)
+def test_blocks_equal_dense_attention(
+    length: int, heads: int, width: int, positions: Literal["rotary", "alibi", "none"]
+) -> None:
+    layer = attention(heads, width, positions)
     source = torch.Generator().manual_seed(length)
     features = torch.randn(2, length, 6, generator=source, requires_grad=True)
     weight = torch.randn(2, length, 6, generator=source)
@@ -76,11 +103,14 @@ def test_windows_add_up_to_the_context(layers: int) -> None:
     assert window_widths(1000, layers)[-1] == max(window_widths(1000, layers))
 
 
+@pytest.mark.parametrize("positions", POSITIONS)
 @torch.inference_mode()
-def test_absolute_positions_have_no_effect() -> None:
+def test_absolute_positions_have_no_effect(
+    positions: Literal["rotary", "alibi", "none"],
+) -> None:
     """The same inputs have the same outputs at every position, near the start as well."""
     with seeded(3):
-        model = Transformer(Tokens(9), 4, context=150, hidden=8).eval()
+        model = Transformer(Tokens(9), 4, context=150, hidden=8, positions=positions).eval()
     inputs = torch.randint(0, 9, (1, 700), generator=torch.Generator().manual_seed(0))
     whole = model(inputs)
     for begin in (1, 77, 300):
@@ -117,3 +147,34 @@ def test_the_cost_of_long_inputs_is_linear(width: int, monkeypatch: pytest.Monke
     assert length * width < pairs < length * (2 * width + 70)
     # Fewer dimensions would disable the kernels that do not store the logits.
     assert all(mask.ndim == 4 and mask[0, 0].numel() < 4 * (width + 64) ** 2 for mask in masks)
+
+
+def test_a_longer_test_context_is_read_and_not_trained() -> None:
+    task = load_task("hidden-markov/dwell=10")
+    spec = parse_model("transformer:positions=alibi,test_context=50,hidden=8")
+    with seeded(0):
+        model, _ = build_model(spec, task, 16, {})
+    assert model.receptive_field == 50
+    recipe = replace(recipe_for("hidden-markov", "smoke"), steps=3, validate_every=3)
+    lengths = []
+    usual = model.hidden
+
+    def hidden(inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        if model.training:
+            lengths.append(inputs.shape[1])
+        return usual(inputs, state)
+
+    with patch.object(model, "hidden", hidden):
+        train(model, task, recipe, k_train=16, seed=0)
+    assert 0 < max(lengths) <= 16
+    inputs = torch.randint(0, 4, (1, 60), generator=torch.Generator().manual_seed(0))
+    changed = inputs.clone()
+    changed[0, 10] = 5  # 49 before the last
+    with torch.inference_mode():
+        assert not torch.equal(model.eval()(inputs)[0, 59], model(changed)[0, 59])
+
+
+def test_a_test_context_that_is_not_longer_is_refused() -> None:
+    task = load_task("hidden-markov/dwell=10")
+    with pytest.raises(InputError, match="test_context=16 does not exceed the 16 inputs of train"):
+        build_model(parse_model("transformer:test_context=16"), task, 16, {})
