@@ -252,7 +252,7 @@ def check_trainable(
     trained_with = recipe.k_train if k_train is None else k_train
     with seeded(seed):
         built, _ = build_model(model, task, trained_with, recipe.options, device="meta")
-    field = built.receptive_field
+    field = None if built.trained_on_segments else built.receptive_field
     if k_train not in (None, "full") and field is not None and field > int(k_train):
         raise NotTrainableError(
             f"--k-train {k_train}: {model} sees {field} inputs whatever it is trained with; "
