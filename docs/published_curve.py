@@ -24,7 +24,7 @@ PUBLISHED = {5: 0.6643, 10: 0.4358, 20: 0.2718, 50: 0.1183, 100: 0.0466, 150: 0.
 PERPLEXITY = 67.29
 ENOUGH = 5  # trainings
 LEAST = 0.001  # nats: the lower end of the axis
-SHADES = ("#B8D4E8", "#8AB8D9", "#5B9BC8", "#2F7DB5", "#0B5E98", "#08436B", "#052C47")
+LIGHT, DARK = (184, 212, 232), (5, 44, 71)  # colours of the worst and of the best LSTM
 WIDTH, HEIGHT = 460, 300  # pixels
 
 
@@ -80,18 +80,41 @@ def excess_sentence(found: Sequence[Curve]) -> str:
         for curve in found
     )
     ks = [curve.k or 0 for curve in found if not curve.published]
-    rises = all(first < second for first, second in pairwise(ks))
-    claim = "The better the LSTM, the more words it uses" if rises else "How many words LSTMs use"
     law = trend(found)
+    rises = all(first < second for first, second in pairwise(ks)) if law is None else law.low > 1
+    claim = "The better the LSTM, the more words it uses" if rises else "How many words LSTMs use"
+    factor = (
+        f" Where perplexity halves, it is {law.factor:.2g} times as many ({law.low:.2g} to "
+        f"{law.high:.2g}; {law.models} trainings here, on the k measured)."
+        if law is not None
+        else ""
+    )
     return (
         f"**{claim}**: k\\*(1 %), the words with which one comes within 1 % of its own perplexity "
-        f"on WikiText-2 with all, is {needs}.{'' if law is None else f' {law}'} Published: "
+        f"on WikiText-2 with all, is {needs}.{factor} Published: "
         "Khandelwal et al. 2018, an AWD-LSTM."
     )
 
 
-def trend(found: Sequence[Curve]) -> str | None:
-    """Return by what factor the need changes where perplexity halves: least squares of logs.
+@dataclass(frozen=True)
+class Trend:
+    """By what factor the context need changes where perplexity halves.
+
+    Attributes:
+        factor: the estimate.
+        low: the lower end of its 95 % interval.
+        high: the upper end.
+        models: the number of trainings.
+    """
+
+    factor: float
+    low: float
+    high: float
+    models: int
+
+
+def trend(found: Sequence[Curve]) -> Trend | None:
+    """Return how the need depends on the perplexity: least squares of their logarithms.
 
     Returns:
         None for fewer than `ENOUGH` models, if all are equal, or if one's need is not known.
@@ -108,11 +131,7 @@ def trend(found: Sequence[Curve]) -> str | None:
         [-math.log2(perplexity) for perplexity, _ in known], [math.log2(k) for _, k in known]
     )
     half = fit.stderr * t.ppf(0.975, len(known) - 2)
-    low, high = 2 ** (fit.slope - half), 2 ** (fit.slope + half)
-    return (
-        f"Over {len(known)} models of ours its factor is {2**fit.slope:.2g} ({low:.2g}–{high:.2g}) "
-        "where perplexity halves."
-    )
+    return Trend(2**fit.slope, 2 ** (fit.slope - half), 2 ** (fit.slope + half), len(known))
 
 
 def excess_table(found: Sequence[Curve]) -> str:
@@ -138,13 +157,18 @@ def _at(curve: Curve, k: int) -> str:
     return "–"
 
 
+def _shade(share: float) -> str:
+    """Return the colour at a share of the way from light to dark."""
+    parts = (round(light + share * (dark - light)) for light, dark in zip(LIGHT, DARK, strict=True))
+    return "#" + "".join(f"{part:02X}" for part in parts)
+
+
 def excess_chart(found: Sequence[Curve]) -> Spec:
     """Return the chart: differences against k, both axes logarithmic, a line for each LSTM."""
     names = [_title(curve) for curve in found]
     own = [not curve.published for curve in found]
-    step = (len(SHADES) - 1) / max(sum(own) - 1, 1)
     colours = [
-        SHADES[round(step * sum(own[:i]))] if measured else PRINT.warn
+        _shade(sum(own[:i]) / max(sum(own) - 1, 1)) if measured else PRINT.warn
         for i, measured in enumerate(own)
     ]
     values: list[dict[str, Any]] = [

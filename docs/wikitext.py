@@ -8,6 +8,7 @@ from seqmem.docs.blog_table import blog_sentence, blog_table, most_pairs, recipe
 from seqmem.docs.committed import newest
 from seqmem.docs.markup import details
 from seqmem.docs.published_curve import curves, excess_chart, excess_sentence, excess_table
+from seqmem.docs.short_windows import windows_sentence
 from seqmem.leaderboard.published import read_published
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.statistics.aggregate import Board
@@ -32,7 +33,7 @@ def text_boards(records: Sequence[Record]) -> list[Board]:
 
 
 def text_parts(found: Sequence[Board], folder: str) -> list[str]:
-    """Return the blog post's table, and what words are worth to LSTMs beside a published one.
+    """Return the blog post's table, and what words are worth to LSTMs, in training and afterwards.
 
     Args:
         found: boards of WikiText-2, one for each recipe.
@@ -53,6 +54,8 @@ def text_parts(found: Sequence[Board], folder: str) -> list[str]:
             f"![What all words are worth over the k latest]({folder}/{CHART})",
             details("Numbers, in nats", [excess_table(known)]),
         ]
+    if (both_ways := windows_sentence(found)) is not None:
+        parts += ["## Few words in training, or afterwards", both_ways]
     return parts
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from seqmem.docs.published_curve import Curve, trend
+from seqmem.docs.published_curve import Curve, curves, excess_sentence, trend
 from seqmem.docs.wikitext import text_boards, text_charts, text_parts
 from seqmem.leaderboard.record import Record
 from seqmem.tests.records import make_trained
@@ -126,15 +126,33 @@ def test_the_trend_is_a_power_law() -> None:
 
     exact = [law(k, 2.0) for k in (4, 8, 16, 64, 256)]
     published = Curve("published", 60.0, (), "200–250", published=True)
-    assert trend([*exact, published]) == (
-        "Over 5 models of ours its factor is 4 (4–4) where perplexity halves."
-    )
+    found = trend([*exact, published])
+    assert found is not None
+    assert (found.factor, found.low, found.high) == pytest.approx((4.0, 4.0, 4.0))
+    assert found.models == 5
     noisy = trend([*exact[:-1], law(128, 2.5)])
     assert noisy is not None
-    assert "(4–4)" not in noisy
+    assert noisy.low < 3.5 < noisy.factor < noisy.high
     assert trend(exact[1:]) is None
     assert trend([*exact, Curve("lstm", 50.0, (), "> 512")]) is None  # none of its needs is known
     assert trend([law(4, 2.0)] * 5) is None
+    # Two equal needs are no trend of their own; with the fit, the claim holds.
+    rising = [*exact[:3], law(16, 2.01), *exact[3:], published]
+    assert "**The better the LSTM, the more words it uses**" in excess_sentence(rising)
+    assert "4 times as many (" in excess_sentence(rising)
+
+
+def test_few_words_in_training_are_compared_with_few_words_afterwards() -> None:
+    usual = trained("lstm", 4.5)
+    training = {**usual.training, "k_train": 10, "state": "reset"}
+    windows = replace(trained("lstm", 4.58), training=training)  # 4.78 with 10 words
+    found = text_boards([usual, windows])
+    text = "\n".join(text_parts(found, "charts"))
+    assert f"changes by +{100 * math.expm1(0.28):.2f} % (" in text
+    assert f"windows of 10, and by +{100 * math.expm1(0.2):.2f} % (" in text
+    assert len(curves(found)) == 2  # the published one, and that of the model that reads all
+    alone = text_parts(text_boards([usual, trained("lstm", 4.4, steps=9)]), "charts")
+    assert "windows of" not in "\n".join(alone)
 
 
 def test_nothing_is_said_of_no_records() -> None:
