@@ -55,7 +55,7 @@ class Run:
         best = ", ".join(f"{r['best_validation']:.4g}" for r in results if "best_validation" in r)
         seeds = ", ".join(str(each.seed) for each in self.cells)
         validation = f", best validation loss {best}" if best else ""
-        return f"{cell.model} on {cell.task_id}, {cell.budget} budget, seeds {seeds}{validation}"
+        return f"{cell.model} on {cell.task_id}, budget {cell.budget}, seeds {seeds}{validation}"
 
 
 @dataclass(frozen=True, repr=False)

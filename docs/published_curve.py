@@ -75,11 +75,12 @@ def _measured(board: Board, row: Row) -> Curve:
 
 def excess_sentence(found: Sequence[Curve]) -> str:
     """Return how the context need depends on the perplexity."""
-    needs = listed(
-        f"{curve.need} at {curve.perplexity:.0f}{' (published)' * curve.published}"
-        for curve in found
+    own = [curve for curve in found if not curve.published]
+    needs = listed(f"{curve.need} at {curve.perplexity:.0f}" for curve in own)
+    published = listed(
+        f"{curve.need} at {curve.perplexity:.0f}" for curve in found if curve.published
     )
-    ks = [curve.k or 0 for curve in found if not curve.published]
+    ks = [curve.k or 0 for curve in own]
     law = trend(found)
     rises = all(first < second for first, second in pairwise(ks)) if law is None else law.low > 1
     claim = "The better the LSTM, the more words it uses" if rises else "How many words LSTMs use"
@@ -91,8 +92,8 @@ def excess_sentence(found: Sequence[Curve]) -> str:
     )
     return (
         f"**{claim}**: k\\*(1 %), the words with which one comes within 1 % of its own perplexity "
-        f"on WikiText-2 with all, is {needs}.{factor} Published: "
-        "Khandelwal et al. 2018, an AWD-LSTM."
+        f"on WikiText-2 with all, is {needs}; {published} for the AWD-LSTM of "
+        f"Khandelwal et al. 2018.{factor}"
     )
 
 

@@ -218,7 +218,7 @@ def plan_cell(
         "torch": torch.__version__,
     }
     return Cell(
-        name=f"{model} on {task.id}{described}, seed {seed}, {budget} budget",
+        name=f"{model} on {task.id}{described}, seed {seed}, budget {budget}",
         model=model,
         task_id=task.id,
         k_train=trained_with,

@@ -49,7 +49,7 @@ def matrix_chart(board: Board, label: str) -> Spec:
     for budget, state in sorted(groups, key=lambda group: (group[0], order.index(group[1]))):
         here = [row for row in rows if (row.budget, row.state) == (budget, state)]
         name = STATES[state]
-        name += f", {budget} budget" if len({row.budget for row in rows}) > 1 else ""
+        name += f", budget {budget}" if len({row.budget for row in rows}) > 1 else ""
         panels.append(_panel(board, here, name, ends))
     title = f"{label} on {board.task_id}: {unit(board.records[0].task)}"
     trained = ", ".join(_k_trains(rows))

@@ -135,7 +135,7 @@ def test_bars_of_a_notebook_are_silent_if_asked(
 
 def test_a_class_in_memory(quiet: dict[str, Any], tmp_path: Path) -> None:
     run = seqmem.train(Mixer, TASK, options={"hidden": 6}, seeds=[3], **quiet)
-    assert repr(run).startswith(f"Mixer:hidden=6 on {TASK}, smoke budget, seeds 3, best")
+    assert repr(run).startswith(f"Mixer:hidden=6 on {TASK}, budget smoke, seeds 3, best")
     curve = seqmem.measure(run.model, TASK, k=[1, 3, "full"], verbose=False)
     assert curve.name == "Mixer:hidden=6"
     assert curve.records[0].training["seed"] == 3

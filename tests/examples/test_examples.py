@@ -22,7 +22,7 @@ def test_the_notebook(tmp_path: Path) -> None:
     ).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     shown = "".join(map(str, outputs))
-    assert "MinGRU on adding-problem/T=20, smoke budget" in shown
+    assert "MinGRU on adding-problem/T=20, budget smoke" in shown
     assert "image/svg+xml" in shown
     assert "ContextNeed(" in shown
     assert "better than" in shown or "No difference is shown" in shown

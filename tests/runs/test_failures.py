@@ -141,7 +141,7 @@ def test_it_is_not_tried_again_unless_fresh(
         ran = seqmem_("eval", "rnn", *QUICK, "--k", "1,full")  # measuring has no part in it
     assert ran.status == 1
     (line, total) = ran.err.splitlines()
-    assert "failed: rnn on adding-problem/T=5, seed 0, smoke budget: not tried again" in line
+    assert "failed: rnn on adding-problem/T=5, seed 0, budget smoke: not tried again" in line
     assert "--fresh tries again" in line
     assert "results/failures/adding-problem_T=5/rnn-" in line
     assert "1 failed, the others are saved" in total
