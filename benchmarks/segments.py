@@ -15,10 +15,10 @@ import math
 from dataclasses import replace
 
 import torch
+from common import RESULTS, machine, say
 from tabulate import tabulate
 
 import seqmem
-from common import RESULTS, machine, say
 from seqmem.measuring.reference import full_scores
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task

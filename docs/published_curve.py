@@ -76,12 +76,13 @@ def _measured(board: Board, row: Row) -> Curve:
 def excess_sentence(found: Sequence[Curve]) -> str:
     """Return how the context need depends on the perplexity."""
     own = [curve for curve in found if not curve.published]
-    needs = listed(f"{curve.need} at {curve.perplexity:.0f}" for curve in own)
+    law = trend(found)
+    named = own if law is None else [own[0], own[-1]]  # the chart names the others
+    needs = listed(f"{curve.need} at {curve.perplexity:.0f}" for curve in named)
     published = listed(
         f"{curve.need} at {curve.perplexity:.0f}" for curve in found if curve.published
     )
     ks = [curve.k or 0 for curve in own]
-    law = trend(found)
     rises = all(first < second for first, second in pairwise(ks)) if law is None else law.low > 1
     claim = "The better the LSTM, the more words it uses" if rises else "How many words LSTMs use"
     factor = (
