@@ -1,7 +1,7 @@
 """The blog post's table of RNN and LSTM on WikiText-2, free and stable: printed, and measured."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -14,13 +14,21 @@ from seqmem.leaderboard.statistics.aggregate import Board, Row
 from seqmem.leaderboard.statistics.differences import Difference, difference
 from seqmem.leaderboard.statistics.rows import usual_rows
 from seqmem.leaderboard.tables.formatting import row_need
-from seqmem.leaderboard.tables.wording import ONE, difference_text, listed, shown, verdict
+from seqmem.leaderboard.tables.wording import (
+    ONE,
+    TIED,
+    difference_text,
+    listed,
+    shown,
+    verdict,
+)
 
 __all__ = ["blog_sentence", "blog_table", "epochs", "most_pairs", "recipe_key", "tuned"]
 
 TASK = "wikitext-2"
 BLOG = "table of the BAIR blog, not the ICLR paper's"  # a source of published.toml
 EPOCH = 2_088_600  # targets of one epoch
+NO_BREAK = "\u00a0"  # a space at which no line breaks
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ TABLE = (
         "lstm-stable:forget_bias=free",
         "lstm",
         "LSTM, stable",
-        "the experiment's: forget bias free",
+        "forget bias free",
         "113.2",
         "an LSTM with the constraints of the published code",
     ),
@@ -60,7 +68,7 @@ TABLE = (
         "lstm-stable",
         "lstm",
         "LSTM, stable",
-        "the theorem's: forget gate ≤ 0.6",
+        "forget gate ≤ 0.6",
         "113.2",
         "an LSTM that provably forgets",
     ),
@@ -72,7 +80,7 @@ ICLR 2019) from memory: the paper was not read for it. Which of the two sets of 
 numbers are of is not known; the author's public code bounds the forget gate's inputs and leaves its
 bias free, with which the gate may come close to 1 and the theorem does not apply. *Against free*:
 the perplexity of the stable model relative to the unconstrained one, paired over articles, with a
-95 % interval. λ and the guaranteed k are proved from the weights, as `seqmem.baselines.certificate`
+95 % interval. The guaranteed k is proved from the weights, as `seqmem.baselines.certificate`
 says."""
 
 
@@ -120,13 +128,13 @@ def blog_table(board: Board, published: Sequence[Published]) -> str:
                 "model": line.label,
                 "recurrent weights": line.weights,
                 "blog": blog[0] if blog else "–",
-                "paper, from memory": line.paper,
-                "here": "–" if row is None else shown(row.scores["full"], spread=True),
+                "paper (memory)": line.paper,
+                "here": "–"
+                if row is None
+                else shown(row.scores["full"], spread=True).replace(" ", NO_BREAK),
                 "against free": _against(board, rows, line, pairs.get(line)),
-                "λ": _certified(row, "rate"),
                 "guaranteed k": _certified(row, "promised_k"),
-                "k*(1 %)": "–" if row is None else row_need(row),
-                "learning rate": "–" if row is None else _recipe(row)["learning_rate"],
+                "k*(1 %)": "–" if row is None else row_need(row).replace(" ", NO_BREAK),
             }
         )
     trained = list(rows.values())
@@ -138,9 +146,10 @@ def blog_table(board: Board, published: Sequence[Published]) -> str:
         f"training{'s' * (seeds[-1] > 1)} of each; ± is half the 95 % interval over articles."
     )
     if max(tried.values()) > 1:
-        how += " Of several learning rates the one with the best validation loss is shown."
+        how += " Of several learning rates the one with the best validation loss is shown"
     else:
-        how += " One learning rate of each was trained for so long."
+        how += " One learning rate of each was trained for so long"
+    how += f": {_rates(rows)}."
     return "\n\n".join((how, table(cells), NOTE))
 
 
@@ -192,12 +201,13 @@ def _pairs(board: Board) -> dict[Printed, Difference]:
 def _against(
     board: Board, rows: Mapping[str, Row], line: Printed, paired: Difference | None
 ) -> str:
-    """Return a stable model's perplexity relative to the free one's, in words."""
+    """Return a stable model's perplexity relative to the free one's; lines break at the "("."""
     if paired is None or line.free is None:
         return "–"
     row, free = rows[line.label], rows[line.free]
-    word = verdict(board, paired, (row, "full"), (free, "full"))
-    return f"{difference_text(paired, board.records[0].task)}, {word}"
+    text = difference_text(paired, board.records[0].task).replace(" ", NO_BREAK)
+    tied = verdict(board, paired, (row, "full"), (free, "full")).startswith(TIED)
+    return text.replace(f"{NO_BREAK}(", " (") + ", tied" * tied
 
 
 def _certified(row: Row | None, name: str) -> str:
@@ -214,7 +224,16 @@ def _validation(row: Row) -> float:
 
 
 def _recipe(row: Row) -> Mapping[str, Any]:
-    return row.records[0].training.get("recipe") or {"learning_rate": "–"}
+    recipe: Mapping[str, Any] = row.records[0].training["recipe"]  # of every trained row
+    return recipe
+
+
+def _rates(rows: Mapping[str, Row]) -> str:
+    """Return the learning rates with the models that have them: "0.002 (rnn), 0.004 (lstm)"."""
+    models: dict[float, list[str]] = defaultdict(list)
+    for label, row in rows.items():
+        models[_recipe(row)["learning_rate"]].append(label)
+    return ", ".join(f"{rate} ({', '.join(models[rate])})" for rate in sorted(models))
 
 
 def _set_up(rows: Sequence[Row]) -> str:

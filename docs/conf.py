@@ -6,6 +6,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = "seqmem"
 html_copy_source = html_show_sourcelink = html_show_sphinx = False
+html_static_path = ["static"]
+html_css_files = ["tables.css"]
 html_theme_options: dict[str, list[str]] = {"footer_icons": []}
 nitpicky = False
 myst_enable_extensions = ["deflist"]
