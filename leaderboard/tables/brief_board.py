@@ -65,7 +65,7 @@ def brief_text(
         _section(
             board,
             width,
-            board.contexts if every_k else telling_contexts(board),
+            every_k,
             ids.count(board.task_id) > 1,
         )
         for board in boards
@@ -87,7 +87,7 @@ def brief_text(
 def _section(
     board: Board,
     width: int,
-    contexts: Sequence[Context],
+    every_k: bool,
     ambiguous: bool,
 ) -> str:
     facts = board.records[0].task
@@ -95,9 +95,14 @@ def _section(
     if ambiguous:
         title += f" ({edition(facts)}; not comparable with other versions or data)"
     rows = usual_rows(board)
+    contexts = board.contexts if every_k else telling_contexts(board)
     columns = _columns(board, rows, contexts, width >= WIDE)
     gone = left_out(columns, width, ["rank", "solved", CURVE], wrapped=[NEED])
     kept = {name: cells for name, cells in columns.items() if name not in gone}
+    if not every_k:  # the context need says more than a third or fourth score
+        between = [_heading(k) for k in reversed(contexts[1:]) if k != "full"]
+        for name in left_out(kept, width, between, wrapped=[NEED, BUDGET]):
+            del kept[name]
     lines = [
         fill(title, width),
         _shared(rows),

@@ -56,6 +56,18 @@ def test_budgets_have_a_column_where_they_differ() -> None:
     assert re.search(r"^gru +small ", text, re.MULTILINE)
 
 
+def test_scores_in_the_middle_of_a_curve_are_left_out_before_the_context_need() -> None:
+    (board,) = boards(
+        [make_trained(CURVE, label=name, budget=budget)
+         for name, budget in (("lstm-stable:forget_bias=free", "medium, steps 23872"),
+                              ("lstm", "small"))]
+    )  # fmt: skip
+    (head,) = re.findall("^model .*$", brief_text([board], 78), re.MULTILINE)
+    assert head.split() == ["model", "budget", "k=1", "k=8", "full", "k*(1", "%)"]
+    heads = re.findall("^model .*$", brief_text([board], 78, every_k=True), re.MULTILINE)
+    assert len(heads) == 2  # what was asked for is shown
+
+
 def test_a_row_shows_scores_need_and_curve() -> None:
     (board,) = boards([make_trained(CURVE, label="gru"), make_trained(CURVE, label="tcn")])
     text = brief_text([board], 120)
