@@ -24,7 +24,7 @@ from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
 
 LENGTHS = (16, 35, 64, 128, 256, 512)
-MODELS = [f"transformer:positions={way},test_context=512" for way in ("alibi", "none", "rotary")]
+MODELS = [f"transformer:positions={way},test_context=512" for way in ("alibi", "rotary")]
 
 
 def in_segments(model: SequenceModel, task: Task, length: int) -> float:
