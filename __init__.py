@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seqmem.api.boards import compare, models, plot
     from seqmem.api.measuring import measure
+    from seqmem.api.probing import probe
     from seqmem.api.training import evaluate, train
     from seqmem.api.training_curve import TrainingCurve
     from seqmem.tasks import load_task
@@ -31,6 +32,7 @@ __all__ = [
     "measure",
     "models",
     "plot",
+    "probe",
     "tasks",
     "train",
 ]
@@ -46,6 +48,7 @@ _MODULES = {
     "measure": "seqmem.api.measuring",
     "models": "seqmem.api.boards",
     "plot": "seqmem.api.boards",
+    "probe": "seqmem.api.probing",
     "tasks": "seqmem.tasks",
     "train": "seqmem.api.training",
 }

@@ -18,6 +18,7 @@ from seqmem.cli.leaderboard import leaderboard
 from seqmem.cli.measure import measure
 from seqmem.cli.models import models
 from seqmem.cli.plot import plot
+from seqmem.cli.probe import probe
 from seqmem.cli.review import review
 from seqmem.cli.submit import submit
 from seqmem.cli.tasks import tasks
@@ -41,7 +42,7 @@ def cli() -> None:
 
 
 _COMMANDS = (
-    *(tasks, models, data, evaluate, measure, compare, leaderboard, plot, check, submit),
+    *(tasks, models, data, evaluate, measure, probe, compare, leaderboard, plot, check, submit),
     *(verify, review, export),
 )
 for command in _COMMANDS:

@@ -6,6 +6,14 @@
         check_task(MyTask())
         check_chance(MyTask())
 
+For any torch module, without tasks and data:
+
+    from seqmem.testing import assert_causal, assert_receptive_field
+
+    def test_my_network():
+        assert_causal(MyNetwork())
+        assert_receptive_field(MyNetwork(), 125)
+
 A check raises an AssertionError with a message that names the broken rule. Any test runner works.
 """
 
@@ -13,17 +21,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqmem.baselines.marginal import Marginal
 from seqmem.baselines.training.checkpoint import load_weights, save_weights
 from seqmem.errors import InputError
 from seqmem.measuring.curve import measure
 from seqmem.measuring.summary import summarise
+from seqmem.probing.findings import Findings
+from seqmem.probing.inputs import source_of
+from seqmem.probing.probe import ProbeOptions, probe_network
 from seqmem.tasks.model import SequenceModel, weights_sha256
 from seqmem.tasks.task import Context, InputSpec, Split, Task, Tokens
 
 __all__ = [
+    "assert_causal",
+    "assert_receptive_field",
     "check_chance",
     "check_model",
     "check_saved",
@@ -196,6 +209,76 @@ def check_model(model: SequenceModel, inputs: Tensor, outputs: int) -> None:
             part, state = model.hidden(piece, state)
             pieces.append(part)
         _same(torch.cat(pieces, 1), features, "pieces with the state carried equal one pass")
+
+
+def assert_causal(
+    module: nn.Module,
+    inputs: Tensor | InputSpec | Task | None = None,
+    *,
+    length: int = 128,
+    time: int = 1,
+    seed: int = 0,
+) -> None:
+    """Raise an error if an output of any module depends on a later input.
+
+    Every output is checked against every later input, by gradients and by replaced inputs, in
+    evaluation mode and where possible in float64; see docs/probe.md.
+
+    Args:
+        module: from inputs (B, L) or (B, L, D) to outputs (B, L, …); it is left as it is.
+        inputs: an example of them, their type, or a task; None: random ones, of the kind that the
+            first layer reads.
+        length: of the sequences.
+        time: the axis of time in what the module reads and returns: 2 for (B, D, L).
+        seed: of the inputs.
+
+    Raises:
+        AssertionError: an output depends on a later input; the message names the first.
+        InputError: the module cannot read such inputs.
+    """
+    found = _probed(module, inputs, ProbeOptions(length=length, time=time, seed=seed, cost=False))
+    leak = found.causality.leak
+    _require(leak is None, f"no output of {found.name} depends on later inputs: {leak}")
+
+
+def assert_receptive_field(
+    module: nn.Module,
+    field: int,
+    inputs: Tensor | InputSpec | Task | None = None,
+    *,
+    time: int = 1,
+    seed: int = 0,
+) -> None:
+    """Raise an error unless outputs of any module depend on exactly so many of the latest inputs.
+
+    Args:
+        module: as in `assert_causal`.
+        field: the receptive field in inputs, the current one included.
+        inputs: as in `assert_causal`.
+        time: as in `assert_causal`.
+        seed: of the inputs.
+
+    Raises:
+        AssertionError: outputs depend on fewer or more inputs, or on later ones.
+        InputError: the module cannot read such inputs.
+    """
+    options = ProbeOptions(declared=field, longest=2 * field, time=time, seed=seed, cost=False)
+    found = _probed(module, inputs, options)
+    leak, last = found.causality.leak, found.looks[-1]
+    _require(leak is None, f"no output of {found.name} depends on later inputs: {leak}")
+    seen = found.receptive_field
+    text = f"all {last.length:,} that were read" if seen is None else f"{seen:,}"
+    _require(
+        seen == field,
+        f"outputs of {found.name} depend on {field:,} inputs: they depend on {text} "
+        f"({last.method})",
+    )
+
+
+def _probed(
+    module: nn.Module, inputs: Tensor | InputSpec | Task | None, options: ProbeOptions
+) -> Findings:
+    return probe_network(module, source_of(inputs, module), type(module).__name__, options)
 
 
 @torch.inference_mode()

@@ -14,6 +14,7 @@ ROOMS = (
     "leaderboard",
     "measuring",
     "baselines",
+    "probing",
     "submissions",
     "runs",
     "check",

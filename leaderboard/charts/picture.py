@@ -4,13 +4,23 @@ import hashlib
 import json
 import re
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from xml.sax.saxutils import quoteattr
 
 from seqmem.errors import InputError
+from seqmem.files import write_output
 from seqmem.leaderboard.charts.theme import Spec
 
-__all__ = ["FORMATS", "fingerprint", "javascript", "picture", "renderer", "width_of"]
+__all__ = [
+    "FORMATS",
+    "fingerprint",
+    "javascript",
+    "picture",
+    "picture_file",
+    "renderer",
+    "width_of",
+]
 
 FORMATS = ("svg", "pdf", "png")
 PIXELS = 4  # of a PNG, for each point of the chart: 288 in an inch
@@ -64,6 +74,26 @@ def picture(chart: Spec, form: str, scale: float = 1.0) -> bytes:
         return document
     svg = svg if scale == 1 else _scaled(svg, scale, "pt")
     return svg.replace("<svg ", attributes, 1).encode()
+
+
+def picture_file(chart: Spec | None, output: Path) -> None:
+    """Write a chart to a picture or, as .html, to a page of its own; None only checks the name.
+
+    Raises:
+        InputError: the name has another ending, the file cannot be written, or the package that
+            draws is missing.
+    """
+    form = output.suffix.lower().removeprefix(".")
+    if form not in (*FORMATS, "html"):
+        endings = ", ".join(f".{each}" for each in (*FORMATS, "html"))
+        raise InputError(f"--output {output}: the name must end in one of {endings}")
+    drawer = renderer("--output")
+    if chart is None:
+        return
+    if form == "html":
+        write_output(output, drawer.vegalite_to_html(chart, bundle=True).encode())
+    else:
+        write_output(output, picture(chart, form))
 
 
 def width_of(chart: Spec) -> float:
