@@ -17,7 +17,7 @@ from seqmem.errors import InputError
 from seqmem.probing.inputs import Source
 from seqmem.probing.network import Network
 
-__all__ = ["Cost", "measure_cost"]
+__all__ = ["NO_COST", "Cost", "measure_cost"]
 
 REPEATS = 3
 
@@ -41,6 +41,9 @@ class Cost:
     memory_grows: str | None
 
 
+NO_COST = Cost((), (), None, None, None)  # not measured
+
+
 def measure_cost(network: Network, source: Source, longest: int, seed: int) -> Cost:
     """Return the cost of passes of a quarter, a half and all of the longest length.
 
@@ -57,7 +60,7 @@ def measure_cost(network: Network, source: Source, longest: int, seed: int) -> C
         try:
             network(inputs)
         except InputError:  # batches of one sequence, or this length, cannot be read
-            return Cost((), (), None, None, None)
+            return NO_COST
         times = []
         for _ in range(REPEATS):
             began = time.perf_counter()

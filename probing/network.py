@@ -22,7 +22,7 @@ class Network:
 
     Attributes:
         module: the copy that is run, or the module itself where it cannot be copied.
-        name: of its class.
+        name: for messages.
         dtype: the precision in which it computes.
         fresh: whether each call needs a new copy, because the module keeps a state.
         rows: the most sequences at once: 1 where they influence each other.
@@ -30,18 +30,19 @@ class Network:
         copied: whether `module` is a copy.
     """
 
-    def __init__(self, module: nn.Module, example: Tensor, time: int = 1) -> None:
+    def __init__(self, module: nn.Module, name: str, example: Tensor, time: int = 1) -> None:
         """Make a module ready.
 
         Args:
             module: the network; it is left as it is.
+            name: of the network, for messages.
             example: inputs (B, L, …) on which the precision is tried, B ≥ 2.
             time: the axis of time in what the module reads and returns.
 
         Raises:
             InputError: it raises an error, or returns no outputs for each input.
         """
-        self.name, self._time = type(module).__name__, time
+        self.name, self._time = name, time
         self.fresh, self.rows = False, 1 << 30
         self.dtype, self.copied = torch.float32, True
         try:
@@ -82,6 +83,8 @@ class Network:
 
         Of ids, it is what the embedding returns. None where there are no gradients.
         """
+        if not self.copied:  # it runs in another process
+            return None
         hook = _EmbeddingHook(inputs)
         with torch.enable_grad():
             if inputs.is_floating_point():

@@ -9,7 +9,7 @@ from torch import nn
 from seqmem.errors import InputError
 from seqmem.measuring.modes import modes_kept
 from seqmem.probing.causality import Causality, check_causality
-from seqmem.probing.cost import measure_cost
+from seqmem.probing.cost import NO_COST, measure_cost
 from seqmem.probing.faults import Fault, check_batch, check_length, check_repeats
 from seqmem.probing.findings import Findings
 from seqmem.probing.inputs import Source
@@ -85,7 +85,7 @@ class _Probe:
         self.declared = options.declared or declared_field(module)
         self.module, self.seed = module, options.seed
         example = source.draw(2, options.length or 8, options.seed)
-        self.network = Network(module, example, options.time)
+        self.network = Network(module, name, example, options.time)
 
     def run(self) -> Findings:
         network, source, seed = self.network, self.source, self.seed
@@ -114,7 +114,7 @@ class _Probe:
             later = self._causality(further, self._outputs(further, FEWEST), sound)
             if later.leak is not None:
                 causality = later
-        timed = min(max(longest, length), TIMED) if self.options.cost else 0
+        timed = min(max(longest, length), TIMED)
         context = min(self.declared or longest, longest)
         floats = state_floats(self.module, context)
         found = Findings(
@@ -127,7 +127,9 @@ class _Probe:
             causality=causality,
             looks=tuple(looks),
             faults=(*_leak(causality), *others, *repeats),
-            cost=measure_cost(network, source, timed, seed),
+            cost=measure_cost(network, source, timed, seed)
+            if self.options.cost and timed >= 4
+            else NO_COST,
             share=self.options.share,
         )
         return _with_wrong_field(found)
