@@ -114,7 +114,7 @@ class _Probe:
             later = self._causality(further, self._outputs(further, FEWEST), sound)
             if later.leak is not None:
                 causality = later
-        timed = min(max(longest, length), TIMED)
+        timed = min(self.options.length or self._readable(TIMED), TIMED)
         context = min(self.declared or longest, longest)
         floats = state_floats(self.module, context)
         found = Findings(

@@ -143,11 +143,11 @@ def random_network(seed: int) -> Made:
     """Return a network; the kinds take turns, and every second one reads ids."""
     rng = np.random.default_rng([seed, 27])
     kind = KINDS[seed % len(KINDS)]
-    width = int(rng.choice([8, 12, 16]))
+    width = int(rng.choice([4, 8, 12]))
     field: int | None = 1
     layers: list[nn.Module] = []
     with seeded(seed):
-        for _ in range(int(rng.integers(1, 5))):
+        for _ in range(int(rng.integers(1, 6 if kind == "convolutions" else 4))):
             layer, past = _layer(rng, kind, width, LONGEST - (field or 1))
             field = None if field is None or past is None else field + past
             activation = ACTIVATIONS[rng.integers(len(ACTIVATIONS))]

@@ -81,6 +81,19 @@ def test_trained_weights_an_onnx_file_and_a_baseline_agree(
     assert len(set(found.values())) == 1, found
 
 
+def test_a_hugging_face_folder_is_probed_as_far_as_it_reads(
+    seqmem_: Command, tmp_path: Path
+) -> None:
+    tiny = pytest.importorskip("seqmem.tests.tiny_models")
+    tokenizer = tiny.byte_level()
+    tiny.save(tmp_path / "own", tiny.gpt2(len(tokenizer), longest=24), tokenizer)
+    ran = seqmem_("probe", f"hf:{tmp_path / 'own'}")
+    assert ran.status == 0, ran.err
+    assert f"random ids below {len(tokenizer)}" in ran.out
+    assert "yes: all 16 outputs" in ran.out  # half of 32, and so on, until it can read them
+    assert "unbounded, or longer: all 16 that were read matter" in ran.out
+
+
 def test_a_chart_is_written(seqmem_: Command, tmp_path: Path) -> None:
     pytest.importorskip("vl_convert")
     for name, begins in (("a.svg", b"<svg"), ("a.png", b"\x89PNG"), ("a.html", b"<!DOCTYPE html")):
