@@ -25,12 +25,13 @@ def influence_chart(
     rows = [{"inputs": lag + 1, "share": part} for lag, part in enumerate(parts) if part > SMALLEST]
     marks = [{"inputs": within, "text": f"{1 - share:.0%} within {within:,}"}]
     if field is not None:
-        end = {"inputs": field, "text": f"receptive field {field:,}"}
+        whole = {"inputs": field, "text": f"receptive field {field:,}"}
         near = field < 1.2 * within  # two labels would not fit beside each other
-        marks = [end] if near else [*marks, end]
+        marks = [whole] if near else [*marks, whole]
     x = {"field": "inputs", "type": "quantitative", "scale": {"type": "log", "nice": False}}
     y = {"field": "share", "type": "quantitative", "scale": {"type": "log"}}
     titles = ("inputs ago, the current one is 1", "share of the influence on the last output")
+    there = "datum.inputs > 0"  # on a logarithmic axis
     chart: Spec = {
         "data": {"values": rows},
         "encoding": {
@@ -39,9 +40,9 @@ def influence_chart(
         },
         "layer": [
             layer("line", point={"size": 12}, color=PRINT.accent),
-            layer("rule", {"x": x, "y": {"value": HEIGHT}, "y2": {"value": 0}}, rows=marks,
+            layer("rule", {"x": x, "y": {"value": HEIGHT}, "y2": {"value": 0}}, rows=marks, where=there,
                   strokeDash=[4, 3], color=PRINT.quiet),
-            layer("text", {"x": x, "y": {"value": 8}, "text": {"field": "text"}}, rows=marks,
+            layer("text", {"x": x, "y": {"value": 8}, "text": {"field": "text"}}, rows=marks, where=there,
                   angle=270, align="right", dy=-6, color=PRINT.quiet, clip=False),
         ],
         "width": WIDTH,
