@@ -18,6 +18,7 @@ __all__ = ["ROUNDING", "changes", "gradients", "repeated"]
 # What is smaller, relative to the largest influence or to the outputs, may be rounding.
 ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5}
 PASS = 1 << 13  # inputs read at once
+SMALL = 100_000  # parameters up to which they are four times as many
 NUMBERS = 1 << 25  # outputs computed at once
 SQUARES = 1 << 21  # pairs of positions at once: attention stores several numbers for each
 
@@ -83,6 +84,7 @@ def repeated(source: Source, length: int, rows: int, draws: int, seed: int) -> T
 def _batches(network: Network, inputs: Tensor) -> list[Tensor]:
     """Return which rows are read at once, so that a pass fits the memory."""
     length = inputs.shape[1]
-    steps = min(PASS, NUMBERS // max(network.width, 1))
+    most = PASS if network.parameters > SMALL else 4 * PASS
+    steps = min(most, NUMBERS // max(network.width, 1))
     size = max(min(steps // length, SQUARES // length**2, network.rows), 1)
     return list(torch.arange(len(inputs)).split(size))

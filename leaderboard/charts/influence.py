@@ -30,6 +30,8 @@ def influence_chart(
         marks = [whole] if near else [*marks, whole]
     x = {"field": "inputs", "type": "quantitative", "scale": {"type": "log", "nice": False}}
     y = {"field": "share", "type": "quantitative", "scale": {"type": "log"}}
+    over = {"x": x, "y": {"value": HEIGHT}, "y2": {"value": 0}}
+    at_top = {"x": x, "y": {"value": 8}, "text": {"field": "text"}}
     titles = ("inputs ago, the current one is 1", "share of the influence on the last output")
     there = "datum.inputs > 0"  # on a logarithmic axis
     chart: Spec = {
@@ -40,9 +42,9 @@ def influence_chart(
         },
         "layer": [
             layer("line", point={"size": 12}, color=PRINT.accent),
-            layer("rule", {"x": x, "y": {"value": HEIGHT}, "y2": {"value": 0}}, rows=marks, where=there,
+            layer("rule", over, rows=marks, where=there,
                   strokeDash=[4, 3], color=PRINT.quiet),
-            layer("text", {"x": x, "y": {"value": 8}, "text": {"field": "text"}}, rows=marks, where=there,
+            layer("text", at_top, rows=marks, where=there,
                   angle=270, align="right", dy=-6, color=PRINT.quiet, clip=False),
         ],
         "width": WIDTH,
