@@ -13,7 +13,13 @@ from seqmem.probing.inputs import source_of, source_of_module
 from seqmem.probing.probe import ProbeOptions, probe_network
 from seqmem.tasks.task import Features, Tokens
 from seqmem.tests.probe_faults import FAULTS, Planted, planted
-from seqmem.tests.probe_networks import Convolution, Recurrence, Stack, WindowAttention
+from seqmem.tests.probe_networks import (
+    Convolution,
+    Recurrence,
+    Stack,
+    WindowAttention,
+    random_network,
+)
 
 QUICK = ProbeOptions(longest=128, cost=False)
 
@@ -55,6 +61,14 @@ def test_the_field_of_windowed_attention_is_exact(ids: bool) -> None:
     assert (found.receptive_field, found.faults) == (9 + 4 - 1, ())
     assert found.causality.methods == ("gradients", "replaced inputs")
     assert found.causality.outputs == found.causality.length == 128
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_random_networks_of_each_kind(seed: int) -> None:
+    """As `benchmarks/probe.py`, which has 200."""
+    made = random_network(seed)
+    found = probed(made.module, ProbeOptions(longest=256, cost=False))
+    assert (found.receptive_field, found.faults) == (made.field, ())
 
 
 def test_a_recurrent_layer_is_unbounded_and_fades() -> None:
