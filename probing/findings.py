@@ -124,7 +124,7 @@ def _field(found: Findings) -> str:
     )
     return (
         f"unbounded, or longer: {end}; those older than {found.within:,} have under "
-        f"{found.share:.2g} of the influence ({last.method})"
+        f"{_percent(found.share)} of the influence ({last.method})"
     )
 
 

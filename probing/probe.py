@@ -1,7 +1,7 @@
 """Probe a network: all checks, in the order in which one needs the other's result."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -134,10 +134,8 @@ class _Probe:
         )
         return _with_wrong_field(found)
 
-    def _causality(self, length: int, outputs: Sequence[int], replace: bool) -> Causality:
-        return check_causality(
-            self.network, self.source, length, outputs, self.seed, replace=replace
-        )
+    def _causality(self, length: int, outputs: Sequence[int], sound: bool) -> Causality:
+        return check_causality(self.network, self.source, length, outputs, self.seed, replace=sound)
 
     def _readable(self, length: int) -> int:
         """Return the length, or the largest half, quarter and so on of it that can be read."""
@@ -187,4 +185,4 @@ def _with_wrong_field(found: Findings) -> Findings:
     if found.declared is None or seen <= found.declared:
         return found
     text = f"outputs depend on {seen:,} inputs, and {found.declared:,} are declared"
-    return Findings(**{**vars(found), "faults": (*found.faults, Fault("receptive field", text))})
+    return replace(found, faults=(*found.faults, Fault("receptive field", text)))

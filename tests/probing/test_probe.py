@@ -150,6 +150,30 @@ def test_what_has_no_gradient_is_seen_by_replacing() -> None:
     assert found.causal
 
 
+class ByFourier(nn.Module):
+    """A causal convolution with a kernel of twelve, by Fourier transforms with enough zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Linear(3, 3)
+        self.kernel = nn.Parameter(torch.rand(12, 3) + 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, L, 3) -> (B, L, 3)."""
+        size = 2 * max(x.shape[1], 12)
+        spectrum = torch.fft.rfft(self.enter(x), size, 1) * torch.fft.rfft(self.kernel, size, 0)
+        return torch.fft.irfft(spectrum, size, 1)[:, : x.shape[1]]
+
+
+def test_rounding_is_no_leak_and_no_past() -> None:
+    with seeded(8):
+        net = ByFourier()
+    found = probed(net)
+    assert 0 < found.causality.noise < 1e-12
+    assert (found.receptive_field, found.faults) == (12, ())
+    assert "what they move is rounding" in report(found)
+
+
 def test_a_module_is_left_as_it_is() -> None:
     with seeded(7):
         net = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5)).train()
