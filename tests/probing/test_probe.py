@@ -162,7 +162,8 @@ class ByFourier(nn.Module):
         """(B, L, 3) -> (B, L, 3)."""
         size = 2 * max(x.shape[1], 12)
         spectrum = torch.fft.rfft(self.enter(x), size, 1) * torch.fft.rfft(self.kernel, size, 0)
-        return torch.fft.irfft(spectrum, size, 1)[:, : x.shape[1]]
+        features: Tensor = torch.fft.irfft(spectrum, size, 1)[:, : x.shape[1]]
+        return features
 
 
 def test_rounding_is_no_leak_and_no_past() -> None:
