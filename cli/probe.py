@@ -46,6 +46,7 @@ def probe(
     """
     from seqmem.leaderboard.charts.influence import influence_chart
     from seqmem.leaderboard.charts.picture import picture_file
+    from seqmem.leaderboard.tables.fitted import terminal_width
     from seqmem.probing.findings import report
     from seqmem.probing.probe import ProbeOptions, probe_network
     from seqmem.submissions.probing import open_network
@@ -57,7 +58,7 @@ def probe(
     with open_network(model, task) as (network, source):
         settings = ProbeOptions(length=length, share=share, seed=seed)
         found = probe_network(network, source, Path(model).name, settings)
-    click.echo(report(found))
+    click.echo(report(found, terminal_width()))
     if output is not None:
         chart = influence_chart(
             found.influence, found.name, found.receptive_field, found.within, share

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 from seqmem.probing.causality import Causality
 from seqmem.probing.cost import Cost
@@ -69,8 +70,13 @@ class Findings:
         return self.looks[-1].within
 
 
-def report(found: Findings) -> str:
-    """Return findings as lines of text, a bar chart of the influence by lag included."""
+def report(found: Findings, width: int = 120) -> str:
+    """Return findings as lines of text, a bar chart of the influence by lag included.
+
+    Args:
+        found: what a probe found.
+        width: the longest line, in characters.
+    """
     facts = [
         ("causal", _causal(found)),
         ("receptive field", _field(found)),
@@ -82,9 +88,13 @@ def report(found: Findings) -> str:
         f"{found.name}: {found.parameters:,} parameters, read {found.inputs} in {found.precision}"
     )
     if not {fault.name for fault in found.faults} - {"causality", "receptive field"}:
-        facts.insert(2, ("depends on", "nothing else: batch, length, earlier calls, chance"))
-    lines = [f"{name:<{LABEL}}{text}" for name, text in facts]
-    return "\n".join([head, "", *lines, "", *_chart(found)])
+        facts.insert(
+            2, ("depends on", "nothing else: batch, length, earlier calls, random numbers")
+        )
+    lines = [
+        fill(f"{name:<{LABEL}}{text}", width, subsequent_indent=" " * LABEL) for name, text in facts
+    ]
+    return "\n".join([fill(head, width), "", *lines, "", *_chart(found)])
 
 
 def by_octaves(parts: Sequence[float]) -> list[tuple[str, float]]:

@@ -213,6 +213,7 @@ def check_format(text: str) -> None:
         if text in BASELINES:
             raise InputError(f"model '{text}' is not trained: `seqmem eval {text}` trains it")
         hint = f"did you mean hf:{text}? " if re.fullmatch("[A-Za-z0-9][\\w./-]*", text) else ""
+        hint = f"did you mean {text.lower()}? " if text.lower() in BASELINES else hint
         raise InputError(
             f"model '{text}' has no known format: {hint}name model.onnx, weights.safetensors, "
             "hf:DIRECTORY-OR-ID or model.py:build"

@@ -102,11 +102,21 @@ def test_a_chart_is_written(seqmem_: Command, tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes().startswith(begins)
 
 
+def test_no_line_is_longer_than_the_terminal(
+    seqmem_: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    ran = seqmem_("probe", "lstm:hidden=8", "--length", "32")
+    assert max(map(len, ran.out.splitlines())) <= 60
+    assert "unbounded, or longer: all 32 that were read" in " ".join(ran.out.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["net.py:Nte"], "there is no 'Nte' in net"),
         (["lsmt"], "has no known format"),
+        (["LSTM"], "did you mean lstm?"),
         (["net.py:Net", "-o", "a.gif"], "the name must end in one of .svg, .pdf, .png, .html"),
         (["net.py:build", "--task", "adding-problem/T=5"], "has no attribute 'vocabulary'"),
         (["missing.onnx"], "cannot be read"),
