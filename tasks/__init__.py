@@ -91,6 +91,31 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             "hidden-markov/dwell=20",
             "next symbol, emitted by a hidden topic that lasts `dwell` steps on average",
         ),
+        "associative-recall": Family(
+            "seqmem.tasks.associative_recall:AssociativeRecall.parse",
+            "associative-recall/keys=32,values=64,zipf=0",
+            "recall the value that came with a key; keys have frequencies j^−zipf",
+        ),
+        "state-tracking": Family(
+            "seqmem.tasks.state_tracking:StateTracking.parse",
+            "state-tracking/group=S3,reset=0.05",
+            "product in a group (parity, Z<n>, S3, A5, S5) since a reset of that probability",
+        ),
+        "selective-copy": Family(
+            "seqmem.tasks.selective_copy:SelectiveCopy.parse",
+            "selective-copy/T=64,data=8",
+            "recall the `data` symbols that were scattered among T places, in their order",
+        ),
+        "induction": Family(
+            "seqmem.tasks.induction:Induction.parse",
+            "induction/V=16,T=64",
+            "recall which of V symbols followed a trigger within the last T",
+        ),
+        "long-memory": Family(
+            "seqmem.tasks.long_memory:LongMemory.parse",
+            "long-memory/d=0.4",
+            "next value of a process whose correlations fall as a power 2d − 1 of the lag",
+        ),
         "wikitext-2": Family(
             "seqmem.tasks.wikitext:WikiText2.parse",
             "wikitext-2",
@@ -155,6 +180,21 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
                 "music/jsb",
                 "music/nottingham",
                 "billion-word/heldout-10-13",
+            ),
+            budget="small",
+        ),
+        # How much is held, beside how long; no data to fetch.
+        "memory": Suite(
+            (
+                "associative-recall/keys=8,values=64,zipf=0",
+                "associative-recall/keys=32,values=64,zipf=0",
+                "associative-recall/keys=32,values=64,zipf=1",
+                "state-tracking/group=parity,reset=0.05",
+                "state-tracking/group=S3,reset=0.05",
+                "state-tracking/group=A5,reset=0.05",
+                "selective-copy/T=64,data=8",
+                "induction/V=16,T=64",
+                "long-memory/d=0.4",
             ),
             budget="small",
         ),

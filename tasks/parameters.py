@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 from seqmem.errors import InputError
 
-__all__ = ["check_names", "integer", "integer_range", "read_parameters"]
+__all__ = ["check_names", "integer", "integer_range", "number", "read_parameters"]
 
 
 def read_parameters(text: str, separator: str, example: str) -> dict[str, str]:
@@ -51,6 +51,23 @@ def integer(name: str, text: str, low: int, high: int) -> int:
     value = int(text)
     if not low <= value <= high:
         raise InputError(f"{name}={text} is out of range: {low} to {high}")
+    return value
+
+
+def number(name: str, text: str, low: float, high: float) -> float:
+    """Return a number within [low, high] that is written with at most four decimals.
+
+    So few digits that ``f"{number:g}"``, as which it stands in an id, is the number itself.
+
+    Raises:
+        InputError: it is not one.
+    """
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,4})?", text):
+        allowed = f"from {low:g} to {high:g} with at most four decimals"
+        raise InputError(f"{name}={text} is not a number {allowed}")
+    value = float(text)
+    if not low <= value <= high:
+        raise InputError(f"{name}={text} is out of range: {low:g} to {high:g}")
     return value
 
 

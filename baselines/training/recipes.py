@@ -130,6 +130,13 @@ _WORDS_FULL_ADAM = replace(_WORDS_FULL, optimizer="adam", learning_rate=1e-3, sc
 _MEMORY_FULL = Recipe(
     steps=50_000, batch=32, k_train="full", learning_rate=5e-4, options={"hidden": 128}
 )
+# What is asked back or tracked: sequences of tens to hundreds of inputs.
+_HOW_MUCH = {
+    "smoke": _SMOKE,
+    "small": _RECURRENT_MEMORY,
+    "medium": _MEMORY_MEDIUM,
+    "full": replace(_MEMORY_FULL, learning_rate=1e-3),
+}
 
 _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
     {
@@ -151,6 +158,18 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
         ("hidden-markov", "full"): Recipe(
             steps=20_000, batch=64, k_train=256, learning_rate=2e-3, options={"hidden": 128}
         ),
+        **{
+            (family, budget): recipe
+            for family in ("associative-recall", "state-tracking", "selective-copy", "induction")
+            for budget, recipe in _HOW_MUCH.items()
+        },
+        # 512 values in a sequence; each of them is a target.
+        ("long-memory", "smoke"): replace(_SMOKE, k_train=64),
+        ("long-memory", "small"): replace(
+            _RECURRENT_MEMORY, steps=2000, batch=32, k_train=256, validate_every=200
+        ),
+        ("long-memory", "medium"): replace(_MEMORY_MEDIUM, steps=20_000, batch=32),
+        ("long-memory", "full"): replace(_MEMORY_FULL, learning_rate=1e-3),
         ("wikitext-2", "smoke"): _WORDS_SMOKE,
         ("wikitext-2", "small"): _WORDS,
         ("wikitext-2", "medium"): _WORDS_MEDIUM,

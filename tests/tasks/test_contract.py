@@ -16,6 +16,15 @@ SYNTHETIC = [
     "adding-problem/T=20",
     "hidden-markov/dwell=2",
     "hidden-markov/dwell=10",
+    "state-tracking/group=parity,reset=0.05",
+    "state-tracking/group=Z12,reset=0",
+    "state-tracking/group=A5,reset=0.1",
+    "associative-recall/keys=8,values=8,zipf=1",
+    "associative-recall/keys=16,values=64,zipf=0",
+    "selective-copy/T=40,data=16",
+    "induction/V=8,T=40",
+    "long-memory/d=0.05",
+    "long-memory/d=0.49",
 ]
 
 

@@ -100,6 +100,20 @@ def test_missing_data_cost_one_line(task: str, line: str, tmp_path: Path) -> Non
         ("adding-problem/T=99999999999999999999", "not a whole number"),
         ("hidden-markov/dwell=1", "out of range: 2 to 1000"),
         ("wikitext-2/T=3", "has no parameters"),
+        ("associative-recall/keys=1,values=4,zipf=0", "keys=1 is out of range: 2 to 1024"),
+        ("associative-recall/keys=4,values=4", "zipf is missing"),
+        ("associative-recall/keys=4,values=4,zipf=3.5", "zipf=3.5 is out of range: 0 to 3"),
+        ("associative-recall/keys=4,values=4,zipf=-1", "not a number from 0 to 3"),
+        ("associative-recall/keys=4,values=4,zipf=nan", "not a number from 0 to 3"),
+        ("state-tracking/group=Q8,reset=0", "group=Q8 is unknown; there are parity, Z3 … Z120"),
+        ("state-tracking/group=Z121,reset=0", "group=Z121 is out of range: group=Z2 to group=Z120"),
+        ("state-tracking/group=Zx,reset=0", "group=Zx is unknown"),
+        ("state-tracking/group=S3,reset=1", "reset=1 is out of range: 0 to 0.9"),
+        ("selective-copy/T=8,data=9", "data=9 is out of range: 1 to 8, the places of T=8"),
+        ("selective-copy/T=5001,data=9", "out of range: 1 to 5000"),
+        ("induction/V=1,T=9", "V=1 is out of range: 2 to 1024"),
+        ("long-memory/d=0.5", "d=0.5 is out of range: 0.05 to 0.49"),
+        ("long-memory/d=0.12345", "not a number from 0.05 to 0.49 with at most four decimals"),
     ],
 )
 def test_wrong_ids_are_explained(task_id: str, says: str) -> None:
@@ -122,6 +136,10 @@ def test_suites_name_tasks_that_exist() -> None:
 
 def test_ids_are_canonical() -> None:
     assert load_task("copy-memory/T=010-010").id == "copy-memory/T=10"
+    assert load_task("long-memory/d=00.40").id == "long-memory/d=0.4"
+    assert load_task("associative-recall/zipf=1.0,values=4,keys=02").id == (
+        "associative-recall/keys=2,values=4,zipf=1"
+    )
 
 
 def test_importing_the_suite_brings_in_no_torch() -> None:
