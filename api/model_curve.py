@@ -10,6 +10,7 @@ from seqmem.api.picture import Picture, pictured
 from seqmem.errors import InputError
 from seqmem.leaderboard.record import Context, Record, to_json
 from seqmem.leaderboard.statistics.aggregate import Row, boards
+from seqmem.leaderboard.statistics.bits_held import BitsHeld, bits_held
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.store import record_directory, write_record
 from seqmem.leaderboard.tables.flat import flat
@@ -64,6 +65,16 @@ class ModelCurve:
         """k*: the context that suffices, with its interval; of the median seed."""
         return self._row.need
 
+    @property
+    def bits_held(self) -> BitsHeld | None:
+        """How much it holds with the full context: bits, their interval, bits per float of state.
+
+        Of the median seed; None where the task does not define them.
+        """
+        found = [held for record in self._row.records if (held := bits_held(record)) is not None]
+        found.sort(key=lambda held: held.bits)
+        return found[len(found) // 2] if found else None
+
     def plot(self, *others: str) -> Picture:
         """Return a picture of the curve, in front of those of other models.
 
@@ -96,11 +107,14 @@ class ModelCurve:
 
         ``seqmem/TASK/k=8`` and so on, and ``seqmem/TASK/full``, are the scores that boards show:
         perplexity for words, otherwise the mean loss; of several seeds the median.
-        ``seqmem/TASK/need`` is k*, and is missing where no measured k suffices.
+        ``seqmem/TASK/need`` is k*, and is missing where no measured k suffices;
+        ``seqmem/TASK/bits_held`` is how much is held, where the task defines it.
         """
         numbers = tracked(self.task, {k: score.value for k, score in self._row.scores.items()})
         if self.need.k is not None:
             numbers[f"seqmem/{self.task}/need"] = float(self.need.k)
+        if (held := self.bits_held) is not None:
+            numbers[f"seqmem/{self.task}/bits_held"] = held.bits
         return numbers
 
     def to_json(self) -> str:

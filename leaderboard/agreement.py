@@ -65,6 +65,9 @@ def _all_agree(records: Sequence[Record], agreed: Mapping[_Name, object]) -> boo
         task = record.task
         if (task.score, task.loss, task.chance, task.optimum) != first:
             return False
+        held = task.held_symbols
+        if held is not None and known.setdefault("held_symbols", held) != held:
+            return False
         for point in record.curve:
             if known.setdefault(point.k, point.optimum) != point.optimum:
                 return False
@@ -87,6 +90,8 @@ def _facts(record: Record) -> dict[_Name, object]:
     """Return the facts that must agree; the optimum at a context length by that length."""
     task = record.task
     facts: dict[_Name, object] = {point.k: point.optimum for point in record.curve}
+    if task.held_symbols is not None:  # older records do not say
+        facts["held_symbols"] = task.held_symbols
     return facts | {
         "score": task.score,
         "loss": task.loss,

@@ -22,6 +22,7 @@ from seqmem.leaderboard.validation import (
     Moment,
     NonNegative,
     Number,
+    Positive,
     Printable,
     Share,
     Whole,
@@ -142,7 +143,8 @@ class Point:
         excess: loss at k minus loss at full, paired target by target; None without full.
         optimum: the smallest loss any predictor can reach at k; None if unknown.
         accuracy: share of correct targets and its interval; None for losses without one.
-        state_floats: floats of the model's state after k inputs; None if unknown or at full.
+        state_floats: floats of the model's state after k inputs; at full, after the longest
+            sequence of a task with `held_symbols`; None if unknown, and at full of other tasks.
         steps: model steps for windows of this length; None if unknown.
         group_sums: total loss in each group of dependent targets, in the order of the record's
             `group_counts`; paired comparisons are computed from them.
@@ -175,6 +177,9 @@ class TaskFacts:
         score: "loss" or "perplexity": the quantity in tables.
         chance: the loss of the best predictor without memory.
         optimum: the smallest loss any predictor can reach; None if unknown.
+        held_symbols: how many independent, uniform symbols, each worth `chance`, the targets of a
+            sequence ask back (`seqmem.leaderboard.statistics.bits_held`); None if they do not, and
+            in older records.
     """
 
     id: Printable
@@ -186,6 +191,7 @@ class TaskFacts:
     score: Annotated[str, Field(pattern="^(loss|perplexity)$")]
     chance: Bounded
     optimum: Bounded | None
+    held_symbols: Positive | None = None
 
 
 @with_config(extra="forbid")
@@ -240,7 +246,10 @@ class Record:
 
 def to_json(record: Record) -> str:
     """Return a record as JSON, a line for each field; equal records have equal texts."""
-    fields = sorted(asdict(record).items())
+    data = asdict(record)
+    if record.task.held_symbols is None:  # as in older records, whose signatures stay valid
+        del data["task"]["held_symbols"]
+    fields = sorted(data.items())
     lines = [f'"{k}": {json.dumps(v, sort_keys=True, allow_nan=False)}' for k, v in fields]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

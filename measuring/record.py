@@ -153,6 +153,7 @@ def make_record(
             score=task.loss.score,
             chance=task.chance(),
             optimum=task.optimum("full"),
+            held_symbols=task.held_symbols,
         ),
         model={
             "weights_sha256": weights_sha256(model),

@@ -58,12 +58,21 @@ def summarise(
                 excess=None if full is None else groups.mean(at.losses - full.losses, at.unseen),
                 optimum=task.optimum(k),
                 accuracy=None if at.correct is None else groups.rate(at.correct),
-                state_floats=None if k == "full" else model.state_size(k),
+                state_floats=_state_floats(model, task, k),
                 steps=at.steps,
                 group_sums=groups.sums(at.losses),
             )
         )
     return Summary(tuple(points), tuple(groups.counts.tolist()), gain)
+
+
+def _state_floats(model: SequenceModel, task: Task, k: Context) -> int | None:
+    """Return the size of the state after k inputs; None if unknown, and at full where unused."""
+    if k != "full":
+        return model.state_size(k)
+    if task.held_symbols is None:  # a stream has no longest sequence
+        return None
+    return model.state_size(int(task.split("test").available.max()))
 
 
 class _Groups:

@@ -183,6 +183,7 @@ def _same_task(old: Record, path: Path) -> Task:
     said: dict[str, tuple[float | None, float | None]] = {
         "chance": (old.task.chance, task.chance()),
         "optimum": (old.task.optimum, task.optimum("full")),
+        "number of symbols held": (old.task.held_symbols, task.held_symbols),
         **{f"optimum at k = {p.k}": (p.optimum, task.optimum(p.k)) for p in old.curve},
     }
     for name, (recorded, known) in said.items():

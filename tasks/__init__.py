@@ -94,12 +94,13 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "associative-recall": Family(
             "seqmem.tasks.associative_recall:AssociativeRecall.parse",
             "associative-recall/keys=32,values=64,zipf=0",
-            "recall the value that came with a key; keys have frequencies j^−zipf",
+            "recall the value that came with a key; key j has a frequency of j^−zipf",
         ),
         "state-tracking": Family(
             "seqmem.tasks.state_tracking:StateTracking.parse",
             "state-tracking/group=S3,reset=0.05",
-            "product in a group (parity, Z<n>, S3, A5, S5) since a reset of that probability",
+            "product of all elements of `group` since a mark, which has probability `reset`; "
+            "groups are parity, Z<n>, S3, A5 and S5",
         ),
         "selective-copy": Family(
             "seqmem.tasks.selective_copy:SelectiveCopy.parse",

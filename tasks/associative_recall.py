@@ -56,6 +56,8 @@ class AssociativeRecall(Task):
         self.keys, self.values, self.zipf = keys, values, zipf
         self.pairs = PAIRS_PER_KEY * keys
         self.longest_context = 2 * self.pairs - 1
+        # The values of all keys, if they are asked alike.
+        self.held_symbols = keys if zipf == 0 else None
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "AssociativeRecall":

@@ -57,6 +57,7 @@ class CopyMemory(Task):
         self.loss = CrossEntropy(accuracy=True, unit="nats per recalled symbol")
         self.shortest, self.longest = shortest, longest
         self.longest_context = longest + RECALLED + 1
+        self.held_symbols = RECALLED
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "CopyMemory":

@@ -58,6 +58,7 @@ class SelectiveCopy(Task):
         self.loss = CrossEntropy(accuracy=True, unit="nats per recalled symbol")
         self.places, self.data = places, data
         self.longest_context = places + 1
+        self.held_symbols = data
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "SelectiveCopy":

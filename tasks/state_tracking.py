@@ -67,6 +67,7 @@ class StateTracking(Task):
         self.loss = CrossEntropy(accuracy=True, unit="nats per state")
         self.reset = reset
         self.longest_context = self.length = LENGTH
+        self.held_symbols = 1  # the state
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "StateTracking":

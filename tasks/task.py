@@ -124,6 +124,9 @@ class Task(ABC):
         outputs: how many numbers the model returns for each position.
         loss: the loss of one target.
         longest_context: the longest k at which more context may still help, as far as is known.
+        held_symbols: how many independent, uniform symbols, each worth `chance`, the targets of a
+            sequence ask back alike, which defines the bits that a model holds
+            (`seqmem.leaderboard.statistics.bits_held`); None: they do not, and it has no such bits.
     """
 
     version: ClassVar[int]
@@ -136,6 +139,7 @@ class Task(ABC):
     outputs: int
     loss: Loss
     longest_context: int
+    held_symbols: int | None = None
 
     def __repr__(self) -> str:
         """Return it in one line."""

@@ -99,11 +99,12 @@ class AutomatonOracle(FullOutputs):
 
 
 class SelectiveOracle(nn.Module):
-    """Counts symbols from the last, and so finds the one that is due."""
+    """Counts symbols from the last, and so finds the one that is due; or keeps the last ones."""
 
-    def __init__(self, task: SelectiveCopy) -> None:
+    def __init__(self, task: SelectiveCopy, kept: int | None = None) -> None:
         super().__init__()
         self.data = task.data
+        self.kept = task.data if kept is None else kept
 
     def forward(self, inputs: Tensor) -> Tensor:
         tokens = inputs.long()
@@ -113,7 +114,7 @@ class SelectiveOracle(nn.Module):
         wanted = rank[:, -1:] - (self.data - due)  # the rank among those seen, from 1
         by_rank = torch.zeros(len(tokens), self.data + 1, dtype=torch.int64)
         by_rank.scatter_(1, torch.where(is_symbol, rank, 0), tokens)
-        known = (tokens == MARK) & (wanted >= 1)
+        known = (tokens == MARK) & (wanted >= 1) & (due > self.data - self.kept)
         symbol = by_rank.gather(1, wanted.clamp(min=1, max=self.data)) - 1
         certain = F.one_hot(symbol.clamp(min=0), 8) * CERTAIN
         return torch.where(known[..., None], certain, 0.0)

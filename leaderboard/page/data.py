@@ -21,8 +21,9 @@ from seqmem.leaderboard.page.answers import answers, usual_k
 from seqmem.leaderboard.page.provenance import SharedFacts, facts, number
 from seqmem.leaderboard.published import Published
 from seqmem.leaderboard.record import Context, Record
-from seqmem.leaderboard.statistics.aggregate import Board, Row, beats_chance, score
+from seqmem.leaderboard.statistics.aggregate import Board, Row, Score, beats_chance, score
 from seqmem.leaderboard.statistics.answers import memory
+from seqmem.leaderboard.statistics.bits_held import bits_of_row
 from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.statistics.envelope import Best
 from seqmem.leaderboard.statistics.ranks import ranks
@@ -37,6 +38,7 @@ from seqmem.leaderboard.tables.formatting import (
     unit,
 )
 from seqmem.leaderboard.tables.published_table import published_tables
+from seqmem.leaderboard.tables.wording import bits_text
 from seqmem.tasks import FAMILIES, family_of
 
 __all__ = ["page_data"]
@@ -150,7 +152,7 @@ def _about(task_id: str) -> str:
     if family is None:
         return ""
     text = family.summary.replace("`", "").partition(";")[0]
-    for name, value in re.findall(r"(\w+)=([\w-]+)", task_id):
+    for name, value in re.findall(r"(\w+)=([\w.-]+)", task_id):
         text = re.sub(rf"\b{name}\b", value, text)
     text = f"predict the {text}" if text.startswith("next ") else text
     return text[:1].upper() + text[1:]
@@ -190,6 +192,8 @@ def _row(row: Row, board: Board, shared: SharedFacts) -> dict[str, Any]:
         "own": OWN if record.model.get("own") else "",
         "parameters": record.model["parameters"],
         "floats": state_floats(row),
+        "bits": _bits(bits_of_row(row)),
+        "bitsPerFloat": _bits(bits_of_row(row, per_float=True)),
         "trust": trust(row),
         "cells": [_cell(row, k, board.chance) for k in board.contexts],
         "need": asdict(row.need) | {"text": row_need(row)},
@@ -198,6 +202,11 @@ def _row(row: Row, board: Board, shared: SharedFacts) -> dict[str, Any]:
             for record in row.records
         ],
     }
+
+
+def _bits(held: Score | None) -> list[float | str | None] | None:
+    """Return bits, by which rows are sorted, and their text."""
+    return None if held is None else [_short(held.value), bits_text(held)]
 
 
 def _cell(row: Row, k: Context, chance: float) -> list[float | int | None] | None:

@@ -6,6 +6,8 @@ const AFTER = [
   ["seeds", "seeds", (row) => row.records.length],
   ["parameters", "parameters", (row) => row.parameters],
   ["floats", "state, floats", (row) => row.floats],
+  ["bits", "bits held", ({ bits }) => bits && bits[1]],
+  ["bitsPerFloat", "bits/float", ({ bitsPerFloat }) => bitsPerFloat && bitsPerFloat[1]],
   ["trust", "trust", (row) => row.trust],
 ];
 
@@ -16,6 +18,8 @@ const KEYS = {
   rank: ({ rank }) => rank && rank.best + rank.worst / 1e6,
   need: ({ need }) => ({ reached: need.k, beyond: 1e12, small: 1e13, chance: 1e14 })[need.state] ?? null,
   ...Object.fromEntries(AFTER.map(([key, , read]) => [key, read])),
+  bits: ({ bits }) => bits && bits[0],
+  bitsPerFloat: ({ bitsPerFloat }) => bitsPerFloat && bitsPerFloat[0],
 };
 
 /** Sorted rows; missing values come last in both directions. The board's order breaks ties. */

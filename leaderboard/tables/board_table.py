@@ -10,6 +10,7 @@ from seqmem.leaderboard.published import Published
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.statistics.aggregate import Board, Row, solved
 from seqmem.leaderboard.statistics.answers import CLOSE
+from seqmem.leaderboard.statistics.bits_held import bits_of_row, most_bits
 from seqmem.leaderboard.statistics.context_need import optimum_need
 from seqmem.leaderboard.statistics.differences import trainings_known
 from seqmem.leaderboard.statistics.ranks import ranks
@@ -21,6 +22,7 @@ from seqmem.leaderboard.tables.formatting import (
     edition,
     label,
     number,
+    rounded,
     row_need,
     same_models,
     score_text,
@@ -30,6 +32,7 @@ from seqmem.leaderboard.tables.formatting import (
 )
 from seqmem.leaderboard.tables.published_table import published_text, unmeasured_text
 from seqmem.leaderboard.tables.truncation import truncation_note
+from seqmem.leaderboard.tables.wording import bits_text
 from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
 __all__ = ["RANKS", "at_contexts", "board_columns", "board_text"]
@@ -155,10 +158,12 @@ def _section(
     optimum = [number(board.optimum[k]) if k in board.optimum else "" for k in board.contexts]
     bounds = dict.fromkeys(left, ("", ""))
     needed = optimum_need(board.records[0], board.optimum, CLOSE)
+    most = most_bits(facts)
     known = {
         **{name: (best, number(board.chance)) for name, best in zip(names, optimum, strict=True)},
         "model": ("optimum", "chance"),
         "k*(1 %)": ("" if needed is None else str(needed), ""),
+        "bits held": ("" if most is None else rounded([most], None)[0], "0"),
     }
     bounds |= {name: ends for name, ends in known.items() if name in left}
     first = slice(0 if board.optimum else 1, 1)
@@ -189,12 +194,14 @@ def board_columns(board: Board) -> Columns:
         "trust": [trust(row) for row in rows],
         "parameters": [_thousands(row.records[0].model["parameters"]) for row in rows],
         "state, floats": [_thousands(state_floats(row)) for row in rows],
+        "bits held": [bits_text(bits_of_row(row)) for row in rows],
+        "bits/float": [bits_text(bits_of_row(row, per_float=True)) for row in rows],
         "passes": [_passes(row) for row in rows],
         "sampling error": [_sampling_error(row) for row in rows],
     }
     if _ranked(rows) < 2 or not trainings_known(rows, "full"):
         del columns["rank"]
-    for name in ("solved", "state, floats", "passes"):
+    for name in ("solved", "state, floats", "bits held", "bits/float", "passes"):
         if not any(columns[name]):
             del columns[name]
     for k in board.contexts:

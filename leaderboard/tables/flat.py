@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from seqmem.leaderboard.published import TRUST, UNITS, Published
 from seqmem.leaderboard.record import Point, Record
 from seqmem.leaderboard.statistics.aggregate import Board, score, state_trained
+from seqmem.leaderboard.statistics.bits_held import bits_held
 from seqmem.leaderboard.statistics.ranks import Rank, ranks
 from seqmem.leaderboard.statistics.rows import other_names
 
@@ -44,6 +45,10 @@ COLUMNS: dict[str, Callable[[Record, Point, Rank | None], object]] = {
     "state_floats": lambda record, point, rank: point.state_floats,
     "rank_best": lambda record, point, rank: rank.best if rank else None,
     "rank_worst": lambda record, point, rank: rank.worst if rank else None,
+    "bits_held": lambda record, point, rank: _held(record, point)[0],
+    "bits_held_low": lambda record, point, rank: _held(record, point)[1],
+    "bits_held_high": lambda record, point, rank: _held(record, point)[2],
+    "bits_per_float": lambda record, point, rank: _held(record, point)[3],
 }
 
 
@@ -75,6 +80,14 @@ def flat(boards: Sequence[Board], published: Sequence[Published] = ()) -> dict[s
     return {
         name: [*cells, *(entry.get(name) for entry in printed)] for name, cells in columns.items()
     }
+
+
+def _held(record: Record, point: Point) -> tuple[float | None, ...]:
+    """Return bits held, both ends of their interval, and bits per float."""
+    found = bits_held(record, point.k)
+    if found is None:
+        return (None,) * 4
+    return found.bits, *(found.interval or (None, None)), found.per_float
 
 
 def _printed(entry: Published) -> dict[str, object]:

@@ -161,5 +161,6 @@ def same_models(others: Mapping[str, Sequence[str]]) -> str:
 
 def state_floats(row: Row) -> int | None:
     """Return the size of the model's state after the largest k measured; None if unknown."""
-    sizes = [p.state_floats for p in row.records[0].curve if p.state_floats is not None]
+    curve = [point for point in row.records[0].curve if point.k != "full"]
+    sizes = [point.state_floats for point in curve if point.state_floats is not None]
     return sizes[-1] if sizes else None

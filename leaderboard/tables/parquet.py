@@ -41,6 +41,10 @@ TYPES: dict[str, Kind] = {
     "state_floats": "int64",
     "rank_best": "int64",
     "rank_worst": "int64",
+    "bits_held": "float64",
+    "bits_held_low": "float64",
+    "bits_held_high": "float64",
+    "bits_per_float": "float64",
 }
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "ONE",
     "TIED",
     "VERDICTS",
+    "bits_text",
     "contexts",
     "count",
     "difference_text",
@@ -73,6 +74,11 @@ def shown(score: Score, spread: bool = False) -> str:
         value, low, high, half = rounded([*values, score.half], score.half)
         text = f"{value} ±{half}"
     return f"{text} [{low}, {high}]" if spread and score.seeds > 1 else text
+
+
+def bits_text(held: Score | None) -> str | None:
+    """Return bits held, or bits per float, with their interval and their range over seeds."""
+    return None if held is None else shown(held, spread=True)
 
 
 def difference_text(difference: Difference, facts: TaskFacts) -> str:

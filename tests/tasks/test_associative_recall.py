@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from seqmem.tasks.associative_recall import AssociativeRecall
+from seqmem.tasks.task import Context
 from seqmem.testing import check_scores
 from seqmem.tests.memory_oracles import Case, TableOracle, smallest_loss
 
@@ -34,9 +35,9 @@ def shortened(keys: int, values: int, zipf: float, pairs: int) -> AssociativeRec
 def test_the_optimum_by_enumeration(keys: int, values: int, zipf: float, pairs: int) -> None:
     task = shortened(keys, values, zipf, pairs)
     cases = list(every_sequence(task))
-    for k in (*task.contexts, 2 * pairs, "full"):
-        found = smallest_loss(cases, 2 * pairs if k == "full" else int(k))
-        assert task.optimum(k) == pytest.approx(found, abs=1e-12)
+    for k in (*task.contexts, 2 * pairs):
+        assert task.optimum(k) == pytest.approx(smallest_loss(cases, k), abs=1e-12)
+    assert task.optimum("full") == task.optimum(2 * pairs - 1)
 
 
 def test_an_even_k_has_no_known_optimum_but_is_between_its_neighbours() -> None:
@@ -54,8 +55,8 @@ def test_an_even_k_has_no_known_optimum_but_is_between_its_neighbours() -> None:
 @pytest.mark.parametrize(("keys", "values", "zipf"), [(8, 16, 0.0), (16, 4, 1.0)])
 def test_a_table_of_all_pairs_reaches_the_optimum(keys: int, values: int, zipf: float) -> None:
     task = AssociativeRecall(keys, values, zipf)
-    expected = {k: task.optimum(k) for k in (*task.contexts, "full")}
-    check_scores(TableOracle(task), task, expected)
+    contexts: list[Context] = [*task.contexts, "full"]
+    check_scores(TableOracle(task), task, {k: task.optimum(k) for k in contexts})
 
 
 def test_sequences_are_as_specified() -> None:

@@ -10,6 +10,7 @@ import torch
 
 from seqmem.tasks.induction import Induction
 from seqmem.tasks.model import FullOutputs
+from seqmem.tasks.task import Context
 from seqmem.testing import check_scores
 from seqmem.tests.memory_oracles import Case, InductionOracle, smallest_loss
 
@@ -33,7 +34,7 @@ def test_the_optimum_by_enumeration(symbols: int, length: int) -> None:
 @pytest.mark.parametrize(("symbols", "length"), [(2, 10), (16, 30)])
 def test_the_best_bet_reaches_the_optimum(symbols: int, length: int) -> None:
     task = Induction(symbols, length)
-    contexts = (*task.contexts, length - 1, length + 1, "full")
+    contexts: list[Context] = [*task.contexts, length - 1, length + 1, "full"]
     check_scores(FullOutputs(InductionOracle(task)), task, {k: task.optimum(k) for k in contexts})
 
 

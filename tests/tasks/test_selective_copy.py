@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from seqmem.tasks.model import FullOutputs
 from seqmem.tasks.selective_copy import SelectiveCopy
+from seqmem.tasks.task import Context
 from seqmem.testing import check_scores
 from seqmem.tests.memory_oracles import Case, SelectiveOracle, smallest_loss, subsets
 
@@ -50,7 +51,7 @@ def test_the_optimum_counts_places(places: int, data: int, k: int) -> None:
 @pytest.mark.parametrize(("places", "data"), [(20, 5), (12, 12)])
 def test_counting_reaches_the_optimum(places: int, data: int) -> None:
     task = SelectiveCopy(places, data)
-    contexts = (*task.contexts, places - 1, places, places + data, "full")
+    contexts: list[Context] = [*task.contexts, places - 1, places, places + data, "full"]
     check_scores(FullOutputs(SelectiveOracle(task)), task, {k: task.optimum(k) for k in contexts})
 
 

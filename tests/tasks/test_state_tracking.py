@@ -8,6 +8,7 @@ import pytest
 
 from seqmem.tasks import load_task
 from seqmem.tasks.state_tracking import StateTracking, multiplication_table
+from seqmem.tasks.task import Context
 from seqmem.testing import check_scores
 from seqmem.tests.memory_oracles import AutomatonOracle, Case, smallest_loss
 
@@ -44,8 +45,8 @@ def test_the_optimum_by_enumeration(group: str, reset: float, length: int) -> No
 @pytest.mark.parametrize("group", ["parity", "Z7", "S3", "A5"])
 def test_an_automaton_reaches_the_optimum(group: str) -> None:
     task = StateTracking(group, 0.05)
-    expected = {k: task.optimum(k) for k in (*task.contexts, "full")}
-    check_scores(AutomatonOracle(task), task, expected)
+    contexts: list[Context] = [*task.contexts, "full"]
+    check_scores(AutomatonOracle(task), task, {k: task.optimum(k) for k in contexts})
 
 
 @pytest.mark.parametrize(

@@ -259,17 +259,23 @@ def test_ranks_trust_and_state_are_those_of_the_tables() -> None:
         assert printed["trust"] == row["trust"]
         assert printed["state, floats"] == f"{row['floats']:,}"
         assert printed["model"] == row["label"]
+        assert (row["bits"], row["bitsPerFloat"]) == (None, None)
+        assert "bits held" not in printed
     assert ranks == {"1", "2", "3–4"}
     assert {row["trust"] for row in task["rows"]} == {"self-reported", "rescored"}
 
 
 def test_a_task_is_described_with_its_own_parameters() -> None:
     tasks = ("adding-problem/T=16", "copy-memory/T=10-50", "hidden-markov/dwell=4", "music/jsb")
-    data = page_data(boards(make_record({"full": 0.5}, task=task) for task in tasks), MODELS)
+    more = ("state-tracking/group=S3,reset=0.05", "selective-copy/T=24,data=4")
+    records = [make_record({"full": 0.5}, task=task) for task in (*tasks, *more)]
+    data = page_data(boards(records), MODELS)
     said = {task["id"]: task["about"] for task in data["tasks"]}
     assert said["adding-problem/T=16"] == "Add the two marked numbers out of 16"
     assert said["copy-memory/T=10-50"].endswith(" 10-50")
     assert "lasts 4 steps" in said["hidden-markov/dwell=4"]
+    assert said["state-tracking/group=S3,reset=0.05"].endswith("probability 0.05")
+    assert "the 4 symbols" in said["selective-copy/T=24,data=4"]
     assert said["music/jsb"].startswith("Predict the next frame")
 
 
