@@ -125,7 +125,7 @@ class Cell:
             yield
 
     def _training_patterns(self) -> tuple[str, str]:
-        failures = record_directory(Path(FAILURES), self.task_id).as_posix()
+        failures = record_directory(Path(FAILURES), self.identity["task"]).as_posix()
         return f"checkpoints/{self.training_stem}/*", f"{failures}/{self.training_stem}.*json"
 
 
@@ -169,9 +169,10 @@ def plan_cell(
         NotApplicableError: the model cannot compute with the requested floats.
         InputError: the options do not make a model, or the task cannot be trained so.
     """
+    trained = task.trained_on
     recipe = recipe or recipe_for(task.family, budget)
     measuring = measuring or MeasurementSettings()
-    built = check_trainable(model, task, recipe, k_train, seed)
+    built = check_trainable(model, trained, recipe, k_train, seed)
     for option, dtype in (("--dtype", measuring.dtype), ("--train-dtype", train_dtype)):
         if dtype not in (None, "float32") and built.float32_only:
             raise NotApplicableError(
@@ -200,9 +201,9 @@ def plan_cell(
     if model.own is not None:
         identity |= {"own": model.own.source_sha256, "kind": model.own.kind}
     identity |= {
-        "task": task.id,
+        "task": trained.id,  # once for all that are variants of it
         "version": task.version,
-        "data": training_hash(task, seed),
+        "data": training_hash(trained, seed),
         "model": str(model),
         "source": source_sha256(
             "seqmem.baselines.spec",

@@ -101,6 +101,7 @@ def trained_model(
         CellError: training diverged, now or before; that is stored on disk.
         OSError: weights cannot be written.
     """
+    task = task.trained_on
     with seeded(cell.seed):
         model, options = build_model(cell.model, task, cell.k_train, cell.recipe.options)
     weights = cell.training_folder / "weights.safetensors"

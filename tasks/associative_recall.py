@@ -30,31 +30,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqmem.tasks.generated import GeneratedTask, longer_of
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import check_names, integer, number
-from seqmem.tasks.task import Split, Task, Tokens, generator, geometric_contexts
+from seqmem.tasks.task import Split, Tokens, geometric_contexts
 
 __all__ = ["AssociativeRecall"]
 
 PAIRS_PER_KEY = 4  # with equal frequencies 98 % of the keys have occurred at the end
-TARGETS = {"valid": 8192, "test": 1 << 16}
-TRAIN_TARGETS = 1 << 17
+TARGETS = {"train": 1 << 17, "valid": 8192, "test": 1 << 16}
 SEQUENCES = 128  # at least, however long they are: an interval is over sequences
 
 
-class AssociativeRecall(Task):
-    """``associative-recall/keys=32,values=64,zipf=0``."""
+class AssociativeRecall(GeneratedTask):
+    """``associative-recall/keys=32,values=64,zipf=0``; ``…,longer=4`` is tested on more pairs."""
 
     version: ClassVar[int] = 1
 
-    def __init__(self, keys: int, values: int, zipf: float) -> None:
+    def __init__(self, keys: int, values: int, zipf: float, longer: int = 1) -> None:
         """Take the numbers of keys and of values, and the exponent of the keys' frequencies."""
-        self.id = f"associative-recall/keys={keys},values={values},zipf={zipf:g}"
+        super().__init__(f"associative-recall/keys={keys},values={values},zipf={zipf:g}", longer)
         self.inputs = Tokens(keys + values)
         self.outputs = values
         self.loss = CrossEntropy(accuracy=True, unit="nats per value")
         self.keys, self.values, self.zipf = keys, values, zipf
-        self.pairs = PAIRS_PER_KEY * keys
+        usual = PAIRS_PER_KEY * keys
+        self.sequences = {name: max(SEQUENCES, -(-n // usual)) for name, n in TARGETS.items()}
+        self.pairs = usual * longer
         self.longest_context = 2 * self.pairs - 1
         # The values of all keys, if they are asked alike.
         self.held_symbols = keys if zipf == 0 else None
@@ -67,9 +69,11 @@ class AssociativeRecall(Task):
             InputError: one is missing, or not within 2 … 1,024 for keys and values, 0 … 3 for zipf.
         """
         names = ("keys", "values", "zipf")
-        check_names(parameters, names, "associative-recall/keys=32,values=64,zipf=0")
+        example = "associative-recall/keys=32,values=64,zipf=0"
+        check_names(parameters, names, example, ("longer",))
         keys, values = (integer(name, parameters[name], 2, 1024) for name in names[:2])
-        return cls(keys, values, number("zipf", parameters["zipf"], 0, 3))
+        zipf = number("zipf", parameters["zipf"], 0, 3)
+        return cls(keys, values, zipf, longer_of(parameters))
 
     @property
     def contexts(self) -> tuple[int, ...]:
@@ -81,15 +85,6 @@ class AssociativeRecall(Task):
         """(keys,) p_j."""
         weights = np.arange(1.0, self.keys + 1) ** -self.zipf
         return np.asarray(weights / weights.sum())
-
-    def train(self, seed: int, epoch: int) -> Split:
-        """Draw one epoch's sequences."""
-        return self._draw(generator(self.id, "train", seed, epoch), TRAIN_TARGETS)
-
-    @cache  # noqa: B019 - a task lives as long as the run
-    def split(self, name: Literal["valid", "test"]) -> Split:
-        """Return the fixed sequences."""
-        return self._draw(generator(self.id, name), TARGETS[name])
 
     def constant(self) -> Tensor:
         """Return equal scores for all values."""
@@ -111,8 +106,8 @@ class AssociativeRecall(Task):
         total = math.fsum(missed) + missed[-1] * (self.pairs - len(missed))
         return self.chance() * min(1.0, total / self.pairs)  # sums of p may exceed 1 by rounding
 
-    def _draw(self, rng: np.random.Generator, targets: int) -> Split:
-        sequences, length = max(SEQUENCES, -(-targets // self.pairs)), 2 * self.pairs - 1
+    def _draw(self, rng: np.random.Generator, sequences: int) -> Split:
+        length = 2 * self.pairs - 1
         cumulative = np.cumsum(self.frequencies)
         drawn = np.searchsorted(cumulative, rng.random((sequences, self.pairs)), side="right")
         keys = np.minimum(drawn, self.keys - 1)  # the last sum may be below 1 by rounding

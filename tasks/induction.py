@@ -20,16 +20,16 @@ before them.
 
 import math
 from collections.abc import Mapping
-from functools import cache
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seqmem.tasks.generated import GeneratedTask, longer_of
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import check_names, integer
-from seqmem.tasks.task import Split, Task, Tokens, generator
+from seqmem.tasks.task import Split, Tokens
 
 __all__ = ["Induction"]
 
@@ -37,19 +37,22 @@ SEQUENCES = {"valid": 2000, "test": 40_000}  # one target each
 TRAIN_INPUTS = 1 << 19
 
 
-class Induction(Task):
-    """``induction/V=16,T=64``."""
+class Induction(GeneratedTask):
+    """``induction/V=16,T=64``; ``…,longer=4`` is tested with T = 256."""
 
     version: ClassVar[int] = 1
+    fewest: ClassVar[int] = 10_000
 
-    def __init__(self, symbols: int, length: int) -> None:
+    def __init__(self, symbols: int, length: int, longer: int = 1) -> None:
         """Take the number of symbols V and of inputs T before the last trigger, both at least 2."""
-        self.id = f"induction/V={symbols},T={length}"
+        super().__init__(f"induction/V={symbols},T={length}", longer)
+        trained = max(256, min(8192, TRAIN_INPUTS // (length + 1)))
+        self.sequences = {"train": trained, **SEQUENCES}
         self.inputs = Tokens(symbols + 1)
         self.outputs = symbols
         self.loss = CrossEntropy(accuracy=True, unit="nats per sequence")
         self.symbols = symbols
-        self.length = self.longest_context = length
+        self.length = self.longest_context = length * longer
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "Induction":
@@ -58,19 +61,10 @@ class Induction(Task):
         Raises:
             InputError: one is missing or not a number, V not within 2 … 1,024, T not in 2 … 5,000.
         """
-        check_names(parameters, ("V", "T"), "induction/V=16,T=64")
+        check_names(parameters, ("V", "T"), "induction/V=16,T=64", ("longer",))
         symbols = integer("V", parameters["V"], 2, 1024)
-        return cls(symbols, integer("T", parameters["T"], 2, 5000))
-
-    def train(self, seed: int, epoch: int) -> Split:
-        """Draw one epoch's sequences."""
-        sequences = max(256, min(8192, TRAIN_INPUTS // (self.length + 1)))
-        return self._draw(generator(self.id, "train", seed, epoch), sequences)
-
-    @cache  # noqa: B019 - a task lives as long as the run
-    def split(self, name: Literal["valid", "test"]) -> Split:
-        """Return the fixed sequences."""
-        return self._draw(generator(self.id, name), SEQUENCES[name])
+        length = integer("T", parameters["T"], 2, 5000)
+        return cls(symbols, length, longer_of(parameters))
 
     def constant(self) -> Tensor:
         """Return equal scores for all symbols."""

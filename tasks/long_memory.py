@@ -23,38 +23,38 @@ Sequences are drawn exactly, by circulant embedding (Davies & Harte 1987, Biomet
 
 import math
 from collections.abc import Mapping
-from functools import cache
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seqmem.tasks.generated import GeneratedTask, longer_of
 from seqmem.tasks.losses import SquaredError
 from seqmem.tasks.parameters import check_names, number
-from seqmem.tasks.task import Features, Split, Task, generator
+from seqmem.tasks.task import Features, Split
 
 __all__ = ["LongMemory"]
 
 LENGTH = 512
-SEQUENCES = {"valid": 32, "test": 128}
-TRAIN_SEQUENCES = 512
+SEQUENCES = {"train": 512, "valid": 32, "test": 128}
 STEP = 2.0**-12  # values are multiples of this
 
 
-class LongMemory(Task):
-    """``long-memory/d=0.4``."""
+class LongMemory(GeneratedTask):
+    """``long-memory/d=0.4``; ``…,longer=4`` is tested on 2,048 inputs."""
 
     version: ClassVar[int] = 1
 
-    def __init__(self, d: float) -> None:
+    def __init__(self, d: float, longer: int = 1) -> None:
         """Take the order of differencing d, 0 < d < ½."""
-        self.id = f"long-memory/d={d:g}"
+        super().__init__(f"long-memory/d={d:g}", longer)
+        self.sequences = SEQUENCES
         self.inputs = Features(1)
         self.outputs = 1
         self.loss = SquaredError()
         self.d = d
-        self.length = self.longest_context = LENGTH
+        self.length = self.longest_context = LENGTH * longer
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "LongMemory":
@@ -63,23 +63,14 @@ class LongMemory(Task):
         Raises:
             InputError: d is missing, not a number, or not within 0.05 … 0.49.
         """
-        check_names(parameters, ("d",), "long-memory/d=0.4")
-        return cls(number("d", parameters["d"], 0.05, 0.49))
+        check_names(parameters, ("d",), "long-memory/d=0.4", ("longer",))
+        return cls(number("d", parameters["d"], 0.05, 0.49), longer_of(parameters))
 
     def autocovariances(self, largest: int) -> np.ndarray:
         """Return γ(0) … γ(largest)."""
         lags = np.arange(1, largest + 1)
         ratios = (lags - 1 + self.d) / (lags - self.d)
         return self.chance() * np.concatenate([[1.0], np.cumprod(ratios)])
-
-    def train(self, seed: int, epoch: int) -> Split:
-        """Draw one epoch's sequences."""
-        return self._draw(generator(self.id, "train", seed, epoch), TRAIN_SEQUENCES)
-
-    @cache  # noqa: B019 - a task lives as long as the run
-    def split(self, name: Literal["valid", "test"]) -> Split:
-        """Return the fixed sequences."""
-        return self._draw(generator(self.id, name), SEQUENCES[name])
 
     def constant(self) -> Tensor:
         """Return zero, the mean."""

@@ -25,15 +25,20 @@ def read_parameters(text: str, separator: str, example: str) -> dict[str, str]:
     return parameters
 
 
-def check_names(parameters: Mapping[str, str], names: Collection[str], example: str) -> None:
-    """Check that exactly these parameters are given.
+def check_names(
+    parameters: Mapping[str, str],
+    names: Collection[str],
+    example: str,
+    optional: Collection[str] = (),
+) -> None:
+    """Check that exactly these parameters are given, and perhaps optional ones.
 
     Raises:
         InputError: one is missing, or one is unknown to the family.
     """
     for name in parameters:
-        if name not in names:
-            known = f"has {', '.join(names)}" if names else "has no parameters"
+        if name not in (*names, *optional):
+            known = f"has {', '.join((*names, *optional))}" if names else "has no parameters"
             raise InputError(f"unknown parameter '{name}'; this family {known}, as in {example}")
     for name in names:
         if name not in parameters:

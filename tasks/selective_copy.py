@@ -31,9 +31,10 @@ from scipy.stats import hypergeom
 from torch import Tensor
 
 from seqmem.errors import InputError
+from seqmem.tasks.generated import GeneratedTask, longer_of
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import check_names, integer
-from seqmem.tasks.task import Split, Task, Tokens, generator
+from seqmem.tasks.task import Split, Tokens
 
 __all__ = ["SelectiveCopy"]
 
@@ -45,14 +46,20 @@ TARGETS = {"valid": 8192, "test": 40_000}
 TRAIN_INPUTS = 1 << 18
 
 
-class SelectiveCopy(Task):
-    """``selective-copy/T=64,data=8``."""
+class SelectiveCopy(GeneratedTask):
+    """``selective-copy/T=64,data=8``; ``…,longer=4`` is tested with the data among 256 places."""
 
     version: ClassVar[int] = 1
+    fewest: ClassVar[int] = 500
 
-    def __init__(self, places: int, data: int) -> None:
+    def __init__(self, places: int, data: int, longer: int = 1) -> None:
         """Take the number of places T and of symbols among them, 1 ≤ data ≤ T."""
-        self.id = f"selective-copy/T={places},data={data}"
+        super().__init__(f"selective-copy/T={places},data={data}", longer)
+        self.sequences = {
+            "train": max(256, min(8192, TRAIN_INPUTS // (places + data))),
+            **{name: max(few, -(-TARGETS[name] // data)) for name, few in SEQUENCES.items()},
+        }
+        places *= longer
         self.inputs = Tokens(SYMBOLS + 2)
         self.outputs = SYMBOLS
         self.loss = CrossEntropy(accuracy=True, unit="nats per recalled symbol")
@@ -67,24 +74,13 @@ class SelectiveCopy(Task):
         Raises:
             InputError: one is missing or not a number, T not within 1 … 5,000, data not in 1 … T.
         """
-        check_names(parameters, ("T", "data"), "selective-copy/T=64,data=8")
+        check_names(parameters, ("T", "data"), "selective-copy/T=64,data=8", ("longer",))
         places = integer("T", parameters["T"], 1, 5000)
         try:
             data = integer("data", parameters["data"], 1, places)
         except InputError as error:
             raise InputError(f"{error}, the places of T={places}") from None
-        return cls(places, data)
-
-    def train(self, seed: int, epoch: int) -> Split:
-        """Draw one epoch's sequences."""
-        sequences = max(256, min(8192, TRAIN_INPUTS // (self.places + self.data)))
-        return self._draw(generator(self.id, "train", seed, epoch), sequences)
-
-    @cache  # noqa: B019 - a task lives as long as the run
-    def split(self, name: Literal["valid", "test"]) -> Split:
-        """Return the fixed sequences."""
-        sequences = max(SEQUENCES[name], -(-TARGETS[name] // self.data))
-        return self._draw(generator(self.id, name), sequences)
+        return cls(places, data, longer_of(parameters))
 
     def constant(self) -> Tensor:
         """Return equal scores for all symbols."""

@@ -32,7 +32,6 @@ import itertools
 import math
 import re
 from collections.abc import Mapping
-from functools import cache
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -40,33 +39,34 @@ import torch
 from torch import Tensor
 
 from seqmem.errors import InputError
+from seqmem.tasks.generated import GeneratedTask, longer_of
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import check_names, number
-from seqmem.tasks.task import Split, Task, Tokens, generator
+from seqmem.tasks.task import Split, Tokens
 
 __all__ = ["StateTracking", "multiplication_table"]
 
 LENGTH = 64
-SEQUENCES = {"valid": 128, "test": 1024}
-TRAIN_SEQUENCES = 4096
+SEQUENCES = {"train": 4096, "valid": 128, "test": 1024}
 LARGEST = 120  # order of a group, that of S5
 
 
-class StateTracking(Task):
-    """``state-tracking/group=S3,reset=0.05``."""
+class StateTracking(GeneratedTask):
+    """``state-tracking/group=S3,reset=0.05``; ``…,longer=4`` is tested on 256 inputs."""
 
     version: ClassVar[int] = 1
 
-    def __init__(self, group: str, reset: float) -> None:
+    def __init__(self, group: str, reset: float, longer: int = 1) -> None:
         """Take the name of a group and the probability of a reset, 0 ≤ reset < 1."""
-        self.id = f"state-tracking/group={group},reset={reset:g}"
+        super().__init__(f"state-tracking/group={group},reset={reset:g}", longer)
+        self.sequences = SEQUENCES
         self.products = multiplication_table(group)
         self.order = len(self.products)
         self.inputs = Tokens(2 * self.order)
         self.outputs = self.order
         self.loss = CrossEntropy(accuracy=True, unit="nats per state")
         self.reset = reset
-        self.longest_context = self.length = LENGTH
+        self.longest_context = self.length = LENGTH * longer
         self.held_symbols = 1  # the state
 
     @classmethod
@@ -76,7 +76,8 @@ class StateTracking(Task):
         Raises:
             InputError: one is missing, the group is unknown, or reset is not within 0 … 0.9.
         """
-        check_names(parameters, ("group", "reset"), "state-tracking/group=S3,reset=0.05")
+        example = "state-tracking/group=S3,reset=0.05"
+        check_names(parameters, ("group", "reset"), example, ("longer",))
         group = parameters["group"]
         if re.fullmatch("Z[0-9]{1,9}", group):
             order = int(group[1:])
@@ -86,16 +87,8 @@ class StateTracking(Task):
         elif group not in ("parity", "S3", "A5", "S5"):
             known = f"parity, Z3 … Z{LARGEST}, S3, A5 and S5"
             raise InputError(f"group={group} is unknown; there are {known}")
-        return cls(group, number("reset", parameters["reset"], 0, 0.9))
-
-    def train(self, seed: int, epoch: int) -> Split:
-        """Draw one epoch's sequences."""
-        return self._draw(generator(self.id, "train", seed, epoch), TRAIN_SEQUENCES)
-
-    @cache  # noqa: B019 - a task lives as long as the run
-    def split(self, name: Literal["valid", "test"]) -> Split:
-        """Return the fixed sequences."""
-        return self._draw(generator(self.id, name), SEQUENCES[name])
+        reset = number("reset", parameters["reset"], 0, 0.9)
+        return cls(group, reset, longer_of(parameters))
 
     def constant(self) -> Tensor:
         """Return equal scores for all elements."""

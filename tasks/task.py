@@ -156,6 +156,11 @@ class Task(ABC):
         return None
 
     @property
+    def trained_on(self) -> "Task":
+        """The task whose training and validation data it has: itself, or one it is a variant of."""
+        return self
+
+    @property
     def contexts(self) -> tuple[int, ...]:
         """The context lengths that are measured by default."""
         return geometric_contexts(self.longest_context)

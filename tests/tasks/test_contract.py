@@ -25,6 +25,11 @@ SYNTHETIC = [
     "induction/V=8,T=40",
     "long-memory/d=0.05",
     "long-memory/d=0.49",
+    "associative-recall/keys=8,values=8,zipf=0,longer=2",
+    "state-tracking/group=S3,reset=0.05,longer=4",
+    "selective-copy/T=24,data=16,longer=4",
+    "induction/V=8,T=20,longer=16",
+    "long-memory/d=0.4,longer=2",
 ]
 
 

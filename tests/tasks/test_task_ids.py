@@ -113,6 +113,9 @@ def test_missing_data_cost_one_line(task: str, line: str, tmp_path: Path) -> Non
         ("selective-copy/T=5001,data=9", "out of range: 1 to 5000"),
         ("induction/V=1,T=9", "V=1 is out of range: 2 to 1024"),
         ("long-memory/d=0.5", "d=0.5 is out of range: 0.05 to 0.49"),
+        ("long-memory/d=0.4,longer=17", "longer=17 is out of range: 1 to 16"),
+        ("long-memory/d=0.4,long=2", "this family has d, longer"),
+        ("copy-memory/T=9,longer=2", "unknown parameter 'longer'"),
         ("long-memory/d=0.12345", "not a number from 0.05 to 0.49 with at most four decimals"),
     ],
 )
@@ -136,7 +139,8 @@ def test_suites_name_tasks_that_exist() -> None:
 
 def test_ids_are_canonical() -> None:
     assert load_task("copy-memory/T=010-010").id == "copy-memory/T=10"
-    assert load_task("long-memory/d=00.40").id == "long-memory/d=0.4"
+    assert load_task("long-memory/longer=1,d=00.40").id == "long-memory/d=0.4"
+    assert load_task("long-memory/longer=02,d=0.4").id == "long-memory/d=0.4,longer=2"
     assert load_task("associative-recall/zipf=1.0,values=4,keys=02").id == (
         "associative-recall/keys=2,values=4,zipf=1"
     )
