@@ -22,7 +22,7 @@ ENDINGS: dict[str, Form] = {".txt": "table", ".md": "markdown", ".json": "json",
 
 @click.command(epilog="Example: seqmem check --suite smoke --jobs 2 -o check.xml")
 @click.argument("models", metavar="[BASELINE]...", nargs=-1)
-@options.task()
+@options.task("A task, or several as in 'copy-memory/T=10|20|50'")
 @options.suite
 @click.option(
     "--model",

@@ -20,7 +20,7 @@ __all__ = ["evaluate"]
     "eval", epilog="Example: seqmem eval lstm tcn --task adding-problem/T=50 --seed 0 --seed 1"
 )
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
-@options.task()
+@options.task("A task, or several as in 'copy-memory/T=10|20|50'")
 @options.suite
 @options.k
 @click.option(

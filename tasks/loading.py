@@ -1,9 +1,10 @@
 """Loading the tasks of a command: those named one by one, or those of a suite."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain, product
 
 from seqmem.errors import InputError
-from seqmem.tasks import data_problem, find_suite, load_task
+from seqmem.tasks import FAMILIES, data_problem, family_of, find_suite, load_task
 from seqmem.tasks.task import Task
 
 __all__ = ["load_tasks"]
@@ -22,7 +23,8 @@ def load_tasks(
     machine, and never downloads them.
 
     Args:
-        task_ids: ids of tasks; either these or a suite.
+        task_ids: ids of tasks, several in one where a parameter has several values, as in
+            ``copy-memory/T=10|20|50``; either these or a suite.
         suite: the name of a suite.
         report: called with one line for each task that is skipped.
         command: the command, for messages, as in "seqmem eval".
@@ -39,7 +41,7 @@ def load_tasks(
         raise InputError(
             f"{given} given: name tasks (--task adding-problem/T=50) or a suite (--suite smoke)"
         )
-    wanted = dict.fromkeys(task_ids)
+    wanted = dict.fromkeys(chain.from_iterable(map(_each, task_ids)))
     skipped: dict[str, str] = {}
     for task_id in find_suite(suite, command).tasks if suite is not None else ():
         if problem := data_problem(task_id):
@@ -52,3 +54,16 @@ def load_tasks(
     for task in tasks.values():
         task.split("test")  # raises here if data are missing or altered
     return list(tasks.values()), skipped
+
+
+def _each(text: str) -> list[str]:
+    """Return the ids of a text in which parameters may have several values; all combinations."""
+    family = FAMILIES.get(family_of(text))
+    if family is None or family.user_data:  # a name of a file may contain anything
+        return [text]
+    name, slash, parameters = text.partition("/")
+    choices = []
+    for part in parameters.split(","):
+        key, equals, values = part.partition("=")
+        choices.append([f"{key}{equals}{value}" for value in values.split("|")])
+    return [f"{name}{slash}{','.join(chosen)}" for chosen in product(*choices)]

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from seqmem.errors import InputError
@@ -38,3 +40,19 @@ def test_an_unknown_suite() -> None:
         find_suite("smok", "seqmem check")
     with pytest.raises(InputError, match="unknown suite"):
         load_tasks([], "smok", print, command="seqmem eval")
+
+
+def test_several_values_of_parameters_are_all_combinations() -> None:
+    ids = ["copy-memory/T=5|7", "associative-recall/keys=2|4,values=8|16,zipf=0", "copy-memory/T=7"]
+    tasks, _ = load_tasks(ids, None, print, command="seqmem eval")
+    recall = [f"associative-recall/keys={k},values={v},zipf=0" for k in (2, 4) for v in (8, 16)]
+    assert [task.id for task in tasks] == ["copy-memory/T=5", "copy-memory/T=7", *recall]
+    with pytest.raises(InputError, match="task 'copy-memory/T=x'"):
+        load_tasks(["copy-memory/T=5|x"], None, print, command="seqmem eval")
+
+
+def test_the_name_of_a_file_is_one_task(tmp_path: Path) -> None:
+    path = tmp_path / "a=b|c.txt"
+    path.write_text("some words of a text . " * 400)
+    (task,), _ = load_tasks([f"text:{path}"], None, print, command="seqmem eval")
+    assert task.id == f"text:{path}"
