@@ -5,9 +5,9 @@ its segment: on average from half of them. Longer segments therefore help even a
 nothing from more context ("early token curse", Press et al. 2022, arXiv 2108.12409, appendix B).
 Windows give every word exactly k words, and do not mix the two.
 
-Transformers are trained on segments of 35 words and read up to 512 afterwards.
+A Transformer is trained on segments of 35 words and reads up to 512 afterwards.
 
-    python benchmarks/segments.py [--steps 2400] [--results DIR]
+    python benchmarks/segments.py [--positions alibi rotary none] [--steps 2400] [--results DIR]
 """
 
 import argparse
@@ -24,7 +24,6 @@ from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Task
 
 LENGTHS = (16, 35, 64, 128, 256, 512)
-MODELS = [f"transformer:positions={way},test_context=512" for way in ("alibi", "rotary")]
 
 
 def in_segments(model: SequenceModel, task: Task, length: int) -> float:
@@ -37,12 +36,14 @@ def in_segments(model: SequenceModel, task: Task, length: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--positions", nargs="+", default=["alibi"])
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--results", default=str(RESULTS))
     given = parser.parse_args()
     say(machine())
     rows = []
-    for name in MODELS:
+    for way in given.positions:
+        name = f"transformer:positions={way},test_context=512"
         run = seqmem.train(
             name,
             "wikitext-2",
@@ -55,7 +56,6 @@ def main() -> None:
         curve = seqmem.measure(run, k=LENGTHS, threads=1)
         (record,) = curve.records
         windows = [f"{math.exp(point.loss.mean):.1f}" for point in record.curve]
-        way = name.partition("=")[2].partition(",")[0]
         rows.append([way, "segments of k", *(f"{each:.1f}" for each in segments)])
         rows.append([way, "windows of k", *windows])
     headers = ["positions", "", *(f"k = {length}" for length in LENGTHS)]

@@ -50,7 +50,7 @@ def windows_sentence(boards: Sequence[Board]) -> str | None:
     return (
         f"**With {best.k} words instead of all, an LSTM's perplexity changes by {trained} if it is "
         f"trained on windows of {best.k}, and by {cut} if it is only cut to them "
-        f"afterwards**{once}: WikiText-2, {epochs(best.row):.2g} epochs, perplexity "
+        f"afterwards**{once}: WikiText-2, {_epochs(best.row)}, perplexity "
         f"{shown(best.row.scores['full'], spread=True)} with all. {PUBLISHED}"
     )
 
@@ -70,3 +70,8 @@ def _both_ways(board: Board) -> BothWays | None:
         if trained is not None and cut is not None:
             return BothWays(row, int(k), trained, cut)
     return None
+
+
+def _epochs(row: Row) -> str:
+    text = f"{epochs(row):.2g}"
+    return f"{text} epoch{'s' * (text != '1')}"
