@@ -99,3 +99,21 @@ def test_there_are_at_most_ten_lines_and_many_tasks_are_not_listed() -> None:
     lines = limitations(boards(records), tasks=["e"], models=["gru"])
     assert "4 of 4 trained models have one seed: how much trainings vary is unknown." in lines
     assert len(lines) <= 10
+
+
+@pytest.mark.parametrize(
+    ("name", "dropout", "created", "says"),
+    [
+        ("lstm", 0.3, "2026-11-29T10:00:00", True),
+        ("lstm", 0.3, "2026-12-01T10:00:00", False),
+        ("lstm", 0.0, "2026-11-29T10:00:00", False),
+        ("lru", 0.3, "2026-11-29T10:00:00", False),
+    ],
+)
+def test_music_models_that_dropped_keys_are_counted(
+    name: str, dropout: float, created: str, says: bool
+) -> None:
+    record = make_trained(GOOD, task="music/jsb")
+    model = {**record.model, "name": name, "options": {"dropout": dropout}}
+    text = said([replace(record, model=model, created=created)])
+    assert ("1 of 1 trained models of music were trained with dropout on the keys" in text) == says
