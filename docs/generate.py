@@ -61,8 +61,8 @@ def caption() -> str:
     rows = named_rows(found)
     high, low = rows[EXAMPLE_MODELS[0]], rows[EXAMPLE_MODELS[-1]]
     return (
-        f"*The `{high.label}` comes within {_above(found, high)} nats of the optimum and needs k = "
-        f"{row_need(high)} for 99 % of it; `{low.label}`, which provably forgets, uses k = "
+        f"*The `{high.label}` comes within {_above(found, high)} nats of the optimum and needs "
+        f"k\\*(1 %) = {row_need(high)} inputs; `{low.label}`, which provably forgets, needs "
         f"{row_need(low)} and stays {_above(found, low)} nats above. [{EXAMPLE}](docs/tasks.md), "
         f"budget {BUDGET}.*"
     )

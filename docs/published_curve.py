@@ -78,7 +78,7 @@ def excess_sentence(found: Sequence[Curve]) -> str:
     own = [curve for curve in found if not curve.published]
     law = trend(found)
     named = own if law is None else [own[0], own[-1]]  # the chart names the others
-    needs = listed(f"{curve.need} at {curve.perplexity:.0f}" for curve in named)
+    needs = listed(f"{curve.need} at perplexity {curve.perplexity:.0f}" for curve in named)
     published = listed(
         f"{curve.need} at {curve.perplexity:.0f}" for curve in found if curve.published
     )

@@ -103,7 +103,7 @@ def test_lstms_of_every_recipe_are_beside_the_published_one() -> None:
     found = text_boards(records)
     text = "\n".join(text_parts(found, "charts"))
     assert "**The better the LSTM, the more words it uses**" in text
-    assert "16 at 403 and 64 at 90; 200–250 at 67 for the AWD-LSTM of" in text
+    assert "16 at perplexity 403 and 64 at perplexity 90; 200–250 at 67 for the AWD-LSTM of" in text
     (chart,) = text_charts(found).values()
     points = {(row["name"], row["k"]): row["excess"] for row in chart["data"]["values"]}
     assert points["AWD-LSTM, published, validation articles: 67.29", 10] == 0.4358
