@@ -221,6 +221,17 @@ def test_a_table_that_is_cut_says_so(width: int, browser: Browser, tmp_path: Pat
     page.context.close()
 
 
+def test_long_names_of_budgets_fit_a_phone(browser: Browser, tmp_path: Path) -> None:
+    budgets = ("small", "medium, steps 23872, learning_rate 0.002, schedule constant")
+    records = [make_trained({1: 0.9, "full": 0.5}, budget=budget) for budget in budgets]
+    path = tmp_path / "board.html"
+    path.write_text(page_of(boards(records), SUMMARIES), encoding="utf-8")
+    page = opened(browser, path, 390).page
+    right = "all => Math.max(...all.map(each => each.getBoundingClientRect().right))"
+    assert page.locator("select:visible").evaluate_all(right) <= 390
+    page.context.close()
+
+
 def test_the_keyboard_reaches_the_source_of_a_number(desktop: Opened) -> None:
     page = desktop.page
     stops = page.locator('#task-0 .board button.number[tabindex="0"]')
