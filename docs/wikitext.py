@@ -55,7 +55,7 @@ def text_parts(found: Sequence[Board], folder: str) -> list[str]:
             details("Numbers, in nats", [excess_table(known)]),
         ]
     if (both_ways := windows_sentence(found)) is not None:
-        parts += ["## Few words in training, or afterwards", both_ways]
+        parts.append(both_ways)
     return parts
 
 

@@ -82,9 +82,12 @@ def open_files() -> dict[str, str]:
 
 
 def children() -> str:
-    """The ids of this process's children, zombies included."""
-    tasks = Path("/proc/self/task").iterdir()
-    return " ".join(sorted((task / "children").read_text() for task in tasks)).strip()
+    """The ids of this process's children, zombies included, in whichever thread they began."""
+    ids: list[str] = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that has ended: another has its children
+            ids += (task / "children").read_text().split()
+    return " ".join(sorted(ids))
 
 
 def run_among_impostors(
