@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqmem.baselines import BASELINES
-from seqmem.errors import InputError, unknown
+from seqmem.errors import unknown
 from seqmem.files import write_output
 from seqmem.leaderboard.charts.curve import Layout, curve_chart
-from seqmem.leaderboard.charts.picture import FORMATS, picture
+from seqmem.leaderboard.charts.picture import form_of, picture
 from seqmem.leaderboard.charts.theme import Spec
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.selection import select
@@ -29,17 +29,14 @@ class Picture:
     chart: Spec
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture to a file, .svg, .pdf or .png; return its path.
+        """Write the picture to a file, .svg, .pdf, .png or .html; return its path.
 
         Raises:
             InputError: it has another ending, cannot be written, or the package that draws is
                 missing.
         """
         path = Path(path)
-        form = path.suffix.lower().removeprefix(".")
-        if form not in FORMATS:
-            raise InputError(f"{path}: a picture's name ends in {', '.join(FORMATS)}")
-        write_output(path, picture(self.chart, form))
+        write_output(path, picture(self.chart, form_of(path, "save")))
         return path
 
     def _repr_svg_(self) -> str:

@@ -3,7 +3,7 @@
 import math
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -13,13 +13,11 @@ from seqmem.baselines.backbone import Backbone
 from seqmem.baselines.options import Count, OneOf, Range, Share
 from seqmem.tasks.task import InputSpec
 
-__all__ = ["Transformer", "WindowedAttention", "window_widths"]
+__all__ = ["Positions", "Transformer", "WindowedAttention", "window_widths"]
 
 SMALLEST_BLOCK = 64  # queries in one matrix product, even where windows are narrower
 BASE = 10_000.0  # of the rotation speeds: the bound of the ratio of the fastest to the slowest
-Positions = Annotated[
-    Literal["rotary", "alibi", "none"], OneOf(("rotary", "alibi", "none"))
-]  # how attention sees them
+Positions = Literal["rotary", "alibi", "none"]  # how attention sees them
 
 
 class Transformer(Backbone):
@@ -44,7 +42,7 @@ class Transformer(Backbone):
         heads: Count = 4,
         dropout: Share = 0.0,
         tied: bool = False,
-        positions: Positions = "rotary",
+        positions: Annotated[Positions, OneOf(get_args(Positions))] = "rotary",
         test_context: Annotated[int, Range(0, 1_000_000)] = 0,
     ) -> None:
         """Create a model with random weights.
@@ -123,7 +121,7 @@ class WindowedAttention(nn.Module):
         hidden: int,
         heads: int,
         width: int,
-        positions: Literal["rotary", "alibi", "none"] = "rotary",
+        positions: Positions = "rotary",
     ) -> None:
         """Create a layer of `heads` heads on `hidden` features with windows of `width` inputs."""
         super().__init__()

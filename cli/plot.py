@@ -18,7 +18,7 @@ __all__ = ["plot"]
 
 @click.command(epilog="Example: seqmem plot wikitext-2 --model lstm,tcn -o curve.pdf")
 @click.argument("tasks", metavar="TASK...", nargs=-1, required=True)
-@options.output("The file to write: .svg, .pdf or .png.", required=True)
+@options.output("The file to write: .svg, .pdf, .png or .html.", required=True)
 @options.records
 @click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
 @click.option(

@@ -44,8 +44,8 @@ def probe(
     must not depend on is checked: later inputs, other sequences of the batch, the length, earlier
     calls, random numbers. The exit status is 1 if they do.
     """
-    from seqmem.leaderboard.charts.influence import influence_chart
-    from seqmem.leaderboard.charts.picture import picture_file
+    from seqmem.api.probing import Probe
+    from seqmem.leaderboard.charts.picture import form_of
     from seqmem.leaderboard.tables.fitted import terminal_width
     from seqmem.probing.findings import report
     from seqmem.probing.probe import ProbeOptions, probe_network
@@ -53,16 +53,13 @@ def probe(
     from seqmem.tasks import load_task
 
     if output is not None:
-        picture_file(None, output)  # a wrong name is reported at once
+        form_of(output, "--output")  # a wrong name is reported at once
     task = None if task_id is None else load_task(task_id)
     with open_network(model, task) as (network, source):
         settings = ProbeOptions(length=length, share=share, seed=seed)
         found = probe_network(network, source, Path(model).name, settings)
     click.echo(report(found, terminal_width()))
     if output is not None:
-        chart = influence_chart(
-            found.influence, found.name, found.receptive_field, found.within, share
-        )
-        picture_file(chart, output)
+        Probe(found).plot().save(output)
     if found.faults:
         raise SystemExit(1)

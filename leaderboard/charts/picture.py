@@ -9,20 +9,11 @@ from types import ModuleType
 from xml.sax.saxutils import quoteattr
 
 from seqmem.errors import InputError
-from seqmem.files import write_output
 from seqmem.leaderboard.charts.theme import Spec
 
-__all__ = [
-    "FORMATS",
-    "fingerprint",
-    "javascript",
-    "picture",
-    "picture_file",
-    "renderer",
-    "width_of",
-]
+__all__ = ["FORMATS", "fingerprint", "form_of", "javascript", "picture", "renderer", "width_of"]
 
-FORMATS = ("svg", "pdf", "png")
+FORMATS = ("svg", "pdf", "png", "html")
 PIXELS = 4  # of a PNG, for each point of the chart: 288 in an inch
 
 
@@ -44,6 +35,24 @@ def renderer(command: str) -> ModuleType:
     return vl_convert
 
 
+def form_of(path: Path, command: str) -> str:
+    """Return the format that a file's name ends in.
+
+    Args:
+        path: the file.
+        command: what writes it, for the error's text.
+
+    Raises:
+        InputError: the name has another ending, or the package that draws is missing.
+    """
+    form = path.suffix.lower().removeprefix(".")
+    if form not in FORMATS:
+        endings = ", ".join(f".{each}" for each in FORMATS)
+        raise InputError(f"{path}: a picture's name ends in one of {endings}; choose such a name")
+    renderer(command)
+    return form
+
+
 @cache
 def javascript() -> str:
     """Return a script that defines `vegaEmbed`, for all charts of a page."""
@@ -58,9 +67,12 @@ def picture(chart: Spec, form: str, scale: float = 1.0) -> bytes:
 
     Args:
         chart: what is drawn.
-        form: one of FORMATS.
-        scale: a factor of all sizes, texts included.
+        form: one of FORMATS; html is a page that needs no network.
+        scale: a factor of all sizes, texts included; a page has none.
     """
+    if form == "html":
+        page: str = renderer("plot").vegalite_to_html(chart, bundle=True)
+        return page.encode()
     if form == "png":
         image: bytes = renderer("plot").vegalite_to_png(chart, scale=PIXELS * scale)
         return image
@@ -74,26 +86,6 @@ def picture(chart: Spec, form: str, scale: float = 1.0) -> bytes:
         return document
     svg = svg if scale == 1 else _scaled(svg, scale, "pt")
     return svg.replace("<svg ", attributes, 1).encode()
-
-
-def picture_file(chart: Spec | None, output: Path) -> None:
-    """Write a chart to a picture or, as .html, to a page of its own; None only checks the name.
-
-    Raises:
-        InputError: the name has another ending, the file cannot be written, or the package that
-            draws is missing.
-    """
-    form = output.suffix.lower().removeprefix(".")
-    if form not in (*FORMATS, "html"):
-        endings = ", ".join(f".{each}" for each in (*FORMATS, "html"))
-        raise InputError(f"--output {output}: the name must end in one of {endings}")
-    drawer = renderer("--output")
-    if chart is None:
-        return
-    if form == "html":
-        write_output(output, drawer.vegalite_to_html(chart, bundle=True).encode())
-    else:
-        write_output(output, picture(chart, form))
 
 
 def width_of(chart: Spec) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from seqmem.errors import InputError, unknown
 from seqmem.files import write_output
 from seqmem.leaderboard.charts.curve import Layout, curve_chart
-from seqmem.leaderboard.charts.picture import FORMATS, picture, renderer, width_of
+from seqmem.leaderboard.charts.picture import form_of, picture, width_of
 from seqmem.leaderboard.charts.theme import Spec
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.selection import names, select
@@ -63,13 +63,7 @@ def draw(request: PlotRequest, baselines: Iterable[str], log: Callable[[str], ob
             cannot be written, the width is too small, or the package that draws is missing.
     """
     output = request.output
-    form = output.suffix.lower().removeprefix(".")
-    if form not in FORMATS:
-        endings = ", ".join(f".{each}" for each in FORMATS)
-        raise InputError(
-            f"--output {output}: a picture's name ends in one of {endings}; choose such a name"
-        )
-    renderer("plot")
+    form = form_of(output, "plot")
     found = _boards(request, log)
     shown = [name for board in found for name in named_rows(board)]
     highlight = tuple(

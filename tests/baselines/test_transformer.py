@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Literal
+from typing import get_args
 from unittest.mock import patch
 
 import pytest
@@ -14,6 +14,7 @@ from seqmem.baselines.spec import build_model, parse_model
 from seqmem.baselines.training.loop import seeded, train
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.baselines.transformer import (
+    Positions,
     Transformer,
     WindowedAttention,
     window_widths,
@@ -23,12 +24,10 @@ from seqmem.tasks import load_task
 from seqmem.tasks.model import State
 from seqmem.tasks.task import Features, Tokens
 
-POSITIONS: tuple[Literal["rotary", "alibi", "none"], ...] = ("rotary", "alibi", "none")
+POSITIONS: tuple[Positions, ...] = get_args(Positions)
 
 
-def attention(
-    heads: int, width: int, positions: Literal["rotary", "alibi", "none"] = "rotary"
-) -> WindowedAttention:
+def attention(heads: int, width: int, positions: Positions = "rotary") -> WindowedAttention:
     with seeded(2):
         layer = WindowedAttention(6, heads, width, positions)
         nn.init.normal_(layer.project.weight)  # logits of size 1: positions matter
@@ -73,7 +72,7 @@ def dense(layer: WindowedAttention, features: Tensor) -> Tensor:
     ],
 )
 def test_blocks_equal_dense_attention(
-    length: int, heads: int, width: int, positions: Literal["rotary", "alibi", "none"]
+    length: int, heads: int, width: int, positions: Positions
 ) -> None:
     layer = attention(heads, width, positions)
     source = torch.Generator().manual_seed(length)
@@ -106,7 +105,7 @@ def test_windows_add_up_to_the_context(layers: int) -> None:
 @pytest.mark.parametrize("positions", POSITIONS)
 @torch.inference_mode()
 def test_absolute_positions_have_no_effect(
-    positions: Literal["rotary", "alibi", "none"],
+    positions: Positions,
 ) -> None:
     """The same inputs have the same outputs at every position, near the start as well."""
     with seeded(3):
