@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from seqmem.api.picture import Picture
 from seqmem.errors import InputError
-from seqmem.leaderboard.charts.influence import influence_chart
-from seqmem.probing.findings import Findings, report
+from seqmem.probing.findings import Findings, drawn, report
 from seqmem.probing.inputs import source_of
 from seqmem.probing.probe import ProbeOptions, probe_network
 from seqmem.submissions.probing import open_network
@@ -61,12 +60,7 @@ class Probe:
         Raises:
             InputError: the package that draws is missing.
         """
-        found = self.findings
-        return Picture(
-            influence_chart(
-                found.influence, found.name, found.receptive_field, found.within, found.share
-            )
-        )
+        return Picture(drawn(self.findings))
 
     def __repr__(self) -> str:
         """Return it in one line."""
@@ -84,10 +78,10 @@ class Probe:
     def _repr_html_(self) -> str:
         """Return the report, and the influence where it can be drawn."""
         try:
-            drawn = self.plot()._repr_svg_()
+            svg = self.plot()._repr_svg_()
         except InputError:  # without the package that draws
-            drawn = ""
-        return f"<pre>{escape(str(self))}</pre>{drawn}"
+            svg = ""
+        return f"<pre>{escape(str(self))}</pre>{svg}"
 
 
 def probe(

@@ -44,22 +44,22 @@ def probe(
     must not depend on is checked: later inputs, other sequences of the batch, the length, earlier
     calls, random numbers. The exit status is 1 if they do.
     """
-    from seqmem.api.probing import Probe
-    from seqmem.leaderboard.charts.picture import form_of
+    from seqmem.files import write_output
+    from seqmem.leaderboard.charts.picture import form_of, picture
     from seqmem.leaderboard.tables.fitted import terminal_width
-    from seqmem.probing.findings import report
+    from seqmem.probing.findings import drawn, report
     from seqmem.probing.probe import ProbeOptions, probe_network
     from seqmem.submissions.probing import open_network
     from seqmem.tasks import load_task
 
     if output is not None:
-        form_of(output, "--output")  # a wrong name is reported at once
+        form = form_of(output, "--output")  # a wrong name is reported at once
     task = None if task_id is None else load_task(task_id)
     with open_network(model, task) as (network, source):
         settings = ProbeOptions(length=length, share=share, seed=seed)
         found = probe_network(network, source, Path(model).name, settings)
     click.echo(report(found, terminal_width()))
     if output is not None:
-        Probe(found).plot().save(output)
+        write_output(output, picture(drawn(found), form))
     if found.faults:
         raise SystemExit(1)

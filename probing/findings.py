@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
 
+from seqmem.leaderboard.charts.influence import influence_chart
+from seqmem.leaderboard.charts.theme import Spec
 from seqmem.probing.causality import Causality
 from seqmem.probing.cost import Cost
 from seqmem.probing.faults import Fault
 from seqmem.probing.receptive_field import Look
 
-__all__ = ["Findings", "by_octaves", "report"]
+__all__ = ["Findings", "by_octaves", "drawn", "report"]
 
 BAR = 32  # characters of the largest bar
 LABEL = 18  # characters before a value
@@ -95,6 +97,13 @@ def report(found: Findings, width: int = 120) -> str:
         fill(f"{name:<{LABEL}}{text}", width, subsequent_indent=" " * LABEL) for name, text in facts
     ]
     return "\n".join([fill(head, width), "", *lines, "", *_chart(found)])
+
+
+def drawn(found: Findings) -> Spec:
+    """Return the chart of the influence by lag."""
+    return influence_chart(
+        found.influence, found.name, found.receptive_field, found.within, found.share
+    )
 
 
 def by_octaves(parts: Sequence[float]) -> list[tuple[str, float]]:
