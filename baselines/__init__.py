@@ -33,6 +33,10 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
         "rnn": Baseline("seqmem.baselines.recurrent:RNN", "recurrent network with tanh"),
         "lstm": Baseline("seqmem.baselines.recurrent:LSTM", "long short-term memory"),
         "gru": Baseline("seqmem.baselines.recurrent:GRU", "gated recurrent unit (Cho et al.)"),
+        "awd-lstm": Baseline(
+            "seqmem.baselines.awd_lstm:AWDLSTM",
+            "lstm with dropped weights, words and features (Merity et al.)",
+        ),
         "rnn-stable": Baseline(
             "seqmem.baselines.stable:StableRNN",
             "rnn constrained to contract: it provably forgets (Miller & Hardt)",

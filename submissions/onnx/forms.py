@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqmem.baselines.awd_lstm import AWDLSTM
 from seqmem.baselines.lru import LRU
 from seqmem.baselines.ngram import KneserNey
 from seqmem.baselines.recurrent import Recurrent
@@ -47,6 +48,10 @@ def exportable(model: SequenceModel) -> SequenceModel:
             part.block = 1 << 40  # so that any number of queries is in the first block
     if isinstance(form, Recurrent):
         setattr(form, "layers", _RecurrentLayers(form.layers))  # noqa: B010 - replaces torch's
+    if isinstance(form, AWDLSTM):
+        for i, layer in enumerate(form.layers):
+            assert isinstance(layer, nn.LSTM)
+            form.layers[i] = _RecurrentLayers(layer)
     if isinstance(form, LRU):
         for block in form.blocks:
             block.recurrence = _ExportedLinearRecurrence(block.get_submodule("recurrence"))
