@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 from seqmem.api.model_curve import ModelCurve, frame_of
 from seqmem.api.picture import Picture, pictured
 from seqmem.api.requests import logger
+from seqmem.baselines import BASELINES
 from seqmem.cli.listings import model_rows, task_rows
 from seqmem.errors import unknown
+from seqmem.leaderboard.charts.sweep import sweep_chart
 from seqmem.leaderboard.comparison import Comparison
 from seqmem.leaderboard.comparison import compare as compare_models
 from seqmem.leaderboard.record import Context
 from seqmem.leaderboard.selection import select
+from seqmem.leaderboard.statistics.aggregate import boards
+from seqmem.leaderboard.statistics.sweep import sweeps
+from seqmem.tasks import every_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,17 +56,22 @@ def leaderboard(
     return frame_of(select([Path(place) for place in places], named, logger(verbose=True)).records)
 
 
-def plot(task: str, *models: str) -> Picture:
+def plot(task: str, *models: str, against: str | None = None) -> Picture:
     """Return a picture of the records of a task.
 
     Args:
-        task: the task's id.
+        task: the task's id; of several tasks of a family, as in ``copy-memory/T=10|30``.
         models: only these.
+        against: what scores and bits held with the full context are drawn against instead of k: a
+            parameter of the tasks, or "state", the floats of a model's state.
 
     Raises:
-        InputError: there are no records of the task, or none of a model.
+        InputError: there are no records of a task, or none of a model, or no such parameter.
     """
-    records = select((), [task], logger(verbose=True)).records
+    if against is not None:
+        swept = select((), every_id(task), logger(verbose=True), models=models).records
+        return Picture(sweep_chart(sweeps(boards(swept), against), list(BASELINES)))
+    records = select((), every_id(task), logger(verbose=True)).records
     labels = sorted({record.model["label"] for record in records})
     for name in models:
         if name not in labels:

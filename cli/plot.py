@@ -1,5 +1,6 @@
 """`seqmem plot`: records as a chart."""
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,11 @@ __all__ = ["plot"]
 @click.option(
     "--columns", type=click.IntRange(1, 12), default=1, help="Panels of tasks side by side."
 )
+@click.option(
+    "--against",
+    metavar="NAME",
+    help="Instead of k: state, the floats of a model's state; or a parameter of the tasks.",
+)
 @click.option("--font", metavar="NAME", help="The font family of all texts.")
 def plot(
     tasks: tuple[str, ...],
@@ -44,18 +50,24 @@ def plot(
     highlight: tuple[str, ...],
     width: float | None,
     columns: int,
+    against: str | None,
     font: str | None,
 ) -> None:
     """Draw the records of each TASK: the score against the context length, a line for each model.
+
+    Several tasks of a family are written as in 'associative-recall/keys=8|32,values=64,zipf=0';
+    with --against keys the full context's score and bits held are drawn against that parameter,
+    with --against state against the floats of each model's state.
 
     Each model is drawn as its recipe trains it; the other k_train are in `seqmem leaderboard`.
     Names show budget and k_train where models differ in them. Needs the extra packages of
     pip install 'seqmem[plot]'.
     """
     from seqmem.leaderboard.charts.plot import PlotRequest, draw
+    from seqmem.tasks import every_id
 
     request = PlotRequest(
-        tuple(dict.fromkeys(tasks)),
+        tuple(dict.fromkeys(chain.from_iterable(map(every_id, tasks)))),
         output,
         places,
         budget=budget,
@@ -64,5 +76,6 @@ def plot(
         width=width,
         columns=columns,
         font=font,
+        against=against,
     )
     draw(request, BASELINES, log)

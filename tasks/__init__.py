@@ -10,6 +10,7 @@ import pkgutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ __all__ = [
     "Family",
     "Suite",
     "data_problem",
+    "every_id",
     "family_of",
     "find_suite",
     "listed_tasks",
@@ -263,6 +265,22 @@ def find_suite(name: str, command: str) -> Suite:
 def family_of(task_id: str) -> str:
     """Return the part of an id before its parameters: up to the slash, or ``text`` for a text."""
     return "text" if task_id.startswith("text:") else task_id.partition("/")[0]
+
+
+def every_id(text: str) -> list[str]:
+    """Return the ids of a text in which parameters may have several values, as in ``T=10|20``.
+
+    Of several parameters, all combinations.
+    """
+    family = FAMILIES.get(family_of(text))
+    if family is None or family.user_data:  # a name of a file may contain anything
+        return [text]
+    name, slash, parameters = text.partition("/")
+    choices = []
+    for part in parameters.split(","):
+        key, equals, values = part.partition("=")
+        choices.append([f"{key}{equals}{value}" for value in values.split("|")])
+    return [f"{name}{slash}{','.join(chosen)}" for chosen in product(*choices)]
 
 
 def data_problem(task_id: str) -> str:

@@ -1,10 +1,10 @@
 """Loading the tasks of a command: those named one by one, or those of a suite."""
 
 from collections.abc import Callable, Sequence
-from itertools import chain, product
+from itertools import chain
 
 from seqmem.errors import InputError
-from seqmem.tasks import FAMILIES, data_problem, family_of, find_suite, load_task
+from seqmem.tasks import data_problem, every_id, find_suite, load_task
 from seqmem.tasks.task import Task
 
 __all__ = ["load_tasks"]
@@ -41,7 +41,7 @@ def load_tasks(
         raise InputError(
             f"{given} given: name tasks (--task adding-problem/T=50) or a suite (--suite smoke)"
         )
-    wanted = dict.fromkeys(chain.from_iterable(map(_each, task_ids)))
+    wanted = dict.fromkeys(chain.from_iterable(map(every_id, task_ids)))
     skipped: dict[str, str] = {}
     for task_id in find_suite(suite, command).tasks if suite is not None else ():
         if problem := data_problem(task_id):
@@ -54,16 +54,3 @@ def load_tasks(
     for task in tasks.values():
         task.split("test")  # raises here if data are missing or altered
     return list(tasks.values()), skipped
-
-
-def _each(text: str) -> list[str]:
-    """Return the ids of a text in which parameters may have several values; all combinations."""
-    family = FAMILIES.get(family_of(text))
-    if family is None or family.user_data:  # a name of a file may contain anything
-        return [text]
-    name, slash, parameters = text.partition("/")
-    choices = []
-    for part in parameters.split(","):
-        key, equals, values = part.partition("=")
-        choices.append([f"{key}{equals}{value}" for value in values.split("|")])
-    return [f"{name}{slash}{','.join(chosen)}" for chosen in product(*choices)]

@@ -1,5 +1,6 @@
 """Synthetic records for tests."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -151,3 +152,11 @@ def lower(data: dict[str, Any], by: float, *points: int) -> None:
 def fixed(record: Record) -> Record:
     """Return the record of a model that is one set of weights, not trained by steps."""
     return replace(record, training={**record.training, "recipe": None})
+
+
+def recalled(loss: float, task: str = "r/1", *, floats: int | None = 50, **fields: Any) -> Record:
+    """Return a record of a task that asks back ten of eight symbols, with a loss at full."""
+    record = make_record({1: 1.0, "full": loss}, chance=math.log(8), task=task, **fields)
+    curve = tuple(replace(point, state_floats=floats) for point in record.curve)
+    facts = replace(record.task, held_symbols=10, loss="cross-entropy", unit="nats per symbol")
+    return replace(record, task=facts, curve=curve)

@@ -8,11 +8,14 @@ from seqmem.errors import InputError, unknown
 from seqmem.files import write_output
 from seqmem.leaderboard.charts.curve import Layout, curve_chart
 from seqmem.leaderboard.charts.picture import form_of, picture, width_of
-from seqmem.leaderboard.charts.theme import Spec
+from seqmem.leaderboard.charts.sweep import WIDTH as FRAME
+from seqmem.leaderboard.charts.sweep import kinds_of, sweep_chart
+from seqmem.leaderboard.charts.theme import PRINT, Spec
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.selection import names, select
 from seqmem.leaderboard.statistics.aggregate import Board, boards
 from seqmem.leaderboard.statistics.rows import named_rows
+from seqmem.leaderboard.statistics.sweep import Sweep, sweeps
 from seqmem.leaderboard.tables.wording import count
 
 __all__ = ["PlotRequest", "draw"]
@@ -37,6 +40,7 @@ class PlotRequest:
         width: of the whole picture in inches; None for the usual one.
         columns: panels side by side.
         font: the font family; None for the usual one.
+        against: what scores are drawn against instead of k: "state", or a parameter of the tasks.
     """
 
     tasks: tuple[str, ...]
@@ -48,10 +52,11 @@ class PlotRequest:
     width: float | None = None
     columns: int = 1
     font: str | None = None
+    against: str | None = None
 
 
 def draw(request: PlotRequest, baselines: Iterable[str], log: Callable[[str], object]) -> None:
-    """Draw context curves to a file.
+    """Draw context curves, or a sweep, to a file.
 
     Args:
         request: what is drawn, and how.
@@ -59,28 +64,70 @@ def draw(request: PlotRequest, baselines: Iterable[str], log: Callable[[str], ob
         log: called with one line for each file that is no record.
 
     Raises:
-        InputError: there are no such records or models, the file's name has another ending or it
-            cannot be written, the width is too small, or the package that draws is missing.
+        InputError: there are no such records, models or parameters, the file's name has another
+            ending or it cannot be written, the width is too small, or the package that draws is
+            missing.
     """
-    output = request.output
-    form = form_of(output, "plot")
-    found = _boards(request, log)
-    shown = [name for board in found for name in named_rows(board)]
-    highlight = tuple(
-        name for name in shown if any(names(name, given) for given in request.highlight)
-    )
-    for given in request.highlight:
-        if not any(names(name, given) for name in shown):
-            raise unknown("model to highlight", given, sorted(set(shown)), "seqmem leaderboard")
-    layout = Layout(columns=request.columns, highlight=highlight)
-    if request.font is not None:
-        layout = replace(layout, font=request.font)
-    known = list(baselines)
-    if request.width is None:
-        content = picture(curve_chart(found, known, layout), form)
+    form = form_of(request.output, "plot")
+    found, known = _boards(request, log), list(baselines)
+    if request.against is None:
+        drawing = _curves(request, found, known)
     else:
-        content = picture(_fitted(found, known, layout, request.width), form, SCALE)
-    write_output(output, content)
+        drawing = _sweeps(request, sweeps(found, request.against), known)
+    if request.width is None:
+        content = picture(drawing.chart(drawing.frame), form)
+    else:
+        content = picture(_fitted(drawing, request.width), form, SCALE)
+    write_output(request.output, content)
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """A chart of any width.
+
+    Attributes:
+        chart: returns it, of the width of a frame in pixels.
+        frame: the usual width of a frame.
+        columns: frames side by side.
+    """
+
+    chart: Callable[[int], Spec]
+    frame: int
+    columns: int
+
+
+def _curves(request: PlotRequest, found: Sequence[Board], known: Sequence[str]) -> _Drawing:
+    names = [name for board in found for name in named_rows(board)]
+    layout = Layout(columns=request.columns, highlight=_highlighted(request, names))
+    layout = layout if request.font is None else replace(layout, font=request.font)
+
+    def chart(width: int) -> Spec:
+        return curve_chart(found, known, replace(layout, width=width))
+
+    return _Drawing(chart, layout.width, min(layout.columns, len(found)))
+
+
+def _sweeps(request: PlotRequest, found: Sequence[Sweep], known: Sequence[str]) -> _Drawing:
+    lines = [point.line for sweep in found for point in sweep.points]
+    highlight = _highlighted(request, lines)
+    font = request.font or PRINT.font
+
+    def chart(width: int) -> Spec:
+        return sweep_chart(found, known, highlight=highlight, width=width, font=font)
+
+    return _Drawing(chart, FRAME, max(len(kinds_of(sweep)) for sweep in found))
+
+
+def _highlighted(request: PlotRequest, lines: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the lines that stand out.
+
+    Raises:
+        InputError: there is no line of a requested model.
+    """
+    for given in request.highlight:
+        if not any(names(name, given) for name in lines):
+            raise unknown("model to highlight", given, sorted(set(lines)), "seqmem leaderboard")
+    return tuple(name for name in lines if any(names(name, given) for given in request.highlight))
 
 
 def _boards(request: PlotRequest, log: Callable[[str], object]) -> list[Board]:
@@ -92,16 +139,14 @@ def _boards(request: PlotRequest, log: Callable[[str], object]) -> list[Board]:
     return sorted(boards(chosen.records), key=lambda board: order[board.task_id])
 
 
-def _fitted(
-    found: Sequence[Board], baselines: Sequence[str], layout: Layout, inches: float
-) -> Spec:
+def _fitted(drawing: _Drawing, inches: float) -> Spec:
     """Return a chart whose whole width, times SCALE, is the given one.
 
     Raises:
         InputError: no curve could be read in the frames that remain beside axes and labels.
     """
-    columns = min(layout.columns, len(found))
-    around = width_of(curve_chart(found, baselines, layout)) - columns * layout.width
+    columns = drawing.columns
+    around = width_of(drawing.chart(drawing.frame)) - columns * drawing.frame
     frame = int((inches * POINTS / SCALE - around) / columns)
     if frame < NARROWEST:
         least = (around + columns * NARROWEST) * SCALE / POINTS
@@ -109,4 +154,4 @@ def _fitted(
             f"--width {inches:g}: {count(columns, 'panel')} with labels need {least:.1f} inches or "
             "more; widen it, show fewer --columns, or only some --model"
         )
-    return curve_chart(found, baselines, replace(layout, width=frame))
+    return drawing.chart(frame)

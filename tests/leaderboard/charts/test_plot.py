@@ -11,7 +11,7 @@ pytest.importorskip("vl_convert", reason="charts need the plot extra")
 from seqmem.leaderboard.store import write_record
 from seqmem.tests.command import Command
 from seqmem.tests.leaderboard.charts.drawn import LOSSES
-from seqmem.tests.records import make_record
+from seqmem.tests.records import make_record, recalled
 
 PNG = b"\x89PNG"
 
@@ -108,3 +108,26 @@ def test_without_the_extra_one_line_names_it(
     ran = seqmem_("plot", "toy/T=3", "-o", "c.svg", "--records", "mine")
     assert (ran.status, ran.err.count("\n")) == (2, 1)
     assert "vl_convert is not installed; pip install 'seqmem[plot]'" in ran.err
+
+
+def test_a_sweep_draws_scores_and_bits_against_a_parameter(
+    seqmem_: Command, tmp_path: Path
+) -> None:
+    for keys in (8, 32):
+        for label in ("lstm", "tcn"):
+            record = recalled(
+                keys / 64, f"associative-recall/keys={keys},values=8,zipf=0", label=label
+            )
+            write_record(record, tmp_path / "mine", f"{label}{keys}")
+    tasks = "associative-recall/keys=8|32,values=8,zipf=0"
+    asked = ["plot", tasks, "-o", "c.svg", "--records", "mine", "--against"]
+    ran = seqmem_(*asked, "keys", "--highlight", "lstm", "--width", "7")
+    assert (ran.status, ran.err) == (0, "")
+    svg = (tmp_path / "c.svg").read_text()
+    assert _inches(svg) == pytest.approx(7, abs=0.03)
+    # Two models at two numbers of keys, in two frames.
+    assert len(re.findall(r'aria-label="[^"]*model: [^"]*" [^>]*description="point"', svg)) == 8
+    assert "bits held, at least" in svg
+    refused = seqmem_(*asked, "pairs")
+    assert refused.status == 2
+    assert "it may be state, keys, values, zipf" in refused.err

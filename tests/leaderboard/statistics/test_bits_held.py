@@ -28,7 +28,7 @@ from seqmem.tasks.state_tracking import StateTracking
 from seqmem.tasks.task import Context, Task
 from seqmem.tests.memory_oracles import AutomatonOracle, SelectiveOracle, TableOracle
 from seqmem.tests.oracles import CopyOracle
-from seqmem.tests.records import FAST, board_of
+from seqmem.tests.records import FAST, board_of, recalled
 from seqmem.tests.records import make_record as made
 
 
@@ -113,16 +113,9 @@ def test_other_tasks_have_none() -> None:
     assert "bits held" not in board_text([board_of(made(FAST))], "markdown")
 
 
-def recalled(loss: float, seed: int = 0, half: float = 0.02, floats: int | None = 50) -> Record:
-    record = made({1: 1.0, "full": loss}, chance=math.log(8), half=half, seed=seed, task="r/1")
-    curve = tuple(replace(p, state_floats=floats) for p in record.curve)
-    facts = replace(record.task, held_symbols=10, loss="cross-entropy", unit="nats per symbol")
-    return replace(record, task=facts, curve=curve)
-
-
 def test_tables_page_and_api_show_the_same_bits() -> None:
     losses = (0.4, 0.5, 0.9)
-    records = [recalled(loss, seed) for seed, loss in enumerate(losses)]
+    records = [recalled(loss, seed=seed) for seed, loss in enumerate(losses)]
     bits = [10 * (math.log(8) - loss) / math.log(2) for loss in losses]
     half = 10 * 0.02 / math.log(2)
     found = boards(records)
@@ -170,7 +163,7 @@ def test_records_say_how_many_symbols_and_older_ones_are_read() -> None:
 
 
 def test_a_record_that_claims_more_symbols_than_others_is_found() -> None:
-    records = [recalled(0.4, 0), recalled(0.5, 1), recalled(0.6, 2), recalled(0.6, 3)]
+    records = [recalled(loss, seed=seed) for seed, loss in enumerate((0.4, 0.5, 0.6, 0.6))]
     records[2] = replace(records[2], task=replace(records[2].task, held_symbols=1000))
     records[3] = replace(records[3], task=replace(records[3].task, held_symbols=None))
     found = list(disagreeing(records, lambda record: None))
