@@ -154,9 +154,17 @@ def fixed(record: Record) -> Record:
     return replace(record, training={**record.training, "recipe": None})
 
 
-def recalled(loss: float, task: str = "r/1", *, floats: int | None = 50, **fields: Any) -> Record:
+def recalled(
+    loss: float,
+    task: str = "r/1",
+    *,
+    floats: int | None = 50,
+    half: float = 0.02,
+    **fields: Any,
+) -> Record:
     """Return a record of a task that asks back ten of eight symbols, with a loss at full."""
-    record = make_record({1: 1.0, "full": loss}, chance=math.log(8), task=task, **fields)
+    losses: Losses = {1: 1.0, "full": loss}
+    record = make_record(losses, chance=math.log(8), task=task, half=half, **fields)
     curve = tuple(replace(point, state_floats=floats) for point in record.curve)
     facts = replace(record.task, held_symbols=10, loss="cross-entropy", unit="nats per symbol")
     return replace(record, task=facts, curve=curve)
