@@ -15,6 +15,7 @@ from seqmem.baselines import BASELINES
 from seqmem.baselines.training.recipes import BUDGETS
 from seqmem.docs import sentences
 from seqmem.docs.committed import BUDGET, chosen, committed_records, sources
+from seqmem.docs.how_much import how_much_charts, how_much_parts, is_memory
 from seqmem.docs.limitations import limitations
 from seqmem.docs.markup import bullets, details, table
 from seqmem.docs.sentences import MARGIN, Finding, by_gain, compare, gain
@@ -81,9 +82,19 @@ def committed() -> tuple[list[Record], list[Failure]]:
     return committed_records(), failures
 
 
+def how_long(records: Sequence[Record]) -> list[Board]:
+    """Return the boards of all tasks but those that ask how much a model holds."""
+    return chosen([record for record in records if not is_memory(record)])
+
+
+def how_much(records: Sequence[Record]) -> list[Board]:
+    """Return the boards of the tasks that ask how much a model holds."""
+    return chosen([record for record in records if is_memory(record)])
+
+
 def findings(records: Sequence[Record]) -> list[Finding]:
     """Return the findings that the records support, at most five."""
-    found = [by_gain(board) for board in chosen(records)]
+    found = [by_gain(board) for board in how_long(records)]
     text = [by_gain(b) for budget in reversed(BUDGETS) for b in chosen(records, budget)]
     some = [
         sentences.kinds(found),
@@ -97,7 +108,7 @@ def findings(records: Sequence[Record]) -> list[Finding]:
 
 def page(records: Sequence[Record], failures: Sequence[Failure]) -> str:
     """Return the whole text."""
-    found, told = [by_gain(board) for board in chosen(records)], findings(records)
+    found, told = [by_gain(board) for board in how_long(records)], findings(records)
     number_of_records = sum(len(row.records) for board in found for row in board.rows)
     parts = [
         INTRODUCTION,
@@ -116,6 +127,7 @@ def page(records: Sequence[Record], failures: Sequence[Failure]) -> str:
     parts += ["## Charts"] * bool(told)
     for i, finding in enumerate(told, start=1):
         parts += [f"### Chart {i}", f"![{alt(finding)}]({CHARTS.name}/{finding.chart})"]
+    parts += how_much_parts(how_much(records), CHARTS.name)
     parts += [
         "## Evidence",
         details("How to read this", [READING]),
@@ -288,7 +300,7 @@ def charts(records: Sequence[Record]) -> dict[str, "Spec"]:
     from seqmem.leaderboard.charts.matrix import matrix_chart
     from seqmem.leaderboard.charts.need import need_chart
 
-    found = chosen(records)
+    found = how_long(records)
     drawn = {chart_name(board): curve_chart([board], BASELINES) for board in found}
     drawn |= {name: matrix_chart(board, label) for board, label, name in matrices(found)}
     for finding in findings(records):
@@ -297,7 +309,7 @@ def charts(records: Sequence[Record]) -> dict[str, "Spec"]:
             if finding.rows
             else need_chart(finding.boards, BASELINES)
         )
-    drawn |= text_charts(text_boards(records))
+    drawn |= text_charts(text_boards(records)) | how_much_charts(how_much(records))
     for board in (board for board in found if board.task_id == EXAMPLE):
         named = named_rows(board)
         rows = tuple(named[name] for name in EXAMPLE_MODELS if name in named)
