@@ -56,6 +56,12 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
             "frame alike",
         ),
         "mean squared error": Unit(("adding-problem",), "loss"),
+        "percent of images named right": Unit(
+            ("sequential-image", "permuted-image"),
+            None,
+            "measured scores are cross-entropies; records hold the share of images named right as "
+            "accuracy",
+        ),
         "nats per position, over all positions": Unit(
             ("copy-memory",),
             None,

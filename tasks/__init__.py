@@ -47,9 +47,10 @@ class Family:
             Task.
         example: a valid id, for help and error messages.
         summary: what is predicted, in one line.
-        data: the data set (see DATA) that must be available; None if the task generates its data.
-        variants: names that may follow the slash instead of parameters; the factory is then called
-            with {"variant": name}.
+        data: the data set (see DATA) that must be available; None if the task generates its data;
+            "{variant}" if each variant has the data set of its name.
+        variants: names that may follow the slash, before any parameters, which a comma separates;
+            the factory is then called with {"variant": name, …}.
         user_data: whether the data are the user's own: the example is then a pattern of ids.
     """
 
@@ -132,6 +133,20 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             data="polymusic",
             variants=("jsb", "nottingham", "muse", "piano"),
         ),
+        "sequential-image": Family(
+            "seqmem.tasks.sequential_image:SequentialImage.parse",
+            "sequential-image/fashion-mnist",
+            "class of an image that is read pixel by pixel, row by row",
+            data="{variant}",
+            variants=("fashion-mnist", "mnist", "digits"),
+        ),
+        "permuted-image": Family(
+            "seqmem.tasks.permuted_image:PermutedImage.parse",
+            "permuted-image/fashion-mnist,seed=0",
+            "class of an image that is read pixel by pixel, in the random order of `seed`",
+            data="{variant}",
+            variants=("fashion-mnist", "mnist", "digits"),
+        ),
         "wikitext-103": Family(
             "seqmem.tasks.wikitext:WikiText103.parse",
             "wikitext-103",
@@ -168,6 +183,7 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
                 "wikitext-2",
                 "music/jsb",
                 "billion-word/heldout-10-13",
+                "sequential-image/digits",
             ),
             budget="smoke",
             longest_context=64,
@@ -217,6 +233,11 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
                 "music/nottingham",
                 "music/muse",
                 "music/piano",
+                "sequential-image/digits",
+                "sequential-image/fashion-mnist",
+                "sequential-image/mnist",
+                "permuted-image/fashion-mnist,seed=0",
+                "permuted-image/mnist,seed=0",
             ),
             budget="full",
         ),
@@ -231,6 +252,9 @@ DATA: Mapping[str, str] = MappingProxyType(
         "polymusic": "seqmem.tasks.data.music_files:POLYMUSIC",
         "wikitext-103": "seqmem.tasks.data.wikitext_files:WIKITEXT_103",
         "lm1b": "seqmem.tasks.data.lm1b:LM1B",
+        "fashion-mnist": "seqmem.tasks.data.image_sets:FASHION_MNIST",
+        "mnist": "seqmem.tasks.data.image_sets:MNIST",
+        "digits": "seqmem.tasks.data.image_sets:DIGITS",
     }
 )
 
@@ -288,8 +312,15 @@ def data_problem(task_id: str) -> str:
     data = FAMILIES[family_of(task_id)].data
     if data is None:
         return ""
-    located = load_source(data).locate()
-    return located.variants.get(task_id.partition("/")[2], located.problem)
+    variant = _split_variant(task_id.partition("/")[2])[0]
+    located = load_source(data.format(variant=variant)).locate()
+    return located.variants.get(variant, located.problem)
+
+
+def _split_variant(text: str) -> tuple[str, str]:
+    """Return what is before the first comma after an id's slash, and what is after it."""
+    variant, comma, rest = text.partition(",")
+    return variant, comma + rest
 
 
 def load_task(task_id: str) -> "Task":
@@ -303,8 +334,9 @@ def load_task(task_id: str) -> "Task":
         raise unknown("task", task_id, FAMILIES, "seqmem tasks")
     family = FAMILIES[name]
     text = task_id[len(name) + 1 :]
-    is_variant = family.variants and ("=" not in text or text.startswith("variant="))
-    if is_variant and text not in family.variants:
+    variant, rest = _split_variant(text)
+    is_variant = family.variants and ("=" not in variant or variant.startswith("variant="))
+    if is_variant and (variant not in family.variants or (rest and "=" not in rest)):
         known = [f"{name}/{variant}" for variant in family.variants]
         raise unknown("task", task_id, known, "seqmem tasks")
     try:
@@ -313,7 +345,7 @@ def load_task(task_id: str) -> "Task":
                 raise InputError(f"the path of a text follows a colon, {family.example}")
             parameters = {"text": text}
         elif is_variant:
-            parameters = {"variant": text}
+            parameters = read_parameters(f"variant={variant}{rest}", ",", family.example)
         else:
             parameters = read_parameters(text, ",", family.example)
         task: Task = pkgutil.resolve_name(family.factory)(parameters)

@@ -113,6 +113,7 @@ class BillionWord(LanguageTask):
             InputError: one is missing or unknown, a shard does not exist or is in two splits.
         """
         if "variant" in parameters:
+            check_names(parameters, ("variant",), "billion-word/heldout-10-13")
             return cls(SLICES[parameters["variant"]], parameters["variant"])
         given = {"min-count": str(MIN_COUNT), **parameters}
         example = f"billion-word/{SLICES['heldout-10-13']}"

@@ -138,6 +138,42 @@ _HOW_MUCH = {
     "full": replace(_MEMORY_FULL, learning_rate=1e-3),
 }
 
+# One target in 784 inputs: few sequences a step, and many steps. 55,000 images are 1,719 steps.
+_IMAGES = {
+    "smoke": replace(_SMOKE, steps=120, batch=32, validate_every=60, validation_targets=200),
+    "small": Recipe(
+        steps=3000,
+        batch=32,
+        k_train="full",
+        learning_rate=3e-3,
+        warmup=100,
+        validate_every=250,
+        validation_targets=1000,
+        options={"hidden": 64},
+    ),
+    "medium": Recipe(
+        steps=17_190,
+        batch=32,
+        k_train="full",
+        learning_rate=2e-3,
+        warmup=500,
+        validate_every=1719,
+        validation_targets=5000,
+        options={"hidden": 64},
+    ),
+    # Bai et al. 2018 and their code: Adam at 2e-3 with batches of 64 images, 20 epochs.
+    "full": Recipe(
+        steps=17_200,
+        batch=64,
+        k_train="full",
+        learning_rate=2e-3,
+        warmup=500,
+        validate_every=860,
+        validation_targets=5000,
+        options={"hidden": 128},
+    ),
+}
+
 _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
     {
         ("copy-memory", "smoke"): _SMOKE,
@@ -162,6 +198,11 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
             (family, budget): recipe
             for family in ("associative-recall", "state-tracking", "selective-copy", "induction")
             for budget, recipe in _HOW_MUCH.items()
+        },
+        **{
+            (family, budget): recipe
+            for family in ("sequential-image", "permuted-image")
+            for budget, recipe in _IMAGES.items()
         },
         # 255 inputs for 32 keys, every other one with a target: half as many sequences.
         ("associative-recall", "small"): replace(_HOW_MUCH["small"], batch=32),

@@ -16,6 +16,7 @@ from seqmem.errors import FetchError, InputError, unknown
 from seqmem.files import write_atomically
 from seqmem.tasks import DATA, load_source
 from seqmem.tasks.data.dataset_rows import hub_rows
+from seqmem.tasks.data.image_sets import IdxImages
 from seqmem.tasks.data.sources import data_directory, expected_content
 from seqmem.tasks.data.wikitext_files import CorpusSource
 
@@ -30,13 +31,26 @@ _MUSIC = (
     "poly_music/mdata"
 )
 
+# The repository of Xiao et al. 2017 at one commit; and the copy of MNIST that its readers use since
+# the site of its authors asks for a password.
+_FASHION = (
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/"
+    "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion"
+)
+_MNIST = "https://storage.googleapis.com/cvdf-datasets/mnist"
+
+
+def _pinned(base: str, table: str) -> dict[str, tuple[str, str]]:
+    """Return the files of a table of expected.toml: name -> (address, sha256)."""
+    return {name: (f"{base}/{name}", sha256) for name, sha256 in expected_content(table).items()}
+
+
 # Files that can be downloaded one by one: data set, which is also the folder in the data directory,
 # -> name -> (address, sha256).
 FETCHABLE: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "polymusic": {
-        name: (f"{_MUSIC}/{name}", sha256)
-        for name, sha256 in expected_content("polymusic-files").items()
-    },
+    "polymusic": _pinned(_MUSIC, "polymusic-files"),
+    "fashion-mnist": _pinned(_FASHION, "fashion-mnist-files"),
+    "mnist": _pinned(_MNIST, "mnist-files"),
 }
 
 
@@ -100,13 +114,15 @@ def fetch_data(name: str, *, progress: bool = False) -> str:
     """
     if name not in DATA:
         raise unknown("data set", name, DATA, "seqmem data")
-    directory = data_directory()
+    directory, source = data_directory(), load_source(name)
     if name in FETCHABLE:
         if directory is None:
             raise InputError(f"{name}: no data directory is given; give one with --data-dir DIR")
-        fetch(FETCHABLE[name], directory / name, progress=progress)
+        if isinstance(source, IdxImages) and source.locate().files is not None:
+            source.check()  # the user's own files, perhaps compressed otherwise, stay
+        else:
+            fetch(FETCHABLE[name], directory / name, progress=progress)
         return f"{name}: in {directory / name}, hashes correct"
-    source = load_source(name)
     if not isinstance(source, CorpusSource):
         raise InputError(f"{name} cannot be downloaded by this command; {source.how_to_get}")
     where = _fetch_corpus(source, progress)

@@ -20,7 +20,15 @@ from typing import IO
 from seqmem.errors import InputError
 from seqmem.files import expand_user, require_regular
 
-__all__ = ["COMPRESSED", "expand", "file_digest", "find_file", "open_bytes", "read_lines"]
+__all__ = [
+    "COMPRESSED",
+    "DAMAGED",
+    "expand",
+    "file_digest",
+    "find_file",
+    "open_bytes",
+    "read_lines",
+]
 
 COMPRESSED = ("", ".xz", ".gz")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -44,7 +52,7 @@ _OTHER = (
     (b"version https://git-lfs.github.com/", "a pointer of Git LFS", "get it: git lfs pull"),
 )
 _START = 8192  # bytes in which text has no zero
-_DAMAGED = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
+DAMAGED = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 
 
 def find_file(folder: Path, names: Iterable[str]) -> Path | None:
@@ -117,7 +125,7 @@ def read_lines(path: Path) -> Iterator[str]:
             f"{path}, line {number}: not UTF-8 (byte 0x{error.object[error.start]:02x} at "
             f"{error.start + 1}); convert it from its own encoding: iconv -f ENCODING -t utf-8"
         ) from None
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InputError(
             f"{path}, line {number + 1}: the file is truncated or damaged here "
             f"({str(error).rstrip('.')}); get it again"

@@ -40,6 +40,7 @@ REAL = [
     "music/nottingham",
     "music/muse",
     "music/piano",
+    pytest.param("sequential-image/fashion-mnist", marks=pytest.mark.slow),
 ]
 
 

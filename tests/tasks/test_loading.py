@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from seqmem.errors import InputError
-from seqmem.tasks import SUITES, find_suite
+from seqmem.tasks import SUITES, data_problem, find_suite
 from seqmem.tasks.loading import load_tasks
 
 
@@ -11,7 +11,9 @@ from seqmem.tasks.loading import load_tasks
 def test_a_suite_skips_tasks_without_data_and_says_why() -> None:
     lines: list[str] = []
     tasks, skipped = load_tasks([], "smoke", lines.append, command="seqmem eval")
-    assert set(skipped) == {task for task in SUITES["smoke"].tasks if "=" not in task}
+    assert skipped == {task: why for task in SUITES["smoke"].tasks if (why := data_problem(task))}
+    assert {"wikitext-2", "music/jsb", "billion-word/heldout-10-13"} <= set(skipped)
+    assert "copy-memory/T=10" not in skipped
     assert {task.id for task in tasks} | set(skipped) == set(SUITES["smoke"].tasks)
     assert lines == [f"{task_id} is skipped: {reason}" for task_id, reason in skipped.items()]
 

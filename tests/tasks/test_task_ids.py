@@ -35,13 +35,19 @@ def test_examples_load_without_data_and_have_recipes(
 def test_variants_load() -> None:
     for name, family in FAMILIES.items():
         for variant in family.variants:
-            assert load_task(f"{name}/{variant}").id == f"{name}/{variant}"
+            rest = family.example.partition(",")[2]  # parameters that follow the variant
+            task_id = f"{name}/{variant}" + (f",{rest}" if family.variants and rest else "")
+            assert load_task(task_id).id == task_id
 
 
 def test_data_sets_and_suites_exist() -> None:
     for name in DATA:
         assert load_source(name).name == name
-    assert {family.data for family in FAMILIES.values()} - {None} <= set(DATA)
+    for family in FAMILIES.values():
+        used = (
+            {family.data.format(variant=v) for v in family.variants or ("",)} if family.data else ()
+        )
+        assert set(used) <= set(DATA)
     for suite in SUITES.values():
         for task_id in suite.tasks:
             assert load_task(task_id).id == task_id
