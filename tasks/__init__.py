@@ -51,7 +51,8 @@ class Family:
             "{variant}" if each variant has the data set of its name.
         variants: names that may follow the slash, before any parameters, which a comma separates;
             the factory is then called with {"variant": name, …}.
-        user_data: whether the data are the user's own: the example is then a pattern of ids.
+        files: whether an id may name the user's own files after a colon, as in ``text:FILE``; the
+            factory is then called with {"text": what follows}.
     """
 
     factory: str
@@ -59,7 +60,12 @@ class Family:
     summary: str
     data: str | None = None
     variants: tuple[str, ...] = ()
-    user_data: bool = False
+    files: bool = False
+
+    @property
+    def user_data(self) -> bool:
+        """Whether all data are the user's own: the example is then a pattern of ids."""
+        return self.files and self.data is None
 
 
 @dataclass(frozen=True)
@@ -166,7 +172,15 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             "seqmem.tasks.text:Text.parse",
             "text:FILE",
             "next word of your own text, a file or a glob; text:FILE?unit=char: next character",
-            user_data=True,
+            files=True,
+        ),
+        "translation": Family(
+            "seqmem.tasks.translation:Translation.parse",
+            "translation/bible-es-en",
+            "next word of a translation, after its source; translation:FILE.tsv is your own pairs",
+            data="translation",
+            variants=("bible-es-en",),
+            files=True,
         ),
     }
 )
@@ -238,6 +252,7 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
                 "sequential-image/mnist",
                 "permuted-image/fashion-mnist,seed=0",
                 "permuted-image/mnist,seed=0",
+                "translation/bible-es-en",
             ),
             budget="full",
         ),
@@ -255,6 +270,7 @@ DATA: Mapping[str, str] = MappingProxyType(
         "fashion-mnist": "seqmem.tasks.data.image_sets:FASHION_MNIST",
         "mnist": "seqmem.tasks.data.image_sets:MNIST",
         "digits": "seqmem.tasks.data.image_sets:DIGITS",
+        "translation": "seqmem.tasks.data.translation_files:TRANSLATION",
     }
 )
 
@@ -287,8 +303,18 @@ def find_suite(name: str, command: str) -> Suite:
 
 
 def family_of(task_id: str) -> str:
-    """Return the part of an id before its parameters: up to the slash, or ``text`` for a text."""
-    return "text" if task_id.startswith("text:") else task_id.partition("/")[0]
+    """Return the part of an id before its parameters or, as in ``text:FILE``, the user's files."""
+    name, colon, _ = task_id.partition(":")
+    return name if colon and _files(name) else task_id.partition("/")[0]
+
+
+def _files(name: str) -> bool:
+    return name in FAMILIES and FAMILIES[name].files
+
+
+def _names_files(task_id: str) -> bool:
+    """Return whether an id names the user's own files."""
+    return _files(task_id.partition(":")[0]) and ":" in task_id
 
 
 def every_id(text: str) -> list[str]:
@@ -297,7 +323,7 @@ def every_id(text: str) -> list[str]:
     Of several parameters, all combinations.
     """
     family = FAMILIES.get(family_of(text))
-    if family is None or family.user_data:  # a name of a file may contain anything
+    if family is None or _names_files(text):  # a name of a file may contain anything
         return [text]
     name, slash, parameters = text.partition("/")
     choices = []
@@ -310,7 +336,7 @@ def every_id(text: str) -> list[str]:
 def data_problem(task_id: str) -> str:
     """Return why a known task's data are not available without a download; empty if they are."""
     data = FAMILIES[family_of(task_id)].data
-    if data is None:
+    if data is None or _names_files(task_id):
         return ""
     variant = _split_variant(task_id.partition("/")[2])[0]
     located = load_source(data.format(variant=variant)).locate()
@@ -334,16 +360,18 @@ def load_task(task_id: str) -> "Task":
         raise unknown("task", task_id, FAMILIES, "seqmem tasks")
     family = FAMILIES[name]
     text = task_id[len(name) + 1 :]
+    own = _names_files(task_id)
     variant, rest = _split_variant(text)
-    is_variant = family.variants and ("=" not in variant or variant.startswith("variant="))
+    is_variant = bool(family.variants) and not own
+    is_variant = is_variant and ("=" not in variant or variant.startswith("variant="))
     if is_variant and (variant not in family.variants or (rest and "=" not in rest)):
         known = [f"{name}/{variant}" for variant in family.variants]
         raise unknown("task", task_id, known, "seqmem tasks")
     try:
-        if family.user_data:
-            if not task_id.startswith("text:"):
-                raise InputError(f"the path of a text follows a colon, {family.example}")
+        if own:
             parameters = {"text": text}
+        elif family.user_data:
+            raise InputError(f"the path of a text follows a colon, {family.example}")
         elif is_variant:
             parameters = read_parameters(f"variant={variant}{rest}", ",", family.example)
         else:

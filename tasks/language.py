@@ -21,11 +21,13 @@ class LanguageTask(Task):
 
     Attributes:
         line_ends: the tokens for the end of a line, or of a sentence on its own line.
+        every_token: whether each token is predicted, but perhaps the first of a sequence.
         unit: what a target is.
     """
 
     next_token: ClassVar[bool] = True
     line_ends: ClassVar[tuple[str, ...]] = ("<eos>",)
+    every_token: ClassVar[bool] = True
     unit: Literal["word", "char"] = "word"
 
     @property

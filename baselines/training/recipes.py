@@ -249,6 +249,27 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
         ("billion-word", "full"): replace(
             _WORDS_FULL_ADAM, steps=36_400, k_train="full", validate_every=910
         ),
+        # Pairs side by side, like sentences; a third of their tokens more than those are sources.
+        ("translation", "smoke"): replace(_WORDS_SMOKE, k_train="full"),
+        ("translation", "small"): replace(
+            _WORDS,
+            steps=3600,
+            batch=32,
+            k_train="full",
+            validate_every=450,
+            validation_targets=1 << 17,
+        ),
+        ("translation", "medium"): replace(
+            _WORDS_MEDIUM,
+            steps=18_000,
+            batch=32,
+            k_train="full",
+            validate_every=900,
+            classes=None,
+        ),
+        ("translation", "full"): replace(
+            _WORDS_FULL_ADAM, steps=36_000, batch=32, k_train="full", validate_every=900
+        ),
         ("text", "smoke"): _WORDS_SMOKE,
         ("text", "small"): _WORDS,
         ("text", "medium"): _WORDS_MEDIUM,

@@ -28,7 +28,7 @@ def language_task(task: Task) -> LanguageTask:
     Raises:
         NotApplicableError: it is not a task of words.
     """
-    if not isinstance(task, LanguageTask):
+    if not isinstance(task, LanguageTask) or not task.every_token:
         raise NotApplicableError(
             f"{task.id} is not a text: a model with a tokenizer is measured on wikitext-2, "
             "wikitext-103, billion-word/… or text:FILE"

@@ -41,6 +41,7 @@ REAL = [
     "music/muse",
     "music/piano",
     pytest.param("sequential-image/fashion-mnist", marks=pytest.mark.slow),
+    "translation/bible-es-en",
 ]
 
 
