@@ -49,7 +49,8 @@ def test_every_model_chance_and_optimum_are_named() -> None:
         assert texts.count(name) == 1
     outside = set(re.findall(r"https?://[^\"'<\s)]+", svg))
     assert outside <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
-    assert re.search(r'role="img" aria-label="toy/T=3: [^"]*12 models: [^"]*Lower is better', svg)
+    count = f"{len(BASELINES)} models"
+    assert re.search(rf'role="img" aria-label="toy/T=3: [^"]*{count}: [^"]*Lower is better', svg)
 
 
 @given(st.lists(st.floats(0, 300), max_size=20).map(sorted))
