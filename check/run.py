@@ -26,6 +26,7 @@ from seqmem.runs.cell import check_trainable
 from seqmem.runs.processes import in_processes
 from seqmem.runs.worker import loaded
 from seqmem.submissions.drop_in import build_drop_in
+from seqmem.tasks import FAMILIES
 from seqmem.tasks.loading import load_tasks
 from seqmem.tasks.task import Task
 
@@ -157,6 +158,10 @@ def _plan(
     if problems:
         raise InputError(f"{problems[0]}; remove the file, or restore its content")
     tasks, skipped = load_tasks(request.tasks, request.suite, on_line, command="seqmem check")
+    if request.suite is not None:
+        for task in [task for task in tasks if FAMILIES[task.family].own_to_machine]:
+            skipped[task.id] = "its data differ from machine to machine"
+            tasks.remove(task)
     cells = []
     for task, model in product(tasks, models):
         cell = CheckCell(

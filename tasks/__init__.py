@@ -1,9 +1,9 @@
 """The tasks, declared once as data: families of tasks, suites, data sets.
 
-A task id is ``family``, ``family/parameter=value,…`` or ``family/variant``; an id that begins with
-``text:`` is followed by the path of the user's own text. The id is the argument on the command
-line, the key in tables and (with safe characters) the folder of the records. Importing this module
-is cheap: a family's module (and torch) is imported when one of its tasks is loaded.
+A task id is ``family``, ``family/parameter=value,…`` or ``family/variant,parameter=value,…``; after
+``text:`` or ``translation:`` it is the path of the user's own files. The id is the argument on the command line, the key in tables and (with safe characters) the folder of the
+records. Importing this module is cheap: a family's module (and torch) is imported when one of its
+tasks is loaded.
 """
 
 import pkgutil
@@ -53,6 +53,7 @@ class Family:
             the factory is then called with {"variant": name, …}.
         files: whether an id may name the user's own files after a colon, as in ``text:FILE``; the
             factory is then called with {"text": what follows}.
+        own_to_machine: whether other machines may have other data, which nobody can look up.
     """
 
     factory: str
@@ -61,6 +62,7 @@ class Family:
     data: str | None = None
     variants: tuple[str, ...] = ()
     files: bool = False
+    own_to_machine: bool = False
 
     @property
     def user_data(self) -> bool:
@@ -82,6 +84,8 @@ class Suite:
     budget: str
     longest_context: int | None = None
 
+
+_PYTHON = "python-stdlib"  # the one text with a name
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
@@ -182,6 +186,14 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             variants=("bible-es-en",),
             files=True,
         ),
+        "python-stdlib": Family(
+            "seqmem.tasks.python_stdlib:PythonStdlib.parse",
+            "text:python-stdlib?unit=char",
+            "next character of the source of Python's standard library, or next word without "
+            "unit=char; another text in every version of Python",
+            data="python-stdlib",
+            own_to_machine=True,
+        ),
     }
 )
 
@@ -198,6 +210,7 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
                 "music/jsb",
                 "billion-word/heldout-10-13",
                 "sequential-image/digits",
+                "text:python-stdlib?unit=char",
             ),
             budget="smoke",
             longest_context=64,
@@ -271,6 +284,7 @@ DATA: Mapping[str, str] = MappingProxyType(
         "mnist": "seqmem.tasks.data.image_sets:MNIST",
         "digits": "seqmem.tasks.data.image_sets:DIGITS",
         "translation": "seqmem.tasks.data.translation_files:TRANSLATION",
+        "python-stdlib": "seqmem.tasks.data.python_files:PYTHON_STDLIB",
     }
 )
 
@@ -304,7 +318,9 @@ def find_suite(name: str, command: str) -> Suite:
 
 def family_of(task_id: str) -> str:
     """Return the part of an id before its parameters or, as in ``text:FILE``, the user's files."""
-    name, colon, _ = task_id.partition(":")
+    name, colon, rest = task_id.partition(":")
+    if name == "text" and rest.partition("?")[0] == _PYTHON:
+        return _PYTHON  # no file of the user, but a text on every machine
     return name if colon and _files(name) else task_id.partition("/")[0]
 
 
@@ -314,7 +330,8 @@ def _files(name: str) -> bool:
 
 def _names_files(task_id: str) -> bool:
     """Return whether an id names the user's own files."""
-    return _files(task_id.partition(":")[0]) and ":" in task_id
+    name, colon, _ = task_id.partition(":")
+    return bool(colon) and _files(name) and family_of(task_id) == name
 
 
 def every_id(text: str) -> list[str]:
@@ -370,6 +387,8 @@ def load_task(task_id: str) -> "Task":
     try:
         if own:
             parameters = {"text": text}
+        elif name == _PYTHON and task_id.startswith("text:"):
+            parameters = {"text": task_id.removeprefix("text:")}
         elif family.user_data:
             raise InputError(f"the path of a text follows a colon, {family.example}")
         elif is_variant:

@@ -26,7 +26,7 @@ def load_tasks(
         task_ids: ids of tasks, several in one where a parameter has several values, as in
             ``copy-memory/T=10|20|50``; either these or a suite.
         suite: the name of a suite.
-        report: called with one line for each task that is skipped.
+        report: called with one line for each task that is skipped, or whose data need one.
         command: the command, for messages, as in "seqmem eval".
 
     Returns:
@@ -53,4 +53,6 @@ def load_tasks(
     tasks = {task.id: task for task in map(load_task, wanted)}
     for task in tasks.values():
         task.split("test")  # raises here if data are missing or altered
+        if task.note:
+            report(f"{task.id} {task.note}")
     return list(tasks.values()), skipped

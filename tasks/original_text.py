@@ -15,7 +15,6 @@ from seqmem.errors import InputError
 from seqmem.tasks.billion_word import BillionWord
 from seqmem.tasks.data.dataset_rows import file_rows, hub_rows
 from seqmem.tasks.data.lm1b import find_shards, shard_lines
-from seqmem.tasks.data.text_files import expand, read_lines
 from seqmem.tasks.data.vocabulary import UNKNOWN, GrowingIndex, Ids
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.text import Text
@@ -72,8 +71,7 @@ def _written(task: LanguageTask) -> Iterable[str] | None:
     """Return the words of the test split, or None where the task replaces none."""
     if isinstance(task, Text):
         # The last part of the text, whose length the split knows.
-        words = (w for path in expand(task.pattern) for w in _words(read_lines(path), "<eos>"))
-        return deque(words, maxlen=len(task.split("test")) + 1)
+        return deque(_words(task.lines(), "<eos>"), maxlen=len(task.split("test")) + 1)
     if isinstance(task, WikiText103) and task.vocabulary != "train":
         source = task.source
         if source.folder is None:

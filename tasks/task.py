@@ -156,6 +156,11 @@ class Task(ABC):
         return None
 
     @property
+    def note(self) -> str:
+        """What its user must know about its data; empty for most."""
+        return ""
+
+    @property
     def trained_on(self) -> "Task":
         """The task whose training and validation data it has: itself, or one it is a variant of."""
         return self

@@ -25,8 +25,9 @@ units: the test part is cut into equal runs of about 256 targets, but at least 8
 
 import re
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -97,9 +98,27 @@ class Text(LanguageTask):
         return cls(pattern, "char" if unit == "char" else "word", count, given)
 
     @property
-    def user_file(self) -> str:
+    def user_file(self) -> str | None:
         """The file or glob."""
         return self.pattern
+
+    def parts(self) -> tuple[tuple[Path, ...], ...]:
+        """Return the files in their order: one group, or those of training, validation and test.
+
+        Raises:
+            InputError: there is no such file.
+        """
+        return (tuple(expand(self.pattern)),)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of all files in their order.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        for part in self.parts():
+            for path in part:
+                yield from read_lines(path)
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -112,21 +131,26 @@ class Text(LanguageTask):
 
     @cached_property
     def _arrays(self) -> Arrays:
-        files = expand(self.pattern)
-        settings = f"{self.unit} {self.min_count}"
-        key = cache_key(["text", settings, *map(file_digest, files)])
-        return cached_arrays("text", key, lambda: self._encode(files))
+        parts = self.parts()
+        settings = f"{self.unit} {self.min_count} {' '.join(str(len(part)) for part in parts)}"
+        key = cache_key(["text", settings, *map(file_digest, chain.from_iterable(parts))])
+        return cached_arrays("text", key, lambda: self._encode(parts))
 
-    def _encode(self, files: Sequence[Path]) -> Arrays:
+    def _encode(self, parts: Sequence[Sequence[Path]]) -> Arrays:
         """Number the tokens of all files; map those that are rare in the training part to <unk>."""
         growing, numbers = GrowingIndex(), array("i")
         number = growing.__getitem__
         end = number("\n" if self.unit == "char" else END_OF_LINE)
-        for path in files:
-            for line in read_lines(path):
-                numbers.extend(map(number, line if self.unit == "char" else line.split()))
-                numbers.append(end)
+        cuts = [0]
+        for part in parts:
+            for path in part:
+                for line in read_lines(path):
+                    numbers.extend(map(number, line if self.unit == "char" else line.split()))
+                    numbers.append(end)
+            cuts.append(len(numbers))
         ids = as_ids(numbers)
+        if len(parts) == 1:
+            cuts = [len(ids) * cut // 100 for cut in (0, 90, 95, 100)]
         if len(ids) < SHORTEST:
             raise InputError(
                 f"{self.pattern}: too short to split, {len(ids):,} {self.unit}s with line ends "
@@ -136,31 +160,31 @@ class Text(LanguageTask):
         words = build_vocabulary(
             growing,
             ids,
-            counted=len(_part(ids, "train")),
+            counted=cuts[1],
             minimum=self.min_count,
             unknown=True,
             always=(END_OF_LINE,) if self.unit == "word" else (),
         )
-        return {"ids": ids, "words": pack_words(words)}
+        return {"ids": ids, "words": pack_words(words), "cuts": np.array(cuts)}
+
+    def _part(self, name: str) -> Ids:
+        index = ("train", "valid", "test").index(name)
+        begin, end = self._arrays["cuts"][index : index + 2]
+        part: Ids = self._arrays["ids"][begin:end]
+        return part
 
     def train(self, seed: int, epoch: int) -> Split:
-        """Return the first 90 %, the same for every seed and epoch."""
-        return stream_split(_part(self._arrays["ids"], "train"))
+        """Return the training part, the same for every seed and epoch."""
+        return stream_split(self._part("train"))
 
     @cache  # noqa: B019 - a task lives as long as the run
     def split(self, name: Literal["valid", "test"]) -> Split:
         """Return the validation or test part."""
-        ids = _part(self._arrays["ids"], name)
+        ids = self._part(name)
         targets = len(ids) - 1
         runs = min(max(targets // RUN, RUNS[0]), RUNS[1])
         return stream_split(ids, np.arange(targets) * runs // targets)
 
     def counted_ids(self) -> Ids:
-        """Return the first 90 %."""
-        return _part(self._arrays["ids"], "train")
-
-
-def _part(ids: Ids, name: str) -> Ids:
-    cuts = {"train": (0, 90), "valid": (90, 95), "test": (95, 100)}[name]
-    begin, end = (len(ids) * cut // 100 for cut in cuts)
-    return ids[begin:end]
+        """Return the training part."""
+        return self._part("train")

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from seqmem.baselines.training import recipes
+from seqmem.tasks.data import python_files
 from seqmem.tests.command import Command
 
 
@@ -63,6 +64,7 @@ def seqmem_(
     """The command, in an empty folder, without real data, and with trainings of a few steps."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEQMEM_DATA", raising=False)
+    monkeypatch.setattr(python_files, "_folder", lambda: tmp_path / "no-python")
     short = {
         key: replace(recipe, steps=6, validate_every=3, options={"hidden": 4})
         for key, recipe in recipes._RECIPES.items()

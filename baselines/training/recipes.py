@@ -274,6 +274,11 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
         ("text", "small"): _WORDS,
         ("text", "medium"): _WORDS_MEDIUM,
         ("text", "full"): _WORDS_FULL,
+        # Usually characters, of which a context has to be longer.
+        ("python-stdlib", "smoke"): replace(_WORDS_SMOKE, k_train=32),
+        ("python-stdlib", "small"): replace(_WORDS, k_train=100),
+        ("python-stdlib", "medium"): replace(_WORDS_MEDIUM, k_train=100),
+        ("python-stdlib", "full"): replace(_WORDS_FULL_ADAM, k_train=100),
         ("music", "smoke"): replace(
             _SMOKE, batch=8, k_train=64, learning_rate=1e-2, options={"hidden": 64}
         ),

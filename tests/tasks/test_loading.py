@@ -15,7 +15,8 @@ def test_a_suite_skips_tasks_without_data_and_says_why() -> None:
     assert {"wikitext-2", "music/jsb", "billion-word/heldout-10-13"} <= set(skipped)
     assert "copy-memory/T=10" not in skipped
     assert {task.id for task in tasks} | set(skipped) == set(SUITES["smoke"].tasks)
-    assert lines == [f"{task_id} is skipped: {reason}" for task_id, reason in skipped.items()]
+    said = [f"{task_id} is skipped: {reason}" for task_id, reason in skipped.items()]
+    assert lines == said + [f"{task.id} {task.note}" for task in tasks if task.note]
 
 
 def test_tasks_by_id_are_loaded_once_in_the_order_given() -> None:
