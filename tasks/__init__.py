@@ -1,9 +1,9 @@
 """The tasks, declared once as data: families of tasks, suites, data sets.
 
 A task id is ``family``, ``family/parameter=value,…`` or ``family/variant,parameter=value,…``; after
-``text:`` or ``translation:`` it is the path of the user's own files. The id is the argument on the command line, the key in tables and (with safe characters) the folder of the
-records. Importing this module is cheap: a family's module (and torch) is imported when one of its
-tasks is loaded.
+``text:`` or ``translation:`` it is the path of the user's own files. The id is the argument on the
+command line, the key in tables and (with safe characters) the folder of the records. Importing this
+module is cheap: a family's module (and torch) is imported when one of its tasks is loaded.
 """
 
 import pkgutil
