@@ -65,6 +65,7 @@ def request_of(
     seeds: int | Sequence[int] = 1,
     budget: str | None = None,
     recipe: Mapping[str, Any] | None = None,
+    match: str | None = None,
     precision: str | float = "0.5%",
     exact: bool = False,
     device: str = "auto",
@@ -86,6 +87,7 @@ def request_of(
     return Request(
         models=tuple(model_spec(each, kind, options) for each in given),
         changes=tuple(f"{name}={value}" for name, value in (recipe or {}).items()),
+        match=match,
         tasks=tuple(each.id if isinstance(each, Task) else str(each) for each in named),
         suite=suite,
         contexts=contexts_of(k),

@@ -107,8 +107,8 @@ def train(
         budget: smoke (seconds), small (minutes), medium (hours) or full (hours on a GPU).
         seeds: how many, from 0 on; or which.
         verbose: whether progress is shown, and lines about it are written to stderr.
-        settings: further options of `request_of`: options, kind, recipe, k_train, state, device,
-            threads, results, fresh.
+        settings: further options of `request_of`: options, kind, recipe, match, k_train, state,
+            device, threads, results, fresh.
 
     Raises:
         InputError: there is no such task or model, or they do not go together, or a setting is not
@@ -148,8 +148,8 @@ def evaluate(
         models: classes of your own, texts as "my.py:MyLayer", or names of baselines.
         tasks: tasks or their ids; none if a `suite` is given.
         verbose: whether progress is shown, and lines about it are written to stderr.
-        settings: further options of `request_of`: suite, budget, seeds, k, k_train, recipe, jobs,
-            threads and others.
+        settings: further options of `request_of`: suite, budget, seeds, k, k_train, recipe, match,
+            jobs, threads and others.
 
     Raises:
         InputError: something requested does not exist or cannot be.

@@ -60,6 +60,10 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
             "seqmem.baselines.lru:LRU",
             "linear recurrent unit: a diagonal state space model (Orvieto et al.)",
         ),
+        "echo-state": Baseline(
+            "seqmem.baselines.echo_state:EchoState",
+            "reservoir: a fixed random recurrent network with a ridge readout (Jaeger)",
+        ),
         "kneser-ney": Baseline(
             "seqmem.baselines.ngram:KneserNey",
             "n-gram model with modified Kneser-Ney smoothing; for next-token tasks",

@@ -62,6 +62,12 @@ __all__ = ["evaluate"]
     "it with the budget.",
 )
 @click.option(
+    "--match",
+    metavar="QUANTITY=N",
+    help="Choose each model's width so that all have this size, within 5 %: parameters=100k, or "
+    "state=4096 floats after the task's longest useful context.",
+)
+@click.option(
     "--as",
     "kind",
     type=click.Choice(["model", "recurrent", "mixer"]),

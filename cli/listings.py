@@ -4,9 +4,9 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from seqmem.baselines import BASELINES
+from seqmem.baselines.match import parameters_of
 from seqmem.baselines.options import Option
 from seqmem.baselines.spec import ModelSpec, build_model, options_of, ranges_of
-from seqmem.baselines.training.loop import ClosedForm
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.errors import InputError
 from seqmem.leaderboard import Format
@@ -24,7 +24,6 @@ from seqmem.tasks import (
     load_source,
     load_task,
 )
-from seqmem.tasks.model import SequenceModel
 
 __all__ = ["EXAMPLE", "data_rows", "model_rows", "task_rows", "write_rows"]
 
@@ -90,7 +89,7 @@ def model_rows() -> list[ListingRow]:
                 "options": _texts(options),
                 "ranges": "; ".join(f"{key} {each}" for key, each in ranges_of(name).items()),
                 "sizes on": _as_trained(name, recipe.options),
-                "parameters": _parameters(model),
+                "parameters": parameters_of(model),
                 "receptive field": model.receptive_field,
                 "state floats": model.state_size(task.longest_context),
             }
@@ -108,15 +107,6 @@ def _as_trained(name: str, options: Mapping[str, Option]) -> str:
 def _texts(options: Iterable[tuple[str, Option]]) -> str:
     """Return options as text that a narrow terminal breaks between them."""
     return ", ".join(f"{key}={value}" for key, value in options)
-
-
-def _parameters(model: SequenceModel) -> int | None:
-    """Return the number of parameters; None where it depends on the training data."""
-    if isinstance(model, ClosedForm) and model.reads_training_data:
-        return None
-    # Tied weights count once; weights on the meta device have no address, only an identity.
-    learned = {id(w): int(w.numel()) for w in model.state_dict(keep_vars=True).values()}
-    return sum(learned.values())
 
 
 def data_rows() -> list[ListingRow]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 
+from seqmem.baselines.match import Match, matched, parse_match
 from seqmem.baselines.own.own_class import Kind
 from seqmem.baselines.own.spec import model_spec
 from seqmem.baselines.own.trial import try_out
@@ -68,6 +69,8 @@ class Request:
         models: baselines with options, the user's own code, or models that are known already.
         kind: what kind of class the user's own code is; None: as its parameters say.
         changes: of the recipes, each as name=value.
+        match: the size that every model is to have, as ``parameters=100k`` or ``state=4096``; None:
+            each has the size of its options.
         tasks: task ids; either these or a suite.
         suite: the name of a suite.
         contexts: context lengths to score; None for each task's own.
@@ -90,6 +93,7 @@ class Request:
     models: tuple[str | ModelSpec, ...]
     kind: Kind | None = None
     changes: tuple[str, ...] = ()
+    match: str | None = None
     tasks: tuple[str, ...] = ()
     suite: str | None = None
     contexts: tuple[Context, ...] | None = None
@@ -136,6 +140,7 @@ def plan(request: Request, log: Callable[[str], object], gpu: bool | None = None
     """
     models = _models(request)
     changes = parse_changes(request.changes)
+    match = None if request.match is None else parse_match(request.match)
     budget, longest = request.budget, None
     if request.suite is not None:
         suite = find_suite(request.suite, "seqmem eval")
@@ -167,7 +172,7 @@ def plan(request: Request, log: Callable[[str], object], gpu: bool | None = None
     for task, model in product(tasks, models):
         recipe = replace(recipe_for(task.family, budget), **changes)
         try:
-            found, left_out = _cells(request, task, model, recipe, settings)
+            found, left_out = _cells(request, task, model, recipe, match, settings)
         except NotApplicableError as error:
             if request.suite is None:  # the task was asked for by name
                 raise
@@ -205,7 +210,12 @@ def _models(request: Request) -> list[ModelSpec]:
 
 
 def _cells(
-    request: Request, task: Task, model: ModelSpec, recipe: Recipe, settings: Mapping[str, Any]
+    request: Request,
+    task: Task,
+    model: ModelSpec,
+    recipe: Recipe,
+    match: Match | None,
+    settings: Mapping[str, Any],
 ) -> tuple[list[Cell], list[str]]:
     """Return the cells of one model on one task, and why contexts were left out of a diagonal.
 
@@ -217,10 +227,19 @@ def _cells(
     diagonal: tuple[Context, ...] = ()
     if "diagonal" in request.k_trains:
         diagonal = (*settings["measuring"].grid(task), "full")
+    sized: dict[KTrain, ModelSpec] = {}
     cells, left_out = [], []
     for k_train, seed in product(dict.fromkeys((*named, *diagonal)), dict.fromkeys(request.seeds)):
+        if k_train not in sized:  # with another field a model has another size
+            trained_with = recipe.k_train if k_train is None else k_train
+            sized[k_train] = (
+                matched(model, task.trained_on, trained_with, recipe.options, match)
+                if match
+                else model
+            )
+        of_size = sized[k_train]
         try:
-            cell = plan_cell(model, task, k_train=k_train, seed=seed, recipe=recipe, **settings)
+            cell = plan_cell(of_size, task, k_train=k_train, seed=seed, recipe=recipe, **settings)
         except NotTrainableError as error:
             if k_train in named:
                 raise

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqmem.baselines.awd_lstm import AWDLSTM
+from seqmem.baselines.echo_state import EchoState, Reservoir
 from seqmem.baselines.lru import LRU
 from seqmem.baselines.ngram import KneserNey
 from seqmem.baselines.recurrent import Recurrent
@@ -27,6 +28,8 @@ from seqmem.errors import InputError
 from seqmem.tasks.model import SequenceModel, State
 
 __all__ = ["exportable"]
+
+SATURATED = 50.0  # sigmoid is 1 there in 32 bits, and 2e-22 at its negative
 
 
 def exportable(model: SequenceModel) -> SequenceModel:
@@ -52,6 +55,8 @@ def exportable(model: SequenceModel) -> SequenceModel:
         for i, layer in enumerate(form.layers):
             assert isinstance(layer, nn.LSTM)
             form.layers[i] = _RecurrentLayers(layer)
+    if isinstance(form, EchoState):
+        setattr(form, "reservoir", _ExportedReservoir(form.reservoir))  # noqa: B010
     if isinstance(form, LRU):
         for block in form.blocks:
             block.recurrence = _ExportedLinearRecurrence(block.get_submodule("recurrence"))
@@ -154,6 +159,32 @@ class _RecurrentLayers(nn.Module):
             after.append(own)
         joined = tuple(torch.cat(parts) for parts in zip(*after, strict=True))
         return features, joined if self.states > 1 else joined[0]
+
+
+class _ExportedReservoir(nn.Module):
+    """Leaky tanh units as gated ones (`GRU`) whose gates are constant.
+
+    The reset gate is 1, and the update gate is the share of the state that is kept.
+    """
+
+    def __init__(self, reservoir: Reservoir) -> None:
+        super().__init__()
+        recurrent = reservoir.recurrent
+        units = len(recurrent)
+        zeros, ones = torch.zeros_like(recurrent), torch.ones(units)
+        kept = torch.logit(torch.tensor(1.0 - reservoir.leak, dtype=torch.float64))
+        bias = torch.cat([SATURATED * ones, kept.clamp(-SATURATED) * ones, 0 * ones]).float()
+        self.states = _Recurrence(
+            _OPERATORS[nn.GRU],
+            torch.cat([zeros, zeros, torch.eye(units)]),
+            torch.cat([zeros, zeros, recurrent]),
+            (bias, torch.zeros_like(bias)),
+        )
+
+    def forward(self, driven: Tensor, state: Tensor) -> Tensor:
+        """As for `Reservoir`."""
+        states: Tensor = self.states(driven, [state])[0]
+        return states
 
 
 class _ExportedLinearRecurrence(nn.Module):

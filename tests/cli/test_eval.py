@@ -184,3 +184,21 @@ def test_a_suite_skips_models_on_tasks_that_they_cannot_do(seqmem_: Command) -> 
     ]
     shown = [line for line in ran.out.splitlines() if "kneser-ney" in line]
     assert len(shown) == 1  # on hidden-markov
+
+
+def test_models_are_given_the_size_that_is_asked_for(seqmem_: Command, tmp_path: Path) -> None:
+    ran = seqmem_("eval", "lstm", "gru:layers=2", *QUICK, "--match", "parameters=2k")
+    assert ran.status == 0, ran.err
+    records, _ = read_records([tmp_path / "results" / "records"])
+    sizes = {record.model["name"]: record.model for record in records}
+    for name in ("lstm", "gru"):
+        assert sizes[name]["parameters"] == pytest.approx(2000, rel=0.05)
+        assert f"hidden={sizes[name]['options']['hidden']}" in sizes[name]["label"]
+    assert sizes["gru"]["options"]["layers"] == 2
+    shown = seqmem_("leaderboard", "--columns", "parameters,state", "--records", "results/records")
+    assert f"{sizes['lstm']['parameters']:,}" in shown.out
+    for given in ("parameters=2", "width=3"):
+        refused = seqmem_("eval", "lstm", *QUICK, "--match", given)
+        assert refused.status == 2
+        assert f"--match {given}: " in refused.err
+        assert "Traceback" not in refused.err

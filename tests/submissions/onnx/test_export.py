@@ -49,13 +49,14 @@ OUTPUTS = 5
 @cache
 def made(name: str, kind: str) -> SequenceModel:
     """A model whose weights, biases included, are all random and not small."""
-    few = {"hidden": 6, "layers": 1 if name == "transformer" else 2, "state": 4}
+    few = {"hidden": 6, "layers": 1 if name == "transformer" else 2, "state": 4, "units": 6}
     options = options_of(name)
     options |= {key: value for key, value in few.items() if key in options}
     with seeded(1):
         model = Architecture(name, options, KINDS[kind], OUTPUTS, context=8, covers=True).build()
-        for weight in model.state_dict().values():
-            weight.add_(0.3 * torch.randn(weight.shape))
+        for part, weight in model.state_dict().items():
+            if not part.startswith("reservoir"):  # it would no longer forget rounding errors
+                weight.add_(0.3 * torch.randn(weight.shape))
         model.constrain()
     return model.eval()
 
