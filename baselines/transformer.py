@@ -17,7 +17,7 @@ __all__ = ["Positions", "Transformer", "WindowedAttention", "window_widths"]
 
 SMALLEST_BLOCK = 64  # queries in one matrix product, even where windows are narrower
 BASE = 10_000.0  # of the rotation speeds: the bound of the ratio of the fastest to the slowest
-Positions = Literal["rotary", "alibi", "none"]  # how attention sees them
+Positions = Literal["rotary", "alibi", "learned", "none"]  # how attention sees them
 
 
 class Transformer(Backbone):
@@ -70,7 +70,10 @@ class Transformer(Backbone):
         super().__init__(
             inputs,
             outputs,
-            [partial(WindowedAttention, hidden, heads, width, positions) for width in widths],
+            [
+                partial(WindowedAttention, hidden, heads, width, positions, min(width, context))
+                for width in widths
+            ],
             hidden=hidden,
             dropout=dropout,
             tied=tied,
@@ -107,13 +110,19 @@ class WindowedAttention(nn.Module):
 
     Logits depend only on contents and distance:
 
-    - rotary: queries and keys are rotated (Su et al. 2021, arXiv 2104.09864, section 3.2). A
-      learned bias for each distance (Raffel et al. 2020) is as good on the other tasks, but it is
-      learned too slowly to select the single distance that copy memory requires.
+    - rotary: queries and keys are rotated (Su et al. 2021, arXiv 2104.09864, section 3.2).
     - alibi: each head subtracts the distance times a number of its own, 2^(−8i/heads) for the i-th
       head (Press et al. 2022, arXiv 2108.12409, section 3).
+    - learned: each head adds a learned number for each distance, 0 at first (Raffel et al. 2020,
+      arXiv 1910.10683, section 2.1, there for ranges of distances). Distances that training does
+      not reach share the number of the furthest one. It is learned too slowly to select the single
+      distance that copy memory requires.
     - none: on contents alone (Haviv et al. 2022, arXiv 2203.16634); the start of the inputs and the
       bound of the window still tell positions apart.
+
+    A table of absolute positions, as in GPT-2, is not among them: it counts from where reading
+    began, so that the same k inputs would have other outputs within a longer text, and a curve over
+    k would depend on how the text is cut. Beyond the table there would be no outputs at all.
     """
 
     def __init__(
@@ -122,9 +131,20 @@ class WindowedAttention(nn.Module):
         heads: int,
         width: int,
         positions: Positions = "rotary",
+        distances: int = 1,
     ) -> None:
-        """Create a layer of `heads` heads on `hidden` features with windows of `width` inputs."""
+        """Create a layer with random weights.
+
+        Args:
+            hidden: number of features.
+            heads: number of heads.
+            width: inputs that a position sees.
+            positions: see above.
+            distances: how many have a number of their own, where those are learned.
+        """
         super().__init__()
+        if positions == "learned":
+            self.bias = nn.Parameter(torch.zeros(heads, distances))
         self.positions = positions
         self.heads, self.size = heads, _head_size(hidden, heads)
         self.width, self.block = width, max(width - 1, SMALLEST_BLOCK)
@@ -175,6 +195,9 @@ class WindowedAttention(nn.Module):
             head = torch.arange(1, self.heads + 1, device=key.device)
             slope = 2.0 ** (-8 * head / self.heads)
             bias = -slope[:, None, None] * distance  # (heads, q, p + q)
+            mask = bias.masked_fill(~mask, -math.inf).to(query.dtype)
+        if self.positions == "learned":
+            bias = self.bias[:, distance.clamp(0, self.bias.shape[1] - 1)]  # (heads, q, p + q)
             mask = bias.masked_fill(~mask, -math.inf).to(query.dtype)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
 

@@ -29,8 +29,10 @@ POSITIONS: tuple[Positions, ...] = get_args(Positions)
 
 def attention(heads: int, width: int, positions: Positions = "rotary") -> WindowedAttention:
     with seeded(2):
-        layer = WindowedAttention(6, heads, width, positions)
+        layer = WindowedAttention(6, heads, width, positions, min(width, 40))
         nn.init.normal_(layer.project.weight)  # logits of size 1: positions matter
+        if positions == "learned":
+            nn.init.normal_(layer.bias)
     return layer
 
 
@@ -52,6 +54,9 @@ def dense(layer: WindowedAttention, features: Tensor) -> Tensor:
         logits = torch.einsum("bqd,bkd,qkd->bqk", q, k.conj(), turned).real / math.sqrt(layer.size)
         if layer.positions == "alibi":
             logits = logits - distance / 2 ** (8 * (head + 1) / layer.heads)
+        if layer.positions == "learned":
+            last = layer.bias.shape[1] - 1
+            logits = logits + layer.bias[head, distance.abs().clamp(max=last)]
         weights = logits.masked_fill(outside, -math.inf).softmax(-1)
         mixed.append(weights @ value[..., own])
     merged: Tensor = layer.merge(torch.cat(mixed, -1))
@@ -69,6 +74,8 @@ def dense(layer: WindowedAttention, features: Tensor) -> Tensor:
         (2, 64, "none"),
         (2, 65, "rotary"),
         (3, 100, "alibi"),
+        (2, 5, "learned"),
+        (3, 100, "learned"),
     ],
 )
 def test_blocks_equal_dense_attention(
@@ -78,15 +85,12 @@ def test_blocks_equal_dense_attention(
     source = torch.Generator().manual_seed(length)
     features = torch.randn(2, length, 6, generator=source, requires_grad=True)
     weight = torch.randn(2, length, 6, generator=source)
-    gradients = []
-    for outputs in (layer(features), dense(layer, features)):
-        layer.zero_grad()
-        (outputs * weight).sum().backward()
-        assert layer.project.weight.grad is not None
-        assert features.grad is not None
-        gradients += [outputs.detach(), features.grad.clone(), layer.project.weight.grad.clone()]
-        features.grad = None
-    for blocked, plain in zip(gradients[:3], gradients[3:], strict=True):
+    learned = [features, *layer.parameters()]
+    results = [
+        (outputs, *torch.autograd.grad((outputs * weight).sum(), learned))
+        for outputs in (layer(features), dense(layer, features))
+    ]
+    for blocked, plain in zip(*results, strict=True):
         torch.testing.assert_close(blocked, plain, rtol=1e-4, atol=1e-3)
     with torch.inference_mode():  # other kernels than with gradients
         torch.testing.assert_close(layer(features), dense(layer, features), rtol=1e-4, atol=1e-5)
@@ -110,6 +114,9 @@ def test_absolute_positions_have_no_effect(
     """The same inputs have the same outputs at every position, near the start as well."""
     with seeded(3):
         model = Transformer(Tokens(9), 4, context=150, hidden=8, positions=positions).eval()
+        for name, weight in model.named_parameters():
+            if name.endswith(".bias") and weight.ndim == 2:
+                nn.init.normal_(weight)
     inputs = torch.randint(0, 9, (1, 700), generator=torch.Generator().manual_seed(0))
     whole = model(inputs)
     for begin in (1, 77, 300):
@@ -171,6 +178,23 @@ def test_a_longer_test_context_is_read_and_not_trained() -> None:
     changed[0, 10] = 5  # 49 before the last
     with torch.inference_mode():
         assert not torch.equal(model.eval()(inputs)[0, 59], model(changed)[0, 59])
+
+
+def test_distances_beyond_training_share_the_last_number() -> None:
+    with seeded(0):
+        model = Transformer(
+            Tokens(9), 4, context=16, hidden=8, positions="learned", test_context=50
+        )
+    tables = [each.bias for each in model.modules() if isinstance(each, WindowedAttention)]
+    assert model.widths == [7, 44]
+    assert [table.shape for table in tables] == [(4, 7), (4, 16)]
+    with torch.no_grad():
+        tables[1][:, -1] = 100.0  # all attention on what training did not reach
+    inputs = torch.randint(0, 9, (1, 50), generator=torch.Generator().manual_seed(0))
+    changed = inputs.clone()
+    changed[0, -10] = (inputs[0, -10] + 1) % 9
+    features = model.hidden(inputs)[0][0, -1], model.hidden(changed)[0][0, -1]
+    torch.testing.assert_close(*features)
 
 
 def test_a_test_context_that_is_not_longer_is_refused() -> None:
