@@ -64,6 +64,27 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
             "seqmem.baselines.echo_state:EchoState",
             "reservoir: a fixed random recurrent network with a ridge readout (Jaeger)",
         ),
+        "gla": Baseline(
+            "seqmem.baselines.gla:GLA",
+            "gated linear attention (Yang et al.); with constant gates, retention",
+        ),
+        "gated-deltanet": Baseline(
+            "seqmem.baselines.gated_deltanet:GatedDeltaNet",
+            "gated delta rule: it overwrites what a key stored (Yang et al.)",
+        ),
+        "mamba": Baseline(
+            "seqmem.baselines.mamba:Mamba",
+            "selective state space model in its structured form, SSD (Dao & Gu)",
+        ),
+        "min-gru": Baseline(
+            "seqmem.baselines.min_recurrent:MinGRU",
+            "gated recurrent unit whose gates see only the input (Feng et al.)",
+        ),
+        "min-lstm": Baseline(
+            "seqmem.baselines.min_recurrent:MinLSTM",
+            "long short-term memory whose gates see only the input (Feng et al.)",
+        ),
+        "mlstm": Baseline("seqmem.baselines.mlstm:MLSTM", "xLSTM's matrix memory (Beck et al.)"),
         "kneser-ney": Baseline(
             "seqmem.baselines.ngram:KneserNey",
             "n-gram model with modified Kneser-Ney smoothing; for next-token tasks",

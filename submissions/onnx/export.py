@@ -7,7 +7,7 @@ import copy
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from seqmem.submissions.onnx.file import OnnxModel
 from seqmem.submissions.onnx.forms import exportable
 from seqmem.submissions.onnx.states import AFTER, BEFORE
 from seqmem.submissions.safetensors_file import load_baseline
-from seqmem.tasks.model import SequenceModel
+from seqmem.tasks.model import SequenceModel, State
 from seqmem.tasks.task import InputSpec, Tokens
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def export_onnx(
         )
     field = "none" if model.receptive_field is None else str(model.receptive_field)
     facts = {**(about or {}), "version": seqmem.__version__, "receptive_field": field}
-    data = _to_onnx(exportable(model), inputs, _states(model, inputs), facts)
+    data = _to_onnx(exportable(model), inputs, _state(model, inputs), facts)
     deviation = _deviation(model, data, inputs)
     if not deviation <= LARGEST_DEVIATION:
         raise InputError(
@@ -107,37 +107,43 @@ def _check_name(path: Path) -> None:
 
 
 class _WithStates(nn.Module):
-    """A model's form as a function of inputs and the tensors of its state."""
+    """A model's form as a function of inputs and the tensors of its state.
 
-    def __init__(self, form: SequenceModel) -> None:
+    Attributes:
+        one: whether its state is one tensor, and no tuple of tensors.
+    """
+
+    def __init__(self, form: SequenceModel, one: bool) -> None:
         super().__init__()
-        self.form = form
+        self.form, self.one = form, one
 
     def forward(self, inputs: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs, and the states after the inputs."""
-        features, after = self.form.hidden(inputs, states if len(states) > 1 else states[0])
+        features, after = self.form.hidden(inputs, states[0] if self.one else states)
         return self.form.readout(features), *(after if isinstance(after, tuple) else (after,))
 
 
 @torch.inference_mode()
-def _states(model: SequenceModel, inputs: InputSpec) -> tuple[Tensor, ...]:
-    """Return zeros like each tensor of a model's state, (layers, B, size), with floats only."""
+def _state(model: SequenceModel, inputs: InputSpec) -> State:
+    """Return zeros like a model's state, tensors (layers, B, …) with floats only."""
     if not model.stateful:
         return ()
     _, state = copy.deepcopy(model).cpu().eval().hidden(_example(inputs, *TRACED))
-    tensors = state if isinstance(state, tuple) else (state,)
-    return tuple(
-        torch.zeros(*part.shape[:-1], part.shape[-1] * (1 + part.is_complex())) for part in tensors
-    )
+
+    def zeros(part: Tensor) -> Tensor:
+        return torch.zeros(*part.shape[:-1], part.shape[-1] * (1 + part.is_complex()))
+
+    return tuple(map(zeros, state)) if isinstance(state, tuple) else zeros(state)
 
 
 def _to_onnx(
     form: SequenceModel,
     inputs: InputSpec,
-    states: Sequence[Tensor],
+    state: State,
     facts: Mapping[str, str],
 ) -> bytes:
     """Return the file's bytes."""
+    states = state if isinstance(state, tuple) else (state,)
     imported("onnxscript", "onnx")
     helper = imported("onnx.helper", "onnx")
     any_size = torch.export.Dim.AUTO
@@ -148,7 +154,7 @@ def _to_onnx(
     with _quiet(), torch.no_grad():
         try:
             program = torch.onnx.export(
-                _WithStates(form).eval() if states else form,
+                _WithStates(form, states is not state).eval() if states else form,
                 (_example(inputs, *TRACED), *states),
                 dynamo=True,
                 verbose=False,
@@ -182,6 +188,10 @@ def _tidy(graph: "GraphProto") -> None:
     for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):  # the body of a loop
+                _tidy(attribute.g)
 
 
 @torch.inference_mode()

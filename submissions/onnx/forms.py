@@ -3,7 +3,8 @@
 The exporter traces a model once, at one length, and writes the operations that it saw. A loop over
 time becomes as many copies of a step as there were inputs, and a condition on the length becomes
 the branch taken. A copy of such a model is changed here: recurrent layers become ONNX operators,
-and attention reads all keys at once, in time and memory O(L²).
+other recurrences one step in ONNX's Scan, and attention reads all keys at once, in time and memory
+O(L²).
 
 Models with state are written with it: each tensor of the state is one of the file's states, of
 shape (layers, B, size).
@@ -17,11 +18,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._higher_order_ops.scan import scan
 
 from seqmem.baselines.awd_lstm import AWDLSTM
 from seqmem.baselines.echo_state import EchoState, Reservoir
 from seqmem.baselines.lru import LRU
 from seqmem.baselines.ngram import KneserNey
+from seqmem.baselines.recurrence import Recurrence
 from seqmem.baselines.recurrent import Recurrent
 from seqmem.baselines.transformer import WindowedAttention
 from seqmem.errors import InputError
@@ -46,9 +49,11 @@ def exportable(model: SequenceModel) -> SequenceModel:
             "ONNX has no operator; submit its weights.safetensors"
         )
     form = copy.deepcopy(model).cpu().float().eval()
-    for part in form.modules():
+    for part in list(form.modules()):
         if isinstance(part, WindowedAttention):
             part.block = 1 << 40  # so that any number of queries is in the first block
+        elif isinstance(recurrence := getattr(part, "recurrence", None), Recurrence):
+            setattr(part, "recurrence", _StepByStep(recurrence))  # noqa: B010 - of another type
     if isinstance(form, Recurrent):
         setattr(form, "layers", _RecurrentLayers(form.layers))  # noqa: B010 - replaces torch's
     if isinstance(form, AWDLSTM):
@@ -185,6 +190,30 @@ class _ExportedReservoir(nn.Module):
         """As for `Reservoir`."""
         states: Tensor = self.states(driven, [state])[0]
         return states
+
+
+class _StepByStep(nn.Module):
+    """A recurrence as a loop over its step."""
+
+    def __init__(self, recurrence: Recurrence) -> None:
+        super().__init__()
+        self.recurrence = recurrence
+
+    def forward(
+        self, state: tuple[Tensor, ...], inputs: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Inputs (B, L, …) -> outputs (B, L, …), and the state after them."""
+
+        def step(
+            before: tuple[Tensor, ...], own: tuple[Tensor, ...]
+        ) -> tuple[tuple[Tensor, ...], Tensor]:
+            output, after = self.recurrence.step(before, own)
+            return after, output
+
+        # A copy: an operand may not be a view of another.
+        of_time = tuple(part.transpose(0, 1).contiguous() for part in inputs)
+        after, outputs = scan(step, tuple(part.clone() for part in state), of_time)
+        return outputs.transpose(0, 1), after
 
 
 class _ExportedLinearRecurrence(nn.Module):

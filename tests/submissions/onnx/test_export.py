@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 import seqmem
 from seqmem.baselines import BASELINES
-from seqmem.baselines.spec import Architecture, options_of
+from seqmem.baselines.backbone import Backbone
+from seqmem.baselines.spec import Architecture, model_class, options_of
 from seqmem.baselines.training.loop import seeded
 from seqmem.errors import InputError
 from seqmem.measuring.gate.model_checks import check_validity
@@ -35,12 +36,19 @@ from seqmem.tasks.task import Features, InputSpec, Split, Task, Tokens
 from seqmem.tests.command import QUICK, Command
 
 NAMES = [name for name in BASELINES if name != "kneser-ney"]
+# Their recurrence is a loop over its step in the file, which takes seconds to trace; the one of
+# them whose step has the most parts is always tested.
+LOOPS = [
+    name for name in NAMES if issubclass(model_class(name), Backbone) and model_class(name).stateful
+]
 # The stable networks differ from the others in their weights alone.
 PAIRS = [
-    (name, kind)
+    pytest.param(
+        name, kind, marks=[pytest.mark.slow] if name in LOOPS and name != "gated-deltanet" else []
+    )
     for name in NAMES
     for kind in ("ids", "vectors")
-    if kind == "ids" or not name.endswith("stable")
+    if kind == "ids" or not (name.endswith("stable") or name in LOOPS)
 ]
 KINDS: dict[str, InputSpec] = {"ids": Tokens(11), "vectors": Features(3)}
 OUTPUTS = 5
@@ -103,13 +111,15 @@ def test_equals_the_original(
 ) -> None:
     run = exported(name, kind).run
     inputs = drawn(kind, batch, length, seed)
+    # Where the outputs of a head cancel, their norm enlarges rounding errors.
+    within = 1e-4 if name in LOOPS else 1e-5
     with torch.inference_mode():
         ours = made(name, kind)(inputs)
-    agree(ours, run(inputs.numpy()))
+    agree(ours, run(inputs.numpy()), within)
     # Causal: the same outputs for a prefix. Rows are independent: the same outputs for one row.
     cut = data.draw(st.integers(1, length))
     row = data.draw(st.integers(0, batch - 1))
-    agree(ours[row : row + 1, :cut], run(inputs[row : row + 1, :cut].numpy()))
+    agree(ours[row : row + 1, :cut], run(inputs[row : row + 1, :cut].numpy()), within)
     if made(name, kind).stateful:
         _, carried = run.read(inputs[:, :cut].numpy())
         outputs, after = run.read(inputs[:, cut - 1 :].numpy(), carried)  # one input twice
@@ -117,7 +127,7 @@ def test_equals_the_original(
             _, state = made(name, kind).hidden(inputs[:, :cut])
             features, _ = made(name, kind).hidden(inputs[:, cut - 1 :], state)
             ours = made(name, kind).readout(features)
-        agree(ours, outputs)
+        agree(ours, outputs, within)
         assert after.shape == (batch, made(name, kind).state_size(1))
 
 
