@@ -50,7 +50,8 @@ def check_task(task: Task) -> None:
     """Raise an error unless a task keeps the contract of `Task` and `Split`.
 
     Splits are well-formed and reproducible, context lengths ascend from 1 to the longest, the
-    optimum does not increase with context and is at most chance.
+    optimum does not increase with context and is at most chance; each kind of strata has every
+    test target in one of several strata, none of them empty.
 
     Raises:
         AssertionError: a rule is broken.
@@ -73,6 +74,15 @@ def check_task(task: Task) -> None:
     _require(len(known) in (0, len(values)), "the optimum is known at every k or at none")
     _require(known == sorted(known, reverse=True), "the optimum does not increase with context")
     _require(not known or known[0] <= task.chance(), "the optimum is at most chance")
+    kinds = task.strata()
+    _require(len({each.by for each in kinds}) == len(kinds), "kinds of strata differ in name")
+    for each in kinds:
+        present = sorted(set(each.of.tolist()))
+        _require(len(each.of) == len(task.split("test")), f"{each.by}: a stratum for each target")
+        _require(
+            present == list(range(len(set(each.labels)))) and 1 < len(present) <= 64,
+            f"{each.by}: 2 to 64 labels, all different, and no stratum is empty",
+        )
 
 
 def check_chance(task: Task, contexts: tuple[Context, ...] = ("full",)) -> None:

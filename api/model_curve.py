@@ -12,9 +12,11 @@ from seqmem.leaderboard.record import Context, Record, to_json
 from seqmem.leaderboard.statistics.aggregate import Row, boards
 from seqmem.leaderboard.statistics.bits_held import BitsHeld, bits_held
 from seqmem.leaderboard.statistics.context_need import ContextNeed
+from seqmem.leaderboard.statistics.strata import require_kind
 from seqmem.leaderboard.store import record_directory, write_record
 from seqmem.leaderboard.tables.flat import flat
 from seqmem.leaderboard.tables.formatting import number, row_need, score_text, unit
+from seqmem.leaderboard.tables.strata_table import strata_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +76,24 @@ class ModelCurve:
         found = [held for record in self._row.records if (held := bits_held(record)) is not None]
         found.sort(key=lambda held: held.bits)
         return found[len(found) // 2] if found else None
+
+    def by(self, kind: str) -> "pd.DataFrame":
+        """Return the curve split by a kind of targets: a row for each seed, stratum and k.
+
+        Columns are ``stratum``, ``targets``, ``k``, ``loss`` and ``excess_over_full``, both with
+        their 95 % intervals, ``share_of_excess`` and more. Means weighted by ``targets`` are those
+        of the whole curve.
+
+        Args:
+            kind: as in "frequency" or "recurrence"; which ones there are depends on the task.
+
+        Raises:
+            InputError: the records are not split so.
+        """
+        import pandas as pd
+
+        require_kind(self.records, kind)
+        return pd.DataFrame(strata_rows(self.records, kind))
 
     def plot(self, *others: str) -> Picture:
         """Return a picture of the curve, in front of those of other models.

@@ -45,6 +45,7 @@ FILES = ("html", "parquet", "model-card")  # what holds every task, and is no ta
 )
 @click.option("--model", "models", type=NAMES, default=(), help="Only these models.")
 @click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
+@options.by
 @options.k_shown
 @options.wide
 @click.option(
@@ -73,6 +74,7 @@ def leaderboard(
     rescored: tuple[Path, ...],
     models: tuple[str, ...],
     budget: str | None,
+    by: str | None,
     contexts: "tuple[Context, ...] | None",
     wide: bool,
     columns: tuple[str, ...] | None,
@@ -96,6 +98,7 @@ def leaderboard(
     from seqmem.leaderboard.tables.model_card import model_card
     from seqmem.leaderboard.tables.parquet import parquet
     from seqmem.leaderboard.tables.stable_table import stable_text
+    from seqmem.leaderboard.tables.strata_table import strata_text
     from seqmem.leaderboard.tables.suite_table import suite_text
 
     if (suite is not None) + bool(tasks) + stable > 1 and not (stable and tasks and not suite):
@@ -106,6 +109,11 @@ def leaderboard(
         raise InputError(f"--format {form}: it has no such table; leave --suite and --stable out")
     if form == "parquet" and output is None:
         raise InputError("--format parquet: it is no text; name a file with --output")
+    if by is not None and (form in FILES or suite is not None or stable or columns):
+        raise InputError(
+            f"--by {by}: strata have a table of their own; leave --suite, --stable, --columns and "
+            f"--format {', '.join(FILES)} out"
+        )
     if columns and (form in (*FILES, "csv", "json") or suite is not None or stable):
         raise InputError(
             f"--columns chooses columns of a board; leave --suite, --stable and --format {form} out"
@@ -135,6 +143,8 @@ def leaderboard(
             content = parquet(flat(at_contexts(found, contexts), chosen.published))
         elif form == "model-card":
             content = model_card(at_contexts(found, contexts))
+        elif by is not None:
+            content = strata_text(found, by, form, contexts)
         elif suite is not None:
             content = suite_text(suite, overview(found, SUITES[suite].tasks), form)
         elif stable:

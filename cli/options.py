@@ -20,6 +20,7 @@ from seqmem.leaderboard import FORMATS
 from seqmem.tasks import SUITES
 
 __all__ = [
+    "by",
     "data_dir",
     "device",
     "exact",
@@ -52,6 +53,12 @@ k_shown = click.option(
     "contexts",
     type=CONTEXTS,
     help="Context lengths to show, as in 1,8,full.  [default: a few telling ones, and full]",
+)
+by = click.option(
+    "--by",
+    metavar="KIND",
+    help="Split by a kind of targets, where the task offers it: of words frequency (in training) "
+    "and recurrence (how many inputs ago the target last occurred); see docs/why.md.",
 )
 wide = click.option(
     "--wide",

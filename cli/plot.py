@@ -40,6 +40,7 @@ __all__ = ["plot"]
     metavar="NAME",
     help="Instead of k: state, the floats of a model's state; or a parameter of the tasks.",
 )
+@options.by
 @click.option("--font", metavar="NAME", help="The font family of all texts.")
 def plot(
     tasks: tuple[str, ...],
@@ -51,21 +52,26 @@ def plot(
     width: float | None,
     columns: int,
     against: str | None,
+    by: str | None,
     font: str | None,
 ) -> None:
     """Draw the records of each TASK: the score against the context length, a line for each model.
 
     Several tasks of a family are written as in 'associative-recall/keys=8|32,values=64,zipf=0';
     with --against keys the full context's score and bits held are drawn against that parameter,
-    with --against state against the floats of each model's state.
+    with --against state against the floats of each model's state. With --by frequency there is a
+    frame for each model, and a line for each stratum: what it loses to the full context.
 
     Each model is drawn as its recipe trains it; the other k_train are in `seqmem leaderboard`.
     Names show budget and k_train where models differ in them. Needs the extra packages of
     pip install 'seqmem[plot]'.
     """
+    from seqmem.errors import InputError
     from seqmem.leaderboard.charts.plot import PlotRequest, draw
     from seqmem.tasks import every_id
 
+    if by is not None and (against is not None or highlight):
+        raise InputError(f"--by {by}: its lines are strata; leave --against and --highlight out")
     request = PlotRequest(
         tuple(dict.fromkeys(chain.from_iterable(map(every_id, tasks)))),
         output,
@@ -77,5 +83,6 @@ def plot(
         columns=columns,
         font=font,
         against=against,
+        by=by,
     )
     draw(request, BASELINES, log)

@@ -15,6 +15,7 @@ import orjson
 from pydantic import AfterValidator, Field, with_config
 
 from seqmem.leaderboard.schemas import upgrade
+from seqmem.leaderboard.stratified import Stratified, check_strata
 from seqmem.leaderboard.validation import (
     Bounded,
     Context,
@@ -216,6 +217,8 @@ class Record:
         environment: packages, device, dtype, threads, peak memory.
         trust: "self-reported", "rescored" or "published": what the file says. Boards believe
             "rescored" with a signature (`seqmem.leaderboard.signature`).
+        strata: the curve split by kinds of targets; empty in older records, and where a task has
+            no such kinds.
         supersedes: None; some files of schema 3 may name a record that they correct. Not used.
         schema: the version of the schema.
     """
@@ -233,6 +236,7 @@ class Record:
     validity: Annotated[Mapping[str, Any], _Validity] | None
     environment: Annotated[Mapping[str, Any], having(dtype=(str | None, None))]
     trust: Annotated[str, Field(pattern="^(self-reported|rescored|published)$")]
+    strata: tuple[Stratified, ...] = ()
     supersedes: Printable | None = None
     schema: int = SCHEMA
 
@@ -249,6 +253,8 @@ def to_json(record: Record) -> str:
     data = asdict(record)
     if record.task.held_symbols is None:  # as in older records, whose signatures stay valid
         del data["task"]["held_symbols"]
+    if not record.strata:
+        del data["strata"]
     fields = sorted(data.items())
     lines = [f'"{k}": {json.dumps(v, sort_keys=True, allow_nan=False)}' for k, v in fields]
     return "{\n" + ",\n".join(lines) + "\n}\n"
@@ -315,6 +321,8 @@ def _check(record: Record) -> None:
                 raise ValueError(
                     f"the excess at k = {point.k} is {point.excess.mean}, the means give {excess}"
                 )
+    means = {p.k: (p.loss.mean, p.excess.mean if p.excess else None) for p in record.curve}
+    check_strata(record.strata, total, means, ROUNDING)
     order = [math.inf if point.k == "full" else point.k for point in record.curve]
     if not order or order != sorted(set(order)):
         raise ValueError("the curve's k are not ascending")
@@ -348,7 +356,7 @@ def _check_facts(data: Mapping[str, Any], text: str | bytes) -> None:
         data: a record.
         text: its JSON. One without escapes and other characters than ASCII has nothing to find.
     """
-    facts = {**data, "curve": None, "group_counts": None}
+    facts = {**data, "curve": None, "group_counts": None, "strata": None}
     _check_size("the facts", facts, MOST_FACTS)
     signs: Any = ("\\", "\x7f") if isinstance(text, str) else (b"\\", b"\x7f")
     if signs[0] in text or signs[1] in text or not text.isascii():

@@ -9,12 +9,13 @@ largest differences decide that, never a mean.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from seqmem.measuring.arrays import Floats, Indices
+from seqmem.measuring.part_errors import PartErrors
 from seqmem.measuring.reference import Reference
 from seqmem.measuring.sampling import PILOT, Tail, regress, size_needed
 from seqmem.measuring.scoring import Scores, is_out_of_memory
@@ -54,6 +55,7 @@ class Estimate:
         steps: model steps spent on windows of this length.
         unseen: how much targets that a sample missed may add to the mean (see sampling.Tail), which
             the spread of the losses does not show.
+        parts: the sampling errors of means over parts of the targets; None if all losses are known.
     """
 
     method: Method
@@ -63,15 +65,21 @@ class Estimate:
     correct: Floats | None
     steps: int
     unseen: float = 0.0
+    parts: PartErrors | None = None
 
 
 def of_reference(
-    reference: Reference, method: Method, n: int | None = None, unseen: float = 0.0
+    reference: Reference,
+    method: Method,
+    n: int | None = None,
+    unseen: float = 0.0,
+    parts: PartErrors | None = None,
 ) -> Estimate:
     """Return the reference pass's losses as the estimate at a context length."""
     scores = reference.scores
     correct = None if scores.correct is None else scores.correct.astype(float)
-    return Estimate(method, n or len(scores.losses), unseen, scores.losses, correct, 0, unseen)
+    n = n or len(scores.losses)
+    return Estimate(method, n, unseen, scores.losses, correct, 0, unseen, parts)
 
 
 class AdaptiveSampling:
@@ -135,8 +143,10 @@ class AdaptiveSampling:
         reference = self._reference
         if k not in self._scores:
             assert self._agrees is not None
-            n = self._size(self._agrees)
-            return of_reference(reference, "agrees with full", n, self._disagreement(self._agrees))
+            n, unseen = self._size(self._agrees), self._disagreement(self._agrees)
+            return of_reference(
+                reference, "agrees with full", n, unseen, self._disagreement_of_parts(self._agrees)
+            )
         scores = self._scores[k]
         losses, error = self._fill(k, reference.scores.losses, scores.losses, self._controls(k))
         correct = None
@@ -150,7 +160,8 @@ class AdaptiveSampling:
         rounding = float(np.finfo(np.float32).eps) * abs(float(losses.mean()))
         least = max(rounding, FINEST * (self._precision or 0.0))
         half = max(math.hypot(error, unseen), least)
-        return Estimate("sample", len(scores.losses), half, losses, correct, steps, unseen)
+        n, parts = len(scores.losses), self._part_errors(k)
+        return Estimate("sample", n, half, losses, correct, steps, unseen, parts)
 
     def scored(self) -> dict[int, tuple[Indices, Floats]]:
         """Return the targets whose windows were scored at each k, and their losses."""
@@ -184,6 +195,21 @@ class AdaptiveSampling:
         difference = float(found.losses.mean() - self._reference.scores.losses.mean())
         return abs(difference) + found.half_width
 
+    def _disagreement_of_parts(self, k: int) -> PartErrors:
+        """Return what `_disagreement` is, for parts."""
+        shift = self.estimate(k, 0).losses - self._reference.scores.losses
+        return replace(self._part_errors(k), shift=shift)
+
+    def _part_errors(self, k: int) -> PartErrors:
+        """Return the sampling errors of means over parts of the targets."""
+        targets = self._windows.order(k)[: self._size(k)]
+        fit = regress(self._scores[k].losses, targets, self._controls(k))
+        nearest = self._nearest(k)
+        others = self._windows.order(nearest)[: self._size(nearest)]
+        differences = self._scores[nearest].losses - self._reference.scores.losses[others]
+        population = self._windows.size(k)
+        return PartErrors(targets, fit.residuals, population, others, differences)
+
     def _unseen(self, k: int) -> float:
         """Return how much targets that the sample at k missed may add to its population's mean."""
         return self._tail(k).unseen(self._size(k), self._windows.size(k))
@@ -194,12 +220,16 @@ class AdaptiveSampling:
         Those at k are assumed to be smaller, or rarer. At the next shorter one they may be so rare
         that its sample missed them too. At the shortest k they are its own.
         """
-        nearest = min(sorted(known for known in self._scores if known < k)[-2:], default=k)
+        nearest = self._nearest(k)
         size = self._size(nearest)
         if nearest not in self._tails or self._tails[nearest].size != size:
             known = self._reference.scores.losses[self._windows.order(nearest)[:size]]
             self._tails[nearest] = Tail(self._scores[nearest].losses - known)
         return self._tails[nearest]
+
+    def _nearest(self, k: int) -> int:
+        """Return the second next shorter k measured, else the next shorter one, else k."""
+        return min(sorted(known for known in self._scores if known < k)[-2:], default=k)
 
     def _open(self) -> list[int]:
         """Return the context lengths at which more windows can be scored, ascending."""

@@ -186,6 +186,7 @@ def make_record(
         extras=measured.extras,
         validity=validate(summary.points),
         environment=environment_facts(settings.device, settings.dtype, tf32=False),
+        strata=summary.strata,
         trust=trust,
     )
 

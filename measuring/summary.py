@@ -17,8 +17,10 @@ import torch
 
 from seqmem.leaderboard.record import MeanOf, Point
 from seqmem.leaderboard.statistics.intervals import block_mean, group_blocks, wilson
+from seqmem.leaderboard.stratified import Stratified
 from seqmem.measuring.arrays import Floats
 from seqmem.measuring.curve import Curve
+from seqmem.measuring.strata import StrataCurves
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Task
 
@@ -34,13 +36,15 @@ class Summary:
     points: tuple[Point, ...]
     group_counts: tuple[int, ...]
     gain: MeanOf | None
+    strata: tuple[Stratified, ...]
 
 
 def summarise(
     curve: Curve, task: Task, model: SequenceModel, contexts: Sequence[Context]
 ) -> Summary:
     """Summarise a curve of a task's test split, at those of the context lengths that it has."""
-    groups = _Groups(group_blocks(task.split("test").blocks.numpy(), GROUPS))
+    of = group_blocks(task.split("test").blocks.numpy(), GROUPS)
+    groups, strata = _Groups(of), StrataCurves(task.strata(), of)
     full = curve.full if "full" in contexts else None
     gain = None if full is None else groups.mean(_constant_losses(task) - full.losses)
     points = []
@@ -63,7 +67,8 @@ def summarise(
                 group_sums=groups.sums(at.losses),
             )
         )
-    return Summary(tuple(points), tuple(groups.counts.tolist()), gain)
+        strata.add(k, at, None if full is None else full.losses)
+    return Summary(tuple(points), tuple(groups.counts.tolist()), gain, strata.found())
 
 
 def _state_floats(model: SequenceModel, task: Task, k: Context) -> int | None:

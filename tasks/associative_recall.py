@@ -33,6 +33,7 @@ from torch import Tensor
 from seqmem.tasks.generated import GeneratedTask, longer_of
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import check_names, integer, number
+from seqmem.tasks.strata import Strata, by_recurrence, kinds_of_target, previous
 from seqmem.tasks.task import Split, Tokens, geometric_contexts
 
 __all__ = ["AssociativeRecall"]
@@ -105,6 +106,18 @@ class AssociativeRecall(GeneratedTask):
         missed = [float(p @ (1 - p) ** m) for m in range((k - 1) // 2 + 1)]
         total = math.fsum(missed) + missed[-1] * (self.pairs - len(missed))
         return self.chance() * min(1.0, total / self.pairs)  # sums of p may exceed 1 by rounding
+
+    def strata(self) -> tuple[Strata, ...]:
+        """Return targets by whether, and how long ago, their value stood after the same key."""
+        split = self.split("test")
+        inputs, positions = split.inputs.numpy(), split.positions.numpy()
+        # The value stands one input after its key, as many inputs ago as the keys are apart.
+        ago = positions - previous(inputs, inputs[positions], positions - 1)
+        ago[ago >= split.available.numpy()] = 0  # the key is in an earlier sequence, or nowhere
+        seen = kinds_of_target(
+            "key", "whether the key occurred before", ("new", "seen before"), ago > 0
+        )
+        return seen + by_recurrence(ago, "how many inputs ago the value last stood after its key")
 
     def _draw(self, rng: np.random.Generator, sequences: int) -> Split:
         length = 2 * self.pairs - 1

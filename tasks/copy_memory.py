@@ -29,6 +29,7 @@ from torch import Tensor
 
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import check_names, integer_range
+from seqmem.tasks.strata import Strata, kinds_of_target
 from seqmem.tasks.task import Split, Task, Tokens, generator, geometric_contexts
 
 __all__ = ["CopyMemory"]
@@ -105,6 +106,12 @@ class CopyMemory(Task):
         delays = self.longest - self.shortest + 1
         too_far = min(delays, max(0, self.longest + RECALLED - k + 1))
         return math.log(SYMBOLS) * too_far / delays
+
+    def strata(self) -> tuple[Strata, ...]:
+        """Return targets by which of the ten symbols they are."""
+        of = np.arange(len(self.split("test"))) % RECALLED
+        names = [f"symbol {i}" for i in range(1, RECALLED + 1)]
+        return kinds_of_target("slot", "which of the symbols is recalled", names, of)
 
     def _draw(self, rng: np.random.Generator, sequences: int, *, everywhere: bool) -> Split:
         delays = rng.integers(self.shortest, self.longest + 1, sequences)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from seqmem.tasks.data.vocabulary import Ids, count_ids
+from seqmem.tasks.strata import Strata, by_frequency, by_recurrence, previous
 from seqmem.tasks.task import InputSpec, Split, Task, Tokens
 
 __all__ = ["LanguageTask", "stream_split"]
@@ -67,6 +68,17 @@ class LanguageTask(Task):
     def chance(self) -> float:
         """Return the unigram model's loss on the test split, in nats."""
         return float(-self.constant().double()[self.split("test").targets.long()].mean())
+
+    @cache  # noqa: B019 - a task lives as long as the run
+    def strata(self) -> tuple[Strata, ...]:
+        """Return targets by their frequency in training, and by when they last occurred."""
+        split = self.split("test")
+        inputs, targets = split.inputs.numpy(), split.targets.numpy()
+        positions, available = split.positions.numpy(), split.available.numpy()
+        distance = positions - previous(inputs, targets, positions) + 1
+        distance[distance > available] = 0  # it is in an earlier sequence, or nowhere
+        counts = count_ids(self.counted_ids(), self.outputs)
+        return by_frequency(counts, targets) + by_recurrence(distance)
 
     @cached_property
     def data_hash(self) -> str:

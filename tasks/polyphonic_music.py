@@ -29,6 +29,7 @@ from seqmem.tasks.data.music_files import load_rolls
 from seqmem.tasks.data.piano_rolls import KEYS, Rolls
 from seqmem.tasks.losses import Bernoulli
 from seqmem.tasks.parameters import check_names
+from seqmem.tasks.strata import Strata, kinds_of_target
 from seqmem.tasks.task import Features, Split, Task
 
 __all__ = ["PolyphonicMusic"]
@@ -95,6 +96,16 @@ class PolyphonicMusic(Task):
         sounding, frames = self._counts("test")
         on, off = np.logaddexp(0, -log_odds), np.logaddexp(0, log_odds)  # −log p, −log(1 − p)
         return float((sounding * on + (frames - sounding) * off).sum() / frames)
+
+    def strata(self) -> tuple[Strata, ...]:
+        """Return targets by what changes from the frame before."""
+        split = self.split("test")
+        before, frames = split.inputs.numpy() > 0, split.targets.numpy() > 0
+        begins = (frames & ~before).any(1)
+        ends = (before & ~frames).any(1)
+        kinds = np.select([begins, ends], [2, 1], 0)
+        labels = ("all notes held", "notes end, none begins", "notes begin")
+        return kinds_of_target("change", "what changes from the frame before", labels, kinds)
 
     def _counts(self, name: str) -> tuple[np.ndarray, int]:
         """Return in how many of a split's targets each key sounds, (88,), and their number."""

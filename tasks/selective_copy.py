@@ -34,12 +34,14 @@ from seqmem.errors import InputError
 from seqmem.tasks.generated import GeneratedTask, longer_of
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import check_names, integer
+from seqmem.tasks.strata import Strata, kinds_of_target
 from seqmem.tasks.task import Split, Tokens
 
 __all__ = ["SelectiveCopy"]
 
 SYMBOLS = 8  # ids 1..8
 MARK = 9
+MOST_SLOTS = 32  # symbols that are shown each by itself
 # At least 2,000 sequences, as of copy memory, and 40,000 targets.
 SEQUENCES = {"valid": 500, "test": 2000}
 TARGETS = {"valid": 8192, "test": 40_000}
@@ -99,6 +101,14 @@ class SelectiveCopy(GeneratedTask):
         missed = np.clip(self.places + due - k, 0, self.places)
         hidden = np.asarray(hypergeom.sf(due - 1, self.places, self.data, missed))
         return float(self.chance() * hidden.mean())
+
+    def strata(self) -> tuple[Strata, ...]:
+        """Return targets by which of the symbols they are; none if there are more than 32."""
+        if self.data > MOST_SLOTS:
+            return ()
+        of = np.arange(len(self.split("test"))) % self.data
+        names = [f"symbol {i}" for i in range(1, self.data + 1)]
+        return kinds_of_target("slot", "which of the symbols is recalled", names, of)
 
     def _draw(self, rng: np.random.Generator, sequences: int) -> Split:
         length = self.places + self.data

@@ -9,7 +9,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from torch import Tensor
 
 from seqmem.tasks import family_of
 from seqmem.tasks.losses import Loss
+
+if TYPE_CHECKING:
+    from seqmem.tasks.strata import Strata
 
 __all__ = [
     "Context",
@@ -205,6 +208,10 @@ class Task(ABC):
     def dense_split(self, name: Literal["valid", "test"]) -> Split | None:
         """Return the split with a target at every position, if the literature scores it so."""
         return None
+
+    def strata(self) -> "tuple[Strata, ...]":
+        """Return the test targets in strata of one or several kinds, which a curve is split by."""
+        return ()
 
     @cached_property
     def data_hash(self) -> str:

@@ -49,6 +49,7 @@ from seqmem.tasks.data.vocabulary import GrowingIndex, Ids, as_ids, build_vocabu
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import check_names, integer, read_parameters
+from seqmem.tasks.strata import Strata, kinds_of_target
 from seqmem.tasks.task import Split
 
 __all__ = ["Translation"]
@@ -61,6 +62,7 @@ WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
 SHORTEST = 100  # pairs
 MIN_COUNT, PIECES = 3, 8000
 RUN, RUNS = 256, (8, 100)
+BEFORE = (4, 8, 16, 32)  # target words before a target: where strata begin
 EXAMPLE = "translation:FILE.tsv?unit=bpe&pieces=8000"
 # One target in a hundred has more inputs before it on the Bible: by unit, in inputs.
 LONGEST: Mapping[Unit, int] = {"word": 128, "char": 512, "bpe": 128}
@@ -188,6 +190,22 @@ class Translation(LanguageTask):
     def split(self, name: Literal["valid", "test"]) -> Split:
         """Return the validation or test pairs."""
         return self._split(name)
+
+    @cache  # noqa: B019 - a task lives as long as the run
+    def strata(self) -> tuple[Strata, ...]:
+        """Return targets also by how many target words are before them.
+
+        The separator is in view where k is larger than that number.
+        """
+        split = self.split("test")
+        inputs, positions = split.inputs.numpy(), split.positions.numpy()
+        separators = np.flatnonzero(inputs == self.words.index(SEPARATOR))
+        before = positions - separators[np.searchsorted(separators, positions, side="right") - 1]
+        labels = ["0–3", *(f"{a}–{2 * a - 1}" for a in BEFORE[:-1]), f"{BEFORE[-1]} or more"]
+        what = f"target {UNITS[self.tokens]}s before"
+        meaning = f"how many {UNITS[self.tokens]}s of the translation are before the target"
+        of = np.searchsorted(BEFORE, before, side="right")
+        return super().strata() + kinds_of_target(what, meaning, labels, of)
 
     def counted_ids(self) -> Ids:
         """Return the targets of the training pairs."""

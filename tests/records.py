@@ -7,6 +7,7 @@ from typing import Any
 
 from seqmem.leaderboard.record import Context, MeanOf, Point, Record, TaskFacts
 from seqmem.leaderboard.statistics.aggregate import Board, boards
+from seqmem.leaderboard.stratified import Stratified, StratumMeans
 
 Losses = dict[Context, float]
 
@@ -168,3 +169,22 @@ def recalled(
     curve = tuple(replace(point, state_floats=floats) for point in record.curve)
     facts = replace(record.task, held_symbols=10, loss="cross-entropy", unit="nats per symbol")
     return replace(record, task=facts, curve=curve)
+
+
+def split_by(record: Record, by: str = "frequency", spread: float = 0.05) -> Record:
+    """Return a record of a full context in strata: rare (25 targets of 100) and frequent.
+
+    At every finite k rare ones lose three times `spread` more than all do, at full as much.
+    """
+    full = record.curve[-1].loss.mean
+
+    def means(point: Point) -> StratumMeans:
+        more = 0.0 if point.k == "full" else spread
+        loss = (point.loss.mean + 3 * more, point.loss.mean - more)
+        half = (0.02, 0.01)
+        excess = tuple(each - full for each in loss)
+        return StratumMeans(point.k, loss, half, excess, half if more else (0.0, 0.0))
+
+    curve = tuple(map(means, record.curve))
+    strata = Stratified(by, "how often it occurs", ("rare", "frequent"), (25, 75), curve)
+    return replace(record, strata=(*record.strata, strata))

@@ -8,6 +8,8 @@ from seqmem.errors import InputError, unknown
 from seqmem.files import write_output
 from seqmem.leaderboard.charts.curve import Layout, curve_chart
 from seqmem.leaderboard.charts.picture import form_of, picture, width_of
+from seqmem.leaderboard.charts.strata import WIDTH as STRATA_FRAME
+from seqmem.leaderboard.charts.strata import strata_chart
 from seqmem.leaderboard.charts.sweep import WIDTH as FRAME
 from seqmem.leaderboard.charts.sweep import kinds_of, sweep_chart
 from seqmem.leaderboard.charts.theme import PRINT, Spec
@@ -15,6 +17,7 @@ from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.leaderboard.selection import names, select
 from seqmem.leaderboard.statistics.aggregate import Board, boards
 from seqmem.leaderboard.statistics.rows import named_rows
+from seqmem.leaderboard.statistics.strata import require_kind, split_row
 from seqmem.leaderboard.statistics.sweep import Sweep, sweeps
 from seqmem.leaderboard.tables.wording import count
 
@@ -41,6 +44,7 @@ class PlotRequest:
         columns: panels side by side.
         font: the font family; None for the usual one.
         against: what scores are drawn against instead of k: "state", or a parameter of the tasks.
+        by: a kind of strata: what each of them loses with less context is drawn, for each model.
     """
 
     tasks: tuple[str, ...]
@@ -53,10 +57,11 @@ class PlotRequest:
     columns: int = 1
     font: str | None = None
     against: str | None = None
+    by: str | None = None
 
 
 def draw(request: PlotRequest, baselines: Iterable[str], log: Callable[[str], object]) -> None:
-    """Draw context curves, or a sweep, to a file.
+    """Draw context curves, a sweep or strata to a file.
 
     Args:
         request: what is drawn, and how.
@@ -64,13 +69,15 @@ def draw(request: PlotRequest, baselines: Iterable[str], log: Callable[[str], ob
         log: called with one line for each file that is no record.
 
     Raises:
-        InputError: there are no such records, models or parameters, the file's name has another
-            ending or it cannot be written, the width is too small, or the package that draws is
-            missing.
+        InputError: there are no such records, models, parameters or strata, the file's name has
+            another ending or it cannot be written, the width is too small, or the package that
+            draws is missing.
     """
     form = form_of(request.output, "plot")
     found, known = _boards(request, log), list(baselines)
-    if request.against is None:
+    if request.by is not None:
+        drawing = _strata(request, found, request.by)
+    elif request.against is None:
         drawing = _curves(request, found, known)
     else:
         drawing = _sweeps(request, sweeps(found, request.against), known)
@@ -105,6 +112,22 @@ def _curves(request: PlotRequest, found: Sequence[Board], known: Sequence[str]) 
         return curve_chart(found, known, replace(layout, width=width))
 
     return _Drawing(chart, layout.width, min(layout.columns, len(found)))
+
+
+def _strata(request: PlotRequest, found: Sequence[Board], by: str) -> _Drawing:
+    require_kind([record for board in found for record in board.records], by)
+    rows = {
+        f"{name} on {board.task_id}": row
+        for board in found
+        for name, row in named_rows(board).items()
+    }
+    splits = {name: split for name, row in rows.items() if (split := split_row(row, by))}
+    font = request.font or PRINT.font
+
+    def chart(width: int) -> Spec:
+        return strata_chart(splits, width=width, columns=request.columns, font=font)
+
+    return _Drawing(chart, STRATA_FRAME, min(request.columns, len(splits)))
 
 
 def _sweeps(request: PlotRequest, found: Sequence[Sweep], known: Sequence[str]) -> _Drawing:

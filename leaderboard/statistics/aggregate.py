@@ -244,7 +244,14 @@ def _joined(older: Record, newer: Record) -> Record:
             continue
         points[point.k] = point  # the more precise point counts, not the newer
     curve = tuple(points[k] for k in sorted(points, key=context_order))
-    return replace(first, curve=curve, gain=first.gain or second.gain, trust=trust)
+    kinds = {each.by: each for each in (*second.strata, *first.strata)}
+    return replace(
+        first,
+        curve=curve,
+        gain=first.gain or second.gain,
+        strata=tuple(kinds.values()),
+        trust=trust,
+    )
 
 
 def _row(records: Sequence[Record], contexts: Sequence[Context]) -> Row:
