@@ -142,12 +142,12 @@ _HOW_MUCH = {
 _IMAGES = {
     "smoke": replace(_SMOKE, steps=120, batch=32, validate_every=60, validation_targets=200),
     "small": Recipe(
-        steps=3000,
+        steps=4000,
         batch=32,
         k_train="full",
         learning_rate=3e-3,
         warmup=100,
-        validate_every=250,
+        validate_every=400,
         validation_targets=1000,
         options={"hidden": 64},
     ),

@@ -119,12 +119,13 @@ class PythonSource(Source):
             raise InputError(f"python-stdlib: {root} cannot be read: {error.strerror}") from None
 
     def check(self) -> str:
-        """Return which version of Python it is of, and its hash; there is no expected one."""
+        """Return of which version of Python it is, and its hash; there is no expected one."""
         digest = hashlib.sha256()
         for part in self.parts():
             for path in part:
                 digest.update(file_digest(path))
-        return f"of Python {platform.python_version()}, sha256 {digest.hexdigest()[:16]}…"
+        version, found = platform.python_version(), digest.hexdigest()[:16]
+        return f"no hash is expected, and that of Python {version} here is {found}…"
 
 
 PYTHON_STDLIB = PythonSource(
