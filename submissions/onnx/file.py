@@ -7,7 +7,7 @@ limits.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from seqmem.errors import SubmissionError
 from seqmem.submissions.extras import imported
 from seqmem.submissions.onnx.check import check_model
+from seqmem.submissions.onnx.readout import cut_readout
 from seqmem.submissions.onnx.rewrite import halves_to_float32, prepare
 from seqmem.submissions.onnx.signature import Signature, read_signature
 from seqmem.submissions.onnx.states import StateError, packed, unpacked
@@ -47,6 +48,8 @@ class OnnxModel:
 
     Attributes:
         signature: its declared inputs and outputs.
+        readout: the last part of its graph, which is computed only where outputs are needed; None:
+            the whole graph is computed everywhere.
     """
 
     def __init__(self, data: bytes, threads: int) -> None:
@@ -67,18 +70,26 @@ class OnnxModel:
             refuse("takes more than 2 GiB as float32, the limit of ONNX files")
         self._runtime = imported("onnxruntime", "onnx")
         self._runtime.disable_telemetry_events()
-        written = model.SerializeToString()
-        del model
-        try:
-            self._session = self._runtime.InferenceSession(
-                written, self._options(threads), providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # the runtime's errors have no common base class
-            raise _failed("cannot be loaded", error) from None
+        self.readout = cut_readout(model, self._output)
+        self._features = self._output if self.readout is None else self.readout.features
+        self._session = self._loaded(model, threads)
+        if self.readout is not None:
+            self._last = self._loaded(self.readout.model, threads)
         self._quiet = self._runtime.RunOptions()
         self._quiet.log_severity_level = 4
         if any(self.signature.fixed) or self.signature.states:
             self._check_other_sizes()
+
+    def _loaded(self, model: "ModelProto", threads: int) -> Any:
+        """Return a session of the runtime; the model is emptied, to save its memory."""
+        written = model.SerializeToString()
+        model.Clear()
+        try:
+            return self._runtime.InferenceSession(
+                written, self._options(threads), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime's errors have no common base class
+            raise _failed("cannot be loaded", error) from None
 
     @property
     def facts(self) -> dict[str, int]:
@@ -100,6 +111,11 @@ class OnnxModel:
         return self.read(inputs)[0]
 
     def read(self, inputs: Inputs, carried: Outputs | None = None) -> tuple[Outputs, Outputs]:
+        """Return the outputs (B, L, V) for inputs, and the states after them; see `features`."""
+        features, after = self.features(inputs, carried)
+        return self.outputs(features), after
+
+    def features(self, inputs: Inputs, carried: Outputs | None = None) -> tuple[Outputs, Outputs]:
         """Read inputs (B, L) of ids or (B, L, D) of floats.
 
         Args:
@@ -107,7 +123,7 @@ class OnnxModel:
             carried: (B, S) the states after the inputs before; None: the start of the sequences.
 
         Returns:
-            the outputs (B, L, V), and the states after the inputs (B, S), where S may be 0.
+            what `outputs` reads (B, L, H), and the states after the inputs (B, S); S may be 0.
 
         Raises:
             SubmissionError: the inputs do not fit the signature, or the outputs not the inputs.
@@ -117,19 +133,33 @@ class OnnxModel:
         given = {self.signature.input: self._readable(inputs)}
         for state, before in zip(states, unpacked(states, carried, batch), strict=True):
             given[state.input] = before
-        wanted = [self._output, *(state.output for state in states)]
+        wanted = [self._features, *(state.output for state in states)]
+        what = f"inputs of shape {inputs.shape}"
+        features, *after = self._run(self._session, wanted, given, what)
+        return _floats(features, inputs.shape[:2]), packed(states, after, batch)
+
+    def outputs(self, features: Outputs) -> Outputs:
+        """Return the outputs (B, L, V) for features (B, L, H), which may be the outputs.
+
+        Raises:
+            SubmissionError: the outputs do not fit the features.
+            MemoryError: there is not enough memory.
+        """
+        if self.readout is None:
+            return features
+        what = f"features of shape {features.shape}"
+        given = {self.readout.features: features}
+        (outputs,) = self._run(self._last, [self.readout.output], given, what)
+        return _floats(outputs, features.shape[:2])
+
+    def _run(
+        self, session: Any, wanted: Sequence[str], given: Mapping[str, Any], what: str
+    ) -> list[Any]:
         try:
-            outputs, *after = self._session.run(wanted, given, self._quiet)
-        except Exception as error:  # see above
-            raise _failed(f"cannot read inputs of shape {inputs.shape}", error) from None
-        if not isinstance(outputs, np.ndarray) or outputs.dtype != np.float32:
-            raise SubmissionError("the model returns no tensor of floats")
-        if outputs.ndim != 3 or outputs.shape[:2] != inputs.shape[:2]:
-            raise SubmissionError(
-                f"the model returns outputs of shape {outputs.shape} for inputs of shape "
-                f"{inputs.shape}; they must be (B, L, V), one vector for each input"
-            )
-        return np.ascontiguousarray(outputs), packed(states, after, batch)
+            results: list[Any] = session.run(wanted, given, self._quiet)
+        except Exception as error:  # the runtime's errors have no common base class
+            raise _failed(f"cannot read {what}", error) from None
+        return results
 
     def _check_other_sizes(self) -> None:
         """Check that a graph that declares a batch size or length, or states, reads other sizes.
@@ -206,7 +236,7 @@ def open_onnx(request: Mapping[str, Any], data: bytes | bytearray) -> Opened:
     """Open an ONNX file in its process; return what it can be asked.
 
     Args:
-        request: the number of threads, as "threads".
+        request: the number of threads, as "threads", and of the task's outputs, as "outputs".
         data: the file's bytes.
 
     Raises:
@@ -214,16 +244,43 @@ def open_onnx(request: Mapping[str, Any], data: bytes | bytearray) -> Opened:
         MemoryError: there is not enough memory.
     """
     model = OnnxModel(bytes(data), request["threads"])
+    # Another number of outputs is refused when the first of them are requested.
+    cut = model.readout is not None and model.readout.outputs == request.get("outputs")
+    read = model.features if cut else model.read
 
     def read_on(
         inputs: Inputs, rows: Positions, columns: Positions, carried: Outputs | None
     ) -> tuple[Outputs, Outputs]:
-        outputs, after = model.read(inputs, carried)
-        return outputs[rows, columns], after
+        features, after = read(inputs, carried)
+        return features[rows, columns], after
 
-    return Opened(
-        lambda inputs, rows, columns: model(inputs)[rows, columns], model.facts, read_on=read_on
-    )
+    def outputs_at(inputs: Inputs, rows: Positions, columns: Positions) -> Outputs:
+        return read_on(inputs, rows, columns, None)[0]
+
+    if not cut or model.readout is None:
+        return Opened(outputs_at, model.facts, read_on=read_on)
+    facts = {**model.facts, "features": model.readout.width}
+    return Opened(outputs_at, facts, read_on=read_on, readout=lambda f: model.outputs(f[None])[0])
+
+
+def _floats(values: object, shape: tuple[int, ...]) -> Outputs:
+    """Return what a graph computed, checked to be a vector of float32 for each input.
+
+    Args:
+        values: what it computed.
+        shape: (B, L) of the inputs.
+
+    Raises:
+        SubmissionError: it is something else.
+    """
+    if not isinstance(values, np.ndarray) or values.dtype != np.float32:
+        raise SubmissionError("the model returns no tensor of floats")
+    if values.ndim != 3 or values.shape[:2] != shape:
+        raise SubmissionError(
+            f"the model returns outputs of shape {values.shape} for inputs of shape "
+            f"{shape}; they must be (B, L, V), one vector for each input"
+        )
+    return np.ascontiguousarray(values)
 
 
 def _declared(field: str) -> int:

@@ -27,9 +27,10 @@ LARGEST = 1 << 29  # numbers in one answer: 2 GiB, as much as one pass may retur
 class ProcessModel(SequenceModel):
     """A model that sends its inputs to a process and receives its outputs.
 
-    Its hidden features are the outputs, and its readout is the identity. It is a context manager:
-    the process lives from enter to exit. Outputs are on the CPU, and computed for the requested
-    positions only. Wherever the process breaks a rule, a CellError is raised.
+    Its hidden features are the outputs, and its readout is the identity, unless the process tells
+    them apart. It is a context manager: the process lives from enter to exit. Outputs are on the
+    CPU, and returned for the requested positions only. Wherever the process breaks a rule, a
+    CellError is raised.
     """
 
     float32_only = True
@@ -52,6 +53,7 @@ class ProcessModel(SequenceModel):
         self._sandbox = sandbox
         self._child: Child | None = None
         self._outputs = 0
+        self._features = 0  # for each position; 0 where features are the outputs
         self._carried = 0  # floats of one sequence's states; 0 for a model without state
 
     def _start(
@@ -97,7 +99,7 @@ class ProcessModel(SequenceModel):
         return None if self._child is None else self._child.pid
 
     def hidden(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Return the outputs at all positions (B, L, outputs), and the states after them."""
+        """Return the features at all positions (B, L, H), and the states after them."""
         shape = tuple(inputs.shape[:2])
         rows, columns = torch.ones(shape).nonzero(as_tuple=True)
         outputs, state = self.features_at(inputs, rows, columns, state)
@@ -106,7 +108,7 @@ class ProcessModel(SequenceModel):
     def features_at(
         self, inputs: Tensor, rows: Tensor, columns: Tensor, state: State = None
     ) -> tuple[Tensor, State]:
-        """Return the outputs at some positions (m, outputs), and the states after all inputs.
+        """Return the features at some positions (m, H), and the states after all inputs.
 
         The states are one tensor (B, S), which the process gets back with the next inputs; None
         for a model without state.
@@ -117,20 +119,21 @@ class ProcessModel(SequenceModel):
             CellError: the model fails, or its process broke a rule, died or did not answer.
         """
         child, carried = self._running(), (len(inputs), self._carried)
-        size = len(rows) * self._outputs
+        width = self._features or self._outputs
+        size = len(rows) * width
         if size + math.prod(carried) > LARGEST:
             states = f" and {len(inputs):,} states of {self._carried:,} floats"
             raise ModelMemoryError(  # with fewer sequences at once it may fit
-                f"{len(rows):,} positions of {self._outputs:,} outputs{states * self.stateful} are "
+                f"{len(rows):,} positions of {width:,} outputs{states * self.stateful} are "
                 f"more than one answer holds, {LARGEST:,} numbers; choose shorter contexts"
             )
         if len(rows) == 0 and not self.stateful:
-            return torch.zeros(0, self._outputs), None
+            return torch.zeros(0, width), None
         given = inputs.cpu().numpy()
         given = given.astype(np.float32 if inputs.is_floating_point() else np.int64, copy=False)
         arrays = [given, *(part.cpu().numpy().astype(np.int64) for part in (rows, columns))]
-        header = {"shape": list(given.shape), "dtype": str(given.dtype), "outputs": self._outputs}
-        shape: tuple[int, ...] = (len(rows), self._outputs)
+        header = {"shape": list(given.shape), "dtype": str(given.dtype), "outputs": width}
+        shape: tuple[int, ...] = (len(rows), width)
         if self.stateful:
             before = np.zeros((0, self._carried), np.float32) if state is None else state.numpy()
             header["carried"], shape = list(before.shape), (size + math.prod(carried),)
@@ -141,15 +144,34 @@ class ProcessModel(SequenceModel):
             return values, None
         # A copy, so that a state that is stored does not keep the outputs.
         after = values[size:].reshape(carried).clone()
-        return values[:size].reshape(len(rows), self._outputs), after
+        return values[:size].reshape(len(rows), width), after
 
     def state_size(self, context: int) -> int | None:
         """Return the number of floats of the states, the same after any number of inputs."""
         return self._carried or None
 
     def readout(self, hidden: Tensor) -> Tensor:
-        """Return the features themselves, which are outputs."""
-        return hidden
+        """(…, H) -> (…, outputs): by the process, unless features are the outputs.
+
+        Raises:
+            ModelMemoryError: as for `features_at`.
+            CellError: as for `features_at`.
+        """
+        if not self._features or hidden.numel() == 0:
+            return (
+                hidden
+                if not self._features
+                else hidden.new_zeros(*hidden.shape[:-1], self._outputs)
+            )
+        features = np.ascontiguousarray(hidden.flatten(0, -2).cpu().numpy(), np.float32)
+        shape = (len(features), self._outputs)
+        if math.prod(shape) > LARGEST:
+            raise ModelMemoryError(
+                f"{shape[0]:,} positions of {shape[1]:,} outputs are more than one answer holds"
+            )
+        header = {"shape": list(features.shape), "dtype": "float32", "readout": True}
+        values = self._running().call(header, [features.data.cast("B")], shape)
+        return torch.from_numpy(values).reshape(*hidden.shape[:-1], -1)
 
     def _running(self) -> Child:
         if self._child is None:

@@ -92,6 +92,8 @@ class RemoteModel(ProcessModel):
         if not FORMATS[self._format].runs_code:  # code remembers as it likes
             self._carried = _positive_integer(facts.get("state_floats")) or 0
             self.stateful = self._carried > 0
+            self._features = _positive_integer(facts.get("features")) or 0
+            self.floats_per_step = self._features or self._outputs
         weights = facts.get("weights_sha256")
         if isinstance(weights, str) and re.fullmatch("[0-9a-f]{64}", weights):
             self.weights_declared = weights

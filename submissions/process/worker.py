@@ -62,12 +62,15 @@ class Opened(NamedTuple):
         others: what else can be asked: from a payload to an array.
         read_on: for models that carry states: from inputs, positions and states to outputs and
             the states after the inputs.
+        readout: where the former two return features: from these (m, H) to outputs (m, V). The
+            facts then have "features", H.
     """
 
     outputs_at: "OutputsAt"
     facts: Mapping[str, Any]
     others: "Mapping[str, Callable[[bytearray], Array]]" = MappingProxyType({})
     read_on: "ReadOn | None" = None
+    readout: "Callable[[Array], Array] | None" = None
 
 
 FORMATS: Mapping[str, ModelFormat] = {
@@ -122,7 +125,7 @@ def _open(header: Header, payload: bytearray) -> Opened:
 
 
 def _outputs(opened: Opened, header: Header, payload: bytearray) -> "list[Array]":
-    """Return the outputs for a request, checked to be as many floats as requested.
+    """Return the outputs for a request, or features, checked to be as many floats as requested.
 
     If it carries states, also the states after the inputs.
     """
@@ -131,6 +134,9 @@ def _outputs(opened: Opened, header: Header, payload: bytearray) -> "list[Array]
     shape, kind = tuple(header["shape"]), np.dtype(header["dtype"])
     size = int(np.prod(shape))
     inputs = np.frombuffer(payload, kind, size).reshape(shape)
+    if header.get("readout"):
+        assert opened.readout is not None
+        return [np.ascontiguousarray(opened.readout(inputs), np.float32)]
     offset = size * kind.itemsize
     carried = tuple(header.get("carried", (0, 0)))
     states = np.frombuffer(payload, np.float32, int(np.prod(carried)), offset).reshape(carried)
