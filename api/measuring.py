@@ -1,6 +1,7 @@
 """`seqmem.measure`: the curve of a trained model, from Python."""
 
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,9 @@ from seqmem.api.model_curve import ModelCurve
 from seqmem.api.requests import Contexts, computing, logger, settings_of
 from seqmem.api.training import Run, cell_of
 from seqmem.errors import InputError, RefusedError
+from seqmem.measuring.curve import Curve
+from seqmem.measuring.target_losses import TargetLosses, known_losses
+from seqmem.runs.cell import Cell
 from seqmem.runs.run_cell import run_cell
 from seqmem.submissions.measure import measure_trained
 from seqmem.submissions.opening import OpenOptions
@@ -71,13 +75,36 @@ def measure(
         if known and name is None:
             own = [replace(cell, measuring=settings) for cell in known]
             own = [replace(c, measurement_identity=settings.identity(task)) for c in own]
-            return ModelCurve(tuple(run_cell(cell, task, log, refuse) for cell in own))
+            return _of_cells(own, task, log, refuse)
         options = OpenOptions(trust=True, context=context, threads=threads)
         single = model.model if isinstance(model, Run) else model
+        found: list[TargetLosses] = []
         record = measure_trained(
-            single, task, settings, log, name=name, options=options, refuse=refuse
+            single,
+            task,
+            settings,
+            log,
+            name=name,
+            options=options,
+            refuse=refuse,
+            keep=found.append,
         )
-        return ModelCurve((record,))
+        return ModelCurve((record,), tuple(found))
+
+
+def _of_cells(
+    cells: Sequence[Cell],
+    task: Task,
+    log: Callable[[str], object],
+    refuse: Callable[[RefusedError], None] | None,
+) -> ModelCurve:
+    """Return the curve of the seeds of a run; single losses are known of those measured now."""
+    records, found = [], []
+    for cell in cells:
+        measured: list[Curve] = []
+        records.append(run_cell(cell, task, log, refuse, measured.append))
+        found += [known_losses(curve, task, str(cell.model)) for curve in measured]
+    return ModelCurve(tuple(records), tuple(found) if len(found) == len(records) else ())
 
 
 def _warn(error: RefusedError) -> None:

@@ -1,7 +1,7 @@
 """The measured curve of one model on one task, as a notebook shows it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,8 @@ from seqmem.leaderboard.tables.strata_table import strata_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from seqmem.measuring.target_losses import TargetLosses
 
 __all__ = ["ModelCurve", "frame_of", "tracked"]
 
@@ -43,9 +45,11 @@ class ModelCurve:
 
     Attributes:
         records: one for each seed.
+        target_losses: the losses of single targets, of each record; empty where they are not known.
     """
 
     records: tuple[Record, ...]
+    target_losses: "tuple[TargetLosses, ...]" = field(default=(), compare=False)
 
     @property
     def name(self) -> str:
@@ -94,6 +98,31 @@ class ModelCurve:
 
         require_kind(self.records, kind)
         return pd.DataFrame(strata_rows(self.records, kind))
+
+    def losses(self) -> "pd.DataFrame":
+        """Return the losses of single targets: a row for each seed, target and k.
+
+        Columns are ``target`` (its index in the test split, by which other models' losses join),
+        ``position`` (at which input it is predicted), ``block`` (of dependent targets), ``k`` (as
+        text), ``loss``, ``scored`` (whether a window was scored, else the full context is no more),
+        each kind of strata, and ``seed``. Unless the curve is exact, targets are those that were
+        scored at that k, and those with no more than k inputs before them.
+
+        Raises:
+            InputError: only records are known, which contain means.
+        """
+        import pandas as pd
+
+        if not self.target_losses:
+            raise InputError(
+                "the losses of single targets are not in records, and this curve was read from "
+                "them: measure again under a name, seqmem.measure(model, task, name='again')"
+            )
+        frames = [
+            each.frame().assign(seed=record.training["seed"])
+            for record, each in zip(self.records, self.target_losses, strict=True)
+        ]
+        return pd.concat(frames, ignore_index=True)
 
     def plot(self, *others: str) -> Picture:
         """Return a picture of the curve, in front of those of other models.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seqmem.cli import options
+from seqmem.cli.arguments import FILE
 from seqmem.cli.exits import highlighted, log
 from seqmem.leaderboard import Format
 
@@ -35,6 +36,12 @@ __all__ = ["measure"]
     metavar="DIR",
     help="Store the records in this folder, as `seqmem leaderboard` reads them.",
 )
+@click.option(
+    "--losses",
+    metavar="FILE.parquet",
+    type=FILE,
+    help="Write the loss of each target at each k: of those that were scored, with --exact of all.",
+)
 @options.output_format()
 @options.data_dir
 def measure(
@@ -47,6 +54,7 @@ def measure(
     context: int | None,
     device: str,
     save: str | None,
+    losses: Path | None,
     form: Format,
 ) -> None:
     """Check a trained MODEL and print its loss at every context length, beside the baselines.
@@ -63,6 +71,7 @@ def measure(
     from seqmem.leaderboard.tables.board_table import board_text
     from seqmem.measuring.device import find_device
     from seqmem.measuring.settings import MeasurementSettings
+    from seqmem.measuring.target_losses import check_losses_path
     from seqmem.submissions.measure import measure_trained
     from seqmem.submissions.opening import OpenOptions, check_format
     from seqmem.tasks.loading import load_tasks
@@ -70,13 +79,21 @@ def measure(
     settings = MeasurementSettings(
         contexts, precision=None if exact else precision, device=find_device(device)
     )
+    if losses is not None:
+        check_losses_path(losses, len(tasks))
     check_format(model)  # before data are read, perhaps from the hub
     loaded, _ = load_tasks(tasks, None, log, command="seqmem measure")
     records = []
     for task in loaded:
         settings.half_width(task)
         record = measure_trained(
-            model, task, settings, log, name=name, options=OpenOptions(trust=True, context=context)
+            model,
+            task,
+            settings,
+            log,
+            name=name,
+            options=OpenOptions(trust=True, context=context),
+            keep=None if losses is None else lambda found: found.write(losses),
         )
         records.append(record)
         if save is not None:

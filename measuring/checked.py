@@ -77,6 +77,7 @@ def checked_record(
     command: str | None = None,
     trust: str = "self-reported",
     refuse: Callable[[RefusedError], None] | None = None,
+    observe: Callable[[Curve], object] | None = None,
 ) -> Record:
     """Check a model, measure its curve, check the curve, and return the record.
 
@@ -92,6 +93,7 @@ def checked_record(
         command: the command that measures the same.
         trust: who vouches for the record.
         refuse: called where a check fails; None: the error is raised.
+        observe: called with the measured curve: records contain means, not single losses.
 
     Raises:
         RefusedError: the model fails a check.
@@ -124,6 +126,8 @@ def checked_record(
         )
         after = replace(before.with_checks(*again.checks), seed=seed, found=again.found)
         _require_passed(after, where, refuse)
+    if observe is not None:
+        observe(measured.curve)
 
     def validate(points: Sequence[Point]) -> dict[str, Any]:
         with_optimum = after.with_checks(check_optimum(points, task.loss.unit))

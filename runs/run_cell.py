@@ -21,6 +21,7 @@ from seqmem.leaderboard.failure import Failure, find_failure, write_failure
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.store import write_record
 from seqmem.measuring.checked import Measurable, checked_record
+from seqmem.measuring.curve import Curve
 from seqmem.measuring.full_context import without_unreadable
 from seqmem.measuring.progress_bar import progress_bar
 from seqmem.provenance import environment_facts, source_sha256, suite_facts
@@ -36,6 +37,7 @@ def run_cell(
     task: Task,
     log: Callable[[str], object],
     refuse: Callable[[RefusedError], None] | None = None,
+    observe: Callable[[Curve], object] | None = None,
 ) -> Record:
     """Return a cell's record: the one on disk, or a new one, written before it is returned.
 
@@ -45,6 +47,7 @@ def run_cell(
         log: called with one line for each step that takes time.
         refuse: called where a check of the validity gate fails; then the record is not written.
             None: the error is raised.
+        observe: called with the curve if it is measured, not where the record is on disk.
 
     Raises:
         InputError: the options do not make a model, or data are missing or altered.
@@ -80,6 +83,7 @@ def run_cell(
         lambda line: log(f"{cell}: {line}"),
         seed=cell.measuring.sample_seed,
         refuse=None if refuse is None else refused.append,
+        observe=observe,
     )
     if refuse is not None and refused:
         refuse(refused[0])

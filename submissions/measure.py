@@ -13,6 +13,7 @@ from seqmem.errors import InputError, RefusedError
 from seqmem.leaderboard.record import Record, is_name
 from seqmem.measuring.modes import modes_kept
 from seqmem.measuring.settings import MeasurementSettings
+from seqmem.measuring.target_losses import TargetLosses, known_losses
 from seqmem.submissions.opening import TRUSTED, OpenedModel, OpenOptions, open_model
 from seqmem.submissions.submit import measure_submission
 from seqmem.tasks.model import SequenceModel, weights_sha256
@@ -30,6 +31,7 @@ def measure_trained(
     name: str | None = None,
     options: OpenOptions | None = None,
     refuse: Callable[[RefusedError], None] | None = None,
+    keep: Callable[[TargetLosses], object] | None = None,
 ) -> Record:
     """Check a model and measure its curve; return the record, which is stored nowhere.
 
@@ -44,6 +46,7 @@ def measure_trained(
         name: of the model in tables; None: made from what it is.
         options: how it is opened.
         refuse: called where a check of validity fails; None: the error is raised.
+        keep: called with the losses of single targets.
 
     Raises:
         InputError: there is no such model.
@@ -55,17 +58,18 @@ def measure_trained(
         raise InputError(
             f"model {model!r}: is neither a module nor a name; a class is trained with seqmem.train"
         )
-    options = options or OpenOptions()
+    options, label = options or OpenOptions(), name or _name(model)
     opening = _in_memory(model, task, options, log) if isinstance(model, nn.Module) else None
     with opening or open_model(str(model), task, options) as opened:
         return measure_submission(
             opened,
-            name or _name(model),
+            label,
             task,
             settings,
             log,
             facts={"own": True},
             refuse=refuse,
+            observe=None if keep is None else lambda curve: keep(known_losses(curve, task, label)),
             seed=settings.sample_seed,
         )
 

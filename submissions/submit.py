@@ -25,6 +25,7 @@ from seqmem.leaderboard.record import (
 )
 from seqmem.leaderboard.store import COMMITTED, read_records, record_directory, write_unless_taken
 from seqmem.measuring.checked import Measurable, checked_record
+from seqmem.measuring.curve import Curve
 from seqmem.measuring.full_context import without_unreadable
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.provenance import source_sha256
@@ -174,6 +175,7 @@ def measure_submission(
     trust: str = "self-reported",
     seed: int | None = None,
     refuse: Callable[[RefusedError], None] | None = None,
+    observe: Callable[[Curve], object] | None = None,
 ) -> Record:
     """Check a model and measure its curve; return the record.
 
@@ -190,6 +192,7 @@ def measure_submission(
         trust: who vouches for the record.
         seed: seed of everything that the validity gate draws; None: one that nobody can foresee.
         refuse: called where a check fails; None: the error is raised.
+        observe: called with the measured curve.
 
     Raises:
         RefusedError: the model fails a check.
@@ -235,6 +238,7 @@ def measure_submission(
         command=command,
         trust=trust,
         refuse=refuse,
+        observe=observe,
     )
 
 

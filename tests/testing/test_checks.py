@@ -4,17 +4,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from seqmem.tasks import load_task
 from seqmem.tasks.model import FullOutputs, SequenceModel, State
+from seqmem.tasks.strata import Strata
 from seqmem.tasks.task import Split, Task, Tokens
 from seqmem.testing import check_chance, check_model, check_saved, check_task, example_inputs
 from seqmem.tests.zoo import Chords
 
 OUTPUTS = 4
+# Of the targets of hidden-markov/dwell=2, with a stratum that has none.
+TARGETS = len(load_task("hidden-markov/dwell=2").split("test"))
+EMPTY = Strata("by", "meaning", ("all", "none"), np.zeros(TARGETS, np.int64))
 
 
 class Recurrent(SequenceModel):
@@ -137,6 +142,13 @@ def test_a_broken_split_is_found(
         ("optimum", lambda k: 1.0 if k == "full" else 0.0, "does not increase"),
         ("optimum", lambda k: 99.0, "at most chance"),
         ("longest_context", 99, "longest_context"),
+        (
+            "strata",
+            lambda: (Strata("a", "b", ("c", "d"), np.zeros(3, np.int64)),),
+            "for each target",
+        ),
+        ("strata", lambda: (EMPTY,), "no stratum is empty"),
+        ("strata", lambda: (EMPTY, EMPTY), "differ in name"),
     ],
 )
 def test_a_broken_task_is_found(
