@@ -99,7 +99,9 @@ class GatedDeltaLayer(StatefulMixer):
         step = self.largest_step * torch.sigmoid(step)
         parts = (query, F.normalize(key, dim=-1), value, self.decays(features)[1], step)
         outputs, memory = self.recurrence(memory, parts)
-        gated = F.silu(read).unflatten(-1, (self.heads, -1)) * self.norm(outputs)
+        gated = F.silu(read).unflatten(-1, (self.heads, -1)) * self.norm(
+            outputs.to(self.norm.weight.dtype)
+        )
         merged: Tensor = self.merge(gated.flatten(2))
         return merged, (last, *memory)
 

@@ -96,7 +96,9 @@ class MLSTMLayer(StatefulMixer):
         key = key * self.sizes[0] ** -0.5
         write, keep = self.gates(features).chunk(2, -1)  # (B, L, heads)
         mixed, state = self.recurrence(state, (query, key, value, write, F.logsigmoid(keep)))
-        gated = torch.sigmoid(self.read(features)) * self.norm(mixed).flatten(2)
+        gated = torch.sigmoid(self.read(features)) * self.norm(
+            mixed.to(self.norm.weight.dtype)
+        ).flatten(2)
         merged: Tensor = self.merge(gated)
         return merged, state
 

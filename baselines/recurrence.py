@@ -120,7 +120,8 @@ def in_chunks(values: Tensor, chunk: int, padding: float = 0.0) -> Tensor:
     missing = -values.shape[1] % chunk
     if missing:
         values = F.pad(values, (0, 0) * (values.ndim - 2) + (0, missing), value=padding)
-    return values.unflatten(1, (-1, chunk))
+    chunks: Tensor = values.unflatten(1, (-1, chunk))
+    return chunks
 
 
 def sums_between(values: Tensor) -> Tensor:
