@@ -60,6 +60,10 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
             "seqmem.baselines.lru:LRU",
             "linear recurrent unit: a diagonal state space model (Orvieto et al.)",
         ),
+        "s4d": Baseline(
+            "seqmem.baselines.s4d:S4D",
+            "diagonal state space model in continuous time, one for each feature (Gu et al.)",
+        ),
         "echo-state": Baseline(
             "seqmem.baselines.echo_state:EchoState",
             "reservoir: a fixed random recurrent network with a ridge readout (Jaeger)",

@@ -143,34 +143,31 @@ def parameters_of(model: SequenceModel) -> int | None:
 def _nearest(size: Callable[[int], int | None], wanted: int) -> tuple[int, int]:
     """Return the width whose size is nearest to `wanted`, and that size; sizes grow with widths."""
 
-    def from_here(width: int) -> tuple[int, int] | None:
-        """Return the first width from here on that the class takes, and its size."""
+    def from_here(width: int) -> tuple[int, float]:
+        """Return the first width from here on that the class takes, and its size, else infinity."""
         for each in range(width, min(width + INVALID, LARGEST + 1)):
             if (found := size(each)) is not None:
                 return each, found
-        return None
+        return LARGEST + 1, math.inf
 
-    low = from_here(1)
-    high = from_here(TRIED[0])
-    while high is not None and high[1] < wanted and high[0] < LARGEST:
+    low, high = from_here(1), from_here(TRIED[0])
+    while high[1] < wanted and high[0] < LARGEST:
         low, high = high, from_here(min(4 * high[0], LARGEST))
-    if low is None or low[1] >= wanted or high is None or high[1] <= wanted:
-        found = [each for each in (low, high) if each is not None]
-        return min(found, key=lambda each: abs(each[1] - wanted))
     for step in count():
-        if high[0] - low[0] <= 1:
+        if high[0] - low[0] <= 1 or low[1] >= wanted:
             break
         # Sizes are nearly powers of widths. Every third width is the middle one, so that both ends
         # move.
         share = math.log(wanted / low[1]) / math.log(high[1] / low[1]) if low[1] else 0.5
         middle = round(low[0] * (high[0] / low[0]) ** (0.5 if step % 3 == 2 else share))
         tried = from_here(min(max(middle, low[0] + 1), high[0] - 1))
-        if tried is None or tried[0] >= high[0]:  # no width between there and `high` is valid
+        if tried[0] >= high[0]:  # no width between there and `high` is valid
             tried = from_here(low[0] + 1)
-            if tried is None or tried[0] >= high[0]:
-                break
+        if tried[0] >= high[0]:
+            break
         if tried[1] >= wanted:
             high = tried
         else:
             low = tried
-    return min(low, high, key=lambda found: abs(found[1] - wanted))
+    width, found = min(low, high, key=lambda each: abs(each[1] - wanted))
+    return width, int(found)

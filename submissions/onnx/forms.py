@@ -26,6 +26,7 @@ from seqmem.baselines.lru import LRU
 from seqmem.baselines.ngram import KneserNey
 from seqmem.baselines.recurrence import Recurrence
 from seqmem.baselines.recurrent import Recurrent
+from seqmem.baselines.s4d import StateSpaces
 from seqmem.baselines.transformer import WindowedAttention
 from seqmem.errors import InputError
 from seqmem.tasks.model import SequenceModel, State
@@ -62,9 +63,13 @@ def exportable(model: SequenceModel) -> SequenceModel:
             form.layers[i] = _RecurrentLayers(layer)
     if isinstance(form, EchoState):
         setattr(form, "reservoir", _ExportedReservoir(form.reservoir))  # noqa: B010
-    if isinstance(form, LRU):
+    if isinstance(form, LRU):  # and S4D, which has the same blocks
         for block in form.blocks:
-            block.recurrence = _ExportedLinearRecurrence(block.get_submodule("recurrence"))
+            own = block.get_submodule("recurrence")
+            if isinstance(own, StateSpaces):
+                block.recurrence = _ExportedSpaces(own)
+            else:
+                block.recurrence = _ExportedLinearRecurrence(own)
     return form
 
 
@@ -240,3 +245,33 @@ class _ExportedLinearRecurrence(nn.Module):
         """(B, L, hidden), (B, 2 N) -> (B, L, hidden), and the state after them (B, 2 N)."""
         states, after = self.states(inputs, [state[None]])
         return F.linear(states, self.write) + self.skip * inputs, after[0]
+
+
+class _ExportedSpaces(nn.Module):
+    """The state spaces of an S4D block, step by step, with pairs of floats for complex numbers."""
+
+    def __init__(self, spaces: StateSpaces) -> None:
+        super().__init__()
+        with torch.no_grad():
+            powers, read, write = spaces.discrete(1)
+        parts = {"kept": powers[..., 1], "read": read, "write": write}
+        for name, value in parts.items():
+            self.register_buffer(name, torch.stack([value.real, value.imag]).detach())  # (2, H, N)
+        self.skip = spaces.skip
+
+    def forward(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, L, H), (B, 2 H N) -> (B, L, H), and the state after them (B, 2 H N)."""
+        kept, read, write = (self.get_buffer(name) for name in ("kept", "read", "write"))
+
+        def step(before: tuple[Tensor, Tensor], u: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+            real, imaginary = before  # (B, H, N)
+            after = (
+                kept[0] * real - kept[1] * imaginary + read[0] * u[..., None],
+                kept[0] * imaginary + kept[1] * real + read[1] * u[..., None],
+            )
+            return after, 2 * (write[0] * after[0] - write[1] * after[1]).sum(-1)
+
+        parts = state.unflatten(1, (2, *kept[0].shape)).unbind(1)
+        before = (parts[0].clone(), parts[1].clone())  # an operand may not be a view of another
+        after, outputs = scan(step, before, inputs.transpose(0, 1).contiguous())
+        return outputs.transpose(0, 1) + self.skip * inputs, torch.stack(after, 1).flatten(1)

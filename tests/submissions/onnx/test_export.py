@@ -38,7 +38,7 @@ from seqmem.tests.command import QUICK, Command
 NAMES = [name for name in BASELINES if name != "kneser-ney"]
 # Their recurrence is a loop over its step in the file, which takes seconds to trace; the one of
 # them whose step has the most parts is always tested.
-LOOPS = [
+LOOPS = ["s4d"] + [
     name for name in NAMES if issubclass(model_class(name), Backbone) and model_class(name).stateful
 ]
 # The stable networks differ from the others in their weights alone.
