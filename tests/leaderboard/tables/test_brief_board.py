@@ -18,12 +18,13 @@ CURVE: dict[Context, float] = {1: 1.0, 2: 0.9, 4: 0.8, 8: 0.5, 16: 0.2, 32: 0.1,
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_committed_boards_fit(width: int) -> None:
-    found = boards(read_records([COMMITTED])[0])
+    records, _ = read_records([COMMITTED])
+    found = boards(records)
     text = brief_text(found, width, read_published())
     assert max(map(len, text.splitlines())) <= width
     for board in found:
         assert text.count(f"{board.task_id}: ") == 1
-    for name in BASELINES:
+    for name in BASELINES.keys() & {record.model["name"] for record in records}:
         assert re.search(rf"^{name}\b", text, re.MULTILINE)
 
 
