@@ -13,7 +13,14 @@ from typing import Any
 
 from seqmem.baselines.training.recipes import Recipe, recipe_for
 
-__all__ = ["check_recipe"]
+__all__ = ["BRIEF", "BRIEF_TASKS", "check_recipe"]
+
+# Baselines that a suite checks on these of its tasks alone, so that a check takes minutes: their
+# layers differ, and what they share is checked on every task by the others.
+BRIEF = frozenset(
+    {"awd-lstm", "echo-state", "gla", "gated-deltanet", "mamba", "min-gru", "min-lstm", "mlstm"}
+)
+BRIEF_TASKS = ("copy-memory/T=10", "hidden-markov/dwell=10")
 
 STEPS = 40  # for a family not listed below
 

@@ -10,13 +10,18 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
+from seqmem.baselines import BASELINES
 from seqmem.check import cell as check_cell
-from seqmem.check.run import CheckRequest, check, renew
+from seqmem.check.expectation import EXPECTATIONS, read_expectations
+from seqmem.check.recipes import BRIEF, BRIEF_TASKS
+from seqmem.check.run import CheckRequest, _plan, check, renew
 from seqmem.measuring import reference, scoring
+from seqmem.tasks import FAMILIES, SUITES, family_of
 from seqmem.tests.command import Command, Ran
 from seqmem.tests.faults import FAULTS, learning_rate
 
 TASK = "hidden-markov/dwell=2"
+STDLIB = "text:python-stdlib?unit=char"
 LAYERS = """
 import torch
 from torch import nn
@@ -75,6 +80,21 @@ def run(command: Command, *arguments: str) -> Ran:
 
 def files() -> list[str]:
     return sorted(path.name for path in Path("expected").rglob("*.json"))
+
+
+def test_every_baseline_of_a_suite_has_an_expectation() -> None:
+    """Those of BRIEF on two tasks, as no check has minutes to spare; named, they are on all."""
+    synthetic = [task for task in SUITES["smoke"].tasks if FAMILIES[family_of(task)].data is None]
+    known = {key for key in read_expectations(EXPECTATIONS)[0] if key[0] in synthetic}
+    cells, *_ = _plan(CheckRequest(EXPECTATIONS, suite="smoke"), lambda line: None)
+    planned = {cell.key for cell in cells if cell.task_id in synthetic}
+    assert planned <= known
+    assert {task for task, model in planned if model == "gla"} == set(BRIEF_TASKS)
+    assert {task for task, model in planned if model == "lstm"} >= set(synthetic) - {STDLIB}
+    assert {model for _, model in planned} == set(BASELINES)
+    assert set(BASELINES) >= BRIEF
+    named, *_ = _plan(CheckRequest(EXPECTATIONS, ("gla",), suite="smoke"), lambda line: None)
+    assert {cell.task_id for cell in named} >= set(synthetic) - {STDLIB}
 
 
 def test_what_did_not_change_is_green(checked: Command) -> None:
