@@ -18,7 +18,17 @@ __all__ = ["BRIEF", "BRIEF_TASKS", "check_recipe"]
 # Baselines that a suite checks on these of its tasks alone, so that a check takes minutes: their
 # layers differ, and what they share is checked on every task by the others.
 BRIEF = frozenset(
-    {"awd-lstm", "echo-state", "gla", "gated-deltanet", "mamba", "min-gru", "min-lstm", "mlstm"}
+    {
+        "awd-lstm",
+        "echo-state",
+        "gla",
+        "gated-deltanet",
+        "mamba",
+        "min-gru",
+        "min-lstm",
+        "mlstm",
+        "s4d",
+    }
 )
 BRIEF_TASKS = ("copy-memory/T=10", "hidden-markov/dwell=10")
 
