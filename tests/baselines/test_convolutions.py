@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -25,6 +25,7 @@ SIZES = {
 }
 
 
+@settings(deadline=None)
 @given(**SIZES)
 def test_the_least_field_that_covers(
     context: int, kernel: int, convolutions: int, growth: int
