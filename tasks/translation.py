@@ -5,13 +5,12 @@ each predicted once the input before it has been read. Source words are never pr
 inputs: with small k only the latest target words are in view, a larger k reaches into the source.
 
 ``translation/bible-es-en`` is the Bible in Spanish (Reina-Valera 1909) and English (World English
-Bible), verse by verse; splits by chapter. ``translation/bible-es-en,unit=char`` has an option, see
-below. ``translation:FILE.tsv`` is the user's own parallel text,
+Bible), verse by verse; splits by chapter. ``translation:FILE.tsv`` is the user's own parallel text,
 a pair a line, source and target separated by a tab; ``translation:SOURCE+TARGET`` is two files, of
-which line i of one is the translation of line i of the other. Options follow a question mark:
-``translation:FILE.tsv?unit=bpe&pieces=8000``. The first 90 % of the pairs train, the next 5 %
-validate, the last 5 % test (cut after ⌊0.9 n⌋ and ⌊0.95 n⌋ of at least 100); no pair may stand in
-two splits.
+which line i of one is the translation of line i of the other. The first 90 % of the pairs train,
+the next 5 % validate, the last 5 % test (cut after ⌊0.9 n⌋ and ⌊0.95 n⌋ of at least 100); no pair
+may stand in two splits. Options follow a comma or, after a file, a question mark:
+``translation/bible-es-en,unit=char``, ``translation:FILE.tsv?unit=bpe&pieces=8000``.
 
 Tokens. ``unit=word`` (the default): words, with the apostrophes and hyphens in them, and each other
 mark by itself, since texts are not tokenized. ``unit=char``: every character. ``unit=bpe``:

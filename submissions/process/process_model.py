@@ -157,12 +157,10 @@ class ProcessModel(SequenceModel):
             ModelMemoryError: as for `features_at`.
             CellError: as for `features_at`.
         """
-        if not self._features or hidden.numel() == 0:
-            return (
-                hidden
-                if not self._features
-                else hidden.new_zeros(*hidden.shape[:-1], self._outputs)
-            )
+        if not self._features:
+            return hidden
+        if hidden.numel() == 0:
+            return hidden.new_zeros(*hidden.shape[:-1], self._outputs)
         features = np.ascontiguousarray(hidden.flatten(0, -2).cpu().numpy(), np.float32)
         shape = (len(features), self._outputs)
         if math.prod(shape) > LARGEST:

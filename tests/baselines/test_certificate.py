@@ -60,7 +60,7 @@ def worst(model: Recurrent, k: int, norm: str, seed: int) -> float:
 
 @pytest.mark.parametrize("stable", STABLE)
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("scale", [1.0, 3.0, 30.0])
+@pytest.mark.parametrize("scale", [1.0, 30.0])
 def test_no_input_violates_the_bound(stable: type[Stable], layers: int, scale: float) -> None:
     model = boundary(stable, layers, 7, scale)
     proof = certificate(model)

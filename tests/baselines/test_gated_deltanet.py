@@ -22,7 +22,7 @@ def loop(layer: GatedDeltaLayer, features: Tensor, heads: int, signed: bool) -> 
         seen.append(x @ qkv.T)
         q, k, v = F.silu(convolved(seen, layer.convolution.weight)).split(inner, -1)
         rate = torch.sigmoid(x @ beta.T) * (2 if signed else 1)
-        delta = torch.log(1 + torch.exp(x @ layer.decays.weight.T + layer.decays.bias))
+        delta = F.softplus(x @ layer.decays.weight.T + layer.decays.bias)
         alpha = torch.exp(-torch.exp(layer.decays.log_rate) * delta)
         read, after = [], []
         for i, state in enumerate(states):

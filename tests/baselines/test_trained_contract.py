@@ -13,6 +13,7 @@ from seqmem.baselines.spec import ModelSpec, build_model, model_class
 from seqmem.baselines.training.checkpoint import Checkpoint
 from seqmem.baselines.training.loop import ClosedForm, Trained, seeded, train
 from seqmem.baselines.training.recipes import Recipe
+from seqmem.check.recipes import BRIEF
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel, weights_sha256
 from seqmem.tasks.task import Task
@@ -38,7 +39,7 @@ KINDS: dict[str, Callable[[], Task]] = {
 PAIRS = [
     (name, kind)
     for name in BASELINES
-    for kind in KINDS
+    for kind in (("recall", "next") if name in BRIEF else KINDS)
     if kind == "next" or not model_class(name).next_token_only
 ]
 

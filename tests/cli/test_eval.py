@@ -179,9 +179,10 @@ def test_a_suite_skips_models_on_tasks_that_they_cannot_do(seqmem_: Command) -> 
     ran = seqmem_("eval", "kneser-ney", "marginal", "--suite", "smoke", *seeds)
     assert ran.status == 0, ran.err
     lines = [line for line in ran.err.splitlines() if line.startswith("kneser-ney on")]
-    assert [line.partition(" is skipped: ")[0] for line in lines] == [
-        f"kneser-ney on {task}" for task in sorted(SUITES["smoke"].tasks) if "T=" in task
-    ]
+    here = [task for task in SUITES["smoke"].tasks if not data_problem(task)]
+    assert sorted(line.partition(" is skipped: ")[0] for line in lines) == sorted(
+        f"kneser-ney on {task}" for task in here if not load_task(task).next_token
+    )
     shown = [line for line in ran.out.splitlines() if "kneser-ney" in line]
     assert len(shown) == 1  # on hidden-markov
 

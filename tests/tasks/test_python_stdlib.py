@@ -8,7 +8,7 @@ from seqmem.baselines.marginal import Marginal
 from seqmem.check.run import CheckRequest, check
 from seqmem.errors import InputError
 from seqmem.measuring.curve import measure
-from seqmem.tasks import load_task
+from seqmem.tasks import load_task, suites
 from seqmem.tasks.data import python_files
 from seqmem.tasks.loading import load_tasks
 from seqmem.tasks.original_text import original_text
@@ -115,10 +115,8 @@ def test_wrong_ids_are_explained(task_id: str, says: str) -> None:
 @pytest.mark.usefixtures("library")
 def test_a_check_of_a_suite_skips_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can commit what is expected of another machine's text."""
-    from seqmem import tasks
-
-    suites = {"one": tasks.Suite((ID, "copy-memory/T=5"), budget="smoke")}
-    monkeypatch.setattr(tasks, "SUITES", suites)
+    one = {"one": suites.Suite((ID, "copy-memory/T=5"), budget="smoke")}
+    monkeypatch.setattr(suites, "SUITES", one)
     report = check(CheckRequest(tmp_path, models=("marginal",), suite="one"), lambda line: None)
     states = {verdict.task: verdict.state for verdict in report.verdicts}
     assert states[ID] == "skipped"
