@@ -81,7 +81,8 @@ def how_much_parts(found: Sequence[Board], folder: str) -> list[str]:
     if not found:
         return []
     seeds = {len(row.records) for board in found for row in board.rows}
-    trainings = f"{' or '.join(map(str, sorted(seeds)))} trainings of each"
+    numbers = " or ".join(map(str, sorted(seeds)))
+    trainings = f"{numbers} training{'' if seeds == {1} else 's'} of each"
     told = [recall(board) for board in found if board.task_id == RECALL]
     told += [
         separation(board, each)

@@ -92,3 +92,4 @@ def test_every_family_with_records_has_a_chart_and_a_table() -> None:
     assert shown.count("<summary>") == 2
     assert "copy-memory/" not in shown
     assert how_much_parts([], "charts") == []
+    assert "budget\n`small`, 1 training of each" in shown
