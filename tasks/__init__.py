@@ -1,9 +1,10 @@
 """The tasks, declared once as data: families of tasks, suites, data sets.
 
 A task id is ``family``, ``family/parameter=value,…`` or ``family/variant,parameter=value,…``; after
-``text:`` or ``translation:`` it is the path of the user's own files. The id is the argument on the
-command line, the key in tables and (with safe characters) the folder of the records. Importing this
-module is cheap: a family's module (and torch) is imported when one of its tasks is loaded.
+``text:``, ``translation:`` or ``audio:`` it is the path of the user's own files. The id is the
+argument on the command line, the key in tables and (with safe characters) the folder of the
+records. Importing this module is cheap: a family's module (and torch) is imported when one of its
+tasks is loaded.
 """
 
 import pkgutil
@@ -172,6 +173,20 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             variants=("bible-es-en",),
             files=True,
         ),
+        "speech": Family(
+            "seqmem.tasks.speech:Speech.parse",
+            "speech/ljspeech",
+            "next of 8,000 samples a second of a reader's voice, 256 levels; rate=16000: of 16,000",
+            data="{variant}",
+            variants=("ljspeech",),
+        ),
+        "audio": Family(
+            "seqmem.tasks.audio:Audio.parse",
+            "audio:GLOB",
+            "next of 8,000 samples a second of your own recordings, WAV files; "
+            "audio:GLOB?rate=16000: of 16,000",
+            files=True,
+        ),
         "python-stdlib": Family(
             "seqmem.tasks.python_stdlib:PythonStdlib.parse",
             "text:python-stdlib?unit=char",
@@ -194,6 +209,7 @@ DATA: Mapping[str, str] = MappingProxyType(
         "mnist": "seqmem.tasks.data.image_sets:MNIST",
         "digits": "seqmem.tasks.data.image_sets:DIGITS",
         "translation": "seqmem.tasks.data.translation_files:TRANSLATION",
+        "ljspeech": "seqmem.tasks.data.speech_clips:LJSPEECH",
         "python-stdlib": "seqmem.tasks.data.python_files:PYTHON_STDLIB",
     }
 )
@@ -285,7 +301,7 @@ def load_task(task_id: str) -> "Task":
         elif name == _PYTHON and task_id.startswith("text:"):
             parameters = {"text": task_id.removeprefix("text:")}
         elif family.user_data:
-            raise InputError(f"the path of a text follows a colon, {family.example}")
+            raise InputError(f"the path of your own files follows a colon, {family.example}")
         elif is_variant:
             parameters = read_parameters(f"variant={variant}{rest}", ",", family.example)
         else:

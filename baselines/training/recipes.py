@@ -174,6 +174,51 @@ _IMAGES = {
     ),
 }
 
+# Every sample is a target. Half a second are 4,096 of them at 8,000 a second: segments, and
+# receptive fields, of an eighth of a second and more.
+_SOUND = {
+    "smoke": replace(
+        _SMOKE,
+        steps=60,
+        batch=8,
+        k_train=256,
+        validate_every=30,
+        validation_targets=4096,
+    ),
+    "small": Recipe(
+        steps=2000,
+        batch=8,
+        k_train=1024,
+        learning_rate=3e-3,
+        warmup=100,
+        validate_every=250,
+        validation_targets=16_384,
+        options={"hidden": 64},
+    ),
+    "medium": Recipe(
+        steps=8000,
+        batch=8,
+        k_train=2048,
+        learning_rate=2e-3,
+        warmup=500,
+        validate_every=800,
+        validation_targets=65_536,
+        options={"hidden": 64},
+    ),
+    # Half a second; WaveNet's experiment with speech alone has 300 ms (van den Oord et al. 2016,
+    # section 3.1).
+    "full": Recipe(
+        steps=50_000,
+        batch=8,
+        k_train=4096,
+        learning_rate=1e-3,
+        warmup=1000,
+        validate_every=2500,
+        validation_targets=1 << 20,
+        options={"hidden": 256},
+    ),
+}
+
 _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
     {
         ("copy-memory", "smoke"): _SMOKE,
@@ -203,6 +248,11 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
             (family, budget): recipe
             for family in ("sequential-image", "permuted-image")
             for budget, recipe in _IMAGES.items()
+        },
+        **{
+            (family, budget): recipe
+            for family in ("speech", "audio")
+            for budget, recipe in _SOUND.items()
         },
         # 255 inputs for 32 keys, every other one with a target: half as many sequences.
         ("associative-recall", "small"): replace(_HOW_MUCH["small"], batch=32),

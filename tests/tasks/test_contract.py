@@ -42,6 +42,7 @@ REAL = [
     "music/piano",
     pytest.param("sequential-image/fashion-mnist", marks=pytest.mark.slow),
     "translation/bible-es-en",
+    "speech/ljspeech",
 ]
 
 

@@ -157,9 +157,9 @@ def test_a_wrong_id(own_data: Path, rest: str, problem: str) -> None:
 
 
 def test_a_text_is_named_after_a_colon() -> None:
-    with pytest.raises(InputError, match="path of a text follows a colon, text:FILE"):
+    with pytest.raises(InputError, match="path of your own files follows a colon, text:FILE"):
         load_task("text")
-    with pytest.raises(InputError, match="path of a text follows a colon, text:FILE"):
+    with pytest.raises(InputError, match="path of your own files follows a colon, text:FILE"):
         load_task("text/unit=char")
     assert FAMILIES["text"].user_data
 
