@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +15,11 @@ from seqmem.tests.sounds import Floats, tone, write_wav
 A, B, C = Path("a.wav"), Path("b.wav"), Path("c.wav")
 
 
-def expand(codes: Codes) -> Floats:
+def expand(levels: npt.ArrayLike) -> Floats:
     """Return the sample that is each level exactly: the formula, solved for x."""
-    companded = 2 * codes.astype(np.float64) / 255 - 1
-    return np.sign(companded) * (256 ** np.abs(companded) - 1) / 255
+    companded = 2 * np.asarray(levels, np.float64) / 255 - 1
+    samples: Floats = np.sign(companded) * (256 ** np.abs(companded) - 1) / 255
+    return samples
 
 
 def test_levels_are_those_of_the_formula() -> None:
@@ -35,15 +37,9 @@ def test_levels_ascend_and_are_the_nearest(values: list[float]) -> None:
     codes = compand(samples)
     assert (np.diff(codes.astype(int)) >= 0).all()
     # Half a level on either side, on the companded scale.
-    low = expand_at(codes - 0.5 - 1e-9)
-    high = expand_at(codes + 0.5 + 1e-9)
+    low, high = expand(codes - 0.5 - 1e-9), expand(codes + 0.5 + 1e-9)
     assert (low <= samples).all()
     assert (samples <= high).all()
-
-
-def expand_at(levels: Floats) -> Floats:
-    companded = 2 * levels / 255 - 1
-    return np.sign(companded) * (256 ** np.abs(companded) - 1) / 255
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000])
