@@ -64,7 +64,7 @@ def worst(model: Recurrent, k: int, norm: str, seed: int) -> float:
 def test_no_input_violates_the_bound(stable: type[Stable], layers: int, scale: float) -> None:
     model = boundary(stable, layers, 7, scale)
     proof = certificate(model)
-    for k in (1, 2, 5, 20, 60):
+    for k in (1, 5, 20):
         assert worst(model, k, proof.norm, seed=k) <= proof.bound(k) + 1e-12
 
 

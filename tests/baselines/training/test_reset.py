@@ -213,7 +213,7 @@ def test_passes_stay_small() -> None:
 @pytest.mark.parametrize("k", [1, 4])
 def test_trained_at_k_is_as_good_at_k_as_can_be(k: int) -> None:
     task = load_task("hidden-markov/dwell=20")
-    recipe = replace(recipe_for("hidden-markov", "small"), steps=800)
+    recipe = replace(recipe_for("hidden-markov", "small"), steps=400)
     model, _ = fit("lstm", task, k, recipe)
     loss = measure(model, task, task.split("test"), [k]).at(k).losses.mean()
     optimum = task.optimum(k)
