@@ -18,6 +18,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -26,10 +27,11 @@ from torch import Tensor
 
 from seqmem.errors import InputError
 from seqmem.tasks.data.array_cache import Arrays
-from seqmem.tasks.data.sound import LEVELS, PARTS, Part
+from seqmem.tasks.data.sound import LEVELS, PARTS, Part, expand
 from seqmem.tasks.language import stream_split
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import check_names
+from seqmem.tasks.strata import Strata, kinds_of_target
 from seqmem.tasks.task import Split, Task, Tokens
 
 __all__ = ["RATES", "CrossEntropyInBits", "NextSample", "read_rate"]
@@ -37,6 +39,7 @@ __all__ = ["RATES", "CrossEntropyInBits", "NextSample", "read_rate"]
 # Samples a second -> the longest context measured, the power of two next to one second of them.
 RATES: Mapping[int, int] = {8_000: 8_192, 16_000: 16_384}
 RUNS = (8, 100)
+LOUD = (-50, -35, -20)  # decibels, of a full-scale constant: where strata begin
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,24 @@ class NextSample(Task):
         """Return the loss of the training frequencies on the test recordings, in bits."""
         nats = -self.constant().double()[self.split("test").targets.long()].mean()
         return float(nats) / math.log(2)
+
+    @cache  # noqa: B019 - a task lives as long as the run
+    def strata(self) -> tuple[Strata, ...]:
+        """Return targets by how loud the 20 ms before them are."""
+        split = self.split("test")
+        power = expand(split.inputs.numpy()) ** 2
+        until = np.concatenate([[0.0], np.cumsum(power)])
+        end = np.arange(len(power)) + 1
+        count = np.minimum(split.available.numpy(), self.rate // 50)
+        mean = ((until[end] - until[end - count]) / count).clip(min=1e-12)
+        labels = [
+            f"below {LOUD[0]} dB",
+            *(f"{a} to {b} dB" for a, b in pairwise(LOUD)),
+            f"above {LOUD[-1]} dB",
+        ]
+        of = np.searchsorted(LOUD, 10 * np.log10(mean), side="right")
+        meaning = "how loud the 20 ms before the target are, in decibels of full scale"
+        return kinds_of_target("loudness", meaning, [x.replace("-", "−") for x in labels], of)
 
     @cached_property
     def data_hash(self) -> str:

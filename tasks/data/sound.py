@@ -19,7 +19,7 @@ from seqmem.errors import InputError
 from seqmem.tasks.data.array_cache import Arrays
 from seqmem.tasks.data.wav_files import Samples, read_wav
 
-__all__ = ["LEVELS", "PARTS", "Codes", "Part", "compand", "pack_parts", "read_codes"]
+__all__ = ["LEVELS", "PARTS", "Codes", "Part", "compand", "expand", "pack_parts", "read_codes"]
 
 LEVELS = 256
 
@@ -35,6 +35,13 @@ def compand(samples: Samples) -> Codes:
     companded = np.sign(clipped) * np.log1p(mu * np.abs(clipped)) / math.log1p(mu)
     levels: Codes = np.floor(mu * (companded + 1) / 2 + 0.5).astype(np.uint8)
     return levels
+
+
+def expand(codes: Codes) -> Samples:
+    """Return the samples (n,) that are levels (n,) exactly: the inverse of f at each level."""
+    companded = 2 * codes.astype(np.float64) / (LEVELS - 1) - 1
+    samples: Samples = np.sign(companded) * (LEVELS ** np.abs(companded) - 1) / (LEVELS - 1)
+    return samples
 
 
 def read_codes(path: Path, rate: int) -> Codes:

@@ -108,6 +108,20 @@ def test_the_loss_is_in_bits() -> None:
     assert even.tolist() == pytest.approx([8.0, 8.0])
 
 
+def test_strata_are_of_the_20_ms_before_a_target(own_data: Path) -> None:
+    rate, folder = 8000, write_clips(own_data)
+    loud, quiet = 0.5 * np.ones(22_050 // 10), 0.005 * np.ones(22_050 // 10)
+    write_wav(folder / "LJ001-0010.wav", np.concatenate([loud, quiet, loud]))
+    (found,) = make("speech/ljspeech").strata()
+    assert found.by == "loudness"
+    assert found.labels == ("−50 to −35 dB", "−35 to −20 dB", "above −20 dB")
+    kinds = np.array(found.labels)[found.of]
+    # 20 ms after the sound has changed, nothing of what was before counts.
+    assert set(kinds[: rate // 10 - 20]) == {"above −20 dB"}
+    assert set(kinds[rate // 10 + rate // 50 + 20 : rate // 5 - 20]) == {"−50 to −35 dB"}
+    assert set(kinds[rate // 5 + 20 :]) == {"above −20 dB"}
+
+
 def test_own_recordings_are_split_by_file(recordings: Path) -> None:
     task = make(f"audio:{recordings}/*.wav")
     assert isinstance(task, Audio)

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqmem.errors import InputError
-from seqmem.tasks.data.sound import Codes, Part, compand, pack_parts, read_codes
+from seqmem.tasks.data.sound import Codes, Part, compand, expand, pack_parts, read_codes
 from seqmem.tests.sounds import Floats, tone, write_wav
 
 A, B, C = Path("a.wav"), Path("b.wav"), Path("c.wav")
 
 
-def expand(levels: npt.ArrayLike) -> Floats:
+def solved(levels: npt.ArrayLike) -> Floats:
     """Return the sample that is each level exactly: the formula, solved for x."""
     companded = 2 * np.asarray(levels, np.float64) / 255 - 1
     samples: Floats = np.sign(companded) * (256 ** np.abs(companded) - 1) / 255
@@ -25,6 +25,8 @@ def expand(levels: npt.ArrayLike) -> Floats:
 def test_levels_are_those_of_the_formula() -> None:
     every = np.arange(256).astype(np.uint8)
     assert np.array_equal(compand(expand(every)), every)
+    np.testing.assert_allclose(expand(every), solved(every), rtol=1e-12)
+    assert compand(solved(every + 0.499)[:-1]).tolist() == list(range(255))
     assert compand(np.array([-1.0, 0.0, 1.0])).tolist() == [0, 128, 255]
     assert compand(np.array([-7.0, 7.0])).tolist() == [0, 255]  # beyond the range
     # ln(1 + 255/100)/ln 256 = 0.22846, of which 255/2 are 29.13.
@@ -37,7 +39,7 @@ def test_levels_ascend_and_are_the_nearest(values: list[float]) -> None:
     codes = compand(samples)
     assert (np.diff(codes.astype(int)) >= 0).all()
     # Half a level on either side, on the companded scale.
-    low, high = expand(codes - 0.5 - 1e-9), expand(codes + 0.5 + 1e-9)
+    low, high = solved(codes - 0.5 - 1e-9), solved(codes + 0.5 + 1e-9)
     assert (low <= samples).all()
     assert (samples <= high).all()
 
