@@ -174,32 +174,27 @@ _IMAGES = {
     ),
 }
 
-# Every sample is a target. Half a second are 4,096 of them at 8,000 a second: segments, and
-# receptive fields, of an eighth of a second and more.
+# Every sample is a target, and neighbours are alike: few lanes, long segments, many steps. At 8,000
+# samples a second, 1,024 of them, a segment or a receptive field, are an eighth of a second.
 _SOUND = {
     "smoke": replace(
-        _SMOKE,
-        steps=60,
-        batch=8,
-        k_train=256,
-        validate_every=30,
-        validation_targets=4096,
+        _SMOKE, steps=60, batch=8, k_train=256, validate_every=30, validation_targets=4096
     ),
     "small": Recipe(
-        steps=2000,
-        batch=8,
+        steps=4000,
+        batch=4,
         k_train=1024,
-        learning_rate=3e-3,
-        warmup=100,
-        validate_every=250,
-        validation_targets=16_384,
+        learning_rate=5e-3,
+        warmup=200,
+        validate_every=400,
+        validation_targets=32_768,
         options={"hidden": 64},
     ),
     "medium": Recipe(
-        steps=8000,
-        batch=8,
+        steps=16_000,
+        batch=4,
         k_train=2048,
-        learning_rate=2e-3,
+        learning_rate=3e-3,
         warmup=500,
         validate_every=800,
         validation_targets=65_536,
