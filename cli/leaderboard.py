@@ -98,7 +98,7 @@ def leaderboard(
     from seqmem.leaderboard.tables.model_card import model_card
     from seqmem.leaderboard.tables.parquet import parquet
     from seqmem.leaderboard.tables.stable_table import stable_text
-    from seqmem.leaderboard.tables.strata_table import strata_text
+    from seqmem.leaderboard.tables.strata_table import strata_columns, strata_text
     from seqmem.leaderboard.tables.suite_table import suite_text
 
     if (suite is not None) + bool(tasks) + stable > 1 and not (stable and tasks and not suite):
@@ -109,10 +109,11 @@ def leaderboard(
         raise InputError(f"--format {form}: it has no such table; leave --suite and --stable out")
     if form == "parquet" and output is None:
         raise InputError("--format parquet: it is no text; name a file with --output")
-    if by is not None and (form in FILES or suite is not None or stable or columns):
+    no_strata = form in ("html", "model-card") or suite is not None or stable or columns
+    if by is not None and no_strata:
         raise InputError(
             f"--by {by}: strata have a table of their own; leave --suite, --stable, --columns and "
-            f"--format {', '.join(FILES)} out"
+            "--format model-card out, and --by where the page, --format html, has every kind"
         )
     if columns and (form in (*FILES, "csv", "json") or suite is not None or stable):
         raise InputError(
@@ -139,6 +140,8 @@ def leaderboard(
 
             summaries = {name: model.summary for name, model in BASELINES.items()}
             content = page(found, summaries, chosen.published)
+        elif form == "parquet" and by is not None:
+            content = parquet(strata_columns(chosen.records, by, contexts))
         elif form == "parquet":
             content = parquet(flat(at_contexts(found, contexts), chosen.published))
         elif form == "model-card":

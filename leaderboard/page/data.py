@@ -38,6 +38,7 @@ from seqmem.leaderboard.tables.formatting import (
     unit,
 )
 from seqmem.leaderboard.tables.published_table import published_tables
+from seqmem.leaderboard.tables.strata_table import strata_tables
 from seqmem.leaderboard.tables.wording import bits_text
 from seqmem.tasks import FAMILIES, family_of
 
@@ -97,6 +98,7 @@ def page_data(
             "envelope": _envelope(board, found.bests),
             "curveChart": interactive_curve_chart(board, found.bests),
             "needChart": interactive_need_chart(board, found.shown),
+            "strata": strata_tables(board),
             "published": published_tables(board.task_id, printed),
         }
         if others := other_names(board):

@@ -1,6 +1,6 @@
 """The parts of a page: an overview of the tasks, a section for each, and the context needs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -102,6 +102,7 @@ def section(index: int, task: Task, at: Context) -> str:
         parts.append(_measured(index, task, at))
         if "sameModels" in task:
             parts.append(f'<p class="more">{escape(task["sameModels"])}</p>')
+        parts += [_strata(*each) for each in task["strata"]]
     parts += [_published(*each) for each in task["published"]]
     content = "\n".join(parts)
     return f"""<section class="task" id="{name}" data-task="{index}" aria-labelledby="{name}-h">
@@ -132,16 +133,44 @@ context length k, a line for each model. The table below holds the same numbers.
 
 def _published(caption: str, columns: Mapping[str, Sequence[Any]]) -> str:
     """Return a table of published numbers."""
+    return _table("published", "Published numbers", caption, columns, ("source", "note"))
+
+
+def _strata(by: str, caption: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a folded table of the models, split by one kind of strata."""
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    name = f"By {by}"
+    content = _table("strata", name, caption, columns, (by,))
+    return f"""<details class="strata"><summary>{escape(name)}</summary>
+{content}</details>"""
+
+
+def _table(
+    kind: str,
+    name: str,
+    caption: str,
+    columns: Mapping[str, Sequence[Any]],
+    texts: Collection[str],
+) -> str:
+    """Return a table that scrolls on a narrow screen; its first column heads the rows.
+
+    Args:
+        kind: its class in the style sheet.
+        name: of the region that scrolls.
+        caption: above the table.
+        columns: cells by heading.
+        texts: headings of columns of text; others are of numbers.
+    """
     heads = "".join(f'<th scope="col">{escape(title)}</th>' for title in columns)
     rows = ""
     for cells in zip(*columns.values(), strict=True):
         rows += f'<tr><th scope="row">{escape(cells[0])}</th>'
         for title, cell in list(zip(columns, cells, strict=True))[1:]:
-            kind = "text" if title in ("source", "note") else "n"
-            rows += f'<td class="{kind}">{escape("–" if cell is None else str(cell))}</td>'
+            shape = "text" if title in texts else "n"
+            rows += f'<td class="{shape}">{escape("–" if cell is None else str(cell))}</td>'
         rows += "</tr>"
-    return f"""<div class="scroll published" role="region" tabindex="0"
-aria-label="Published numbers"><table>
+    return f"""<div class="scroll {kind}" role="region" tabindex="0"
+aria-label="{escape(name)}"><table>
 <caption><span>{escape(caption)}</span></caption>
 <thead><tr>{heads}</tr></thead>
 <tbody>{rows}</tbody></table></div>"""

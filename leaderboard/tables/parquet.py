@@ -1,4 +1,4 @@
-"""The flat table as a Parquet file, which keeps the types of its columns."""
+"""Flat tables as Parquet files, which keep the types of their columns."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -46,17 +46,27 @@ TYPES: dict[str, Kind] = {
     "bits_held_high": "float64",
     "bits_per_float": "float64",
 }
+# Of the columns that only a table of strata has.
+_STRATA: dict[str, Kind] = {
+    "by": "string",
+    "stratum": "string",
+    "targets": "int64",
+    "excess_over_full_low": "float64",
+    "excess_over_full_high": "float64",
+    "share_of_excess": "float64",
+}
 
 
 def parquet(columns: Mapping[str, Sequence[object]]) -> bytes:
-    """Return the columns of a flat table as the content of a Parquet file."""
+    """Return the columns of a flat table, of the board or of strata, as a Parquet file."""
     import pyarrow as arrow
     from pyarrow.parquet import write_table
 
+    types = TYPES | _STRATA
     arrays = {
         name: arrow.array(
-            [str(v) if v is not None and TYPES[name] == "string" else v for v in values],
-            getattr(arrow, TYPES[name])(),
+            [str(v) if v is not None and types[name] == "string" else v for v in values],
+            getattr(arrow, types[name])(),
         )
         for name, values in columns.items()
     }

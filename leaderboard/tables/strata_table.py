@@ -20,7 +20,7 @@ from seqmem.leaderboard.stratified import StratumMeans
 from seqmem.leaderboard.tables.formatting import need, rounded, unit
 from seqmem.leaderboard.tables.writing import heading, paragraph, table
 
-__all__ = ["strata_rows", "strata_text"]
+__all__ = ["strata_columns", "strata_rows", "strata_tables", "strata_text"]
 
 
 def strata_rows(
@@ -70,6 +70,19 @@ def _interval(name: str, mean: float | None, half: float | None) -> dict[str, ob
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
+def strata_columns(
+    records: Sequence[Record], by: str, contexts: Sequence[Context] | None = None
+) -> dict[str, list[object]]:
+    """Return `strata_rows` as columns.
+
+    Raises:
+        InputError: no record is split so.
+    """
+    require_kind(records, by)
+    rows = strata_rows(records, by, contexts)
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+
+
 def strata_text(
     boards: Sequence[Board], by: str, form: Format, contexts: Sequence[Context] | None = None
 ) -> str:
@@ -85,21 +98,40 @@ def strata_text(
         InputError: no record is split so.
     """
     records = [record for board in boards for record in board.records]
-    require_kind(records, by)
     if form in ("csv", "json"):
-        return table(strata_rows(records, by, contexts), form)
+        return table(strata_columns(records, by, contexts), form)
+    require_kind(records, by)
     return "\n".join(
         _board_text(board, by, form, contexts) for board in boards if by in kinds(board.records)
     )
 
 
+def strata_tables(board: Board) -> list[tuple[str, str, list[dict[str, object]]]]:
+    """Return each kind of strata of a board: its name, what its columns are, and its rows."""
+    return [(by, *_board_table(board, by, None)) for by in kinds(board.records)]
+
+
 def _board_text(board: Board, by: str, form: Format, contexts: Sequence[Context] | None) -> str:
+    notes, rows = _board_table(board, by, contexts)
+    return "\n".join(
+        [
+            heading(f"{board.task_id} by {by}", form),
+            paragraph(notes, form),
+            table(rows, form, ("model", by)),
+        ]
+    )
+
+
+def _board_table(
+    board: Board, by: str, contexts: Sequence[Context] | None
+) -> tuple[str, list[dict[str, object]]]:
+    """Return what the columns are, and a row for each model and stratum."""
     named = {name: split_row(row, by) for name, row in named_rows(board).items()}
     split = {name: found for name, found in named.items() if found is not None}
     first = next(iter(split.values()))
     facts = first.record.task
     ks = [k for k in contexts or _telling(first) if k != "full"]
-    cells = [cells for name, found in split.items() for cells in _cells(name, found, by, ks)]
+    rows = [row for name, found in split.items() for row in _cells(name, found, by, ks)]
     relative = facts.score == "perplexity"
     above = "perplexity above that" if relative else "loss minus that"
     notes = [
@@ -113,13 +145,7 @@ def _board_text(board: Board, by: str, form: Format, contexts: Sequence[Context]
         notes.append(f"share: what a stratum makes up of all that k = {ks[0]} loses to full.")
     if missing := [name for name in named if name not in split]:
         notes.append(f"Without strata in their records: {', '.join(missing)}.")
-    return "\n".join(
-        [
-            heading(f"{board.task_id} by {by}", form),
-            paragraph(" ".join(notes), form),
-            table(cells, form, ("model", by)),
-        ]
-    )
+    return " ".join(notes), rows
 
 
 def _telling(split: SplitRow) -> list[Context]:

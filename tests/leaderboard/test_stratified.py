@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from seqmem.api.model_curve import ModelCurve
@@ -142,6 +143,10 @@ def test_commands_show_and_draw_strata(seqmem_: Command, tmp_path: Path) -> None
     assert (refused.status, refused.err.count("\n")) == (2, 1)
     assert "by 'nothing'" in refused.err
     assert seqmem_("leaderboard", *asked, "--format", "html").status == 2
+    ran = seqmem_("leaderboard", *asked, "--format", "parquet", "-o", "strata.parquet")
+    assert (ran.status, ran.err) == (0, "")
+    frame = pd.read_parquet(tmp_path / "strata.parquet")
+    assert frame["loss"].tolist() == ModelCurve((split(),)).by("frequency")["loss"].tolist()
     pytest.importorskip("vl_convert", reason="charts need the plot extra")
     drawn = seqmem_("plot", "toy/T=3", "-o", "c.svg", *asked, "--width", "5")
     assert (drawn.status, drawn.out, drawn.err) == (0, "", "")

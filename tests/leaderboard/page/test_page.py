@@ -32,7 +32,7 @@ from seqmem.leaderboard.store import write_record
 from seqmem.leaderboard.tables.board_table import board_text
 from seqmem.leaderboard.tables.flat import flat
 from seqmem.tests.command import Command
-from seqmem.tests.records import fixed, make_record, make_trained
+from seqmem.tests.records import Losses, fixed, make_record, make_trained, split_by
 
 MODELS = {name: model.summary for name, model in BASELINES.items()}
 ROOT = Path(__file__).parents[3]
@@ -347,6 +347,20 @@ def test_fifty_models_on_fifteen_tasks_are_less_than_five_megabytes() -> None:
     size = len(document_of(data).encode())
     assert size < 5_000_000
     assert size > 1_000_000  # the numbers and the library are in it
+
+
+def test_strata_are_folded_tables_below_the_board() -> None:
+    losses: Losses = {1: 0.9, 2: 0.7, 4: 0.4, "full": 0.3}
+    plain = make_record(losses, task="adding-problem/T=5")
+    text = page(boards([split_by(make_record(losses), by=f"frequency{EVIL[:20]}"), plain]), MODELS)
+    tree = Tree(text)
+    assert [a["class"] for a in tree.every("details") if a.get("class") == "strata"] == ["strata"]
+    assert [word for tag, word in tree.texts if tag == "summary" and word.startswith("By ")] == [
+        f"By frequency{EVIL[:20]}"
+    ]
+    cells = [word for tag, word in tree.texts if tag == "td"]
+    cells = cells[cells.index("rare") :]
+    assert cells[:4] == ["rare", "25.0 %", "0.300 ±0.020", "+0.550 ±0.020"]
 
 
 def test_the_command_writes_a_page(seqmem_: Command, tmp_path: Path) -> None:
