@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqmem.api.boards import compare, models, plot
+    from seqmem.api.exponent import exponent
     from seqmem.api.measuring import measure
     from seqmem.api.probing import probe
     from seqmem.api.training import evaluate, train
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "compare",
     "evaluate",
+    "exponent",
     "leaderboard",
     "load_task",
     "measure",
@@ -43,6 +45,7 @@ _MODULES = {
     "TrainingCurve": "seqmem.api.training_curve",
     "compare": "seqmem.api.boards",
     "evaluate": "seqmem.api.training",
+    "exponent": "seqmem.api.exponent",
     "leaderboard": "seqmem.leaderboard",
     "load_task": "seqmem.tasks",
     "measure": "seqmem.api.measuring",

@@ -13,6 +13,7 @@ from seqmem.cli.compare import compare
 from seqmem.cli.data import data
 from seqmem.cli.eval import evaluate
 from seqmem.cli.exits import OneLineErrors
+from seqmem.cli.exponent import exponent
 from seqmem.cli.export import export
 from seqmem.cli.leaderboard import leaderboard
 from seqmem.cli.measure import measure
@@ -42,8 +43,8 @@ def cli() -> None:
 
 
 _COMMANDS = (
-    *(tasks, models, data, evaluate, measure, probe, compare, leaderboard, plot, check, submit),
-    *(verify, review, export),
+    *(tasks, models, data, evaluate, measure, probe, compare, exponent, leaderboard, plot, check),
+    *(submit, verify, review, export),
 )
 for command in _COMMANDS:
     cli.add_command(command)

@@ -19,6 +19,14 @@ uniform, whatever the other pairs:
 where n counts the pairs before a target. An even k shows one more value without its key, which says
 a little about a key that was not seen; the optimum there is not known, and such k are not measured
 by default.
+
+The law. With keys asked alike, zipf = 0, (1 − 1/keys)^m is exactly an exponential in the pairs m.
+With infinitely many keys and zipf = a > 1 the sum over keys becomes an integral for large m, and
+falls as m^−(1 − 1/a). The few most frequent keys make it no power law for small m. A finite number
+of keys ends it: the least frequent one is p = p_keys, and while m p is small, all that is missing
+of the infinite sum is nearly a constant. Computed from the formula above for a from 1.5 to 3, the
+exponent between m and 4 m is within about 10 % of 1 − 1/a from m = 16, and 2 % from m = 64, up to
+about m = 0.1/p; for a = 1.2 and 1,024 keys it is within 10 % from 32 to 256.
 """
 
 import math

@@ -15,8 +15,9 @@ The best prediction from the a latest values is linear, with the partial autocor
 
     v(a) = γ(0) Π_{j = 1 … a} (1 − (d/(j − d))²),
 
-which falls from γ(0), chance, towards 1. A target near the start has fewer than k values before it:
-L*(k) is the mean of v(min(k, n)) over n = 1 … 512.
+which falls from γ(0), chance, towards 1: as v(a) = Γ(a+1) Γ(a+1−2d)/Γ(a+1−d)² it is
+1 + d²/a + O(1/a²), a power law with the exponent 1 for every d. A target near the start has fewer
+than k values before it: L*(k) is the mean of v(min(k, n)) over n = 1 … 512.
 
 Sequences are drawn exactly, by circulant embedding (Davies & Harte 1987, Biometrika 74(1)).
 """
