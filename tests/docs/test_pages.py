@@ -48,7 +48,9 @@ RECIPES = recipes._RECIPES
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch.onnx.export has many of its own
-@pytest.mark.parametrize("page", ["your_layer", "your_model", "probe", "submit", "ci", "why", "exponent"])
+@pytest.mark.parametrize(
+    "page", ["your_layer", "your_model", "probe", "submit", "ci", "why", "exponent"]
+)
 def test_the_page_runs(
     page: str, seqmem_: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,8 @@
 """The law of a task's optimum and of records: verdicts, seeds, ranges, what cannot be fitted."""
 
+import importlib.util
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -199,3 +201,20 @@ def test_the_python_interface_has_the_same() -> None:
     assert seqmem.exponent("long-memory/d=0.4", k=[4, 8, 16, 32, 64]).verdict == "power law"
     with pytest.raises(InputError, match="a curve is of its own model"):
         seqmem.exponent(ModelCurve((record(),)), "lstm")
+
+
+def test_the_calibration_holds_for_a_few_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`benchmarks/exponent.py`, which has 500: its bounds would be missed by a broken interval."""
+    path = Path(seqmem.__file__).parent / "benchmarks" / "exponent.py"
+    monkeypatch.syspath_prepend(str(path.parent))  # it imports its neighbour
+    spec = importlib.util.spec_from_file_location("exponent_benchmark", path)
+    assert spec is not None
+    assert spec.loader is not None
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    sys.modules.pop("common", None)
+    found = benchmark.calibrated("state-tracking/group=S3,reset=0.05", 30)
+    assert found["theory"] == pytest.approx(-1 / np.log(0.95))
+    assert found["median"] == pytest.approx(found["theory"], rel=0.02)
+    assert found["covered, %"] >= 80
+    assert found["verdict right, %"] >= 90
