@@ -109,10 +109,10 @@ def test_optima_have_the_exponents_of_theory() -> None:
 def test_a_short_range_and_other_limits_are_said() -> None:
     found = exponents("long-memory/d=0.4", contexts=(4, 6, 8, 12, 16)).curve
     assert "The range is short" in sentence(found)
-    found = exponents(TASK, [replace(record(), training={**record().training, "k_train": 16})])
-    assert "trained with k_train = 16" in sentence(found.curve)
-    found = exponents("long-memory/d=0.4", contexts=(1, 2, 4, 8, 16))
-    assert "from k = 4 to 512 alone" in sentence(found.curve)
+    made = replace(record(), training={**record().training, "k_train": 16})
+    assert "trained with k_train = 16" in sentence(exponents(TASK, [made]).curve)
+    found = exponents("long-memory/d=0.4", contexts=(1, 2, 4, 8, 16)).curve
+    assert "from k = 4 to 512 alone" in sentence(found)
 
 
 def test_what_cannot_be_fitted_is_said_in_one_line() -> None:

@@ -96,6 +96,7 @@ def test_it_agrees_with_independent_least_squares() -> None:
     """`curve_fit` with the covariance; its linear interval is that of a small one."""
     curve = noisy(power(), 1, size=0.1)
     sigma = curve.covariance
+    assert sigma is not None
 
     def law(k: Floats, floor: float, a: float, gamma: float) -> Floats:
         return floor + a * k**-gamma
@@ -105,7 +106,7 @@ def test_it_agrees_with_independent_least_squares() -> None:
     )
     found = fit_law(curve, "power law")
     assert (found.floor, found.amplitude, found.value) == pytest.approx(tuple(best), rel=1e-5)
-    left = curve.losses - law(AT, *best)
+    left = np.asarray(curve.losses - law(AT, *best))
     assert found.misfit == pytest.approx(left @ np.linalg.solve(sigma, left), rel=1e-4)
     # With 99 degrees of freedom for 9 context lengths, intervals are a little wider.
     assert found.interval is not None
@@ -142,7 +143,9 @@ def test_intervals_hold_and_misfits_are_as_rare_as_stated(shape: Shape) -> None:
     ],
 )
 def test_verdicts(losses: Floats, size: float, verdict: str) -> None:
-    found = [judge(noisy(losses, seed, size=size), draws=199).verdict for seed in range(8)]
+    found: list[str] = []
+    for seed in range(8):
+        found.append(judge(noisy(losses, seed, size=size), draws=199).verdict)
     assert Counter(found)[verdict] >= 7
     if verdict != "cannot tell":
         assert judge(exact(losses)).verdict == verdict
@@ -178,13 +181,15 @@ def test_the_covariance_is_that_of_ratios_of_totals() -> None:
     rng = np.random.default_rng(0)
     each, counts = rng.random((12, 2)), np.full(12, 5)
     curve = paired_curve((1, 2), views()[:2], 5 * each, counts)
-    np.testing.assert_allclose(curve.covariance, np.cov(each.T) / 12)
+    assert curve.covariance is not None
+    np.testing.assert_allclose(curve.covariance, np.asarray(np.cov(each.T)) / 12)
     np.testing.assert_allclose(curve.losses, each.mean(axis=0))
     assert curve.freedom == pytest.approx(11)
     counts = np.array([10, *[1] * 11])
     curve = paired_curve((1, 2), views()[:2], each * counts[:, None], counts)
     mean = (each * counts[:, None]).sum(axis=0) / 21
     left = (each - mean) * counts[:, None] / 21
+    assert curve.covariance is not None
     np.testing.assert_allclose(curve.covariance, 12 / 11 * left.T @ left)
     assert curve.freedom == pytest.approx(21**2 / 111 - 1)
 
