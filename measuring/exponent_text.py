@@ -145,7 +145,7 @@ def corpus_sentence(task: str, found: Correlations) -> str:
         else ""
     )
     return (
-        f"Corpus of {task}: |C(d)|, the norm of the covariance of tokens, falls as d^−β with "
+        f"Corpus of {task}: ‖C(d)‖, the norm of the covariance of tokens, falls as d^−β with "
         f"β = {beta} (95 % interval {low} to {high}) over d = {range_}; correlations {reach} "
         f"({found.tokens:,} tokens).{bends}"
     )

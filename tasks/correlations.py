@@ -1,9 +1,9 @@
 """How the correlations of two tokens decay with their distance, from a corpus alone.
 
 C(d)[a, b] = P(token a, and token b d places later) − P(a) P(b) is the covariance of one-hot
-tokens. Its norm |C(d)| = (Σ_ab C(d)[a, b]²)^½ falls as d^−β in natural language, as the mutual
+tokens. Its norm ‖C(d)‖ = (Σ_ab C(d)[a, b]²)^½ falls as d^−β in natural language, as the mutual
 information of two symbols does (Lin & Tegmark 2017, Entropy 19(7) 299, section 1 and figure 1);
-in a Markov process both fall exponentially (their theorem 1). Cagnetta, Raventós, Ganguli & Wyart
+in a Markov process both fall exponentially (their abstract). Cagnetta, Raventós, Ganguli & Wyart
 2026 (arXiv 2602.07488, abstract) relate β, and the exponent γ of the loss against context, to that
 of the loss against the amount of training data, γ/(2β). The norm is the Frobenius norm here;
 another norm need not have the same exponent.
@@ -13,7 +13,7 @@ is. Subtracting what shuffled tokens show does not remove it: words come in burs
 noise of real text is larger than that of shuffled text. So products are taken of independent parts
 of the corpus instead: with an estimate D_i of C from each of B blocks,
 
-    |C|² = mean over i ≠ j of Σ_ab D_i[a, b] D_j[a, b],    D_i = ½ Σ_r (P_r − p_r q_s),
+    ‖C‖² = mean over i ≠ j of Σ_ab D_i[a, b] D_j[a, b],    D_i = ½ Σ_r (P_r − p_r q_s),
 
 without bias if blocks are independent. A block is two runs of tokens, half the corpus apart; P_r
 are the pairs within one of them, p_r their first tokens, and q_s the second tokens of the other.
@@ -40,7 +40,7 @@ MOST_TOKENS = 1 << 21  # the first ones of a larger corpus
 LARGEST = 1024
 RUNS_LONG = 8  # a run is so many times as long as the largest distance
 LEVEL = 0.95
-PRECISE = 0.5  # half-widths, relative to |C|², up to which a distance counts for the exponent
+PRECISE = 0.5  # half-widths, relative to ‖C‖², up to which a distance counts for the exponent
 FEWEST = 4  # distances for an exponent
 
 
@@ -51,7 +51,7 @@ class Correlations:
     Attributes:
         tokens: how many were read.
         distances: (D,) ascending.
-        squares: (D,) |C(d)|², of which noise may make one negative.
+        squares: (D,) ‖C(d)‖², of which noise may make one negative.
         without: (D, B) the same without each block.
     """
 
@@ -62,7 +62,7 @@ class Correlations:
 
     @cached_property
     def half_widths(self) -> Floats:
-        """(D,) half the 95 % interval of each |C(d)|²."""
+        """(D,) half the 95 % interval of each ‖C(d)‖²."""
         return _half_width(self.without)
 
     @property
@@ -85,7 +85,7 @@ class Correlations:
 
     @property
     def exponent(self) -> tuple[float, float] | None:
-        """β and half its 95 % interval: the slope of −ln|C| against ln d.
+        """β and half its 95 % interval: the slope of −ln‖C‖ against ln d.
 
         None where fewer than four distances are precise enough.
         """
@@ -113,7 +113,7 @@ class Correlations:
         return whole, float(_half_width(without[None])[0])
 
     def _slopes(self, distances: Sequence[int]) -> tuple[float, Floats]:
-        """Return −½ the slope of ln|C|² over some distances, of all blocks and without each."""
+        """Return −½ the slope of ln‖C‖² over some distances, of all blocks and without each."""
         rows = [self.distances.index(d) for d in distances]
         x = np.log(np.array(distances, np.float64))
         weights = -0.5 * (x - x.mean()) / np.square(x - x.mean()).sum()

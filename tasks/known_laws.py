@@ -22,6 +22,7 @@ __all__ = ["in_view", "known_law"]
 
 # Pairs between which associative recall follows its power law; the last times the least frequency.
 FIRST_PAIRS, LAST_PAIRS = 64, 0.1
+LEAST_ZIPF = 1.5  # below it, rare keys end the power law earlier
 OCTAVES = 4  # of this range at least, else the number of keys is too small for a power law
 FIRST_INPUTS = 4  # of long memory: v(k) − 1 is nearly d²/(k + ½ − d)
 
@@ -51,13 +52,13 @@ def _(task: LongMemory) -> KnownLaw:
 
 @known_law.register
 def _(task: AssociativeRecall) -> KnownLaw | None:
-    """Return an exponential for zipf = 0, a power law for zipf > 1; see the task."""
+    """Return an exponential for zipf = 0, a power law for zipf ≥ 1.5; see the task."""
     unit = "pairs"
     if task.zipf == 0:
         time = -1 / math.log1p(-1 / task.keys)
         return KnownLaw("exponential", time, 3, task.longest_context, unit, "keys asked alike")
     last = min(task.pairs, int(LAST_PAIRS / task.frequencies[-1]))
-    if task.zipf <= 1 or last < FIRST_PAIRS << OCTAVES:
+    if task.zipf < LEAST_ZIPF or last < FIRST_PAIRS << OCTAVES:
         return None
     ends = 2 * FIRST_PAIRS + 1, min(2 * last + 1, task.longest_context)
     return KnownLaw("power law", 1 - 1 / task.zipf, *ends, unit, "1 − 1/zipf")
