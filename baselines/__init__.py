@@ -93,5 +93,13 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
             "seqmem.baselines.ngram:KneserNey",
             "n-gram model with modified Kneser-Ney smoothing; for next-token tasks",
         ),
+        "seq2seq": Baseline(
+            "seqmem.baselines.seq2seq:Seq2Seq",
+            "LSTM encoder, attention, LSTM decoder, the shape of GNMT (Wu et al.); for translation",
+        ),
+        "conv-s2s": Baseline(
+            "seqmem.baselines.conv_s2s:ConvS2S",
+            "convolutional encoder and decoder with attention (Gehring et al.); for translation",
+        ),
     }
 )

@@ -197,10 +197,16 @@ def architecture_of(
         NotApplicableError: the model does not apply to this kind of task.
     """
     own = spec.own
-    if (own or model_class(spec.name)).next_token_only and not task.next_token:
+    kind = own or model_class(spec.name)
+    if kind.next_token_only and not task.next_token:
         raise NotApplicableError(
             f"{spec.name} predicts the next token of its input, which {task.id} does not ask for; "
             "use a language task or hidden-markov, or another model"
+        )
+    if kind.needs_separator and getattr(task.inputs, "separator", None) is None:
+        raise NotApplicableError(
+            f"{spec.name} translates a source, and {task.id} has none; use translation/bible-es-en "
+            "or translation:FILE.tsv, or another model"
         )
     options: dict[str, Any] = options_of(spec.name) if own is None else dict(own.defaults)
     options |= {key: value for key, value in defaults.items() if key in options}

@@ -52,7 +52,7 @@ from seqmem.submissions.process.remote import RemoteModel
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel, as_sequence_model
 from seqmem.tasks.task import Context, Task
-from seqmem.tests.zoo import Chords
+from seqmem.tests.zoo import Chords, Reversal
 
 TASKS = ("hidden-markov/dwell=20", "hidden-markov/dwell=5", "chords", "text")
 SOURCES = ("next input", "another row", "memory")
@@ -280,9 +280,9 @@ def examined_honest(number: int, folder: Path) -> dict[str, Any]:
     )
     forms = ["as trained", "outputs only"]
     forms += [] if kind.float32_only else ["bfloat16", "float16"]
-    forms += ["onnx"] * (not kind.next_token_only)
+    forms += ["onnx"] * (not kind.next_token_only and not kind.needs_separator)
     form = forms[turn % len(forms)]
-    task = small_task(task_name, folder)
+    task = Reversal() if kind.needs_separator else small_task(task_name, folder)
     model = lively(name, task, number)
     settings, refused = SETTINGS, None
     with ExitStack() as stack:

@@ -23,6 +23,7 @@ __all__ = ["evaluate"]
 @options.task("A task, or several as in 'copy-memory/T=10|20|50'")
 @options.suite
 @options.k
+@options.k_source
 @click.option(
     "--k-train",
     "k_trains",

@@ -2,11 +2,19 @@
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 
 from seqmem.baselines import BASELINES
 from seqmem.baselines.match import parameters_of
 from seqmem.baselines.options import Option
-from seqmem.baselines.spec import ModelSpec, build_model, options_of, ranges_of
+from seqmem.baselines.spec import (
+    ModelSpec,
+    build_model,
+    model_class,
+    options_of,
+    ranges_of,
+)
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.errors import InputError
 from seqmem.leaderboard import Format
@@ -24,6 +32,7 @@ from seqmem.tasks import (
     load_source,
     load_task,
 )
+from seqmem.tasks.task import Tokens
 
 __all__ = ["EXAMPLE", "data_rows", "model_rows", "task_rows", "write_rows"]
 
@@ -75,12 +84,16 @@ def model_rows() -> list[ListingRow]:
 
     State floats are those stored after reading the task's longest useful context.
     """
-    task = load_task(EXAMPLE)  # a task of the next token, which every baseline can do
+    task = load_task(EXAMPLE)  # a task of the next token, which nearly every baseline can do
+    pairs = copy(task)
+    assert isinstance(task.inputs, Tokens)
+    pairs.inputs = replace(task.inputs, separator=0)
     recipe = recipe_for(task.family, "small")
     rows: list[ListingRow] = []
     for name, baseline in BASELINES.items():
         spec = ModelSpec(name)  # sizes only: no weights are made or drawn
-        model, _ = build_model(spec, task, recipe.k_train, recipe.options, device="meta")
+        sized = pairs if model_class(name).needs_separator else task
+        model, _ = build_model(spec, sized, recipe.k_train, recipe.options, device="meta")
         options = options_of(name).items()
         rows.append(
             {
@@ -88,7 +101,8 @@ def model_rows() -> list[ListingRow]:
                 "is": baseline.summary,
                 "options": _texts(options),
                 "ranges": "; ".join(f"{key} {each}" for key, each in ranges_of(name).items()),
-                "sizes on": _as_trained(name, recipe.options),
+                "sizes on": _as_trained(name, recipe.options)
+                + (", if one of its ids were a separator" if sized is pairs else ""),
                 "parameters": parameters_of(model),
                 "receptive field": model.receptive_field,
                 "state floats": model.state_size(task.longest_context),

@@ -21,6 +21,7 @@ __all__ = ["measure"]
 @click.argument("model", metavar="MODEL")
 @options.task(required=True)
 @options.k
+@options.k_source
 @options.precision
 @options.exact
 @click.option("--name", metavar="NAME", help="The name in tables.  [default: made from MODEL]")

@@ -26,6 +26,7 @@ __all__ = [
     "exact",
     "k",
     "k_shown",
+    "k_source",
     "opening",
     "output",
     "output_format",
@@ -140,6 +141,20 @@ data_dir = click.option(
 )
 
 
+def k_source(command: Callable[..., T]) -> Callable[..., T]:
+    """Add --k-source, which cuts the sources of the command's `tasks`."""
+
+    @wraps(command)
+    def wrapped(sources: tuple[int, ...], tasks: tuple[str, ...], **others: Any) -> T:
+        if sources:
+            from seqmem.tasks.translation_cuts import ids_with_sources
+
+            tasks = ids_with_sources(tasks, sources)
+        return command(tasks=tasks, **others)
+
+    return _with_options(wrapped, _K_SOURCE)
+
+
 def opening(command: Callable[..., T]) -> Callable[..., T]:
     """Add the options of how a model is opened; the command gets them as `options`.
 
@@ -188,6 +203,17 @@ def _with_options(command: Callable[..., T], options: Sequence[Option]) -> Calla
     return command
 
 
+_K_SOURCE = (
+    click.option(
+        "--k-source",
+        "sources",
+        metavar="N",
+        type=click.IntRange(0, 10_000),
+        multiple=True,
+        help="Of each translation's source only the last N words are in view, at every k, as with "
+        "source=N in the task's id; repeatable.",
+    ),
+)
 _OPENING = (
     click.option(
         "--context",

@@ -30,6 +30,7 @@ __all__ = ["submit"]
     "context, vocabulary, all of them optional.",
 )
 @shared.k
+@shared.k_source
 @shared.precision
 @shared.exact
 @shared.opening

@@ -154,12 +154,17 @@ def _rebuilding(cell: Cell, task: Task) -> dict[str, Any]:
     architecture = architecture_of(cell.model, task, cell.k_train, cell.recipe.options)
     return {
         "model": str(cell.model),
-        "architecture": asdict(architecture),
+        "architecture": asdict(architecture, dict_factory=_known),
         "task": {"id": task.id, "version": task.version},
         "k_train": cell.k_train,
         "state": cell.state,
         "suite": suite_facts(),
     }
+
+
+def _known(facts: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return facts without those that are None, as the separator of most inputs."""
+    return {name: value for name, value in facts if value is not None}
 
 
 def _train(

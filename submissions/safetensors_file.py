@@ -7,7 +7,7 @@ the file.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -177,7 +177,9 @@ def _architecture(given: Mapping[str, Any]) -> Architecture:
     makers: Mapping[str, type[Tokens] | type[Features]]
     makers = {"vocabulary": Tokens, "dimension": Features}
     inputs: InputSpec = makers[kind](_count(size, MOST_OUTPUTS))
-    if others:
+    if isinstance(inputs, Tokens) and dict(others).keys() == {"separator"}:
+        inputs = replace(inputs, separator=_count(others[0][1] + 1, inputs.vocabulary) - 1)
+    elif others:
         raise _InvalidFileError(f"holds inputs of two kinds: {given['inputs']!r}")
     return Architecture(
         name=name,

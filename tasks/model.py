@@ -33,6 +33,7 @@ class SequenceModel(nn.Module):
         trained_on_segments: whether it is trained on segments of k_train inputs, although it has a
             longer receptive field.
         next_token_only: whether it works only on tasks whose targets are the next inputs.
+        needs_separator: whether it works only on tasks whose inputs have a source and a target.
         stateful: whether `hidden` takes and returns a state, so that a sequence can be read in
             pieces.
         float32_only: whether it cannot compute in shorter floating-point types.
@@ -45,6 +46,7 @@ class SequenceModel(nn.Module):
     trained_on_segments: bool = False
     float32_only: bool = False
     next_token_only: bool = False
+    needs_separator: bool = False
     floats_per_step: int = 0
 
     @abstractmethod

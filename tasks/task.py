@@ -38,9 +38,15 @@ Context = int | Literal["full"]  # a context length k
 
 @dataclass(frozen=True)
 class Tokens:
-    """Inputs are ids in [0, vocabulary)."""
+    """Inputs are ids in [0, vocabulary).
+
+    Attributes:
+        vocabulary: the number of ids.
+        separator: the id between source and target, where a sequence has both; None: it has not.
+    """
 
     vocabulary: int
+    separator: int | None = None
 
 
 @dataclass(frozen=True)

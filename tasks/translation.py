@@ -10,7 +10,8 @@ a pair a line, source and target separated by a tab; ``translation:SOURCE+TARGET
 which line i of one is the translation of line i of the other. The first 90 % of the pairs train,
 the next 5 % validate, the last 5 % test (cut after ⌊0.9 n⌋ and ⌊0.95 n⌋ of at least 100); no pair
 may stand in two splits. Options follow a comma or, after a file, a question mark:
-``translation/bible-es-en,unit=char``, ``translation:FILE.tsv?unit=bpe&pieces=8000``.
+``translation/bible-es-en,unit=char``, ``translation:FILE.tsv?unit=bpe&pieces=8000``. ``source=8``
+and ``target=4`` leave a part of each test pair out of view (`seqmem.tasks.translation_cuts`).
 
 Tokens. ``unit=word`` (the default): words, with the apostrophes and hyphens in them, and each other
 mark by itself, since texts are not tokenized. ``unit=char``: every character. ``unit=bpe``:
@@ -39,6 +40,7 @@ import numpy.typing as npt
 import torch
 
 from seqmem.errors import InputError
+from seqmem.tasks import load_task
 from seqmem.tasks.data.array_cache import Arrays, cache_key, cached_arrays, pack_words, unpack_words
 from seqmem.tasks.data.parallel_text import Pair, pair_files, read_pairs
 from seqmem.tasks.data.subwords import learn_pieces
@@ -49,7 +51,8 @@ from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.losses import CrossEntropy
 from seqmem.tasks.parameters import check_names, integer, read_parameters
 from seqmem.tasks.strata import Strata, kinds_of_target
-from seqmem.tasks.task import Split
+from seqmem.tasks.task import InputSpec, Split, Task, Tokens
+from seqmem.tasks.translation_cuts import CUT, QUERY, WHOLE, Cuts, cut_split, with_parameters
 
 __all__ = ["Translation"]
 
@@ -85,24 +88,27 @@ class Translation(LanguageTask):
         tokens: Unit = "word",
         min_count: int = MIN_COUNT,
         pieces: int = PIECES,
+        cuts: Cuts = WHOLE,
     ) -> None:
         """Take the text; data are read when they are first needed.
 
         Args:
-            given: what follows the family in the id.
+            given: what follows the family in the id, without cuts.
             name: of a published text.
             pattern: the user's files; None for a published text.
             tokens: what the sides consist of.
             min_count: the smallest count of a word of the vocabulary.
             pieces: how many pieces a byte-pair encoding has.
+            cuts: what of the test pairs is in view.
         """
-        self.id = f"translation{'/' if pattern is None else ':'}{given}"
+        self._whole_id = f"translation{'/' if pattern is None else ':'}{given}"
+        self.id, self.cuts = with_parameters(self._whole_id, cuts.options), cuts
         self.name, self.pattern = name, pattern
         self.tokens, self.min_count, self.pieces = tokens, min_count, pieces
         self.loss = CrossEntropy(
             score="perplexity" if tokens == "word" else "loss", unit=f"nats per {UNITS[tokens]}"
         )
-        self.longest_context = LONGEST[tokens]
+        self.longest_context = min(LONGEST[tokens], cuts.longest or LONGEST[tokens])
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "Translation":
@@ -113,19 +119,31 @@ class Translation(LanguageTask):
         """
         if "variant" in parameters:
             options = {key: value for key, value in parameters.items() if key != "variant"}
-            given = ",".join([parameters["variant"], *(f"{k}={v}" for k, v in options.items())])
+            given = ",".join([parameters["variant"], *_without_cuts(options)])
             return cls(given, name=parameters["variant"], **_options(options))
-        given = parameters.get("text", "")
-        match = re.fullmatch(r"(.*)\?([^?=/&]+=[^?/]*)", given)
-        pattern, written = (match[1], match[2]) if match else (given, "")
+        text = parameters.get("text", "")
+        match = QUERY.fullmatch(text)
+        pattern, written = (match[1], match[2]) if match else (text, "")
         if not pattern:
             raise InputError("no file is named; write translation:FILE.tsv")
-        return cls(given, pattern=pattern, **_options(read_parameters(written, "&", EXAMPLE)))
+        options = read_parameters(written, "&", EXAMPLE)
+        kept = "&".join(_without_cuts(options))
+        return cls(f"{pattern}?{kept}" if kept else pattern, pattern=pattern, **_options(options))
+
+    @cached_property
+    def trained_on(self) -> Task:
+        """The task whose test pairs are in view as a whole."""
+        return self if self.id == self._whole_id else load_task(self._whole_id)
 
     @property
     def user_file(self) -> str | None:
         """The user's file or files; None for a published text."""
         return self.pattern
+
+    @cached_property
+    def inputs(self) -> InputSpec:  # type: ignore[override]
+        """Ids of both sides, and the separator."""
+        return Tokens(self.outputs, self.words.index(SEPARATOR))
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -187,8 +205,14 @@ class Translation(LanguageTask):
         return self._split("train")
 
     def split(self, name: Literal["valid", "test"]) -> Split:
-        """Return the validation or test pairs."""
-        return self._split(name)
+        """Return the validation pairs, or of the test pairs what is in view."""
+        return self._split(name) if name == "valid" else self._in_view()
+
+    @cache  # noqa: B019 - a task lives as long as the run
+    def _in_view(self) -> Split:
+        if self.cuts == WHOLE:
+            return self._split("test")
+        return cut_split(self._split("test"), self.words.index(SEPARATOR), self.cuts)
 
     @cache  # noqa: B019 - a task lives as long as the run
     def strata(self) -> tuple[Strata, ...]:
@@ -196,7 +220,7 @@ class Translation(LanguageTask):
 
         The separator is in view where k is larger than that number.
         """
-        split = self.split("test")
+        split = self._split("test")
         inputs, positions = split.inputs.numpy(), split.positions.numpy()
         separators = np.flatnonzero(inputs == self.words.index(SEPARATOR))
         before = positions - separators[np.searchsorted(separators, positions, side="right") - 1]
@@ -224,12 +248,18 @@ def _options(written: Mapping[str, str]) -> dict[str, Any]:
         raise InputError(f"unit={unit}: the unit is word, char or bpe, as in {EXAMPLE}")
     read.setdefault("min-count", str(MIN_COUNT if unit == "word" else 1))
     sizes = ("pieces",) if unit == "bpe" else ()
-    check_names(read, ("unit", "min-count"), EXAMPLE, optional=sizes)
+    check_names(read, ("unit", "min-count"), EXAMPLE, optional=(*sizes, *CUT))
     return {
         "tokens": unit,
         "min_count": integer("min-count", read["min-count"], 1, 10**6),
         "pieces": integer("pieces", read.get("pieces", str(PIECES)), 300, 100_000),
+        "cuts": Cuts.parse(read),
     }
+
+
+def _without_cuts(options: Mapping[str, str]) -> list[str]:
+    """Return the options of an id as they are written, without those of cuts."""
+    return [f"{name}={value}" for name, value in options.items() if name not in CUT]
 
 
 def _cut(pattern: str, pairs: Sequence[Pair]) -> dict[str, Sequence[Pair]]:

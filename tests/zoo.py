@@ -1,5 +1,6 @@
-"""Cheating and broken models, each a changed honest one, and a small task like music."""
+"""Cheating and broken models, each a changed honest one, and two small tasks."""
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -8,8 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqmem.baselines.layers import InputLayer
-from seqmem.tasks.losses import Bernoulli
-from seqmem.tasks.task import Features, InputSpec, Split, Task
+from seqmem.baselines.spec import model_class
+from seqmem.tasks import load_task
+from seqmem.tasks.losses import Bernoulli, CrossEntropy
+from seqmem.tasks.task import Features, InputSpec, Split, Task, Tokens
 
 # How much a peek changes scores; those of the honest model have a size of about 1.
 LARGE, SMALL = 3.0, 1e-2
@@ -235,6 +238,54 @@ class Chords(Task):
 
     def chance(self) -> float:
         return 12 * 0.61
+
+
+class Reversal(Task):
+    """Translation in small: a few digits, the separator, and the digits from last to first.
+
+    A model without the source knows nothing, one that reads it everything.
+    """
+
+    version = 1
+
+    def __init__(self, sequences: int = 256) -> None:
+        self.id = "reversal"
+        self.inputs = Tokens(12, separator=10)  # and 11 for the end
+        self.outputs = 12
+        self.loss = CrossEntropy(accuracy=True)
+        self.longest_context = 16
+        self.sequences = sequences
+
+    def train(self, seed: int, epoch: int) -> Split:
+        return self._draw(1 + epoch, self.sequences)
+
+    def split(self, name: Literal["valid", "test"]) -> Split:
+        return self._draw(0, 64)
+
+    def constant(self) -> Tensor:
+        return torch.zeros(12)
+
+    def chance(self) -> float:
+        return math.log(12)
+
+    @staticmethod
+    def _draw(seed: int, sequences: int) -> Split:
+        source = torch.Generator().manual_seed(seed)
+        sizes = torch.randint(3, 9, (sequences,), generator=source)
+        drawn = [torch.randint(0, 10, (size,), generator=source) for size in sizes.tolist()]
+        sep, end = torch.tensor([10]), torch.tensor([11])
+        inputs = torch.cat([torch.cat([each, sep, each.flip(0)]) for each in drawn])
+        starts = torch.cat([torch.zeros(1, dtype=torch.int64), (2 * sizes + 1).cumsum(0)])
+        pair = torch.repeat_interleave(sizes + 1)
+        first = starts[:-1] + sizes  # the separators
+        before = torch.cat([torch.arange(size + 1) for size in sizes.tolist()])
+        targets = torch.cat([torch.cat([each.flip(0), end]) for each in drawn])
+        return Split(inputs.int(), starts, first[pair] + before, targets, pair)
+
+
+def task_for(name: str, task_id: str) -> Task:
+    """Return a task to which a baseline applies: that of an id, or one with a source."""
+    return Reversal() if model_class(name).needs_separator else load_task(task_id)
 
 
 def honest_for(task: Task, seed: int = 1) -> Honest:

@@ -84,6 +84,11 @@ class OwnClass:
         """Whether it works only on tasks whose targets are the next inputs."""
         return bool(getattr(self.constructor, "next_token_only", False))
 
+    @property
+    def needs_separator(self) -> bool:
+        """Whether it works only on tasks whose inputs have a source and a target."""
+        return bool(getattr(self.constructor, "needs_separator", False))
+
     def facts(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a record says about the class with these options."""
         name = getattr(self.constructor, "__qualname__", self.label)  # a file has several classes

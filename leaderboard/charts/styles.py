@@ -13,7 +13,7 @@ _COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333"),
     *("#6A3D9A", "#8C510A", "#882255", "#999933", "#44AA99"),
     *("#1B5E20", "#B71C1C", "#283593", "#78909C", "#AD1457"),
-    *("#00838F", "#EF6C00", "#5E35B1", "#6D4C41", "#827717"),
+    *("#00838F", "#EF6C00", "#5E35B1", "#6D4C41", "#827717", "#7CB342", "#F06292"),
 )
 _DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")
@@ -47,9 +47,9 @@ def listing_order(name: str, models: Sequence[str]) -> tuple[int, str]:
 
 
 def styles(names: Sequence[str], models: Iterable[str]) -> list[Style]:
-    """Return a style for each name; no two are alike among the first 616.
+    """Return a style for each name; no two are alike among the first 672.
 
-    Names of one model have one colour, which up to 22 models share with no other.
+    Names of one model have one colour, which up to 24 models share with no other.
 
     Args:
         names: models with their options, and what else distinguishes rows.

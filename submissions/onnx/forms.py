@@ -27,6 +27,8 @@ from seqmem.baselines.ngram import KneserNey
 from seqmem.baselines.recurrence import Recurrence
 from seqmem.baselines.recurrent import Recurrent
 from seqmem.baselines.s4d import StateSpaces
+from seqmem.baselines.seq2seq import Seq2Seq
+from seqmem.baselines.source_target import SourceTarget
 from seqmem.baselines.transformer import WindowedAttention
 from seqmem.errors import InputError
 from seqmem.tasks.model import SequenceModel, State
@@ -48,6 +50,13 @@ def exportable(model: SequenceModel) -> SequenceModel:
         raise InputError(
             "kneser-ney cannot be written as ONNX: it looks n-grams up in sorted tables, for which "
             "ONNX has no operator; submit its weights.safetensors"
+        )
+    if isinstance(model, SourceTarget):
+        name = "seq2seq" if isinstance(model, Seq2Seq) else "conv-s2s"
+        raise InputError(
+            f"{name} cannot be written as ONNX: where a source ends depends on the ids, and so do "
+            "the shapes of what it computes, which the file would fix; submit its "
+            "weights.safetensors"
         )
     form = copy.deepcopy(model).cpu().float().eval()
     for part in list(form.modules()):

@@ -12,8 +12,9 @@ from seqmem.baselines.training.loop import seeded
 from seqmem.baselines.training.recipes import recipe_for
 from seqmem.cli.listings import EXAMPLE
 from seqmem.errors import InputError
-from seqmem.tasks import load_task
+from seqmem.tasks import family_of, load_task
 from seqmem.tasks.task import Context
+from seqmem.tests.zoo import task_for
 
 SIZED = [name for name in BASELINES if {"hidden", "units"} & set(options_of(name))]
 TASKS = [EXAMPLE, "adding-problem/T=50"]
@@ -23,8 +24,8 @@ TASKS = [EXAMPLE, "adding-problem/T=50"]
 @pytest.mark.parametrize(("match", "k_train"), [("parameters=30k", 64), ("state=4096", 16)])
 def test_every_baseline_comes_within_five_percent(name: str, match: str, k_train: Context) -> None:
     wanted = parse_match(match)
-    for task in map(load_task, TASKS):
-        recipe = recipe_for(task.family, "small")
+    for task_id in TASKS:
+        task, recipe = task_for(name, task_id), recipe_for(family_of(task_id), "small")
         spec = matched(parse_model(name), task, k_train, recipe.options, wanted)
         with seeded(0):
             model, _ = build_model(spec, task, k_train, recipe.options, device="meta")

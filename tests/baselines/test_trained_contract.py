@@ -18,7 +18,7 @@ from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel, weights_sha256
 from seqmem.tasks.task import Task
 from seqmem.testing import check_saved
-from seqmem.tests.zoo import Chords
+from seqmem.tests.zoo import Chords, Reversal
 
 RECIPE = Recipe(
     steps=4,
@@ -29,18 +29,21 @@ RECIPE = Recipe(
     validation_targets=64,
     options={"hidden": 8, "state": 4, "dropout": 0.1},
 )
-# One of each loss and form: ids recalled, floats with one target, ids that come next, frames.
+# One of each loss and form: ids recalled, floats with one target, ids that come next, frames; and
+# pairs, for the models that need them.
 KINDS: dict[str, Callable[[], Task]] = {
     "recall": lambda: load_task("copy-memory/T=5"),
     "sum": lambda: load_task("adding-problem/T=9"),
     "next": lambda: load_task("hidden-markov/dwell=2"),
     "frames": Chords,
+    "pairs": Reversal,
 }
 PAIRS = [
     (name, kind)
     for name in BASELINES
-    for kind in (("recall", "next") if name in BRIEF else KINDS)
+    for kind in (("recall", "next", "pairs") if name in BRIEF else KINDS)
     if kind == "next" or not model_class(name).next_token_only
+    if (kind == "pairs") == model_class(name).needs_separator
 ]
 
 

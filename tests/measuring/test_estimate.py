@@ -26,6 +26,7 @@ from seqmem.tasks.hidden_markov import HiddenMarkov
 from seqmem.tasks.losses import Bernoulli
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Context, Features, Split, Task
+from seqmem.tests.zoo import Reversal
 
 CONTEXTS: list[Context] = [1, 2, 4, 8, 16, 32, "full"]
 
@@ -80,6 +81,11 @@ def sums() -> tuple[Task, Split]:
 def only_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Score samples of these small splits, of which every window would be scored."""
     monkeypatch.setattr(estimating, "CHEAP", 0)
+
+
+def pairs() -> tuple[Task, Split]:
+    task = Reversal()
+    return task, task.split("test")
 
 
 CASES = {"words": stream, "frames": frames, "recall": recall, "sums": sums}
@@ -302,13 +308,14 @@ def test_correct_answers_are_estimated_too() -> None:
     ("case", "name"),
     [
         (case, name)
-        for case in ("words", "frames")
+        for case in ("words", "frames", "pairs")
         for name in BASELINES
-        if name != "marginal" and (case == "words" or name not in BRIEF)
+        if name != "marginal" and (case != "frames" or name not in BRIEF)
+        if (case == "pairs") == model_class(name).needs_separator
     ],
 )
 def test_bfloat16_is_near(case: str, name: str) -> None:
-    task, split = CASES[case]()
+    task, split = pairs() if case == "pairs" else CASES[case]()
     if model_class(name).float32_only:  # refused when a run is planned: tests/runs
         return
     with seeded(4):

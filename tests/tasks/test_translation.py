@@ -12,7 +12,9 @@ from seqmem.errors import InputError, NotApplicableError
 from seqmem.submissions.hugging_face.word_text import language_task
 from seqmem.tasks import every_id, family_of, load_task
 from seqmem.tasks.translation import Translation
+from seqmem.tasks.translation_cuts import ids_with_sources
 from seqmem.testing import check_chance, check_task
+from seqmem.tests.command import Command
 
 RNG = np.random.default_rng(5)
 SOURCE = np.array(["casa", "perro", "gato", "y", "el", "no"])
@@ -201,3 +203,86 @@ def test_an_altered_published_text_is_refused(own_data: Path) -> None:
 def test_a_model_with_a_tokenizer_is_refused(own_data: Path) -> None:
     with pytest.raises(NotApplicableError, match="is not a text"):
         language_task(make(write(own_data / "pairs.tsv", PAIRS)))
+
+
+def views(task: Translation) -> list[tuple[list[str], list[tuple[int, str]]]]:
+    """Return the sequences of the test split, a list of words and its targets with their places."""
+    return sequences(task, "test")
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [(0, None), (3, None), (100, None), (None, 0), (None, 2), (0, 0), (3, 4), (1, 100), (100, 1)],
+)
+def test_cuts_against_brute_force(own_data: Path, source: int | None, target: int | None) -> None:
+    file = write(own_data / "pairs.tsv", PAIRS)
+    whole = make(f"{file}?unit=word")
+    cuts = [f"{name}={n}" for name, n in (("source", source), ("target", target)) if n is not None]
+    task = make("&".join([f"{file}?unit=word", *cuts]))
+    assert task.id == "&".join([whole.id, *cuts])
+    expected = []
+    for inputs, targets in views(whole):
+        end = inputs.index("<sep>")
+        kept = inputs[:end] if source is None else inputs[:end][max(end - source, 0) :]
+        if target is None:
+            first = len(kept) - end
+            expected.append((kept + inputs[end:], [(at + first, word) for at, word in targets]))
+            continue
+        for at, word in targets:
+            before = inputs[end + 1 : at + 1]
+            seen = [*kept, "<sep>", *before[max(len(before) - target, 0) :]]
+            expected.append((seen, [(len(seen) - 1, word)]))
+    assert views(task) == expected
+    check_task(task)
+    assert task.trained_on.id == whole.id
+    assert task.train(0, 0).fingerprint() == whole.train(0, 0).fingerprint()
+    assert task.split("valid").fingerprint() == whole.split("valid").fingerprint()
+    assert task.chance() == whole.chance()
+    assert (task.data_hash == whole.data_hash) == (source in (None, 100) and target is None)
+    before_each = [
+        each.of.tolist()
+        for one in (task, whole)
+        for each in one.strata()
+        if each.by == "target words before"
+    ]
+    assert before_each[0] == before_each[1]  # in the text, in view or not
+
+
+def test_ids_of_cuts(own_data: Path) -> None:
+    file = write(own_data / "pairs.tsv", PAIRS)
+    assert make(f"{file}?target=2&source=3").id == f"translation:{file}?source=3&target=2"
+    assert make(f"{file}?source=3&unit=char").trained_on.id == f"translation:{file}?unit=char"
+    assert make(f"{file}?source=3&target=2").longest_context == 6
+    both = ("translation/bible-es-en", "translation/bible-es-en,unit=char", f"translation:{file}")
+    assert ids_with_sources(both, (0, 4, 4)) == (
+        "translation/bible-es-en,source=0",
+        "translation/bible-es-en,source=4",
+        "translation/bible-es-en,unit=char,source=0",
+        "translation/bible-es-en,unit=char,source=4",
+        f"translation:{file}?source=0",
+        f"translation:{file}?source=4",
+    )
+    assert load_task("translation/bible-es-en,source=4").trained_on.id == "translation/bible-es-en"
+    with pytest.raises(InputError, match="source=-1 is not a whole number"):
+        make(f"{file}?source=-1")
+    with pytest.raises(InputError, match="--k-source 2: wikitext-2 has no source side"):
+        ids_with_sources(["wikitext-2"], [2])
+    with pytest.raises(InputError, match="--k-source 2: no translation is named"):
+        ids_with_sources([], [2])
+
+
+def test_sources_are_cut_from_the_command_line(seqmem_: Command, own_data: Path) -> None:
+    """One training serves all cuts, of a model that knows of sources and of one that does not."""
+    file = write(own_data / "pairs.tsv", PAIRS)
+    task = ["--task", f"translation:{file}", "--budget", "smoke", "--set", "steps=2"]
+    ran = seqmem_("eval", "seq2seq", "lstm", *task, "--k-source", "0", "--k-source", "2")
+    assert ran.status == 0, ran.err
+    assert ran.err.count("trained for 2 steps") == 2
+    for cut in ("source=0", "source=2"):
+        assert f"translation:{file}?{cut}" in ran.out
+    wrong = seqmem_("eval", "lstm", "--task", "adding-problem/T=5", "--k-source", "2")
+    assert wrong.status == 2
+    assert "adding-problem/T=5 has no source side" in wrong.err
+    refused = seqmem_("eval", "seq2seq", "--task", "adding-problem/T=5")
+    assert refused.status == 2
+    assert "seq2seq translates a source, and adding-problem/T=5 has none" in refused.err

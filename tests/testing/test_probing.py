@@ -5,15 +5,15 @@ from torch import nn
 
 from seqmem.baselines import BASELINES
 from seqmem.baselines.training.loop import ClosedForm, seeded
-from seqmem.tasks import load_task
 from seqmem.testing import assert_causal, assert_receptive_field
 from seqmem.tests.baselines.test_models import NEXT_TOKEN, build
 from seqmem.tests.probe_networks import Convolution, Stack
+from seqmem.tests.zoo import task_for
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_every_baseline_is_causal_and_declares_its_field(name: str) -> None:
-    task = load_task(NEXT_TOKEN)
+    task = task_for(name, NEXT_TOKEN)
     model = build(name, task, 12)
     if isinstance(model, ClosedForm):
         model.fit(task, 0)

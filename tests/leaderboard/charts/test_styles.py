@@ -25,7 +25,7 @@ def test_one_colour_is_one_model() -> None:
     assert len(set(looks)) == len(names)
 
 
-def test_the_first_616_styles_differ() -> None:
-    for names in ([f"m{i}" for i in range(616)], [f"lstm, k_train {i}" for i in range(616)]):
-        assert len(set(styles(names, BASELINES))) == 616
-        assert len(styles([*names, "one more"], BASELINES)) == 617
+def test_the_first_672_styles_differ() -> None:
+    for names in ([f"m{i}" for i in range(672)], [f"lstm, k_train {i}" for i in range(672)]):
+        assert len(set(styles(names, BASELINES))) == 672
+        assert len(styles([*names, "one more"], BASELINES)) == 673

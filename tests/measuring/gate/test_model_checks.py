@@ -254,6 +254,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "copy": lambda: load_task("copy-memory/T=5"),
     "adding": lambda: load_task("adding-problem/T=20"),
     "chords": zoo.Chords,
+    "pairs": zoo.Reversal,
 }
 
 
@@ -276,8 +277,9 @@ KINDS = ["lstm", "gru", "tcn", "transformer", "lru"]  # one or two of each kind 
 PAIRS = [
     (name, kind)
     for name in BASELINES
-    for kind in (("markov", "copy") if name in BRIEF else (*TASKS, "text"))
+    for kind in (("markov", "copy", "pairs") if name in BRIEF else (*TASKS, "text"))
     if kind in ("markov", "text") or not model_class(name).next_token_only
+    if (kind == "pairs") == model_class(name).needs_separator
 ]
 
 
@@ -338,13 +340,14 @@ def test_no_false_alarm_over_seeds(name: str) -> None:
 )
 def test_shorter_floats_are_no_cheating(name: str, dtype: torch.dtype) -> None:
     """And a model that looks ahead is detected all the same."""
-    model = copy.deepcopy(built(name, MARKOV, 3, gain=1.0)).to(dtype)
-    report = examined(model, declared=model.receptive_field)
+    task = zoo.Reversal() if model_class(name).needs_separator else MARKOV
+    model = copy.deepcopy(built(name, task, 3, gain=1.0)).to(dtype)
+    report = examined(model, task, declared=model.receptive_field)
     assert report.passed, report_text(report)
     if name != "marginal":
         assert check_of(report, "batch").tolerance == pytest.approx(16 * torch.finfo(dtype).eps)
     if name in KINDS:
-        assert "causality" in failed(examined(zoo.Changed(model, zoo.peek())))
+        assert "causality" in failed(examined(zoo.Changed(model, zoo.peek()), task)))
 
 
 def test_a_masked_class_hides_nothing() -> None:
