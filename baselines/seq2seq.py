@@ -18,9 +18,9 @@ class Seq2Seq(SourceTarget):
     others forwards, and the decoder's lowest layer asks the attention whose result its upper layers
     read. Unlike there, the lowest layer does not read the result of the step before, so that a
     whole target is read at once; attention is a scaled dot product instead of a small network; and
-    there are no residual connections, which matter in deep stacks. Features are
-    tanh(W [state; attended]) (Luong et al. 2015, arXiv 1508.04025, section 3). The decoder's state
-    after the source is a linear map of the encoder's last one, with a tanh for its outputs.
+    one residual connection passes over the upper layers of the decoder. Features are
+    tanh(W [outputs; attended]) (Luong et al. 2015, arXiv 1508.04025, section 3). The decoder's
+    state after the source is a linear map of the encoder's last one, with a tanh for its outputs.
 
     Context: a window without the separator is read by the decoder alone, from a state of zeros and
     with nothing attended. Nothing is carried from window to window: at each k the source words
@@ -74,7 +74,8 @@ class Seq2Seq(SourceTarget):
         features = self.dropout(lowest)
         if self.decoder is not None:
             features = torch.cat([features, self.dropout(attended)], 2)
-            features, _ = self.decoder(features, (h[1:], c[1:]))
+            above, _ = self.decoder(features, (h[1:], c[1:]))
+            features = above + self.dropout(lowest)
         mixed = torch.tanh(self.mix(torch.cat([features, attended], 2)))
         dropped: Tensor = self.dropout(mixed)
         return dropped

@@ -121,8 +121,9 @@ def train(
         k_train: inputs of a segment, or of a window if the state is not carried.
         carry: whether recurrent models carry their state from one segment to the next; otherwise
             each target is predicted from its k_train latest inputs, read from the initial state.
-            It makes no difference for models without state, or if k_train is full. Training on
-            windows validates on windows, all other training with the full context.
+            It makes no difference for models without state, or if k_train is full. A model that
+            needs a separator is trained on windows in any case: a segment may have lost it.
+            Training on windows validates on windows, all other training with the full context.
         seed: of data, order and dropout.
         device: where to train.
         group: the processes that train the same model.
@@ -143,7 +144,8 @@ def train(
     model.constrain()
     best = _weights(model)
     limit = EXPLODED * (task.chance() or 1.0)
-    window = None if carry or k_train == "full" or not model.stateful else k_train
+    windows = model.needs_separator or (model.stateful and not carry)
+    window = k_train if windows and k_train != "full" else None
 
     began = time.monotonic()
     with seeded(group.seed(seed)), denormals_flushed():
@@ -233,7 +235,8 @@ def _training_steps(
     segment: int | None = None if k_train == "full" else k_train
     usual: int | None = None if recipe.k_train == "full" else recipe.k_train
     overlap = 0
-    if not (model.stateful or model.trained_on_segments):
+    whole = k_train == "full" and model.receptive_field is None and not task.stream
+    if not (model.stateful or model.trained_on_segments or whole):
         # The receptive field already bounds the context, and a segment only determines how many
         # targets a step has. It is at least as long as a recurrent model's segment, so that a small
         # k_train does not reduce the number of targets.

@@ -1,5 +1,7 @@
 """Models of a source and a target: what each output depends on, against one row read by hand."""
 
+from typing import Literal
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from seqmem.baselines.conv_s2s import ConvS2S
 from seqmem.baselines.seq2seq import Seq2Seq
 from seqmem.baselines.source_target import SourceTarget, separated
 from seqmem.baselines.spec import ModelSpec, build_model
+from seqmem.baselines.training import loop
 from seqmem.baselines.training.loop import seeded, train
 from seqmem.baselines.training.recipes import Recipe
 from seqmem.errors import NotApplicableError
@@ -169,3 +172,29 @@ def test_digits_are_reversed_after_300_steps(name: str, rate: float) -> None:
     assert right is not None
     assert right.mean() > 0.98
     assert curve.at(1).losses.mean() > 1.5  # the last word alone
+
+
+@pytest.mark.parametrize(("k_train", "longest"), [("full", 17), (3, 3)])
+def test_trained_on_whole_pairs_or_on_windows(
+    k_train: Literal["full"] | int, longest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not on segments, which would have lost their separator."""
+    monkeypatch.setattr(loop, "SEGMENT_WITHOUT_STATE", 4)
+    task = Reversal()
+    recipe = Recipe(steps=3, batch=8, k_train="full", learning_rate=1e-3, validate_every=3)
+    with seeded(0):
+        model, _ = build_model(ModelSpec("seq2seq"), task, "full", {"hidden": 4})
+    read: list[Tensor] = []
+    usual = model.hidden
+
+    def hidden(inputs: Tensor, state: object = None) -> tuple[Tensor, object]:
+        if model.training:
+            read.append(inputs)
+        return usual(inputs, state)
+
+    monkeypatch.setattr(model, "hidden", hidden)
+    train(model, task, recipe, k_train=k_train, seed=0)
+    assert len(read) >= 3
+    assert max(inputs.shape[1] for inputs in read) == longest
+    if k_train == "full":
+        assert all((inputs == SEPARATOR).any(1).all() for inputs in read)

@@ -347,7 +347,7 @@ def test_shorter_floats_are_no_cheating(name: str, dtype: torch.dtype) -> None:
     if name != "marginal":
         assert check_of(report, "batch").tolerance == pytest.approx(16 * torch.finfo(dtype).eps)
     if name in KINDS:
-        assert "causality" in failed(examined(zoo.Changed(model, zoo.peek()), task)))
+        assert "causality" in failed(examined(zoo.Changed(model, zoo.peek()), task))
 
 
 def test_a_masked_class_hides_nothing() -> None:
