@@ -79,11 +79,14 @@ class Learner:
                     with torch.no_grad():
                         state = self._read(inputs, state)[1]
                 continue
-            features, state = self._read(inputs, state)  # (B, L, H)
             if batch.dense:
+                features, state = self._read(inputs, state)  # (B, L, H)
                 chosen = features.flatten(0, 1)  # (m, H)
             else:
-                chosen = features[batch.rows.to(self._device), batch.columns.to(self._device)]
+                with self._autocast():
+                    chosen, state = self._model.features_at(
+                        inputs, batch.rows, batch.columns, state
+                    )
             mean += self._readout.backward(chosen, batch.targets.to(self._device), step.targets)
         if step.targets == 0:
             return None, state
@@ -94,8 +97,11 @@ class Learner:
         return mean, state
 
     def _read(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
+        with self._autocast():
             return self._model.hidden(inputs, state)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32)
 
 
 class Optimizer:

@@ -1,6 +1,6 @@
 """Models of a source and a target: what each output depends on, against one row read by hand."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -185,14 +185,14 @@ def test_trained_on_whole_pairs_or_on_windows(
     with seeded(0):
         model, _ = build_model(ModelSpec("seq2seq"), task, "full", {"hidden": 4})
     read: list[Tensor] = []
-    usual = model.hidden
+    usual = model.features_at
 
-    def hidden(inputs: Tensor, state: object = None) -> tuple[Tensor, object]:
+    def features_at(inputs: Tensor, *others: Any) -> tuple[Tensor, object]:
         if model.training:
             read.append(inputs)
-        return usual(inputs, state)
+        return usual(inputs, *others)
 
-    monkeypatch.setattr(model, "hidden", hidden)
+    monkeypatch.setattr(model, "features_at", features_at)
     train(model, task, recipe, k_train=k_train, seed=0)
     assert len(read) >= 3
     assert max(inputs.shape[1] for inputs in read) == longest
