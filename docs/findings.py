@@ -19,6 +19,7 @@ from seqmem.docs.how_much import how_much_charts, how_much_parts, is_memory
 from seqmem.docs.limitations import limitations
 from seqmem.docs.markup import bullets, details, table
 from seqmem.docs.sentences import MARGIN, Finding, by_gain, compare, gain
+from seqmem.docs.why_memory import why_charts, why_parts
 from seqmem.docs.wikitext import text_boards, text_charts, text_parts
 from seqmem.leaderboard.charts.styles import listing_order
 from seqmem.leaderboard.failure import Failure, read_failures
@@ -127,6 +128,7 @@ def page(records: Sequence[Record], failures: Sequence[Failure]) -> str:
     parts += ["## Charts"] * bool(told)
     for i, finding in enumerate(told, start=1):
         parts += [f"### Chart {i}", f"![{alt(finding)}]({CHARTS.name}/{finding.chart})"]
+    parts += why_parts(text_boards(records), CHARTS.name)
     parts += how_much_parts(how_much(records), CHARTS.name)
     parts += [
         "## Evidence",
@@ -309,7 +311,8 @@ def charts(records: Sequence[Record]) -> dict[str, "Spec"]:
             if finding.rows
             else need_chart(finding.boards, BASELINES)
         )
-    drawn |= text_charts(text_boards(records)) | how_much_charts(how_much(records))
+    text = text_boards(records)
+    drawn |= text_charts(text) | why_charts(text) | how_much_charts(how_much(records))
     for board in (board for board in found if board.task_id == EXAMPLE):
         named = named_rows(board)
         rows = tuple(named[name] for name in EXAMPLE_MODELS if name in named)
