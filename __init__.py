@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seqmem.api.ablation import ablate
     from seqmem.api.boards import compare, models, plot
     from seqmem.api.exponent import exponent
     from seqmem.api.measuring import measure
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TrainingCurve",
     "__version__",
+    "ablate",
     "compare",
     "evaluate",
     "exponent",
@@ -43,6 +45,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "TrainingCurve": "seqmem.api.training_curve",
+    "ablate": "seqmem.api.ablation",
     "compare": "seqmem.api.boards",
     "evaluate": "seqmem.api.training",
     "exponent": "seqmem.api.exponent",

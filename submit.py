@@ -8,6 +8,7 @@ measured, a check failed or results could not be written; 2 the command line or 
 import click
 
 import seqmem
+from seqmem.cli.ablate import ablate
 from seqmem.cli.check import check
 from seqmem.cli.compare import compare
 from seqmem.cli.data import data
@@ -43,8 +44,8 @@ def cli() -> None:
 
 
 _COMMANDS = (
-    *(tasks, models, data, evaluate, measure, probe, compare, exponent, leaderboard, plot, check),
-    *(submit, verify, review, export),
+    *(tasks, models, data, evaluate, measure, probe, compare, exponent, ablate, leaderboard, plot),
+    *(check, submit, verify, review, export),
 )
 for command in _COMMANDS:
     cli.add_command(command)

@@ -26,6 +26,7 @@ __all__ = [
     "HEADINGS",
     "K_TRAINS",
     "NAMES",
+    "NUMBERS",
     "PATH",
     "PRECISION",
     "SEED",
@@ -123,5 +124,6 @@ FOLDER_OR_URL = _Parsed("DIR", _folder_or_url)
 CONTEXTS = _Parsed("K,…", _contexts)  # ``1,2,4,full`` in any order: ascending, full last
 K_TRAINS = _Parsed("K,…", _k_trains)  # ``1,2,full`` or ``diagonal``, in the order given
 HEADINGS = _Parsed("NAME,…", _headings)  # of columns
+NUMBERS = _Parsed("N,N…", lambda text: tuple(_items(text, (), "a whole number from 1 on")))
 NAMES = _Parsed("NAME,…", _names)  # ``lstm,tcn`` in the order given
 PRECISION = _Parsed("X", _precision)  # ``0.5%`` or ``0.01``

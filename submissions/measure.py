@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from torch import nn
@@ -14,12 +14,18 @@ from seqmem.leaderboard.record import Record, is_name
 from seqmem.measuring.modes import modes_kept
 from seqmem.measuring.settings import MeasurementSettings
 from seqmem.measuring.target_losses import TargetLosses, known_losses
-from seqmem.submissions.opening import TRUSTED, OpenedModel, OpenOptions, open_model
+from seqmem.submissions.opening import (
+    TRUSTED,
+    OpenedHuggingFace,
+    OpenedModel,
+    OpenOptions,
+    open_model,
+)
 from seqmem.submissions.submit import measure_submission
 from seqmem.tasks.model import SequenceModel, weights_sha256
 from seqmem.tasks.task import Task
 
-__all__ = ["measure_trained"]
+__all__ = ["measure_trained", "model_name", "open_trained"]
 
 
 def measure_trained(
@@ -54,13 +60,8 @@ def measure_trained(
         RefusedError: it fails a check.
         CellError: it cannot be measured.
     """
-    if not isinstance(model, str | nn.Module):
-        raise InputError(
-            f"model {model!r}: is neither a module nor a name; a class is trained with seqmem.train"
-        )
-    options, label = options or OpenOptions(), name or _name(model)
-    opening = _in_memory(model, task, options, log) if isinstance(model, nn.Module) else None
-    with opening or open_model(str(model), task, options) as opened:
+    label = name or model_name(model)
+    with open_trained(model, task, options or OpenOptions(), log) as opened:
         return measure_submission(
             opened,
             label,
@@ -72,6 +73,30 @@ def measure_trained(
             observe=None if keep is None else lambda curve: keep(known_losses(curve, task, label)),
             seed=settings.sample_seed,
         )
+
+
+def open_trained(
+    model: str | nn.Module, task: Task, options: OpenOptions, log: Callable[[str], object]
+) -> AbstractContextManager[OpenedModel | OpenedHuggingFace]:
+    """Return a context in which a model is open, in evaluation mode.
+
+    Args:
+        model: as for `measure_trained`.
+        task: the task.
+        options: how it is opened.
+        log: called with a line where something about it is unusual.
+
+    Raises:
+        InputError: there is no such model.
+        SubmissionError: it cannot be opened; raised on entering the context.
+    """
+    if isinstance(model, nn.Module):
+        return _in_memory(model, task, options, log)
+    if not isinstance(model, str):
+        raise InputError(
+            f"model {model!r}: is neither a module nor a name; a class is trained with seqmem.train"
+        )
+    return open_model(model, task, options)
 
 
 @contextmanager
@@ -97,7 +122,7 @@ def _in_memory(
                 module.to(device)
 
 
-def _name(model: str | nn.Module) -> str:
+def model_name(model: str | nn.Module) -> str:
     """Return a name for tables: a module's class, or what a text names."""
     if isinstance(model, nn.Module):
         text = type(model).__name__

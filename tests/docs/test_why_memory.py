@@ -9,10 +9,10 @@ from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.statistics.aggregate import boards
 from seqmem.leaderboard.statistics.strata import split_row
 from seqmem.leaderboard.stratified import Stratified, StratumMeans
-from seqmem.tests.records import make_record, split_by
+from seqmem.tests.records import Losses, make_record, split_by
 
 COUNTS = (30, 50, 20)  # near, before, new
-LOSSES = {8: 5.5, 32: 5.1, "full": 5.0}
+LOSSES: Losses = {8: 5.5, 32: 5.1, "full": 5.0}
 
 
 def split(label: str, *, rare: float = 0.05) -> Record:
