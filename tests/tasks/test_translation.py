@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from seqmem.errors import InputError, NotApplicableError
 from seqmem.submissions.hugging_face.word_text import language_task
+from seqmem.submissions.safetensors_file import load_baseline
 from seqmem.tasks import every_id, family_of, load_task
 from seqmem.tasks.translation import Translation
 from seqmem.tasks.translation_cuts import ids_with_sources
@@ -280,6 +282,11 @@ def test_sources_are_cut_from_the_command_line(seqmem_: Command, own_data: Path)
     assert ran.err.count("trained for 2 steps") == 2
     for cut in ("source=0", "source=2"):
         assert f"translation:{file}?{cut}" in ran.out
+    for weights in Path("results").rglob("weights.safetensors"):  # both read the separator
+        model, made = load_baseline(weights)
+        assert made.architecture.inputs == make(file).inputs
+        assert made.task == f"translation:{file}"
+        assert model(torch.tensor([[0, 1]])).isfinite().all()
     wrong = seqmem_("eval", "lstm", "--task", "adding-problem/T=5", "--k-source", "2")
     assert wrong.status == 2
     assert "adding-problem/T=5 has no source side" in wrong.err
