@@ -171,8 +171,8 @@ def _gradients_left_over() -> AbstractContextManager[Any]:
 def _segments_without_gradient_of_the_layer() -> AbstractContextManager[Any]:
     usual = Learner._read
 
-    def read(self: Learner, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        features, state = usual(self, inputs, state)
+    def read(self: Learner, batch: Batch, state: State) -> tuple[Tensor, State]:
+        features, state = usual(self, batch, state)
         return features.detach().requires_grad_(), state
 
     return patch.object(Learner, "_read", read)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_
 
 from seqmem.baselines.layers import LinearReadout
-from seqmem.baselines.training.batches import Step
+from seqmem.baselines.training.batches import Batch, Step
 from seqmem.baselines.training.process_group import SINGLE_PROCESS, ProcessGroup
 from seqmem.baselines.training.readout_gradient import ReadoutGradient
 from seqmem.baselines.training.recipes import Recipe
@@ -73,20 +73,12 @@ class Learner:
             state = None if batch.fresh else detach(state)
             if len(batch.inputs) == 0:  # fewer rows than processes
                 continue
-            inputs = batch.inputs.to(self._device)
             if len(batch.targets) == 0:
                 if self._model.stateful:
                     with torch.no_grad():
-                        state = self._read(inputs, state)[1]
+                        state = self._read(batch, state)[1]
                 continue
-            if batch.dense:
-                features, state = self._read(inputs, state)  # (B, L, H)
-                chosen = features.flatten(0, 1)  # (m, H)
-            else:
-                with self._autocast():
-                    chosen, state = self._model.features_at(
-                        inputs, batch.rows, batch.columns, state
-                    )
+            chosen, state = self._read(batch, state)  # (m, H)
             mean += self._readout.backward(chosen, batch.targets.to(self._device), step.targets)
         if step.targets == 0:
             return None, state
@@ -96,12 +88,14 @@ class Learner:
         self._model.constrain()
         return mean, state
 
-    def _read(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        with self._autocast():
-            return self._model.hidden(inputs, state)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32)
+    def _read(self, batch: Batch, state: State) -> tuple[Tensor, State]:
+        """Return the features of the batch's targets (m, H), and the state after its inputs."""
+        inputs = batch.inputs.to(self._device)
+        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
+            if batch.dense:
+                features, state = self._model.hidden(inputs, state)  # (B, L, H)
+                return features.flatten(0, 1), state
+            return self._model.features_at(inputs, batch.rows, batch.columns, state)
 
 
 class Optimizer:
