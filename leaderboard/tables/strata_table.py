@@ -172,7 +172,7 @@ def _cells(name: str, split: SplitRow, by: str, ks: Sequence[Context]) -> list[d
         for k, point in compared.items():
             line[f"k = {k}"] = _above(split.record, point, i)
         if ks:
-            line["share"] = None if parts is None else f"{100 * parts[i]:.0f} %".replace("-", "−")
+            line["share"] = None if parts is None else f"{_whole(100 * parts[i])} %"
         line["k*(1 %)"] = need(wanted[i])
         lines.append(line)
     return lines
@@ -195,6 +195,11 @@ def _above(record: Record, point: StratumMeans | None, i: int) -> str | None:
     # A model that is lost without its context may be worse by any factor.
     values = [100 * math.expm1(value) if value < 50 else math.inf for value in values]
     return f"{_with_half(values[0], values[1:], '+')} %"
+
+
+def _whole(value: float) -> str:
+    """Return a number without decimals; one that rounds to zero has no sign."""
+    return f"{round(value)}".replace("-", "−")
 
 
 def _with_half(value: float, ends: Sequence[float], sign: str = "") -> str:
