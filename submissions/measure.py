@@ -60,8 +60,9 @@ def measure_trained(
         RefusedError: it fails a check.
         CellError: it cannot be measured.
     """
+    opening = open_trained(model, task, options or OpenOptions(), log)
     label = name or model_name(model)
-    with open_trained(model, task, options or OpenOptions(), log) as opened:
+    with opening as opened:
         return measure_submission(
             opened,
             label,
