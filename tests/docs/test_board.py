@@ -65,8 +65,9 @@ def test_a_new_reader_finds_the_answers(
             k = needed.optimal if needed.known else needed.shown.k
             assert re.search(rf"\b{k} inputs?\b" if k else r"more than|not known", needs)
             first = leaders(task, 8)
-            assert first is not None
-            if first.state == "better":
+            if first is None:  # associative recall is measured at odd k
+                assert best.startswith("not measured")
+            elif first.state == "better":
                 assert best.startswith(first.best.label)
             else:
                 assert best.startswith("none")
