@@ -303,7 +303,9 @@ def charts(records: Sequence[Record]) -> dict[str, "Spec"]:
     from seqmem.leaderboard.charts.need import need_chart
 
     found = how_long(records)
-    drawn = {chart_name(board): curve_chart([board], BASELINES) for board in found}
+    # The page of each task shows its chart, also where this page has others.
+    every = (*found, *how_much(records))
+    drawn = {chart_name(board): curve_chart([board], BASELINES) for board in every}
     drawn |= {name: matrix_chart(board, label) for board, label, name in matrices(found)}
     for finding in findings(records):
         drawn[finding.chart] = (
