@@ -17,7 +17,7 @@ from seqmem.docs import sentences
 from seqmem.docs.committed import BUDGET, chosen, committed_records, sources
 from seqmem.docs.how_much import how_much_charts, how_much_parts, is_memory
 from seqmem.docs.limitations import limitations
-from seqmem.docs.markup import bullets, details, table
+from seqmem.docs.markup import bullets, chart_name, details, safe, table
 from seqmem.docs.sentences import MARGIN, Finding, by_gain, compare, gain
 from seqmem.docs.why_memory import why_charts, why_parts
 from seqmem.docs.wikitext import text_boards, text_charts, text_parts
@@ -285,14 +285,6 @@ def matrices(found: Sequence[Board]) -> list[tuple[Board, str, str]]:
                 name = f"{safe(label)}-on-{chart_name(board)}"
                 some.append((board, label, name))
     return some
-
-
-def chart_name(board: Board) -> str:
-    return f"{safe(board.task_id)}.svg"
-
-
-def safe(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.=_-]", "_", text)
 
 
 def charts(records: Sequence[Record]) -> dict[str, "Spec"]:

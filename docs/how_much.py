@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seqmem.baselines import BASELINES
-from seqmem.docs.markup import bullets, details, table
+from seqmem.docs.markup import bullets, chart_name, details, table
 from seqmem.docs.sentences import amount, compare
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.statistics.aggregate import Board, Row
@@ -100,8 +100,8 @@ def how_much_parts(found: Sequence[Board], folder: str) -> list[str]:
         if some:
             parts += [
                 f"![{family}: scores and bits held against the size of the state]"
-                f"({folder}/{chart_name(family)})",
-                *[details(board.task_id, held_table(board)) for board in some],
+                f"({folder}/{family_chart(family)})",
+                *[details(board.task_id, held_part(board, folder)) for board in some],
             ]
     return parts
 
@@ -111,13 +111,13 @@ def how_much_charts(found: Sequence[Board]) -> dict[str, "Spec"]:
     from seqmem.leaderboard.charts.sweep import sweep_chart
 
     return {
-        chart_name(family): sweep_chart(sweeps(some, STATE), BASELINES)
+        family_chart(family): sweep_chart(sweeps(some, STATE), BASELINES)
         for family in FAMILIES
         if (some := [board for board in found if family_of(board.task_id) == family])
     }
 
 
-def chart_name(family: str) -> str:
+def family_chart(family: str) -> str:
     return f"how-much-{family}.svg"
 
 
@@ -184,8 +184,8 @@ def _held(row: Row) -> str:
     return bits_text(bits_of_row(row)) or "an unknown number of"
 
 
-def held_table(board: Board) -> list[str]:
-    """Return a table of the models on a task: size of the state, score, bits."""
+def held_part(board: Board, folder: str) -> list[str]:
+    """Return a task's curves, and a table of its models: size of the state, score, bits."""
     facts = board.records[0].task
     rows: list[dict[str, object]] = []
     for name, row in named_rows(board).items():
@@ -212,4 +212,5 @@ def held_table(board: Board) -> list[str]:
     most = most_bits(facts)
     held = "" if most is None else f"; the optimum holds {rounded([most], None)[0]} bits"
     head = f"{_first(unit(facts))}; chance {number(board.chance)}, optimum {optimum}{held}."
-    return [head, table(rows)]
+    curves = f"![{board.task_id}: score against context length k]({folder}/{chart_name(board)})"
+    return [head, curves, table(rows)]

@@ -1,10 +1,22 @@
 """Parts of the pages that GitHub and the site show alike."""
 
+import re
 from collections.abc import Sequence
 
+from seqmem.leaderboard.statistics.aggregate import Board
 from seqmem.leaderboard.tables.writing import table as write_table
 
-__all__ = ["bullets", "details", "table"]
+__all__ = ["bullets", "chart_name", "details", "safe", "table"]
+
+
+def chart_name(board: Board) -> str:
+    """Return the file of a chart of a task's curves."""
+    return f"{safe(board.task_id)}.svg"
+
+
+def safe(text: str) -> str:
+    """Return a text as a part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9.=_-]", "_", text)
 
 
 def details(title: str, parts: Sequence[str]) -> str:

@@ -21,7 +21,8 @@ from seqmem.baselines import BASELINES
 from seqmem.baselines.spec import model_class, options_of, ranges_of
 from seqmem.docs import board as board_page
 from seqmem.docs.committed import chosen
-from seqmem.docs.findings import CHARTS, chart_name, committed
+from seqmem.docs.findings import CHARTS, committed
+from seqmem.docs.markup import chart_name
 from seqmem.leaderboard.statistics.aggregate import Board, beats_chance
 from seqmem.leaderboard.statistics.envelope import envelope
 from seqmem.leaderboard.statistics.rows import name_of
