@@ -135,11 +135,12 @@ def recall_sentence(models: Mapping[str, SplitRow]) -> str:
         told.append(
             f"{name} {_share(shares[name])}, {_per_cent(recalled)} against {_per_cent(new)}"
         )
+    beyond_recall = "" if more else ", so that recall alone does not explain it"
     return (
         f"**Of what all words are worth over the {K} latest, {100 * lowest:.0f} to "
         f"{100 * highest:.0f} % falls on words that occurred before in the text, but not among the "
         f"{K} latest. They are {100 * counted:.0f} % of all words, and lose more than new words in "
-        f"{more} of {len(models)} models**, so that recall alone does not explain it. Share, and "
+        f"{more} of {len(models)} models**{beyond_recall}. Share, and "
         f"perplexity of such words against that of new ones: {'; '.join(told)}. Zoology (Arora et "
         "al. 2023, arXiv 2312.04927) finds that recall explains 82 % of the gap between attention "
         "and gated convolutions, of pairs of words and larger models."
@@ -163,8 +164,8 @@ def recalled_excess(split: SplitRow) -> Estimate:
 def recalled_share(split: SplitRow) -> Estimate:
     """Return the share of the loss at K in all strata by recurrence but the nearest and new words.
 
-    The interval takes the part and the whole as if they were independent; they grow together, and
-    so it is wider than it has to be.
+    Records do not hold how the part and the whole vary together: the interval takes them as
+    independent. They are of the same targets, so that it is rather too wide than too narrow.
     """
     counts, recalled = split.strata.counts, recalled_excess(split)
     whole = split.record.point(K)

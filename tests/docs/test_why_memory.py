@@ -48,7 +48,7 @@ def test_models_are_counted_whose_rare_words_lose_more() -> None:
     # exp(0.5 + 0.15) − 1 ± and exp(0.5 − 0.05) − 1
     assert "lstm +92 % (+88 to +95) against +57 % (+55 to +58)" in text
     assert "80 to 80 % falls on words that occurred before" in text
-    assert "They are 50 % of all words, and lose more than new words in 3 of 3 models" in text
+    assert "They are 50 % of all words, and lose more than new words in 3 of 3 models**. Sh" in text
     # exp(0.8 ± 0.02) − 1 and exp(0.5) − 1
     assert "lstm 80 % (78 to 82), +123 % (+118 to +127) against +65 % (+65 to +65)" in text
     assert set(why_charts(board)) == {"why-frequency.svg", "why-recurrence.svg"}
