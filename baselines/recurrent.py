@@ -10,7 +10,7 @@ from seqmem.baselines.options import Count, Share
 from seqmem.tasks.model import State
 from seqmem.tasks.task import InputSpec
 
-__all__ = ["GRU", "LSTM", "RNN", "Recurrent"]
+__all__ = ["GRU", "LSTM", "RNN", "Recurrent", "open_forget_gates"]
 
 
 class Recurrent(LinearReadout):
@@ -93,11 +93,19 @@ class LSTM(Recurrent):
     states = 2
 
     def start(self) -> None:
-        """Set the forget gate's bias to 1 (Jozefowicz et al. 2015): one of torch's two biases."""
-        hidden = self.layers.hidden_size
-        with torch.no_grad():
-            for name, parameter in self.layers.named_parameters():
-                if "bias" in name:
-                    parameter.zero_()
-                if "bias_ih" in name:
-                    parameter[hidden : 2 * hidden] = 1.0
+        """Start with open forget gates, so that it remembers at first."""
+        open_forget_gates(self.layers)
+
+
+def open_forget_gates(layers: nn.RNNBase) -> None:
+    """Set an LSTM's biases to 0, and those of its forget gates to 1.
+
+    Jozefowicz et al. 2015; of torch's two biases one.
+    """
+    hidden = layers.hidden_size
+    with torch.no_grad():
+        for name, parameter in layers.named_parameters():
+            if "bias" in name:
+                parameter.zero_()
+            if "bias_ih" in name:
+                parameter[hidden : 2 * hidden] = 1.0

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqmem.baselines.options import Count, Share
+from seqmem.baselines.recurrent import open_forget_gates
 from seqmem.baselines.source_target import Pieces, SourceTarget, attend
 from seqmem.tasks.task import InputSpec
 
@@ -112,12 +113,7 @@ def _lstm(
 ) -> nn.LSTM:
     """Return recurrent layers that start by remembering, as those of `LSTM` do."""
     made = nn.LSTM(width, hidden, layers, batch_first=True, dropout=dropout, **others)
-    with torch.no_grad():
-        for name, parameter in made.named_parameters():
-            if "bias" in name:
-                parameter.zero_()
-            if "bias_ih" in name:
-                parameter[hidden : 2 * hidden] = 1.0
+    open_forget_gates(made)
     return made
 
 

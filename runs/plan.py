@@ -18,7 +18,8 @@ from seqmem.baselines.own.spec import model_spec
 from seqmem.baselines.own.trial import try_out
 from seqmem.baselines.spec import ModelSpec, build_model
 from seqmem.baselines.training.loop import seeded
-from seqmem.baselines.training.recipes import BUDGETS, Recipe, parse_changes, recipe_for
+from seqmem.baselines.training.recipe_changes import parse_changes
+from seqmem.baselines.training.recipes import BUDGETS, Recipe, recipe_for
 from seqmem.errors import InputError, NotApplicableError, NotTrainableError, unknown
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.measuring.device import find_device

@@ -12,7 +12,6 @@ Recordings of one voice or place may be in several parts. One more file may move
 part: it makes another task, with another data hash, which covers all recordings.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +22,7 @@ from seqmem.tasks.data.array_cache import Arrays, cache_key, cached_arrays
 from seqmem.tasks.data.sound import Codes, Part, pack_parts, read_codes
 from seqmem.tasks.data.text_files import expand, file_digest
 from seqmem.tasks.next_sample import NextSample, read_rate
-from seqmem.tasks.parameters import read_parameters
+from seqmem.tasks.parameters import read_parameters, split_options
 
 __all__ = ["Audio"]
 
@@ -50,9 +49,7 @@ class Audio(NextSample):
             InputError: no file is named, or an option is unknown or wrong.
         """
         given = parameters["text"]
-        # Globs have question marks as well: what looks like options is options.
-        match = re.fullmatch(r"(.*)\?([^?=/&]+=[^?/]*)", given)
-        pattern, options = (match[1], match[2]) if match else (given, "")
+        pattern, options = split_options(given)
         if not pattern:
             raise InputError("no file is named; write 'audio:FOLDER/*.wav'")
         return cls(pattern, read_rate(read_parameters(options, "&", EXAMPLE), EXAMPLE), given)

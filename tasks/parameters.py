@@ -5,7 +5,9 @@ from collections.abc import Collection, Mapping
 
 from seqmem.errors import InputError
 
-__all__ = ["check_names", "integer", "integer_range", "number", "read_parameters"]
+__all__ = ["check_names", "integer", "integer_range", "number", "read_parameters", "split_options"]
+
+_OPTIONS = re.compile(r"(.*)\?([^?=/&]+=[^?/]*)")
 
 
 def read_parameters(text: str, separator: str, example: str) -> dict[str, str]:
@@ -23,6 +25,15 @@ def read_parameters(text: str, separator: str, example: str) -> dict[str, str]:
             raise InputError(f"parameter {key} is given twice")
         parameters[key] = value
     return parameters
+
+
+def split_options(text: str) -> tuple[str, str]:
+    """Return the path, or glob, and the options of ``PATH?option=value&…``; "" without options.
+
+    Globs have question marks as well: what looks like options is options.
+    """
+    match = _OPTIONS.fullmatch(text)
+    return (match[1], match[2]) if match else (text, "")
 
 
 def check_names(

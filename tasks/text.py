@@ -23,7 +23,6 @@ Document boundaries are unknown, so intervals treat contiguous runs of targets a
 units: the test part is cut into equal runs of about 256 targets, but at least 8 and at most 100.
 """
 
-import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
@@ -44,7 +43,7 @@ from seqmem.tasks.data.vocabulary import (
 )
 from seqmem.tasks.language import LanguageTask, stream_split
 from seqmem.tasks.losses import CrossEntropy
-from seqmem.tasks.parameters import check_names, integer, read_parameters
+from seqmem.tasks.parameters import check_names, integer, read_parameters, split_options
 from seqmem.tasks.task import Split
 
 __all__ = ["Text"]
@@ -83,9 +82,7 @@ class Text(LanguageTask):
             InputError: no file is named, or an option is unknown or out of range.
         """
         given = parameters["text"]
-        # Globs have question marks as well: what looks like options is options.
-        match = re.fullmatch(r"(.*)\?([^?=/&]+=[^?/]*)", given)
-        pattern, options = (match[1], match[2]) if match else (given, "")
+        pattern, options = split_options(given)
         if not pattern:
             raise InputError("no file is named; write text:FILE")
         read = {"unit": "word", **read_parameters(options, "&", EXAMPLE)}

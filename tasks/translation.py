@@ -49,10 +49,10 @@ from seqmem.tasks.data.translation_files import TRANSLATION
 from seqmem.tasks.data.vocabulary import GrowingIndex, Ids, as_ids, build_vocabulary
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.losses import CrossEntropy
-from seqmem.tasks.parameters import check_names, integer, read_parameters
+from seqmem.tasks.parameters import check_names, integer, read_parameters, split_options
 from seqmem.tasks.strata import Strata, kinds_of_target
 from seqmem.tasks.task import InputSpec, Split, Task, Tokens
-from seqmem.tasks.translation_cuts import CUT, QUERY, WHOLE, Cuts, cut_split, with_parameters
+from seqmem.tasks.translation_cuts import CUT, WHOLE, Cuts, cut_split, with_parameters
 
 __all__ = ["Translation"]
 
@@ -122,8 +122,7 @@ class Translation(LanguageTask):
             given = ",".join([parameters["variant"], *_without_cuts(options)])
             return cls(given, name=parameters["variant"], **_options(options))
         text = parameters.get("text", "")
-        match = QUERY.fullmatch(text)
-        pattern, written = (match[1], match[2]) if match else (text, "")
+        pattern, written = split_options(text)
         if not pattern:
             raise InputError("no file is named; write translation:FILE.tsv")
         options = read_parameters(written, "&", EXAMPLE)

@@ -12,7 +12,6 @@ whole pairs, once for all cuts, and the targets are the same. Scores stand under
 so that they never mix.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -21,12 +20,11 @@ import torch
 
 from seqmem.errors import InputError
 from seqmem.tasks import family_of
-from seqmem.tasks.parameters import integer
+from seqmem.tasks.parameters import integer, split_options
 from seqmem.tasks.task import Split
 
-__all__ = ["CUT", "QUERY", "WHOLE", "Cuts", "cut_split", "ids_with_sources", "with_parameters"]
+__all__ = ["CUT", "WHOLE", "Cuts", "cut_split", "ids_with_sources", "with_parameters"]
 
-QUERY = re.compile(r"(.*)\?([^?=/&]+=[^?/]*)")  # the user's files, and options after them
 CUT = ("source", "target")  # options of an id
 LONGEST = 10_000
 
@@ -74,7 +72,7 @@ def with_parameters(task_id: str, parameters: Mapping[str, object]) -> str:
     """Return a translation's id with parameters added at its end."""
     for name, value in parameters.items():
         if task_id.startswith("translation:"):
-            mark = "&" if QUERY.fullmatch(task_id) else "?"
+            mark = "&" if split_options(task_id)[1] else "?"
         else:
             mark = ","
         task_id = f"{task_id}{mark}{name}={value}"

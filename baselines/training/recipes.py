@@ -6,16 +6,14 @@ hour or more and comes near convergence, and `full` takes hours on a GPU and fol
 settings where one recipe suits every model.
 """
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
 from seqmem.baselines.options import Option
-from seqmem.errors import InputError
 
-__all__ = ["BUDGETS", "Recipe", "parse_changes", "recipe_for"]
+__all__ = ["BUDGETS", "Recipe", "recipe_for"]
 
 BUDGETS = ("smoke", "small", "medium", "full")
 _NEWER = ("classes", "warmup")  # than the first records, whose recipes do not name them
@@ -371,49 +369,3 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
 def recipe_for(family: str, budget: str) -> Recipe:
     """Return the recipe of a task family and a budget."""
     return _RECIPES[family, budget]
-
-
-# Numbers of a recipe that a user may set, with what they must be at least; and words.
-_COUNTS = ("steps", "batch", "warmup", "validate_every", "patience", "validation_targets")
-_RATES = ("learning_rate", "clip")
-_WORDS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"optimizer": ("adam", "sgd"), "schedule": ("cosine", "plateau", "constant")}
-)
-
-
-def parse_changes(given: Iterable[str]) -> dict[str, Any]:
-    """Return changes of a recipe that are written ``name=value``.
-
-    Raises:
-        InputError: a name is none of a recipe, or its value is none that it may have.
-    """
-    changes: dict[str, Any] = {}
-    known = (*_COUNTS, *_RATES, *_WORDS_OF)
-    for text in given:
-        name, equals, value = text.partition("=")
-        if name not in known:
-            hint = {"k_train": "--k-train sets it", "dtype": "--train-dtype sets it"}.get(name)
-            hint = hint or f"it may be {', '.join(known)}"
-            raise InputError(f"--set {text}: '{name}' is not set so; {hint}")
-        if not equals or name in changes:
-            problem = "is given twice" if equals else "has no value; write name=value"
-            raise InputError(f"--set {text}: '{name}' {problem}")
-        changes[name] = _value(text, name, value)
-    return changes
-
-
-def _value(text: str, name: str, value: str) -> int | float | str:
-    if name in _WORDS_OF:
-        if value not in _WORDS_OF[name]:
-            raise InputError(f"--set {text}: must be {' or '.join(_WORDS_OF[name])}")
-        return value
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    least = 0 if name == "warmup" else 1
-    if name in _COUNTS and not (number >= least and number.is_integer() and number < 1e9):
-        raise InputError(f"--set {text}: must be a whole number from {least} on")
-    if name in _RATES and not 0 < number < math.inf:
-        raise InputError(f"--set {text}: must be a positive number")
-    return int(number) if name in _COUNTS else number
