@@ -177,7 +177,7 @@ def test_the_command_prints_a_table_and_a_verdict(seqmem_: Command, tmp_path: Pa
         (["long-memry/d=0.4"], "did you mean long-memory"),
         (["music/jsb"], "has no known optimum whose law could be fitted: name a MODEL"),
         ([TASK, "lstmm"], "did you mean lstm"),
-        (["long-memory/d=0.4", "lstm"], "unknown task among the records"),
+        (["long-memory/d=0.3", "lstm"], "unknown task among the records"),
         (["long-memory/d=0.4", "--k", "1,2,full"], "at 2 context lengths"),
         ([TASK, "lstm", "--budget", "huge"], "unknown budget"),
     ],
