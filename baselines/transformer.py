@@ -199,12 +199,26 @@ class WindowedAttention(nn.Module):
         if self.positions == "learned":
             bias = self.bias[:, distance.clamp(0, self.bias.shape[1] - 1)]  # (heads, q, p + q)
             mask = bias.masked_fill(~mask, -math.inf).to(query.dtype)
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return _attended(query, key, value, mask)
 
 
 def _head_size(hidden: int, heads: int) -> int:
     """Return the size of one head: its share of the features, rounded up to an even number."""
     return 2 * -(-hidden // (2 * heads))
+
+
+def _attended(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    """Return torch's attention, on a CPU computed in float32 at least.
+
+    There, gradients of bfloat16 take five times as long as those of float32.
+    """
+    if query.is_cuda or query.dtype not in (torch.bfloat16, torch.float16):
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    parts = (query.float(), key.float(), value.float())
+    if mask.is_floating_point():
+        mask = mask.float()
+    with torch.autocast(query.device.type, enabled=False):
+        return F.scaled_dot_product_attention(*parts, attn_mask=mask).to(query.dtype)
 
 
 def _rotated(vectors: Tensor, positions: Tensor) -> Tensor:

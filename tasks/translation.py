@@ -131,8 +131,8 @@ class Translation(LanguageTask):
 
     @cached_property
     def trained_on(self) -> Task:
-        """The task whose test pairs are in view as a whole."""
-        return self if self.id == self._whole_id else load_task(self._whole_id)
+        """The task whose test pairs are in view as a whole, unless training cuts them too."""
+        return self if self.cuts == WHOLE or self.cuts.trained else load_task(self._whole_id)
 
     @property
     def user_file(self) -> str | None:
@@ -200,18 +200,19 @@ class Translation(LanguageTask):
         return _as_split(self._arrays[f"ids.{name}"], separator, end)
 
     def train(self, seed: int, epoch: int) -> Split:
-        """Return the training pairs, the same for every seed and epoch."""
-        return self._split("train")
+        """Return what is in view of the training pairs, the same for every seed and epoch."""
+        return self._in_view("train")
 
     def split(self, name: Literal["valid", "test"]) -> Split:
-        """Return the validation pairs, or of the test pairs what is in view."""
-        return self._split(name) if name == "valid" else self._in_view()
+        """Return what is in view of the validation pairs or of the test pairs."""
+        return self._in_view(name)
 
     @cache  # noqa: B019 - a task lives as long as the run
-    def _in_view(self) -> Split:
-        if self.cuts == WHOLE:
-            return self._split("test")
-        return cut_split(self._split("test"), self.words.index(SEPARATOR), self.cuts)
+    def _in_view(self, name: str) -> Split:
+        split = self._split(name)
+        if self.cuts == WHOLE or (name != "test" and not self.cuts.trained):
+            return split
+        return cut_split(split, self.words.index(SEPARATOR), self.cuts)
 
     @cache  # noqa: B019 - a task lives as long as the run
     def strata(self) -> tuple[Strata, ...]:

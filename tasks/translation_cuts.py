@@ -10,6 +10,9 @@ k counts inputs as ever, of the sequences that are left; what was cut is out of 
 full as well. Everything else is that of the task without them: models are trained and validated on
 whole pairs, once for all cuts, and the targets are the same. Scores stand under an id of their own,
 so that they never mix.
+
+With ``train=cut`` beside ``source=``, sources of training and validation are cut as well:
+``source=0,train=cut`` is a language model of the target side alone, on the same test targets.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +28,8 @@ from seqmem.tasks.task import Split
 
 __all__ = ["CUT", "WHOLE", "Cuts", "cut_split", "ids_with_sources", "with_parameters"]
 
-CUT = ("source", "target")  # options of an id
+CUT = ("source", "target", "train")  # options of an id
+SIDES = {"source", "target"}
 LONGEST = 10_000
 
 
@@ -36,26 +40,34 @@ class Cuts:
     Attributes:
         source: the number of latest source tokens; None: all.
         target: the number of latest target tokens before a target; None: all.
+        trained: whether sources are cut in training and validation too.
     """
 
     source: int | None = None
     target: int | None = None
+    trained: bool = False
 
     @classmethod
     def parse(cls, options: Mapping[str, str]) -> "Cuts":
         """Return the cuts among the options of an id.
 
         Raises:
-            InputError: one is no number within 0 … 10,000.
+            InputError: one is no number within 0 … 10,000, or training cannot be cut so.
         """
-        given = {name: integer(name, options[name], 0, LONGEST) for name in CUT if name in options}
-        return cls(**given)
+        train = options.get("train")
+        if train not in (None, "cut"):
+            raise InputError(f"train={train}: write train=cut, or leave it out to train on all")
+        if train and ("source" not in options or "target" in options):
+            raise InputError("train=cut cuts sources: give it with source=N, and without target=")
+        sides = {name: integer(name, options[name], 0, LONGEST) for name in SIDES & options.keys()}
+        return cls(**sides, trained=train == "cut")
 
     @property
-    def options(self) -> dict[str, int]:
+    def options(self) -> dict[str, object]:
         """What is cut, as options of an id."""
-        given = {"source": self.source, "target": self.target}
-        return {name: number for name, number in given.items() if number is not None}
+        train = "cut" if self.trained else None
+        given = {"source": self.source, "target": self.target, "train": train}
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def longest(self) -> int | None:

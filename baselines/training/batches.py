@@ -115,7 +115,13 @@ class Windows:
 
 
 def window_steps(
-    split: Split, size: int, segment: int | None, k: int, most: int, order: torch.Generator
+    split: Split,
+    size: int,
+    segment: int | None,
+    k: int,
+    most: int,
+    order: torch.Generator,
+    pool: int = 0,
 ) -> Iterator[Step]:
     """Yield one epoch of steps in which every target has its own window.
 
@@ -128,8 +134,9 @@ def window_steps(
         k: inputs of a window; a target near the start of its sequence has fewer.
         most: approximate number of inputs of one forward pass.
         order: draws the order of the sequences; a single stream is read in its own order.
+        pool: as for `batches`.
     """
-    for starts, lengths in _runs(split, size, order):
+    for starts, lengths in _runs(split, size, order, pool):
         for begin, end in _edges(int(lengths.max()), segment):
             target = _targets(split, starts, lengths, torch.arange(begin, end))
             chosen = target[target >= 0]
@@ -138,7 +145,12 @@ def window_steps(
 
 
 def batches(
-    split: Split, size: int, segment: int | None, overlap: int, order: torch.Generator
+    split: Split,
+    size: int,
+    segment: int | None,
+    overlap: int,
+    order: torch.Generator,
+    pool: int = 0,
 ) -> Iterator[Batch]:
     """Yield one epoch of batches.
 
@@ -149,8 +161,10 @@ def batches(
         overlap: inputs before the first scored one, for models without state; rows without
             targets are then omitted.
         order: draws the order of the sequences; a single stream is read in its own order.
+        pool: how many batches of sequences are drawn together and sorted by length, so that those
+            side by side are about as long and few inputs are padding; 0: none.
     """
-    for starts, lengths in _runs(split, size, order):
+    for starts, lengths in _runs(split, size, order, pool):
         for begin, end in _edges(int(lengths.max()), segment):
             step = torch.arange(max(0, begin - overlap), end)
             index = (starts[:, None] + step).clamp(max=len(split.inputs) - 1)  # (B, L)
@@ -165,7 +179,9 @@ def batches(
             yield Batch(split.inputs[index], rows, columns, targets, begin == 0, dense)
 
 
-def _runs(split: Split, size: int, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+def _runs(
+    split: Split, size: int, order: torch.Generator, pool: int
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the starts (B,) and lengths (B,) of sequences or lanes that are read side by side."""
     sequences = len(split.starts) - 1
     if sequences == 1:
@@ -175,8 +191,18 @@ def _runs(split: Split, size: int, order: torch.Generator) -> Iterator[tuple[Ten
         yield torch.arange(size) * lane, torch.full((size,), lane)
         return
     lengths = split.starts.diff()
-    for rows in torch.randperm(sequences, generator=order).split(size):
-        yield split.starts[rows], lengths[rows]
+    for drawn in torch.randperm(sequences, generator=order).split(size * max(pool, 1)):
+        for rows in _by_length(drawn, lengths[drawn], size, order) if pool else (drawn,):
+            yield split.starts[rows], lengths[rows]
+
+
+def _by_length(
+    drawn: Tensor, lengths: Tensor, size: int, order: torch.Generator
+) -> Iterator[Tensor]:
+    """Yield groups of sequences of nearly equal length, in random order."""
+    groups = drawn[lengths.argsort(stable=True)].split(size)
+    for group in torch.randperm(len(groups), generator=order).tolist():
+        yield groups[group]
 
 
 def _edges(longest: int, segment: int | None) -> Iterator[tuple[int, int]]:

@@ -248,9 +248,9 @@ def _training_steps(
         split = task.train(seed, at.epoch)
         epoch: Iterator[Step]
         if window is not None:
-            epoch = window_steps(split, recipe.batch, usual, window, most, order)
+            epoch = window_steps(split, recipe.batch, usual, window, most, order, recipe.pool)
         else:
-            cut = batches(split, recipe.batch, segment, overlap, order)
+            cut = batches(split, recipe.batch, segment, overlap, order, recipe.pool)
             epoch = (Step(len(batch.targets), (batch,)) for batch in cut)
         yield from islice(epoch, at.batch, None)
         at.epoch += 1

@@ -250,6 +250,26 @@ def test_cuts_against_brute_force(own_data: Path, source: int | None, target: in
     assert before_each[0] == before_each[1]  # in the text, in view or not
 
 
+def test_training_is_cut_too(own_data: Path) -> None:
+    file = write(own_data / "pairs.tsv", PAIRS)
+    cut, whole = make(f"{file}?source=2&train=cut"), make(file)
+    assert cut.id == f"translation:{file}?source=2&train=cut"
+    assert cut.trained_on is cut
+    for name in ("train", "valid", "test"):
+        expected = []
+        for inputs, targets in sequences(whole, name):
+            left_out = max(inputs.index("<sep>") - 2, 0)
+            expected.append((inputs[left_out:], [(at - left_out, word) for at, word in targets]))
+        assert sequences(cut, name) == expected
+    tested = make(f"{file}?source=2").split("test")
+    assert cut.split("test").fingerprint() == tested.fingerprint()  # compared target by target
+    assert cut.chance() == whole.chance()
+    check_task(cut)
+    for wrong in ("train=all&source=2", "train=cut", "source=2&target=1&train=cut"):
+        with pytest.raises(InputError, match=r"train=(all: write train=cut|cut cuts sources)"):
+            make(f"{file}?{wrong}")
+
+
 def test_ids_of_cuts(own_data: Path) -> None:
     file = write(own_data / "pairs.tsv", PAIRS)
     assert make(f"{file}?target=2&source=3").id == f"translation:{file}?source=3&target=2"

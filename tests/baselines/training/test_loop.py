@@ -61,10 +61,11 @@ def fit(
     size=st.integers(1, 4),
     segment=st.one_of(st.none(), st.integers(1, 9)),
     overlap=st.integers(0, 5),
+    pool=st.integers(0, 3),
     seed=st.integers(0, 50),
 )
 def test_every_target_comes_once_after_its_own_inputs(
-    lengths: list[int], size: int, segment: int | None, overlap: int, seed: int
+    lengths: list[int], size: int, segment: int | None, overlap: int, pool: int, seed: int
 ) -> None:
     total = sum(lengths)
     starts = torch.tensor([0, *torch.tensor(lengths).cumsum(0).tolist()])
@@ -75,7 +76,8 @@ def test_every_target_comes_once_after_its_own_inputs(
         return
     seen = []
     runs: list[list[int]] = []
-    for batch in batches(split, size, segment, overlap, torch.Generator().manual_seed(seed)):
+    order = torch.Generator().manual_seed(seed)
+    for batch in batches(split, size, segment, overlap, order, pool):
         assert torch.equal(batch.inputs[batch.rows, batch.columns].long() * 10, batch.targets)
         seen += batch.targets.tolist()
         if segment is not None:
@@ -94,6 +96,22 @@ def test_every_target_comes_once_after_its_own_inputs(
         # A stream is cut into equal lanes, without its remainder.
         expected = [y for y in expected if y < total // size * size * 10]
     assert sorted(seen) == expected
+
+
+def test_sequences_of_a_pool_stand_beside_their_like() -> None:
+    lengths = torch.randperm(60, generator=torch.Generator().manual_seed(1)) + 1
+    total = int(lengths.sum())
+    every = torch.arange(total)
+    split = Split(every, torch.cat([torch.tensor([0]), lengths.cumsum(0)]), every, every, every)
+
+    def padded(pool: int) -> list[int]:
+        cut = batches(split, 4, None, 0, torch.Generator().manual_seed(0), pool)
+        return [batch.inputs.numel() for batch in cut]
+
+    # 1–4, 5–8, … 57–60 side by side: each of the 15 batches is as long as its longest.
+    assert sorted(padded(15)) == [4 * longest for longest in range(4, 61, 4)]
+    assert padded(15) != sorted(padded(15))
+    assert total < sum(padded(15)) < sum(padded(5)) < sum(padded(0))
 
 
 def test_sequences_come_in_another_order_for_another_seed() -> None:
