@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from seqmem.baselines.dropout import Dropout
 from seqmem.baselines.layers import InputLayer, LinearReadout, readout_layer
 from seqmem.tasks.model import State
 from seqmem.tasks.task import InputSpec
@@ -71,7 +72,7 @@ class Backbone(LinearReadout):
         # Embeddings have length 1, which suits a tied readout; they are scaled to variance 1 for
         # the residual connections (section 3.4).
         self.scale = math.sqrt(hidden) if ids else 1.0
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.Sequential(*(_Block(hidden, make, dropout) for make in mixers))
         self.stateful = len(self._stateful_mixers()) == len(self.blocks)
         self.float32_only = any(mixer.float32_only for mixer in self._stateful_mixers())
@@ -109,13 +110,13 @@ class _Block(nn.Module):
     def __init__(self, hidden: int, make: Callable[[], nn.Module], dropout: float) -> None:
         super().__init__()
         # Any mixer; weights on disk have this name.
-        self.attention = nn.Sequential(nn.LayerNorm(hidden), make(), nn.Dropout(dropout))
+        self.attention = nn.Sequential(nn.LayerNorm(hidden), make(), Dropout(dropout))
         self.network = nn.Sequential(
             nn.LayerNorm(hidden),
             nn.Linear(hidden, 4 * hidden),
             nn.ReLU(),
             nn.Linear(4 * hidden, hidden),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
 
     def forward(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from seqmem.baselines.convolutions import CausalConv1d
+from seqmem.baselines.dropout import Dropout
 from seqmem.baselines.options import Count, Share
 from seqmem.baselines.source_target import Pieces, SourceTarget, attend
 from seqmem.tasks.task import InputSpec
@@ -73,7 +74,7 @@ class ConvS2S(SourceTarget):
         self.decoder = nn.ModuleList(_gated(hidden, kernel) for _ in range(layers))
         self.queries = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers))
         self.merges = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.kernel = kernel
 
     def decoded(self, pieces: Pieces) -> Tensor:

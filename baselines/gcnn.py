@@ -14,6 +14,7 @@ from seqmem.baselines.convolutions import (
     fit_stack,
     match_channels,
 )
+from seqmem.baselines.dropout import Dropout
 from seqmem.baselines.options import Count, Share
 from seqmem.tasks.task import InputSpec
 
@@ -70,7 +71,7 @@ class _GatedBlock(nn.Module):
         super().__init__()
         self.gated = weight_norm(CausalConv1d(width, 2 * hidden, kernel, dilation))  # W and V
         self.match = match_channels(width, hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, width, L) -> (B, hidden, L)."""

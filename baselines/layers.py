@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from seqmem.baselines.dropout import Dropout
 from seqmem.tasks.model import SequenceModel
 from seqmem.tasks.task import Features, InputSpec, Tokens
 
@@ -27,7 +28,7 @@ class InputLayer(nn.Module):
             dropout: share of an embedding vector dropped in training.
         """
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.embedding: nn.Embedding | None = None
         if isinstance(spec, Tokens):
             self.embedding = nn.Embedding(spec.vocabulary, width)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from seqmem.baselines.dropout import Dropout
 from seqmem.baselines.layers import InputLayer, LinearReadout, readout_layer
 from seqmem.baselines.options import Count, Share
 from seqmem.tasks.model import State
@@ -58,7 +59,7 @@ class LRU(LinearReadout):
         self.enter = InputLayer(inputs, hidden)
         floats = self.enter.embedding is None
         self.widen = nn.Linear(self.enter.width, hidden) if floats else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(_LRUBlock(hidden, state, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
         self.leave = readout_layer(hidden, outputs, self.enter if tied else None)
@@ -86,7 +87,7 @@ class _LRUBlock(nn.Module):
         self.norm = nn.LayerNorm(hidden)
         self.recurrence = _DiagonalRecurrence(hidden, state)
         self.mix = nn.Linear(hidden, 2 * hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, inputs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """(B, L, hidden) -> (B, L, hidden), and the state after the last input (B, state)."""

@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from seqmem.baselines.dropout import Dropout
 from seqmem.baselines.layers import InputLayer, LinearReadout, readout_layer
 from seqmem.baselines.options import Count, Share
 from seqmem.tasks.model import State
@@ -50,7 +51,7 @@ class Recurrent(LinearReadout):
         self.layers = self.layer(
             self.enter.width, hidden, layers, batch_first=True, dropout=between
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.leave = readout_layer(hidden, outputs, self.enter if tied else None)
         self.start()
 

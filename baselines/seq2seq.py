@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from seqmem.baselines.dropout import Dropout
 from seqmem.baselines.options import Count, Share
 from seqmem.baselines.recurrent import open_forget_gates
 from seqmem.baselines.source_target import Pieces, SourceTarget, attend
@@ -63,7 +64,7 @@ class Seq2Seq(SourceTarget):
         self.key = nn.Linear(self.width, hidden, bias=False)
         self.decoder = _upper(hidden + self.width, hidden, layers - 1, dropout)
         self.mix = nn.Linear(hidden + self.width, hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def decoded(self, pieces: Pieces) -> Tensor:
         """Return features (N, T, hidden) of pieces."""

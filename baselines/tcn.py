@@ -14,6 +14,7 @@ from seqmem.baselines.convolutions import (
     fit_stack,
     match_channels,
 )
+from seqmem.baselines.dropout import Dropout
 from seqmem.baselines.options import Count, Share
 from seqmem.tasks.task import InputSpec
 
@@ -66,7 +67,7 @@ class _ResidualBlock(nn.Module):
         self.first = weight_norm(CausalConv1d(width, hidden, kernel, dilation))
         self.second = weight_norm(CausalConv1d(hidden, hidden, kernel, dilation))
         self.match = match_channels(width, hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, width, L) -> (B, hidden, L)."""

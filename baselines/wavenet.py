@@ -12,6 +12,7 @@ from seqmem.baselines.convolutions import (
     fit_stack,
     match_channels,
 )
+from seqmem.baselines.dropout import Dropout
 from seqmem.baselines.options import Count, Share
 from seqmem.tasks.task import InputSpec
 
@@ -70,7 +71,7 @@ class _GatedLayers(nn.Module):
         self.residuals = nn.ModuleList(
             CausalConv1d(hidden, hidden, 1, 1) for _ in stack.dilations[1:]
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.mix = CausalConv1d(hidden, hidden, 1, 1)
         self._start()
 

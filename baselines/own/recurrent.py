@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqmem.baselines.dropout import Dropout
 from seqmem.baselines.layers import InputLayer, LinearReadout, readout_layer
 from seqmem.baselines.own.outputs import main_tensor
 from seqmem.errors import CellError
@@ -66,7 +67,7 @@ class RecurrentModel(LinearReadout):
         widths = [self.enter.width, *[hidden] * (stacked - 1)]
         self.layers = nn.ModuleList(make(width, hidden, **given, **arguments) for width in widths)
         self.stateful = all(takes_state(layer) for layer in self.layers)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.leave = readout_layer(hidden, outputs, self.enter if tied else None)
         self.width, self.inputs = hidden, inputs
 

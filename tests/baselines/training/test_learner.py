@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -289,17 +290,19 @@ def test_training_in_bfloat16_learns_as_much() -> None:
     assert short_gain != gain
 
 
+@pytest.mark.parametrize("recipe", [SGD, replace(SGD, optimizer="adam", learning_rate=1e-2)])
 @pytest.mark.parametrize("name", ["lstm", "tcn", "lstm:tied=true"])
-def test_sparse_embeddings_and_scaled_rates_take_the_plain_steps(name: str) -> None:
+def test_sparse_embeddings_and_scaled_rates_take_the_plain_steps(name: str, recipe: Recipe) -> None:
     task = HiddenMarkov(2)
     with seeded(0):
-        plain, _ = build_model(parse_model(name), task, 5, SGD.options)
+        plain, _ = build_model(parse_model(name), task, 5, recipe.options)
     with seeded(0):
-        model, _ = build_model(parse_model(name), task, 5, SGD.options)
+        model, _ = build_model(parse_model(name), task, 5, recipe.options)
     embeddings = [each for each in model.modules() if isinstance(each, nn.Embedding)]
-    learner = Learner(model, task.loss, SGD, "cpu")
-    assert [each.sparse for each in embeddings] == [name != "lstm:tied=true"]
-    optimizer = torch.optim.SGD(plain.parameters(), lr=SGD.learning_rate)
+    learner = Learner(model, task.loss, recipe, "cpu")
+    assert [each.sparse for each in embeddings] == [recipe is SGD or name == "lstm:tied=true"]
+    plainly = torch.optim.SGD if recipe is SGD else torch.optim.Adam
+    optimizer = plainly(plain.parameters(), lr=recipe.learning_rate)
     cut = batches(task.train(0, 0), 8, 5, 0, torch.Generator().manual_seed(0))
     states: list[State] = [None, None]
     for taken, batch in zip(range(6), cut, strict=False):
