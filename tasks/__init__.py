@@ -169,8 +169,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             "seqmem.tasks.translation:Translation.parse",
             "translation/bible-es-en",
             "next word of a translation, after its source; translation:FILE.tsv is your own pairs",
-            data="translation",
-            variants=("bible-es-en",),
+            data="{variant}",
+            variants=("bible-es-en", "multi30k-de-en"),
             files=True,
         ),
         "speech": Family(
@@ -208,7 +208,8 @@ DATA: Mapping[str, str] = MappingProxyType(
         "fashion-mnist": "seqmem.tasks.data.image_sets:FASHION_MNIST",
         "mnist": "seqmem.tasks.data.image_sets:MNIST",
         "digits": "seqmem.tasks.data.image_sets:DIGITS",
-        "translation": "seqmem.tasks.data.translation_files:TRANSLATION",
+        "bible-es-en": "seqmem.tasks.data.translation_files:BIBLE",
+        "multi30k-de-en": "seqmem.tasks.data.translation_files:MULTI30K",
         "ljspeech": "seqmem.tasks.data.speech_clips:LJSPEECH",
         "python-stdlib": "seqmem.tasks.data.python_files:PYTHON_STDLIB",
     }

@@ -93,6 +93,7 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
                 "permuted-image/fashion-mnist,seed=0",
                 "permuted-image/mnist,seed=0",
                 "translation/bible-es-en",
+                "translation/multi30k-de-en",
                 "speech/ljspeech",
             ),
             budget="full",

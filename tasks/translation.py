@@ -5,13 +5,15 @@ each predicted once the input before it has been read. Source words are never pr
 inputs: with small k only the latest target words are in view, a larger k reaches into the source.
 
 ``translation/bible-es-en`` is the Bible in Spanish (Reina-Valera 1909) and English (World English
-Bible), verse by verse; splits by chapter. ``translation:FILE.tsv`` is the user's own parallel text,
-a pair a line, source and target separated by a tab; ``translation:SOURCE+TARGET`` is two files, of
-which line i of one is the translation of line i of the other. The first 90 % of the pairs train,
-the next 5 % validate, the last 5 % test (cut after ⌊0.9 n⌋ and ⌊0.95 n⌋ of at least 100); no pair
-may stand in two splits. Options follow a comma or, after a file, a question mark:
-``translation/bible-es-en,unit=char``, ``translation:FILE.tsv?unit=bpe&pieces=8000``. ``source=8``
-and ``target=4`` leave a part of each test pair out of view (`seqmem.tasks.translation_cuts`).
+Bible), verse by verse; splits by chapter. ``translation/multi30k-de-en`` are captions of
+photographs (Elliott et al. 2016), tested on those of 2016. ``translation:FILE.tsv`` is the user's
+own parallel text, a pair a line, source and target separated by a tab;
+``translation:SOURCE+TARGET`` is two files, of which line i of one is the translation of line i of
+the other. The first 90 % of the pairs train, the next 5 % validate, the last 5 % test (cut after
+⌊0.9 n⌋ and ⌊0.95 n⌋ of at least 100); no pair may stand in two splits. Options follow a comma or,
+after a file, a question mark: ``translation/bible-es-en,unit=char``,
+``translation:FILE.tsv?unit=bpe&pieces=8000``. ``source=8`` and ``target=4`` leave a part of each
+test pair out of view (`seqmem.tasks.translation_cuts`).
 
 Tokens. ``unit=word`` (the default): words, with the apostrophes and hyphens in them, and each other
 mark by itself, since texts are not tokenized. ``unit=char``: every character. ``unit=bpe``:
@@ -45,7 +47,7 @@ from seqmem.tasks.data.array_cache import Arrays, cache_key, cached_arrays, pack
 from seqmem.tasks.data.parallel_text import Pair, pair_files, read_pairs
 from seqmem.tasks.data.subwords import learn_pieces
 from seqmem.tasks.data.text_files import file_digest
-from seqmem.tasks.data.translation_files import TRANSLATION
+from seqmem.tasks.data.translation_files import PARALLEL_TEXTS
 from seqmem.tasks.data.vocabulary import GrowingIndex, Ids, as_ids, build_vocabulary
 from seqmem.tasks.language import LanguageTask
 from seqmem.tasks.losses import CrossEntropy
@@ -156,7 +158,8 @@ class Translation(LanguageTask):
     @cached_property
     def _arrays(self) -> Arrays:
         if self.pattern is None:
-            files = tuple(TRANSLATION.find(self.name).values())
+            found = PARALLEL_TEXTS[self.name].find()
+            files = tuple(path for paths in found.values() for path in paths)
         else:
             files = pair_files(self.pattern)
         settings = f"{self.tokens} {self.min_count} {self.pieces}"
@@ -167,10 +170,8 @@ class Translation(LanguageTask):
         """Number the tokens of all pairs; map those that are rare in training to <unk>."""
         parts: Mapping[str, Sequence[Pair]]
         if self.pattern is None:
-            parts = {
-                name: list(TRANSLATION.pairs(self.name, name))
-                for name in ("train", "valid", "test")
-            }
+            text = PARALLEL_TEXTS[self.name]
+            parts = {name: list(text.pairs(name)) for name in ("train", "valid", "test")}
         else:
             parts = _cut(self.pattern, list(read_pairs(files)))
         tokenize: Tokenizer = list if self.tokens == "char" else WORD.findall

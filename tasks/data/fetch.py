@@ -18,6 +18,7 @@ from seqmem.tasks import DATA, load_source
 from seqmem.tasks.data.dataset_rows import hub_rows
 from seqmem.tasks.data.image_sets import IdxImages
 from seqmem.tasks.data.sources import data_directory, expected_content
+from seqmem.tasks.data.translation_files import ParallelSource
 from seqmem.tasks.data.wikitext_files import CorpusSource
 
 __all__ = ["FETCHABLE", "fetch", "fetch_data"]
@@ -39,6 +40,12 @@ _FASHION = (
 )
 _MNIST = "https://storage.googleapis.com/cvdf-datasets/mnist"
 
+# The repository of Elliott et al. 2016, at the commit of the hashes.
+_MULTI30K = (
+    "https://raw.githubusercontent.com/multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/"
+    "data/task1/raw"
+)
+
 
 def _pinned(base: str, table: str) -> dict[str, tuple[str, str]]:
     """Return the files of a table of expected.toml: name -> (address, sha256)."""
@@ -51,6 +58,7 @@ FETCHABLE: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "polymusic": _pinned(_MUSIC, "polymusic-files"),
     "fashion-mnist": _pinned(_FASHION, "fashion-mnist-files"),
     "mnist": _pinned(_MNIST, "mnist-files"),
+    "multi30k-de-en": _pinned(_MULTI30K, "multi30k-de-en-files"),
 }
 
 
@@ -118,7 +126,8 @@ def fetch_data(name: str, *, progress: bool = False) -> str:
     if name in FETCHABLE:
         if directory is None:
             raise InputError(f"{name}: no data directory is given; give one with --data-dir DIR")
-        if isinstance(source, IdxImages) and source.locate().files is not None:
+        checkable = isinstance(source, IdxImages | ParallelSource)
+        if checkable and source.locate().files is not None:
             source.check()  # the user's own files, perhaps compressed otherwise, stay
         else:
             fetch(FETCHABLE[name], directory / name, progress=progress)

@@ -1,104 +1,136 @@
 """Published parallel texts: their files and their expected content.
 
-They are looked up in the data directory, in the folder ``translation``: ``NAME.train.tsv`` and so
-on, plain, .gz or .xz.
+The Bible is looked up in the folder ``translation`` of the data directory, as
+``bible-es-en.train.tsv`` and so on, Multi30k in ``multi30k-de-en``, under the names of its
+repository, source and target in a file each; plain, .gz or .xz.
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from seqmem.errors import InputError
 from seqmem.tasks.data.parallel_text import Pair, read_pairs
-from seqmem.tasks.data.sources import Facts, Located, Source, compare_facts, expected_content
+from seqmem.tasks.data.sources import (
+    Located,
+    Source,
+    compare_facts,
+    data_directory,
+    expected_content,
+)
 from seqmem.tasks.data.text_files import find_file
 
-__all__ = ["TRANSLATION", "ParallelSource"]
+__all__ = ["BIBLE", "MULTI30K", "PARALLEL_TEXTS", "ParallelSource"]
+
+SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
 class ParallelSource(Source):
-    """Parallel texts in one folder.
+    """A parallel text of three splits.
+
+    Its expected content, in expected.toml, is the number of pairs of each split, and the sha256 of
+    all lines ``source TAB target LF``.
 
     Attributes:
-        texts: by name, the expected content by split: the number of pairs, and the sha256 of all
-            lines ``source TAB target LF``.
+        place: its folder in the data directory.
+        files: by split, the names of one file with tabs, or of those of the source and the target.
+        otherwise: another way to get it than to put its files into the folder.
     """
 
-    texts: Mapping[str, Mapping[str, Facts]]
+    place: str
+    files: Mapping[str, tuple[str, ...]]
+    otherwise: str
+
+    @property
+    def folder(self) -> Path | None:
+        """Its folder in the data directory; None if no data directory is given."""
+        directory = data_directory()
+        return None if directory is None else directory / self.place
 
     @property
     def how_to_get(self) -> str:
         """How to get the files."""
-        files = ", ".join(f"{name}.{{train,valid,test}}.tsv" for name in self.texts)
-        return (
-            f"put {files} (also .xz or .gz) into DIR/{self.name} and give --data-dir DIR; "
-            "docs/data.md says how they are made"
-        )
+        names = ", ".join(name for names in self.files.values() for name in names)
+        put = f"put {names} (also .xz or .gz) into DIR/{self.place} and give --data-dir DIR"
+        return f"{put}; {self.otherwise}"
 
     def locate(self) -> Located:
         """Search for the files on this machine, without reading them."""
-        found: dict[str, Path] = {}
-        problems: dict[str, str] = {}
-        for name in self.texts:
-            try:
-                found |= {f"{name}.{split}": path for split, path in self.find(name).items()}
-                problems[name] = ""
-            except InputError as error:
-                problems[name] = str(error)
         where = str(self.folder or "no data directory is given")
-        return Located(where, found or None, next(filter(None, problems.values()), ""), problems)
+        try:
+            found = self.find()
+        except InputError as error:
+            return Located(where, None, str(error))
+        return Located(where, {path.name: path for paths in found.values() for path in paths}, "")
 
-    def find(self, name: str) -> dict[str, Path]:
-        """Return the file of each split of a text.
+    def find(self) -> dict[str, tuple[Path, ...]]:
+        """Return the file or files of each split.
 
         Raises:
             InputError: one does not exist, or no data directory is given.
         """
         if self.folder is None:
             raise InputError(f"{self.name}: no data directory is given; {self.how_to_get}")
-        found = {}
-        for split in self.texts[name]:
-            path = find_file(self.folder, [f"{name}.{split}.tsv"])
-            if path is None:
-                raise InputError(
-                    f"{self.name}: {name}.{split}.tsv is not in {self.folder}; {self.how_to_get}"
-                )
-            found[split] = path
-        return found
+        return {split: tuple(map(self._find, names)) for split, names in self.files.items()}
 
-    def pairs(self, name: str, split: str) -> Iterator[Pair]:
+    def _find(self, name: str) -> Path:
+        assert self.folder is not None
+        path = find_file(self.folder, [name])
+        if path is None:
+            raise InputError(f"{self.name}: {name} is not in {self.folder}; {self.how_to_get}")
+        return path
+
+    def pairs(self, split: str) -> Iterator[Pair]:
         """Yield the pairs of a split; after the last one, compare their number and hash.
 
         Raises:
             InputError: a line is not a pair, or the content is not the expected one.
         """
-        path = self.find(name)[split]
+        paths = self.find()[split]
         digest, count = hashlib.sha256(), 0
-        for pair in read_pairs((path,)):
+        for pair in read_pairs(paths):
             digest.update(f"{pair.source}\t{pair.target}\n".encode())
             count += 1
             yield pair
         found = {"pairs": count, "sha256": digest.hexdigest()}
-        compare_facts(str(path), found, self.texts[name][split])
+        expected = expected_content("translation")[self.name][split]
+        compare_facts(" and ".join(map(str, paths)), found, expected)
 
     def check(self) -> None:
-        """Read and check every text.
+        """Read and check every split.
 
         Raises:
             InputError: a file is missing, damaged or altered.
         """
-        for name, splits in self.texts.items():
-            for split in splits:
-                for _ in self.pairs(name, split):
-                    pass
+        for split in self.files:
+            for _ in self.pairs(split):
+                pass
 
 
-TRANSLATION = ParallelSource(
-    name="translation",
+BIBLE = ParallelSource(
+    name="bible-es-en",
     title="the Bible in Spanish (Reina-Valera 1909) and English (World English Bible), verse by "
     "verse",
     licence="public domain",
-    texts=expected_content("translation"),
+    place="translation",
+    files={split: (f"bible-es-en.{split}.tsv",) for split in SPLITS},
+    otherwise="docs/data.md says how they are made",
+)
+MULTI30K = ParallelSource(
+    name="multi30k-de-en",
+    title="Multi30k: captions of photographs in German and English (Elliott et al. 2016, "
+    "doi:10.18653/v1/W16-3210); test 2016",
+    licence="for non-commercial research and education, derived from Flickr30k",
+    place="multi30k-de-en",
+    files={
+        split: (f"{name}.de", f"{name}.en")
+        for split, name in zip(SPLITS, ("train", "val", "test_2016_flickr"), strict=True)
+    },
+    otherwise="or `seqmem data fetch multi30k-de-en`",
+)
+PARALLEL_TEXTS: Mapping[str, ParallelSource] = MappingProxyType(
+    {text.name: text for text in (BIBLE, MULTI30K)}
 )

@@ -13,6 +13,8 @@ from seqmem.errors import InputError, NotApplicableError
 from seqmem.submissions.hugging_face.word_text import language_task
 from seqmem.submissions.safetensors_file import load_baseline
 from seqmem.tasks import every_id, family_of, load_task
+from seqmem.tasks.data import translation_files
+from seqmem.tasks.data.translation_files import MULTI30K
 from seqmem.tasks.translation import Translation
 from seqmem.tasks.translation_cuts import ids_with_sources
 from seqmem.testing import check_chance, check_task
@@ -200,6 +202,30 @@ def test_an_altered_published_text_is_refused(own_data: Path) -> None:
     assert load_task("translation/bible-es-en,unit=char").longest_context == 512
     with pytest.raises(InputError, match="the unit is word, char or bpe"):
         load_task("translation/bible-es-en,unit=line")
+
+
+def test_a_published_text_of_two_files(own_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = own_data / "multi30k-de-en"
+    folder.mkdir()
+    parts = {"train": PAIRS[:200], "val": PAIRS[200:210], "test_2016_flickr": PAIRS[210:]}
+    for name, pairs in parts.items():
+        for side, lines in zip(("de", "en"), zip(*pairs, strict=True), strict=True):
+            (folder / f"{name}.{side}").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"train\.de and .*train\.en: 200 pairs, expected 29,000"):
+        load_task("translation/multi30k-de-en").split("test")
+    counts = {split: {"pairs": n} for split, n in (("train", 200), ("valid", 10), ("test", 27))}
+    monkeypatch.setattr(translation_files, "expected_content", lambda _: {MULTI30K.name: counts})
+    task = load_task("translation/multi30k-de-en")
+    assert isinstance(task, Translation)
+    assert [len(task.split(name).starts) - 1 for name in ("valid", "test")] == [10, 27]
+    read = [[word for _, word in targets[:-1]] for _, targets in sequences(task, "test")]
+    assert [len(words) for words in read] == [
+        len(tokens(two)) for _, two in parts["test_2016_flickr"]
+    ]
+    assert MULTI30K.locate().problem == ""
+    (folder / "val.en").unlink()
+    with pytest.raises(InputError, match=r"val\.en is not in .*seqmem data fetch multi30k-de-en"):
+        MULTI30K.find()
 
 
 def test_a_model_with_a_tokenizer_is_refused(own_data: Path) -> None:
