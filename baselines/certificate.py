@@ -2,22 +2,34 @@
 
 Compare two runs of a network: one reads an unlimited past, the other only the k latest inputs from
 the zero state. Both read the same k inputs at the end and differ only in the state before them:
-zero in one, within the radius R of zero in the other. `stable.py` derives how one step changes a
-difference e of two states, e' = A e, for the tanh-RNN (one number, Euclidean norm) and for the LSTM
-(one number each for cell and hidden state, maximum norm). Layers form a cascade: layer l > 1 reads
-the new state of the layer below, which differs as well, so that
+zero in one, within the radius R of zero in the other. One step of a layer changes a difference e of
+two states to at most e' = A e + g x, where x is that of its inputs. Layers form a cascade: layer
+l > 1 reads the new state of the layer below, which differs as well, so that
 
-    e'_l = A_l e_l + g_l e'_(l−1),     e = R before the first of the k inputs,
+    e'_l = A_l e_l + g_l x,     x of layer l: the largest output part of e'_(l−1),
 
-where g_l bounds the effect of a difference of its inputs in one step. No difference exceeds 2 R.
-After k steps the last entry of e bounds the difference of the top layer's features. With one tanh
-layer this is λ^k R: the truncation theorem of Miller & Hardt (arXiv 1805.10369) with
-R = (‖U‖ B + ‖b‖)/(1 − λ) for inputs of norm at most B, or √d, the norm of d ones, if that is less.
+and e = R before the first of the k inputs. No difference exceeds 2 R. After k steps the output
+parts of e bound the difference of the top layer's features.
 
-All constants are computed in double precision from the actual weights. A certificate is therefore
-sharper than the set that `stable.py` projects onto, and every network that satisfies the conditions
-has one. It holds for exact arithmetic in evaluation mode; in single precision, rounding errors add
-a difference of about 1e-7/(1 − λ).
+**RNN**, in the Euclidean norm: e is one number and A is λ = ‖W‖₂. With one layer the bound is
+λ^k R: the truncation theorem of Miller & Hardt (arXiv 1805.10369) with R = (‖U‖ B + ‖b‖)/(1 − λ)
+for inputs of norm at most B, or √d, the norm of d ones, if that is less.
+
+**LSTM**, in the maximum norm: e has a number for each unit's cell and hidden state, since the
+argument of `stable.py` holds row by row. With the largest value of each gate of a unit for the
+network's own inputs (i, f, o and |z| ≤ z; for ids, of all rows of the embedding), |c| ≤ C =
+i z/(1 − f), and elementwise products of rows of recurrent weights,
+
+    δc' ≤ f δc + (z |W_i|/4 + i |W_z| + C |W_f|/4) δh
+    δh' ≤ o δc' + (tanh(C) |W_o|/4) δh
+
+The network forgets if the spectral radius of this matrix is below 1: then some weights of the units
+exist in whose maximum norm every step contracts. Every network inside the set of `stable.py` has
+row sums of at most λ, which bound that radius.
+
+All constants are computed in double precision from the actual weights. It holds for exact
+arithmetic in evaluation mode; in single precision, rounding errors add a difference of about
+1e-7/(1 − λ).
 """
 
 import math
@@ -26,6 +38,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -44,6 +58,9 @@ __all__ = [
 
 FEATURE_BOUND = 1.0  # largest absolute value of the tasks' features, which lie in [0, 1]
 OUTPUT_ERROR = 0.01  # largest error of any output at a record's guaranteed context
+WORDS = 1 << 13  # rows of an embedding that are multiplied at once
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,16 +68,18 @@ class LayerBounds:
     """Bounds of how one step of one layer changes a difference of two states with n parts.
 
     Attributes:
-        rate: λ, the contraction factor of one step: the spectral radius of `matrix`.
+        rate: λ, the asymptotic contraction factor of a step: the spectral radius of `matrix`.
         matrix: (n, n) A, the effect of a difference in each part on each part.
         gain: (n,) g, the effect of a difference of the inputs on each part.
-        radius: (n,) R, the largest norm of each part of a state; the last part is the output.
+        radius: (n,) R, the largest norm of each part of a state.
+        outputs: how many parts, the last ones, are outputs.
     """
 
     rate: float
-    matrix: tuple[tuple[float, ...], ...]
-    gain: tuple[float, ...]
-    radius: tuple[float, ...]
+    matrix: Floats
+    gain: Floats
+    radius: Floats
+    outputs: int
 
 
 @dataclass(frozen=True)
@@ -90,7 +109,7 @@ class Certificate:
         errors = self._radius()
         for _ in range(k):
             errors = _cascade(self.layers, errors)
-        return errors[-1]
+        return _output(self.layers[-1], errors[-1])
 
     def guaranteed_context(self, error: float) -> int:
         """Return the smallest k from which on `bound` stays at or below an error.
@@ -110,15 +129,15 @@ class Certificate:
         k = guaranteed = 1
         while True:
             errors, before = _cascade(self.layers, errors), errors
-            if errors[-1] > error:
+            if _output(self.layers[-1], errors[-1]) > error:
                 guaranteed = k + 1
             # A step is monotone in the errors: once all parts decrease, they always decrease.
-            elif all(now <= then for now, then in zip(errors, before, strict=True)):
+            elif all(bool((now <= then).all()) for now, then in zip(errors, before, strict=True)):
                 return guaranteed
             k += 1
 
-    def _radius(self) -> list[float]:
-        return [bound for layer in self.layers for bound in layer.radius]
+    def _radius(self) -> list[Floats]:
+        return [layer.radius for layer in self.layers]
 
 
 def certificate(model: SequenceModel) -> Certificate:
@@ -139,8 +158,8 @@ def certificate(model: SequenceModel) -> Certificate:
     with torch.no_grad():
         bounds = _rnn_layer if isinstance(model, RNN) else _lstm_layer
         for index in range(model.layers.num_layers):
-            entering = layers[-1].radius[-1] if layers else _input_bound(model)
-            layer = bounds(model.layers, index, entering)
+            entering = _output(layers[-1], layers[-1].radius) if layers else _input_bound(model)
+            layer = bounds(model, index, entering)
             if layer is None:
                 raise InputError(
                     f"no certificate for this {name}: layer {index + 1} need not contract; "
@@ -180,61 +199,84 @@ def _input_bound(model: RNN | LSTM) -> float:
     return float(model.enter.embedding.weight.double().norm(order, dim=1).max())
 
 
-def _rnn_layer(layers: nn.Module, index: int, entering: float) -> LayerBounds | None:
+def _rnn_layer(model: RNN | LSTM, index: int, entering: float) -> LayerBounds | None:
     """Return the bounds of a tanh layer with inputs of a Euclidean norm up to `entering`.
 
     None if it need not contract.
     """
-    recurrent, inputs, bias = _weights(layers, index)
+    recurrent, inputs, bias = _weights(model.layers, index)
     rate = float(torch.linalg.matrix_norm(recurrent, 2))
     if not rate < SLOWEST:  # true for NaN as well
         return None
     gain = float(torch.linalg.matrix_norm(inputs, 2))
     radius = (gain * entering + float(bias.norm())) / (1 - rate)
-    return LayerBounds(rate, ((rate,),), (gain,), (min(radius, math.sqrt(len(bias))),))
+    radius = min(radius, math.sqrt(len(bias)))
+    return LayerBounds(rate, np.array([[rate]]), np.array([gain]), np.array([radius]), 1)
 
 
-def _lstm_layer(layers: nn.Module, index: int, entering: float) -> LayerBounds | None:
+def _lstm_layer(model: RNN | LSTM, index: int, entering: float) -> LayerBounds | None:
     """Return the bounds of an LSTM layer with inputs within ±`entering`.
 
     None if it need not contract.
     """
-    recurrent, inputs, bias = _weights(layers, index)
-    w_i, w_f, w_z, w_o = recurrent.abs().sum(1).chunk(4)  # ℓ1 norms of rows, in torch's order
-    u_i, u_f, u_z, u_o = inputs.abs().sum(1).chunk(4)
-    forget = torch.sigmoid(w_f + entering * u_f + bias.chunk(4)[1])  # (hidden,)
-    cell = 1 / (1 - forget)
-    f, c = float(forget.max()), float(cell.max())
-    a = float((w_i / 4 + w_z + cell * w_f / 4).max())
-    w = float(w_o.max()) / 4
-    gain = float((u_i / 4 + u_z + cell * u_f / 4).max())
-    # The spectral radius of ((f, a), (f, a + w)).
-    both = f + a + w
-    rate = (both + math.sqrt(both**2 - 4 * f * w)) / 2
-    if not rate < SLOWEST:  # true for NaN as well
+    recurrent, inputs, bias = _weights(model.layers, index)
+    most = _largest_sums(model, index, inputs, entering) + recurrent.abs().sum(1)[:, None]
+    low, high = (bias[:, None] + most * torch.tensor([-1.0, 1.0])).chunk(2, 1)  # (4 hidden, 1)
+    i, f, _, o = torch.sigmoid(high).chunk(4)  # in torch's order; (hidden, 1) each
+    z = torch.tanh(torch.maximum(-low, high)).chunk(4)[2]
+    cell = i * z / (1 - f)
+    out = torch.tanh(cell)
+
+    def after(weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the effect on c' and h' of what enters the gates through these weights."""
+        w_i, w_f, w_z, w_o = weights.abs().chunk(4)
+        inner = z * w_i / 4 + i * w_z + cell * w_f / 4
+        return inner, o * inner + out * w_o / 4
+
+    kept = torch.diagflat(f), torch.diagflat(o * f)
+    matrix = torch.cat([torch.cat(row, 1) for row in zip(kept, after(recurrent), strict=True)])
+    # No spectral radius is below the smallest row sum.
+    if not bool(matrix.isfinite().all()) or float(matrix.sum(1).min()) >= SLOWEST:
         return None
-    gains = (gain, gain + float(u_o.max()) / 4)
-    return LayerBounds(rate, ((f, a), (f, a + w)), gains, (c, math.tanh(c)))
+    rate = float(torch.linalg.eigvals(matrix).abs().max())
+    if not rate < SLOWEST:
+        return None
+    gain = torch.cat([part.sum(1) for part in after(inputs)])
+    radius = torch.cat([cell, o * out])[:, 0]
+    return LayerBounds(rate, matrix.numpy(), gain.numpy(), radius.numpy(), len(cell))
+
+
+def _largest_sums(model: RNN | LSTM, index: int, inputs: Tensor, entering: float) -> Tensor:
+    """Return by how much inputs can lower and raise each gate's sum: (4 hidden, 2)."""
+    embedding = model.enter.embedding
+    if index > 0 or embedding is None:
+        return (inputs.abs().sum(1) * entering)[:, None].expand(-1, 2)
+    parts = [words.double().cpu() @ inputs.T for words in embedding.weight.split(WORDS)]
+    sums = [torch.stack([-part.amin(0), part.amax(0)], 1) for part in parts]
+    return torch.stack(sums).amax(0)
 
 
 def _weights(layers: nn.Module, index: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return the recurrent matrix, input matrix and summed biases of one layer, as doubles."""
     names = ("weight_hh", "weight_ih", "bias_hh", "bias_ih")
-    recurrent, inputs, *biases = (getattr(layers, f"{name}_l{index}").double() for name in names)
+    recurrent, inputs, *biases = (
+        getattr(layers, f"{name}_l{index}").double().cpu() for name in names
+    )
     return recurrent, inputs, biases[0] + biases[1]
 
 
-def _cascade(layers: Sequence[LayerBounds], errors: Sequence[float]) -> list[float]:
+def _cascade(layers: Sequence[LayerBounds], errors: Sequence[Floats]) -> list[Floats]:
     """Return the bounds of all parts of a state's difference, layer by layer, one step later."""
-    after: list[float] = []
+    after: list[Floats] = []
     entering = 0.0  # both runs read the same inputs
-    start = 0
-    for layer in layers:
-        own = errors[start : start + len(layer.gain)]
-        for row, gain, radius in zip(layer.matrix, layer.gain, layer.radius, strict=True):
-            error = sum(factor * each for factor, each in zip(row, own, strict=True))
-            # Two states within the radius are at most twice the radius apart.
-            after.append(min(error + gain * entering, 2 * radius))
-        entering = after[-1]
-        start += len(own)
+    for layer, own in zip(layers, errors, strict=True):
+        # Two states within the radius are at most twice the radius apart.
+        error = np.minimum(layer.matrix @ own + layer.gain * entering, 2 * layer.radius)
+        after.append(error)
+        entering = _output(layer, error)
     return after
+
+
+def _output(layer: LayerBounds, parts: Floats) -> float:
+    """Return the largest of the output parts."""
+    return float(parts[-layer.outputs :].max())

@@ -126,6 +126,7 @@ class StableLSTM(LSTM):
         tied: bool = False,
         lambda_max: Contraction = 0.99,
         forget_max: Contraction = 0.6,
+        forget_slowest: Annotated[float, Range(0, SLOWEST)] = 0.0,
         forget_bias: ForgetBias = "bounded",
     ) -> None:
         """Create a model with random weights in the set.
@@ -139,29 +140,42 @@ class StableLSTM(LSTM):
             tied: as for `LSTM`.
             lambda_max: the largest contraction factor.
             forget_max: the largest value of the forget gate, below lambda_max.
+            forget_slowest: the largest value in the last unit, if that is more than in the first
+                one; 0: the same in all units.
             forget_bias: "bounded", so that this value holds; "free": with it, the gate's value is
                 unbounded, and forget_max only determines the other budgets.
 
         Raises:
-            ValueError: forget_max is not below lambda_max, or leaves nothing for the inputs of a
-                forget gate whose bias is free.
+            ValueError: forget_max or forget_slowest is not below lambda_max, the latter not above
+                the former, or nothing is left for the inputs of a forget gate whose bias is free.
         """
-        if not forget_max < lambda_max:
+        for name, bound in (("forget_max", forget_max), ("forget_slowest", forget_slowest)):
+            if not bound < lambda_max:
+                raise ValueError(
+                    f"{name}={bound} must be below lambda_max={lambda_max}; "
+                    "lower the one or raise the other"
+                )
+        if 0 < forget_slowest <= forget_max:
             raise ValueError(
-                f"forget_max={forget_max} must be below lambda_max={lambda_max}; "
-                "lower the one or raise the other"
+                f"forget_slowest={forget_slowest} does not exceed forget_max={forget_max}"
             )
-        room = lambda_max - forget_max
-        recurrent = (room, room * (1 - forget_max), room / 4, room)  # torch's i, f, z, o
-        forget = math.log(forget_max / (1 - forget_max)) - recurrent[1]
-        if forget_bias == "free" and forget <= 0:
+        first, last = (
+            -math.log10(1 - bound) for bound in (forget_max, forget_slowest or forget_max)
+        )
+        constants = torch.logspace(first, last, hidden, dtype=torch.float64, device="cpu")
+        bounds = 1 - 1 / constants  # (hidden,)
+        room = lambda_max - bounds
+        recurrent = (room, room / constants, room / 4, room)  # torch's i, f, z, o
+        forget = bounds.logit() - recurrent[1]
+        if forget_bias == "free" and float(forget.min()) <= 0:
             raise ValueError(
                 f"forget_max={forget_max} leaves no weights for the inputs of a forget gate with "
                 "forget_bias=free; raise forget_max or lower lambda_max"
             )
         super().__init__(inputs, outputs, hidden=hidden, layers=layers, dropout=dropout, tied=tied)
         self.lambda_max, self.forget_max, self.forget_bias = lambda_max, forget_max, forget_bias
-        self._recurrent, self._forget = recurrent, forget
+        self.forget_slowest = forget_slowest
+        self._recurrent, self._forget = torch.cat(recurrent), forget  # (4 hidden,), (hidden,)
         if forget_bias == "bounded":
             self._start_forget_gate()
         _constrain_new(self)
@@ -171,15 +185,13 @@ class StableLSTM(LSTM):
         """Project the embedding, recurrent rows, and the forget gate's input rows with biases."""
         if self.enter.embedding is not None:
             self.enter.embedding.weight.clamp_(-1, 1)
-        hidden = self.layers.hidden_size
         for layer in range(self.layers.num_layers):
             recurrent = getattr(self.layers, f"weight_hh_l{layer}")  # (4 hidden, hidden)
-            budget = torch.tensor(self._recurrent, dtype=torch.float64, device=recurrent.device)
-            recurrent.copy_(project_rows(recurrent, budget.repeat_interleave(hidden))[0])
+            recurrent.copy_(project_rows(recurrent, self._recurrent.to(recurrent.device))[0])
             row, *biases = self._forget_gate(layer)
             if self.forget_bias == "free":
                 biases = []
-            projected = project_rows(row, torch.full_like(row[:, 0], self._forget), biases)
+            projected = project_rows(row, self._forget.to(row.device), biases)
             for part, value in zip((row, *biases), projected, strict=True):
                 part.copy_(value)
 
@@ -190,8 +202,8 @@ class StableLSTM(LSTM):
         with torch.no_grad():
             for layer in range(self.layers.num_layers):
                 row, bias, _ = self._forget_gate(layer)  # the other bias is already zero
-                bias.fill_(self._forget / 2 if self._forget > 0 else self._forget)
-                row.copy_(project_rows(row, (self._forget - bias).double())[0])
+                bias.copy_(torch.where(self._forget > 0, self._forget / 2, self._forget))
+                row.copy_(project_rows(row, self._forget.to(bias.device) - bias.double())[0])
 
     def _forget_gate(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return views of the rows of U_f (hidden, width) and of both biases (hidden,)."""

@@ -28,7 +28,7 @@ from seqmem.baselines.training.recipes import Recipe
 from seqmem.errors import CellError, InputError
 from seqmem.tasks import load_task
 from seqmem.tasks.model import SequenceModel, weights_sha256
-from seqmem.tasks.task import Tokens
+from seqmem.tasks.task import Features, Tokens
 from seqmem.tests.stability import STABLE, Stable, assert_inside, draw
 from seqmem.tests.trainings import Killed
 
@@ -88,10 +88,12 @@ def test_training_without_the_projection_leaves_the_set(
 
 
 @pytest.mark.parametrize("stable", STABLE)
-@pytest.mark.parametrize("options", [{}, {"lambda_max": 0.3, "forget_max": 0.2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"lambda_max": 0.3, "forget_max": 0.2}, {"forget_slowest": 0.98}]
+)
 def test_new_models_are_inside(stable: type[Stable], options: dict[str, float]) -> None:
     if stable is StableRNN:
-        options = {key: value for key, value in options.items() if key != "forget_max"}
+        options = {key: value for key, value in options.items() if key == "lambda_max"}
     with seeded(0):
         model = stable(Tokens(30), 5, hidden=64, layers=2, **options)  # type: ignore[arg-type]
     assert_inside(model)
@@ -105,8 +107,35 @@ def test_the_budgets_are_those_of_the_authors_code() -> None:
     with seeded(0):
         model = StableLSTM(Tokens(5), 5, hidden=4, lambda_max=SLOWEST, forget_max=0.5999)
     # Theirs are 0.395, 0.155, 0.099 and 0.395, and 0.25 for the forget gate's inputs.
-    assert model._recurrent == pytest.approx((0.4, 0.16, 0.1, 0.4), rel=1e-3)
-    assert model._forget == pytest.approx(0.25, abs=0.006)
+    theirs = np.repeat([0.4, 0.16, 0.1, 0.4], 4)
+    np.testing.assert_allclose(model._recurrent, theirs, rtol=1e-3)
+    np.testing.assert_allclose(model._forget, 0.25, atol=0.006)
+
+
+def test_units_forget_at_their_own_rates() -> None:
+    """Time constants are in geometric progression; each unit's budget is what its rate leaves."""
+    with seeded(0):
+        model = StableLSTM(Features(1), 1, hidden=3, forget_max=0.5, forget_slowest=0.98)
+    bounds = np.array([0.5, 0.9, 0.98])  # 1/(1 − F) is 2, 10, 50
+    with torch.no_grad():
+        for parameter in model.layers.parameters():
+            parameter.mul_(0).add_(9.0)
+        model.constrain()
+    weights = dict(model.layers.named_parameters())
+    rows = weights["weight_hh_l0"].detach().double().abs().sum(1).view(4, 3)
+    room = 0.99 - bounds
+    np.testing.assert_allclose(rows, [room, room * (1 - bounds), room / 4, room], rtol=1e-5)
+    proof = certificate(model)
+    assert 0.98 < proof.rate <= 0.99
+    with torch.no_grad():
+        for parameter in model.layers.parameters():
+            parameter.mul_(0)
+        weights["bias_ih_l0"][3:6] = 9.0  # forget gates are as open as they may be
+        model.constrain()
+        state = (torch.zeros(1, 1, 3), torch.ones(1, 1, 3))
+        _, (_, cell) = model.hidden(torch.zeros(1, 20, 1), state)
+    gate = 1 / (1 + (1 - bounds) / bounds * np.exp(room * (1 - bounds)))  # with no recurrent part
+    np.testing.assert_allclose(cell[0, 0], gate**20, rtol=1e-4)
 
 
 def test_with_a_free_bias_only_weights_are_bounded_and_there_is_no_certificate() -> None:
