@@ -1,9 +1,11 @@
 """`seqmem leaderboard`: records as boards."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+from click.core import ParameterSource
 
 from seqmem.baselines import BASELINES
 from seqmem.cli import options
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["leaderboard"]
 
 FILES = ("html", "parquet", "model-card")  # what holds every task, and is no table to read
+# What --output's ending says where --format says nothing.
+ENDINGS: "Mapping[str, Format | Literal['html', 'parquet']]" = {
+    ".html": "html",
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".json": "json",
+    ".md": "markdown",
+    ".tex": "latex",
+}
 
 
 @click.command(epilog="Example: seqmem leaderboard --task wikitext-2 --format markdown")
@@ -65,8 +76,10 @@ FILES = ("html", "parquet", "model-card")  # what holds every task, and is no ta
     "'seqmem[plot]'; parquet is the table of csv with types, for --output; model-card is the "
     "scores of one model as metadata of its card on the Hugging Face hub",
 )
-@options.output("Write to a file.")
+@options.output(f"Write to a file; without --format, its ending chooses one: {', '.join(ENDINGS)}.")
+@click.pass_context
 def leaderboard(
+    context: click.Context,
     places: "tuple[Path | RemoteResults, ...]",
     tasks: tuple[str, ...],
     suite: str | None,
@@ -101,6 +114,8 @@ def leaderboard(
     from seqmem.leaderboard.tables.strata_table import strata_columns, strata_text
     from seqmem.leaderboard.tables.suite_table import suite_text
 
+    if output is not None and context.get_parameter_source("form") is ParameterSource.DEFAULT:
+        form = ENDINGS.get(output.suffix.lower(), form)
     if (suite is not None) + bool(tasks) + stable > 1 and not (stable and tasks and not suite):
         raise InputError(
             "of --suite, --task and --stable, only --task and --stable go together; leave one out"

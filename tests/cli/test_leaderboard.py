@@ -62,6 +62,18 @@ def test_records_are_exported(seqmem_: Command, tmp_path: Path) -> None:
     ran = seqmem_(*asked, "--format", "parquet", "-o", "a.parquet")
     assert (ran.status, ran.out) == (0, "")
     assert (tmp_path / "a.parquet").read_bytes().startswith(b"PAR1")
+    for ending, begin in (
+        ("parquet", b"PAR1"),
+        ("csv", b"task,"),
+        ("json", b"["),
+        ("TEX", b"\\subsection"),
+        ("md", b"### music/jsb"),
+        ("txt", b"music/jsb"),
+    ):
+        assert seqmem_(*asked, "-o", f"b.{ending}").status == 0
+        assert (tmp_path / f"b.{ending}").read_bytes().startswith(begin), ending
+    assert seqmem_(*asked, "-o", "c.parquet", "--format", "csv").status == 0
+    assert (tmp_path / "c.parquet").read_bytes() == (tmp_path / "b.csv").read_bytes()
     for wrong, says in (
         (["--format", "parquet"], "name a file with --output"),
         (["--format", "model-card", "--stable"], "leave --suite and --stable out"),
