@@ -145,31 +145,45 @@ def recall(board: Board) -> str | None:
 
 
 def separation(board: Board, said: Separation) -> str | None:
-    """Return whether the best model of those that can is better than the best of the others."""
-    able, unable = (_best(board, labels) for labels in (said.able, said.unable))
-    if able is None or unable is None:
+    """Return whether models that can are better than the best of those that cannot.
+
+    Of several that are, the best one is named: the differences are corrected for all pairs.
+    """
+    unable = _best(board, said.unable)
+    able = _rows(board, said.able)
+    if not able or unable is None:
         return None
-    found = compare(board.task_id, board, (able, "full"), (unable, "full"))
-    if found is None:
+    pairs = [
+        (row, found)
+        for row in able
+        if (found := compare(board.task_id, board, (row, "full"), (unable, "full"))) is not None
+    ]
+    if not pairs:
         return f"**{_first(said.claim)}** ({said.source}): not seen, since neither learned it."
     holds = {
         "better": "So it is here",
-        "worse": "Here it is the other way round",
         "tied": "It does not show here",
+        "worse": "Here it is the other way round",
     }
+    best, found = min(pairs, key=lambda pair: (list(holds).index(pair[1].word), _full(pair[0])))
+    better = sum(other.word == "better" for _, other in pairs)
+    verb = "are" if better > 1 else "is"
     return (
         f"**{_first(said.claim)}** ({said.source}). {holds[found.word]}: on {board.task_id} "
-        f"{able.label} holds {_held(able)} bits and {unable.label}, the best of those, "
+        f"{best.label} holds {_held(best)} bits and {unable.label}, the best of those that cannot, "
         f"{_held(unable)}; the loss differs by {amount(found)} of the gain."
+        + (f" Of the {len(pairs)} that can, {better or 'none'} {verb} better." if pairs[1:] else "")
     )
+
+
+def _rows(board: Board, labels: Collection[str]) -> list[Row]:
+    rows = named_rows(board).values()
+    return [row for row in rows if row.label in labels and "full" in row.scores]
 
 
 def _best(board: Board, labels: Collection[str]) -> Row | None:
     """Return the row with the smallest loss among some models."""
-    rows = [
-        row for row in named_rows(board).values() if row.label in labels and "full" in row.scores
-    ]
-    return min(rows, key=_full, default=None)
+    return min(_rows(board, labels), key=_full, default=None)
 
 
 def _full(row: Row) -> float:
