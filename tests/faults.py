@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seqmem.baselines import backbone, recurrent, transformer
 from seqmem.baselines import convolutions as causal
 from seqmem.baselines.convolutions import CausalConv1d
+from seqmem.baselines.dropout import Dropout
 from seqmem.baselines.layers import readout_layer
 from seqmem.baselines.recurrent import LSTM, Recurrent
 from seqmem.baselines.stable import StableLSTM, StableRNN
@@ -135,11 +136,11 @@ def _projection_skipped() -> Iterator[None]:
 def _dropout_in_evaluation() -> AbstractContextManager[Any]:
     drawn = torch.Generator().manual_seed(0)
 
-    def forward(self: nn.Dropout, inputs: Tensor) -> Tensor:
+    def forward(self: Dropout, inputs: Tensor) -> Tensor:
         kept = torch.full_like(inputs, 1 - self.p).bernoulli(generator=drawn)
         return inputs * kept / (1 - self.p)
 
-    return patch.object(nn.Dropout, "forward", forward)
+    return patch.object(Dropout, "forward", forward)
 
 
 def learning_rate(times: float) -> Callable[[], AbstractContextManager[Any]]:

@@ -123,7 +123,10 @@ def _read_state(value: "ValueInfoProto", batch: str) -> CarriedState:
     if len(free) > 1 and batch:
         free = [place for place in free if dims[place].dim_param == batch]
     if len(free) != 1 or sum(dim.dim_value > 0 for dim in dims) != len(dims) - 1:
-        shape = ", ".join(str(dim.dim_value or dim.dim_param or "?") for dim in dims[:8])
+        shape = ", ".join(
+            str(dim.dim_value or (named(dim.dim_param) if dim.dim_param else "?"))
+            for dim in dims[:8]
+        )
         refuse(
             f"reads the state {named(value.name)} of shape ({shape}); one axis must be without a "
             "fixed size, the batch (torch.onnx.export: dynamic_shapes), and no other"

@@ -54,7 +54,10 @@ def test_contract(name: str, task_id: str) -> None:
     model = build(name, task)
     if isinstance(model, ClosedForm):
         model.fit(task, 0)
-    check_model(model, example_inputs(task.inputs), task.outputs)
+    inputs = example_inputs(task.inputs)
+    # In float32, sums in another order change an output of mlstm by 7e-5 on some processors.
+    model.double()
+    check_model(model, inputs.double() if inputs.is_floating_point() else inputs, task.outputs)
     assert model.state_size(10) is not None
 
 

@@ -62,7 +62,7 @@ def test_two_models_of_the_board_are_compared_on_every_task(seqmem_: Command) ->
     ("arguments", "says"),
     [
         (["compare", "lstm", "tnc"], "did you mean tcn"),
-        (["compare", "lstm", "tcn", "--k", "3"], "were not both measured on any task at k = 3"),
+        (["compare", "lstm", "tcn", "--k", "6"], "were not both measured on any task at k = 6"),
         (["measure", "lstm", "--task", "adding-problem/T=5"], "`seqmem eval lstm` trains it"),
         (["measure", "gpt2", "--task", "adding-problem/T=5"], "did you mean hf:gpt2"),
         (["measure", "gpt2", "--task", "text:missing.txt"], "did you mean hf:gpt2"),  # no data read

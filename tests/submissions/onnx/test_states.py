@@ -137,7 +137,7 @@ def test_states_that_no_answer_holds_are_read_a_few_at_a_time(
 ANY = ("B", "L", 3)
 SHAPED: dict[str, tuple[Sequence[Dims], str]] = {
     "fixed": ([(2, 4, 3)], r"'state' of shape \(2, 4, 3\); one axis must be without a fixed size"),
-    "two free axes": ([("C", "D", 3)], r"'state' of shape \(C, D, 3\); one axis"),
+    "two free axes": ([("C", "D", 3)], r"'state' of shape \('C', 'D', 3\); one axis"),
     "no axis": ([()], r"'state' of shape \(\); one axis"),
     "unknown": ([None], r"'state' of shape \(\); one axis"),
     "huge": ([("B", 1 << 30)], "carries states of more than 67,108,864 floats"),
@@ -172,7 +172,7 @@ def refused(proto: ModelProto, says: str) -> None:
 
 def test_among_free_axes_that_of_the_batch_has_its_name() -> None:
     """Not here: the other axis has no size then."""
-    refused(carrying(("L", "B", 3)), r"\(L, B, 3\); one axis must be without a fixed size")
+    refused(carrying(("L", "B", 3)), r"\('L', 'B', 3\); one axis must be without a fixed size")
 
 
 def test_states_come_in_pairs_of_floats() -> None:
