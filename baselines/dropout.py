@@ -12,8 +12,8 @@ LEAST = -(1 << (BITS - 1))
 class Dropout(nn.Dropout):
     """Dropout (Srivastava et al. 2014, JMLR 15), with a share rounded to a multiple of 2⁻¹⁶.
 
-    On a CPU torch draws a number of its generator for each element, which took a tenth of a step of
-    training; here one serves four elements. Elsewhere this is torch's.
+    On a CPU torch draws a number of its generator for each element, which takes longer than the
+    rest; here one serves four elements. Elsewhere this is torch's.
     """
 
     def forward(self, features: Tensor) -> Tensor:

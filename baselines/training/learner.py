@@ -101,9 +101,9 @@ class Learner:
 class Optimizer:
     """Adam, or plain stochastic gradient descent, with the recipe's clipping and schedule.
 
-    On a CPU an embedding's gradient is sparse where it can be, only the rows read in this step:
-    filling the others with zeros and adding them took an eighth of a step with 33,278 words. It can
-    be if the embedding is tied, where it is added to the readout's gradient, which is there first.
+    On a CPU an embedding's gradient is sparse where it can be, only the rows read in this step,
+    without zeros for all others to be filled and added. It can be if the embedding is tied, where
+    it is added to the readout's gradient, which is there first.
     Plain gradient descent, which does not change weights without gradient, can use a sparse one of
     an untied embedding; clipping then scales the learning rate instead of every gradient. The
     resulting weights are the same, without passes over all of them.

@@ -295,7 +295,7 @@ _RECIPES: Mapping[tuple[str, str], Recipe] = MappingProxyType(
             _WORDS_FULL_ADAM, steps=36_400, k_train="full", validate_every=910
         ),
         # Pairs side by side, like sentences. Half of the inputs would be padding if pairs of any
-        # length were, and three quarters of the time would go into scores of 18,146 classes.
+        # length were, and most of an LSTM's time would go into scores of 18,146 classes.
         ("translation", "smoke"): replace(_WORDS_SMOKE, k_train="full"),
         ("translation", "small"): replace(
             _WORDS,

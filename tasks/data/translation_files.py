@@ -37,7 +37,7 @@ class ParallelSource(Source):
     Attributes:
         place: its folder in the data directory.
         files: by split, the names of one file with tabs, or of those of the source and the target.
-        otherwise: another way to get it than to put its files into the folder.
+        otherwise: how else to get the files, or how they were made.
     """
 
     place: str
