@@ -18,6 +18,7 @@ from seqmem.docs.committed import BUDGET, chosen, committed_records, sources
 from seqmem.docs.how_much import how_much_charts, how_much_parts, is_memory
 from seqmem.docs.limitations import limitations
 from seqmem.docs.markup import bullets, chart_name, details, safe, table
+from seqmem.docs.other_systems import is_cut, other_parts
 from seqmem.docs.sentences import MARGIN, Finding, by_gain, compare, gain
 from seqmem.docs.why_memory import why_charts, why_parts
 from seqmem.docs.wikitext import text_boards, text_charts, text_parts
@@ -84,13 +85,18 @@ def committed() -> tuple[list[Record], list[Failure]]:
 
 
 def how_long(records: Sequence[Record]) -> list[Board]:
-    """Return the boards of all tasks but those that ask how much a model holds."""
-    return chosen([record for record in records if not is_memory(record)])
+    """Return the boards of all whole tasks but those that ask how much a model holds."""
+    return chosen([record for record in records if not is_memory(record) and not is_cut(record)])
 
 
 def how_much(records: Sequence[Record]) -> list[Board]:
     """Return the boards of the tasks that ask how much a model holds."""
     return chosen([record for record in records if is_memory(record)])
+
+
+def cut(records: Sequence[Record]) -> list[Board]:
+    """Return the boards of translations of which a part is out of view."""
+    return chosen([record for record in records if is_cut(record)])
 
 
 def findings(records: Sequence[Record]) -> list[Finding]:
@@ -130,6 +136,7 @@ def page(records: Sequence[Record], failures: Sequence[Failure]) -> str:
         parts += [f"### Chart {i}", f"![{alt(finding)}]({CHARTS.name}/{finding.chart})"]
     parts += why_parts(text_boards(records), CHARTS.name)
     parts += how_much_parts(how_much(records), CHARTS.name)
+    parts += other_parts(found, cut(records))
     parts += [
         "## Evidence",
         details("How to read this", [READING]),

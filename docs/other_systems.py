@@ -1,0 +1,156 @@
+"""Translation, speech and images: how much context models use, and what recurrence adds."""
+
+from collections.abc import Mapping, Sequence
+
+from seqmem.docs import sentences
+from seqmem.docs.markup import bullets, details, table
+from seqmem.docs.sentences import MARGIN, amount, compare, place
+from seqmem.leaderboard.record import Record
+from seqmem.leaderboard.statistics.aggregate import Board
+from seqmem.leaderboard.statistics.answers import CLOSE
+from seqmem.leaderboard.statistics.differences import difference
+from seqmem.leaderboard.statistics.envelope import Best
+from seqmem.leaderboard.statistics.rows import name_of, named_rows
+from seqmem.leaderboard.tables.formatting import need
+from seqmem.leaderboard.tables.wording import ONE, TIED, count, difference_text, shown
+from seqmem.tasks import family_of
+
+__all__ = ["is_cut", "other_parts"]
+
+FAMILIES = ("translation", "speech", "sequential-image", "permuted-image")
+ALONE = "source=0,train=cut"  # a language model of the target side alone
+
+INTRODUCTION = """The blog post's other evidence: translation, speech, and images read pixel by
+pixel. Budget `{budget}`, {trainings} of each model: small models, far from published systems, so
+what they use is no need of the task."""
+
+
+def is_cut(record: Record) -> bool:
+    """Return whether a record is of a translation of which a part is out of view."""
+    return family_of(record.task.id) == "translation" and bool(_cut(record.task.id)[1])
+
+
+def other_parts(found: Sequence[Board], cut: Sequence[Board]) -> list[str]:
+    """Return what models use on each of these tasks, and what the source of a translation is worth.
+
+    Args:
+        found: boards of whole tasks, with context needs for a share of the gain.
+        cut: boards of translations of which a part is out of view.
+    """
+    some = [board for board in found if family_of(board.task_id) in FAMILIES]
+    if not some:
+        return []
+    some.sort(key=lambda board: FAMILIES.index(family_of(board.task_id)))
+    told, tables = [], []
+    for board in some:
+        told.append(use_sentence(board))
+        parts = {
+            options: other
+            for other in cut
+            for whole, options in [_cut(other.task_id)]
+            if whole == board.task_id
+        }
+        if ALONE in parts:
+            told += source_sentences(board, parts[ALONE])
+        if parts:
+            title = f"{board.task_id} with a part of each source"
+            tables.append(details(title, [source_table(board, parts)]))
+    most = max(len(row.records) for board in some for row in board.rows)
+    trainings = count(most, "training")
+    return [
+        "## Translation, speech, images",
+        INTRODUCTION.format(budget=some[0].rows[0].budget, trainings=trainings),
+        bullets(told),
+        *tables,
+    ]
+
+
+def use_sentence(board: Board) -> str:
+    """Return how much context the best model of each kind uses, and which kind is better."""
+    forward, recurrent = (kind.get("full") for kind in sentences.sides(board))
+    told = [
+        f"{kind}, {_scored(board, best)}, k = {need(best.row.need)}"
+        for kind, best in (("recurrent", recurrent), ("feed-forward", forward))
+        if best is not None
+    ]
+    text = (
+        f"**On {board.task_id}, {100 * CLOSE:.0f} % of a model's gain takes, of the best "
+        f"{'; of the best '.join(told)}.**"
+    )
+    if forward is None or recurrent is None:
+        return text
+    compared = compare(board.task_id, board, place(forward), place(recurrent))
+    if compared is None:
+        return f"{text} Neither learned it."
+    word = "tied with" if compared.word == TIED else f"{compared.word} than"
+    text += f" The feed-forward one is {word} the recurrent one, by {amount(compared)} of the gain"
+    enough = sentences.replaced(board)
+    if enough is not None:
+        never = enough.low is None and enough.high is None
+        known = f"not up to k = {enough.largest}" if never else f"with k = {need(enough)}"
+        text += f"; within {100 * MARGIN:.0f} % of the gain it comes {known}"
+    return text + "."
+
+
+def source_sentences(board: Board, alone: Board) -> list[str]:
+    """Return what the source is worth to each model that was also trained without it.
+
+    Args:
+        board: of the whole translation.
+        alone: of language models of the target side alone, on the same targets.
+    """
+    facts, with_source = board.records[0].task, named_rows(board)
+    told = []
+    for name, without in named_rows(alone).items():
+        if name not in with_source:
+            continue
+        row = with_source[name]
+        paired = difference((), without, row, "full", alone=True)
+        if paired is None:
+            continue
+        told.append(
+            f"**Trained and tested without the source, {name} has "
+            f"{shown(without.scores['full'])} instead of {shown(row.scores['full'])} on the same "
+            f"targets**: {difference_text(paired, facts)}{'' if paired.trainings else ONE}."
+        )
+    return told
+
+
+def source_table(board: Board, parts: Mapping[str, Board]) -> str:
+    """Return each model's full-context score by the words of the source in view.
+
+    Args:
+        board: of the whole translation.
+        parts: boards of the same with a part of each source, by the options in their ids.
+    """
+    evaluated = {
+        int(options.removeprefix("source=")): named_rows(other)
+        for options, other in parts.items()
+        if options.removeprefix("source=").isdecimal()
+    }
+    columns = {f"{n} source words": evaluated[n] for n in sorted(evaluated)}
+    columns |= {"all": named_rows(board)}
+    if ALONE in parts:
+        columns |= {"none, and none in training": named_rows(parts[ALONE])}
+    return table(
+        [
+            {
+                "model": name,
+                **{
+                    title: shown(rows[name].scores["full"]) if name in rows else "–"
+                    for title, rows in columns.items()
+                },
+            }
+            for name in columns["all"]
+        ]
+    )
+
+
+def _scored(board: Board, best: Best) -> str:
+    return f"{name_of(board, best.row)} at {shown(best.row.scores[best.at])}"
+
+
+def _cut(task_id: str) -> tuple[str, str]:
+    """Return the id of a whole translation of a named corpus, and what is left out of view."""
+    whole, _, options = task_id.partition(",")
+    return whole, options
