@@ -164,6 +164,10 @@ def _check_split(task: Task, name: str, split: Split) -> None:
             split.inputs.shape[1] == task.inputs.dimension,
             f"{name}: input vectors have {task.inputs.dimension} numbers",
         )
+        _require(
+            not task.inputs.bounded or split.inputs.abs().max() <= 1,
+            f"{name}: inputs are in [−1, 1]; if not, declare Features(…, bounded=False)",
+        )
 
 
 def example_inputs(spec: InputSpec, batch: int = 3, length: int = 40) -> Tensor:

@@ -56,7 +56,6 @@ __all__ = [
     "guaranteed_context_facts",
 ]
 
-FEATURE_BOUND = 1.0  # largest absolute value of the tasks' features, which lie in [0, 1]
 OUTPUT_ERROR = 0.01  # largest error of any output at a record's guaranteed context
 WORDS = 1 << 13  # rows of an embedding that are multiplied at once
 
@@ -143,10 +142,13 @@ class Certificate:
 def certificate(model: SequenceModel) -> Certificate:
     """Return the proof, from its weights, that a recurrent network forgets.
 
-    It assumes that features lie in [−1, 1]; the bound of an embedding is computed from its weights.
+    The bound of an embedding is computed from its weights; a task's own features lie in [−1, 1]
+    unless the task declares otherwise. Without a bound the gates of an LSTM may come close to 1,
+    and there is no proof; the bound of a tanh layer's state needs none.
 
     Raises:
-        InputError: the model is of another kind, or its weights do not contract.
+        InputError: the model is of another kind, its weights do not contract, or it is an LSTM
+            whose inputs have no bound.
     """
     name = type(model).__name__
     if not isinstance(model, RNN | LSTM):
@@ -159,6 +161,11 @@ def certificate(model: SequenceModel) -> Certificate:
         bounds = _rnn_layer if isinstance(model, RNN) else _lstm_layer
         for index in range(model.layers.num_layers):
             entering = _output(layers[-1], layers[-1].radius) if layers else _input_bound(model)
+            if entering == math.inf and not isinstance(model, RNN):
+                raise InputError(
+                    f"no certificate for this {name}: this task's inputs have no bound, and its "
+                    "gates depend on them; train rnn-stable"
+                )
             layer = bounds(model, index, entering)
             if layer is None:
                 raise InputError(
@@ -195,7 +202,8 @@ def _input_bound(model: RNN | LSTM) -> float:
     """Return a bound of the first layer's inputs, in the norm of the model's certificate."""
     order = 2 if isinstance(model, RNN) else math.inf
     if model.enter.embedding is None:
-        return float(torch.full((model.enter.width,), FEATURE_BOUND).double().norm(order))
+        largest = torch.ones(model.enter.width, dtype=torch.float64)
+        return float(largest.norm(order)) if model.enter.bounded else math.inf
     return float(model.enter.embedding.weight.double().norm(order, dim=1).max())
 
 
@@ -209,8 +217,9 @@ def _rnn_layer(model: RNN | LSTM, index: int, entering: float) -> LayerBounds | 
     if not rate < SLOWEST:  # true for NaN as well
         return None
     gain = float(torch.linalg.matrix_norm(inputs, 2))
-    radius = (gain * entering + float(bias.norm())) / (1 - rate)
-    radius = min(radius, math.sqrt(len(bias)))
+    radius = math.sqrt(len(bias))
+    if entering < math.inf:
+        radius = min(radius, (gain * entering + float(bias.norm())) / (1 - rate))
     return LayerBounds(rate, np.array([[rate]]), np.array([gain]), np.array([radius]), 1)
 
 

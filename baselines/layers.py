@@ -17,6 +17,7 @@ class InputLayer(nn.Module):
 
     Attributes:
         width: the size of an output vector.
+        bounded: whether the floats are known to lie in [−1, 1]; of ids, the embedding decides.
     """
 
     def __init__(self, spec: InputSpec, width: int, dropout: float = 0.0) -> None:
@@ -33,6 +34,7 @@ class InputLayer(nn.Module):
         if isinstance(spec, Tokens):
             self.embedding = nn.Embedding(spec.vocabulary, width)
             nn.init.normal_(self.embedding.weight, std=width**-0.5)
+        self.bounded = not isinstance(spec, Features) or spec.bounded
         self.width = spec.dimension if isinstance(spec, Features) else width
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -51,9 +51,10 @@ here for a bias of 0. That is the set of the author's experiments, but that rows
 the code renormalises columns. Its forget gate may come close to 1, so that the theorem need not
 apply: in general there is no certificate.
 
-X is 1 in every layer: embeddings are clamped to [−1, 1], the tasks' features lie in [0, 1], and
-higher layers read |h| ≤ 1. Dropout scales the features that it keeps by 1/(1 − p), which violates
-these bounds: the certificate holds for the model in evaluation mode.
+X is 1 in every layer: embeddings are clamped to [−1, 1], features lie there, and higher layers read
+|h| ≤ 1. Where a task's features have no bound (`Features.bounded`), there is no certificate.
+Dropout scales the features that it keeps by 1/(1 − p), which violates these bounds: the certificate
+holds for the model in evaluation mode.
 """
 
 import math

@@ -8,7 +8,15 @@ from seqmem.leaderboard.statistics.aggregate import Board, boards, id_order
 from seqmem.leaderboard.statistics.rows import latest
 from seqmem.leaderboard.store import COMMITTED, read_records, record_directory
 
-__all__ = ["BUDGET", "board_records", "chosen", "committed_records", "newest", "sources"]
+__all__ = [
+    "BUDGET",
+    "board_records",
+    "chosen",
+    "committed_records",
+    "newest",
+    "sources",
+    "trainings",
+]
 
 ROOT = COMMITTED.parent.parent
 BUDGET = "small"  # of the findings, where no other is named
@@ -67,3 +75,9 @@ def newest(records: Sequence[Record]) -> list[Board]:
     for board in sorted(boards(records), key=lambda b: max(record.created for record in b.records)):
         found[board.task_id] = latest(board)
     return [found[task_id] for task_id in sorted(found, key=id_order)]
+
+
+def trainings(boards: Sequence[Board]) -> str:
+    """Return how often the models were trained, as "1 or 3 trainings of each"."""
+    seeds = {len(row.records) for board in boards for row in board.rows}
+    return f"{' or '.join(map(str, sorted(seeds)))} training{'' if seeds == {1} else 's'} of each"

@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from seqmem.baselines import BASELINES
+from seqmem.docs.committed import trainings
 from seqmem.docs.markup import bullets, chart_name, details, table
 from seqmem.docs.sentences import amount, compare
 from seqmem.leaderboard.record import Record
@@ -80,9 +82,6 @@ def how_much_parts(found: Sequence[Board], folder: str) -> list[str]:
     """
     if not found:
         return []
-    seeds = {len(row.records) for board in found for row in board.rows}
-    numbers = " or ".join(map(str, sorted(seeds)))
-    trainings = f"{numbers} training{'' if seeds == {1} else 's'} of each"
     told = [recall(board) for board in found if board.task_id == RECALL]
     told += [
         separation(board, each)
@@ -92,7 +91,7 @@ def how_much_parts(found: Sequence[Board], folder: str) -> list[str]:
     ]
     parts = [
         "## How much",
-        INTRODUCTION.format(budget=found[0].rows[0].budget, trainings=trainings),
+        INTRODUCTION.format(budget=found[0].rows[0].budget, trainings=trainings(found)),
         bullets([sentence for sentence in told if sentence is not None]),
     ]
     for family in FAMILIES:
@@ -125,16 +124,24 @@ def recall(board: Board) -> str | None:
     """Return whether recall grows with the size of an LSTM's state, and what attention holds."""
     rows = named_rows(board).values()
     by_state = sorted(
-        (floats, row)
-        for row in rows
-        if row.records[0].model["name"] == "lstm" and (floats := state_floats(row))
+        (
+            (floats, held, row)
+            for row in rows
+            if row.records[0].model["name"] == "lstm"
+            and (floats := state_floats(row))
+            and (held := bits_of_row(row)) is not None
+        ),
+        key=lambda each: each[0],
     )
     attention = [row for row in rows if row.label == "transformer"]
     if len(by_state) < 2 or not attention:
         return None
-    bits = [held.value for _, row in by_state if (held := bits_of_row(row)) is not None]
-    grows = "grows with" if bits == sorted(bits) else "does not always grow with"
-    steps = ", ".join(f"{_held(row)} with {floats:,}" for floats, row in by_state)
+    more = [
+        floats < larger and held.value + (held.half or 0.0) < most.value - (most.half or 0.0)
+        for (floats, held, _), (larger, most, _) in pairwise(by_state)
+    ]
+    grows = "grows with" if all(more) else "does not always grow with"
+    steps = ", ".join(f"{_held(row)} with {floats:,}" for floats, _, row in by_state)
     most = most_bits(board.records[0].task)
     return (
         f"**What a recurrent network recalls {grows} the size of its state, and attention recalls "
@@ -159,7 +166,10 @@ def separation(board: Board, said: Separation) -> str | None:
         if (found := compare(board.task_id, board, (row, "full"), (unable, "full"))) is not None
     ]
     if not pairs:
-        return f"**{_first(said.claim)}** ({said.source}): not seen, since neither learned it."
+        return (
+            f"**{_first(said.claim)}** ({said.source}): not seen; neither learned {board.task_id}, "
+            "or no interval of the difference is known."
+        )
     holds = {
         "better": "So it is here",
         "tied": "It does not show here",
@@ -171,7 +181,7 @@ def separation(board: Board, said: Separation) -> str | None:
     return (
         f"**{_first(said.claim)}** ({said.source}). {holds[found.word]}: on {board.task_id} "
         f"{best.label} holds {_held(best)} bits and {unable.label}, the best of those that cannot, "
-        f"{_held(unable)}; the loss differs by {amount(found)} of the gain."
+        f"{_held(unable)}; the loss differs by {amount(found, ' of the gain')}."
         + (f" Of the {len(pairs)} that can, {better or 'none'} {verb} better." if pairs[1:] else "")
     )
 

@@ -3,17 +3,20 @@
 from collections.abc import Mapping, Sequence
 
 from seqmem.docs import sentences
+from seqmem.docs.committed import trainings
 from seqmem.docs.markup import bullets, details, table
 from seqmem.docs.sentences import MARGIN, amount, compare, place
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.statistics.aggregate import Board
 from seqmem.leaderboard.statistics.answers import CLOSE
+from seqmem.leaderboard.statistics.context_need import ContextNeed
 from seqmem.leaderboard.statistics.differences import difference
 from seqmem.leaderboard.statistics.envelope import Best
 from seqmem.leaderboard.statistics.rows import name_of, named_rows
 from seqmem.leaderboard.tables.formatting import need
-from seqmem.leaderboard.tables.wording import ONE, TIED, count, difference_text, shown
+from seqmem.leaderboard.tables.wording import ONE, TIED, difference_text, shown
 from seqmem.tasks import family_of
+from seqmem.tasks.translation_cuts import CUT
 
 __all__ = ["is_cut", "other_parts"]
 
@@ -21,13 +24,14 @@ FAMILIES = ("translation", "speech", "sequential-image", "permuted-image")
 ALONE = "source=0,train=cut"  # a language model of the target side alone
 
 INTRODUCTION = """The blog post's other evidence: translation, speech, and images read pixel by
-pixel. Budget `{budget}`, {trainings} of each model: small models, far from published systems, so
-what they use is no need of the task."""
+pixel. Budget `{budget}`, {trainings}: small models, far from published systems. What one *uses*, no
+need of the task, is the smallest k with which its loss is within {close} of the task's gain of its
+own with everything."""
 
 
 def is_cut(record: Record) -> bool:
     """Return whether a record is of a translation of which a part is out of view."""
-    return family_of(record.task.id) == "translation" and bool(_cut(record.task.id)[1])
+    return family_of(record.task.id) == "translation" and bool(_parts(record.task.id)[1])
 
 
 def other_parts(found: Sequence[Board], cut: Sequence[Board]) -> list[str]:
@@ -43,11 +47,11 @@ def other_parts(found: Sequence[Board], cut: Sequence[Board]) -> list[str]:
     some.sort(key=lambda board: FAMILIES.index(family_of(board.task_id)))
     told, tables = [], []
     for board in some:
-        told.append(use_sentence(board))
+        told += use_sentences(board)
         parts = {
             options: other
             for other in cut
-            for whole, options in [_cut(other.task_id)]
+            for whole, options in [_parts(other.task_id)]
             if whole == board.task_id
         }
         if ALONE in parts:
@@ -55,41 +59,47 @@ def other_parts(found: Sequence[Board], cut: Sequence[Board]) -> list[str]:
         if parts:
             title = f"{board.task_id} with a part of each source"
             tables.append(details(title, [source_table(board, parts)]))
-    most = max(len(row.records) for board in some for row in board.rows)
-    trainings = count(most, "training")
     return [
         "## Translation, speech, images",
-        INTRODUCTION.format(budget=some[0].rows[0].budget, trainings=trainings),
+        INTRODUCTION.format(
+            budget=some[0].rows[0].budget,
+            trainings=trainings(some),
+            close=f"{100 * (1 - CLOSE):.0f} %",
+        ),
         bullets(told),
         *tables,
     ]
 
 
-def use_sentence(board: Board) -> str:
+def use_sentences(board: Board) -> list[str]:
     """Return how much context the best model of each kind uses, and which kind is better."""
     forward, recurrent = (kind.get("full") for kind in sentences.sides(board))
-    told = [
-        f"{kind}, {_scored(board, best)}, k = {need(best.row.need)}"
+    uses = [
+        f"the best {kind} model, {_scored(board, best)}, {_use(best.row.need)}"
         for kind, best in (("recurrent", recurrent), ("feed-forward", forward))
         if best is not None
     ]
-    text = (
-        f"**On {board.task_id}, {100 * CLOSE:.0f} % of a model's gain takes, of the best "
-        f"{'; of the best '.join(told)}.**"
-    )
+    if not uses:
+        return []
+    text = f"**{board.task_id}: {'; '.join(uses)}.**"
     if forward is None or recurrent is None:
-        return text
+        return [text]
     compared = compare(board.task_id, board, place(forward), place(recurrent))
     if compared is None:
-        return f"{text} Neither learned it."
+        return [f"{text} Nothing is compared: neither learned it, or no interval is known."]
     word = "tied with" if compared.word == TIED else f"{compared.word} than"
-    text += f" The feed-forward one is {word} the recurrent one, by {amount(compared)} of the gain"
+    by = amount(compared, " of the gain")
+    text += f" The feed-forward one is {word} the recurrent one, by {by}"
     enough = sentences.replaced(board)
     if enough is not None:
-        never = enough.low is None and enough.high is None
-        known = f"not up to k = {enough.largest}" if never else f"with k = {need(enough)}"
-        text += f"; within {100 * MARGIN:.0f} % of the gain it comes {known}"
-    return text + "."
+        within = f"within {100 * MARGIN:.0f} % of the gain of it"
+        if enough.high is not None:
+            text += f"; it is {within} with k = {need(enough)}"
+        elif enough.low is not None:
+            text += f"; with how many inputs it is {within} is not settled: k = {need(enough)}"
+        else:
+            text += f"; up to k = {enough.largest} it is not {within}"
+    return [f"{text}."]
 
 
 def source_sentences(board: Board, alone: Board) -> list[str]:
@@ -117,7 +127,7 @@ def source_sentences(board: Board, alone: Board) -> list[str]:
 
 
 def source_table(board: Board, parts: Mapping[str, Board]) -> str:
-    """Return each model's full-context score by the words of the source in view.
+    """Return each model's full-context score by how much of the source is in view.
 
     Args:
         board: of the whole translation.
@@ -128,7 +138,8 @@ def source_table(board: Board, parts: Mapping[str, Board]) -> str:
         for options, other in parts.items()
         if options.removeprefix("source=").isdecimal()
     }
-    columns = {f"{n} source words": evaluated[n] for n in sorted(evaluated)}
+    unit = board.records[0].task.unit.removeprefix("nats per ")
+    columns = {f"{n} source {unit}s": evaluated[n] for n in sorted(evaluated)}
     columns |= {"all": named_rows(board)}
     if ALONE in parts:
         columns |= {"none, and none in training": named_rows(parts[ALONE])}
@@ -150,7 +161,17 @@ def _scored(board: Board, best: Best) -> str:
     return f"{name_of(board, best.row)} at {shown(best.row.scores[best.at])}"
 
 
-def _cut(task_id: str) -> tuple[str, str]:
-    """Return the id of a whole translation of a named corpus, and what is left out of view."""
-    whole, _, options = task_id.partition(",")
-    return whole, options
+def _use(found: ContextNeed) -> str:
+    """Return how many inputs a model uses, in words."""
+    words = {"chance": "is no better than chance", "small": "gains less than 1 %"}
+    if found.state in ("reached", "beyond"):
+        return f"uses k = {need(found)}"
+    return words.get(found.state, "was not measured with everything")
+
+
+def _parts(task_id: str) -> tuple[str, str]:
+    """Return the id of a whole translation of a named corpus, and the options that cut it."""
+    corpus, *options = task_id.split(",")
+    cuts = [option for option in options if option.partition("=")[0] in CUT]
+    whole = [corpus, *(option for option in options if option not in cuts)]
+    return ",".join(whole), ",".join(cuts)

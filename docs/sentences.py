@@ -122,9 +122,9 @@ def _shares(name: str, board: Board, paired: Difference, word: str) -> Compariso
     return Comparison(name, mean, low, high, word, not paired.trainings)
 
 
-def amount(one: Comparison) -> str:
-    """Return a difference in % of the gain, with its interval and what that leaves out."""
-    return one.text(" %") + _one(one)
+def amount(one: Comparison, of: str = "") -> str:
+    """Return a difference in % of the gain, `of` after "%", and what its interval leaves out."""
+    return one.text(f" %{of}") + _one(one)
 
 
 def _one(one: Comparison) -> str:
@@ -196,7 +196,8 @@ def words(boards: Sequence[Board]) -> Finding | None:
     ]
     text = (
         f"**An LSTM at perplexity {shown(row.scores['full'])} uses k = {need(row.need)} words**: "
-        f"with so many it has {100 * CLOSE:.0f} % of its gain on {board.task_id} ({row.label}, "
+        f"with so many it is within {100 * (1 - CLOSE):.0f} % of the gain of its loss with all, on "
+        f"{board.task_id} ({row.label}, "
         f"budget {row.budget}, {count(len(row.records), 'training')})"
     )
     cut = difference(board.rows, row, row, CUT, "full", alone=True)
@@ -321,7 +322,7 @@ def stable(boards: Sequence[Board]) -> Finding | None:
     every = [pair for pairs in models.values() for pair in pairs]
     text = (
         f"**Stable models are {_tally([row for _, row in every])} with the same models "
-        f"unconstrained**, where either learned the task. {'; '.join(parts)} of the gain."
+        f"unconstrained**, where either learned the task. {'; '.join(parts)}."
     )
     found = tuple(board for board in boards if any(board is other for other, _ in every))
     title = "The stable model minus the same model unconstrained, full context"
@@ -366,7 +367,7 @@ def trained_at(boards: Sequence[Board]) -> Finding | None:
             )
             drawn += [one for _, one in rows]
         if parts:
-            told.append(f"On {board.task_id}, {'; '.join(parts)} of the gain")
+            told.append(f"On {board.task_id}, {'; '.join(parts)}")
             found.append(board)
     if not drawn:
         return None

@@ -51,7 +51,7 @@ class LongMemory(GeneratedTask):
         """Take the order of differencing d, 0 < d < ½."""
         super().__init__(f"long-memory/d={d:g}", longer)
         self.sequences = SEQUENCES
-        self.inputs = Features(1)
+        self.inputs = Features(1, bounded=False)
         self.outputs = 1
         self.loss = SquaredError()
         self.d = d

@@ -51,9 +51,15 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Features:
-    """Inputs are vectors of floats."""
+    """Inputs are vectors of floats.
+
+    Attributes:
+        dimension: the size of a vector.
+        bounded: whether all floats lie in [−1, 1].
+    """
 
     dimension: int
+    bounded: bool = True
 
 
 InputSpec = Tokens | Features

@@ -10,8 +10,8 @@ photographs (Elliott et al. 2016), tested on those of 2016. ``translation:FILE.t
 own parallel text, a pair a line, source and target separated by a tab;
 ``translation:SOURCE+TARGET`` is two files, of which line i of one is the translation of line i of
 the other. The first 90 % of the pairs train, the next 5 % validate, the last 5 % test (cut after
-⌊0.9 n⌋ and ⌊0.95 n⌋ of at least 100); no pair may stand in two splits. Options follow a comma or,
-after a file, a question mark: ``translation/bible-es-en,unit=char``,
+⌊0.9 n⌋ and ⌊0.95 n⌋ of at least 100); no pair may stand in two splits, spaces aside. Options follow
+a comma or, after a file, a question mark: ``translation/bible-es-en,unit=char``,
 ``translation:FILE.tsv?unit=bpe&pieces=8000``. ``source=8`` and ``target=4`` leave a part of each
 test pair out of view (`seqmem.tasks.translation_cuts`).
 
@@ -282,7 +282,8 @@ def _cut(pattern: str, pairs: Sequence[Pair]) -> dict[str, Sequence[Pair]]:
     seen: dict[tuple[str, str], tuple[str, Pair]] = {}
     for name, part in parts.items():
         for pair in part:
-            split, first = seen.setdefault((pair.source, pair.target), (name, pair))
+            sides = " ".join(pair.source.split()), " ".join(pair.target.split())
+            split, first = seen.setdefault(sides, (name, pair))
             if split != name:
                 raise InputError(
                     f"{pair.where}: the pair of the {name} split is also in the {split} split "

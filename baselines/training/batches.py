@@ -162,7 +162,8 @@ def batches(
             targets are then omitted.
         order: draws the order of the sequences; a single stream is read in its own order.
         pool: how many batches of sequences are drawn together and sorted by length, so that those
-            side by side are about as long and few inputs are padding; 0: none.
+            side by side are about as long and few inputs are padding; 0: none. The number of
+            targets in a step then varies more, and with it the weight of each.
     """
     for starts, lengths in _runs(split, size, order, pool):
         for begin, end in _edges(int(lengths.max()), segment):

@@ -31,7 +31,8 @@ Kind = Literal["recurrent", "feed-forward", "not trained by steps"]
 # and up to how many windows that matters: rare, large differences are then easily all missed.
 WITHOUT_MISSED, FEW = "Student's t over sampled targets, finite population, 95 %", 512
 STABLE = "-stable"  # how the name of a model with a stability constraint ends
-CONSTRAINT = ("lambda_max", "forget_max", "forget_bias")  # options that the model without has not
+# Options that the model without the constraint has not.
+CONSTRAINT = ("lambda_max", "forget_max", "forget_slowest", "forget_bias")
 
 
 def loss(row: Row, k: Context) -> float:

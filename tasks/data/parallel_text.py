@@ -37,15 +37,17 @@ def pair_files(pattern: str) -> tuple[Path, ...]:
     """Return the file of this name, or the two files of ``SOURCE+TARGET``.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or a name matches several.
     """
     one, plus, two = pattern.partition("+")
-    if not plus or expand_user(pattern).exists():
-        found = expand(pattern)
-        if len(found) > 1:
-            raise InputError(f"{pattern} matches {len(found)} files; name one, or SOURCE+TARGET")
-        return (found[0],)
-    return (*expand(one)[:1], *expand(two)[:1])
+    names = (one, two) if plus and not expand_user(pattern).exists() else (pattern,)
+    found = [expand(name) for name in names]
+    for name, paths in zip(names, found, strict=True):
+        if len(paths) > 1:
+            raise InputError(
+                f"{name} matches {len(paths)} files; name one file of pairs, or one SOURCE+TARGET"
+            )
+    return tuple(paths[0] for paths in found)
 
 
 def read_pairs(files: tuple[Path, ...]) -> Iterator[Pair]:

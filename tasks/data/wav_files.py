@@ -18,6 +18,7 @@ from seqmem.files import require_regular
 
 __all__ = ["read_wav"]
 
+PLAIN = (1, 3, 0xFFFE)  # formats of samples: integers, floats, and either with more in the header
 HIGHEST = 768_000  # samples a second, of any recorder: a header with more is damaged
 
 Samples = npt.NDArray[np.float64]
@@ -68,14 +69,23 @@ def _check_chunks(path: Path, file: IO[bytes]) -> None:
         raise InputError(
             f"{path}: is not a WAV file; convert it, for example with ffmpeg -i {path.name} OUT.wav"
         )
-    at, block = len(head), 1
+    at, block, found = len(head), 1, False
+    whole = len(head[:8]) + int(struct.unpack("<I", head[4:8])[0])  # what the file announces
     while at + 8 <= size:
         file.seek(at)
         name, length = struct.unpack("<4sI", file.read(8))
         at += 8
-        if name == b"fmt " and len(form := file.read(14)) == 14:
-            block = struct.unpack("<12xH", form)[0] or 1  # bytes of a sample of all channels
+        if name == b"fmt " and len(form := file.read(16)) == 16:
+            kind, channels, block, bits = struct.unpack("<HH8xHH", form)
+            if kind in PLAIN and block != channels * -(-bits // 8):
+                raise InputError(
+                    f"{path}: {channels} channels of {bits} bits do not make samples of {block} "
+                    "bytes; the file is damaged, get it again"
+                )
         if name == b"data":
+            if found:
+                raise InputError(f"{path}: has samples in several places; convert it to plain WAV")
+            found = True
             if length == 0:
                 raise InputError(f"{path}: has no samples; give a recording")
             if at + length > size:
@@ -83,14 +93,21 @@ def _check_chunks(path: Path, file: IO[bytes]) -> None:
                     f"{path}: is truncated, {size - at:,} of {length:,} bytes of samples; get it "
                     "again"
                 )
-            if length % block:
+            if at + length > whole:
+                raise InputError(
+                    f"{path}: its header announces {whole:,} bytes, its samples end after "
+                    f"{at + length:,}; the file is damaged, get it again"
+                )
+            if length % (block or 1):
                 raise InputError(
                     f"{path}: {length:,} bytes of samples of {block} bytes each; the file is "
                     "damaged, get it again"
                 )
-            return
         at += length + length % 2
-    raise InputError(f"{path}: is truncated or damaged, there are no samples in it; get it again")
+    if not found:
+        raise InputError(
+            f"{path}: is truncated or damaged, there are no samples in it; get it again"
+        )
 
 
 def _read(path: Path, file: IO[bytes]) -> tuple[int, npt.NDArray[np.generic]]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqmem.baselines.certificate import Certificate, certificate
+from seqmem.baselines.certificate import Certificate, certificate, guaranteed_context_facts
 from seqmem.baselines.recurrent import LSTM, RNN, Recurrent
 from seqmem.baselines.spec import build_model, parse_model
 from seqmem.baselines.stable import StableLSTM, StableRNN
@@ -66,6 +66,22 @@ def test_no_input_violates_the_bound(stable: type[Stable], layers: int, scale: f
     proof = certificate(model)
     for k in (1, 5, 20):
         assert worst(model, k, proof.norm, seed=k) <= proof.bound(k) + 1e-12
+
+
+def test_inputs_without_a_bound_leave_a_proof_to_tanh_layers_alone() -> None:
+    task = load_task("long-memory/d=0.4")
+    assert float(task.split("valid").inputs.abs().max()) > 1
+    with seeded(0):
+        lstm, _ = build_model(parse_model("lstm-stable"), task, 64, {"hidden": 4})
+        rnn, _ = build_model(parse_model("rnn-stable"), task, 64, {"hidden": 4})
+    with pytest.raises(InputError, match=r"no certificate .* inputs have no bound"):
+        certificate(lstm)
+    assert guaranteed_context_facts(lstm) is None
+    proof, source = certificate(rnn), torch.Generator().manual_seed(0)
+    inputs = 9 * torch.randn(64, 60, 1, generator=source, dtype=torch.float64)
+    errors = {k: truncation(rnn.double().eval(), inputs, k, proof.norm).max() for k in (1, 5, 20)}
+    assert errors[1] > 0.01
+    assert all(error <= proof.bound(k) + 1e-12 for k, error in errors.items())
 
 
 @pytest.mark.parametrize(("stable", "ordinary"), [(StableRNN, RNN), (StableLSTM, LSTM)])

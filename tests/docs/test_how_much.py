@@ -51,6 +51,10 @@ def test_recall_grows_with_the_state_or_it_is_said_that_it_does_not() -> None:
         r"recalls grows with the size .* attention recalls 191\.\d+ .*bits of the 192", said(10, 20)
     )
     assert "does not always grow" in said(10, 20, 15)
+    assert "does not always grow" in said(10, 10)
+    assert "does not always grow" in said(10, 10.01)  # within their intervals
+    alike = [held(RECALL, 10, label, 32) for label in ("lstm:hidden=16", "lstm:dropout=0.1")]
+    assert "does not always grow" in text(*alike, held(RECALL, 191, "transformer", 9000))
     assert re.search(r"10\.\d+ .*with 32, 20\.\d+ .*with 64 floats", said(10, 20))
     assert "recalls" not in said(10)  # one size shows no growth
 
@@ -61,7 +65,7 @@ def test_recall_grows_with_the_state_or_it_is_said_that_it_does_not() -> None:
         (24.0, 3.0, "So it is here"),
         (3.0, 24.0, "Here it is the other way round"),
         (24.0, 24.0, "It does not show here"),
-        (0.0, 0.0, "neither learned it"),
+        (0.0, 0.0, "neither learned selective-copy"),
     ],
 )
 def test_a_separation_says_whether_it_shows_here(able: float, unable: float, says: str) -> None:

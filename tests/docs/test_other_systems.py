@@ -1,6 +1,7 @@
 """What models use on translation, speech and images, as sentences and a table."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -13,11 +14,14 @@ from seqmem.tests.records import make_trained
 BIBLE, SPEECH = "translation/bible-es-en", "speech/ljspeech"
 
 
-def trained(task: str, label: str, full: float, *, need: int = 8, stateful: bool = True) -> Record:
+def trained(
+    task: str, label: str, full: float, *, need: int = 8, stateful: bool = True, noise: float = 0.01
+) -> Record:
     """Return a record that is 0.5 worse with one input, and as good as with all from `need` on."""
     return make_trained(
         {1: full + 0.5, need: full, 64: full, "full": full},
-        task=task, label=label, chance=4.0, optimum=None, stateful=stateful, noise=0.01,
+        task=task, label=label, chance=4.0, optimum=None, stateful=stateful, noise=noise,
+        unit="nats per word",
         score="perplexity" if task.startswith("translation") else "loss",
     )  # fmt: skip
 
@@ -31,17 +35,43 @@ def test_each_kind_is_named_with_what_it_uses_and_the_better_one_is_said() -> No
     lstm = trained(SPEECH, "lstm", 2.0, need=8)
     wavenet = trained(SPEECH, "wavenet", 1.0, need=16, stateful=False)
     said = text(lstm, trained(SPEECH, "gru", 2.5), wavenet)
-    assert f"**On {SPEECH}, 99 % of a model's gain takes" in said
-    assert "of the best recurrent, lstm at 2.0" in said
-    assert "k = 8" in said
-    assert "of the best feed-forward, wavenet at 1.0" in said
-    assert "k = 16" in said
+    assert f"**{SPEECH}: the best recurrent model, lstm at 2.0" in said
+    assert "uses k = 8; the best feed-forward model, wavenet at 1.0" in said
+    assert "uses k = 16.**" in said
+    assert "one training of each" not in said
+    assert "1 training of each" in said
     assert "The feed-forward one is better than the recurrent one, by −33" in said  # of a gain of 3
+    assert "% of the gain (" in said
     worse = text(lstm, trained(SPEECH, "wavenet", 3.0, stateful=False))
     assert "The feed-forward one is worse than the recurrent one, by +50" in worse  # of a gain of 2
-    assert "within 5 % of the gain it comes not up to k = 64" in worse
-    assert "of the best feed-forward" not in text(lstm)
+    assert "up to k = 64 it is not within 5 % of the gain of it." in worse
+    assert "feed-forward" not in text(lstm)
     assert text() == ""
+
+
+def test_what_learned_nothing_uses_nothing() -> None:
+    chance = trained(SPEECH, "wavenet", 4.0, stateful=False)
+    said = text(trained(SPEECH, "lstm", 4.0), chance)
+    assert "k = " not in said.partition("**")[2]
+    assert "Nothing is compared" in said
+    untrained = replace(chance, training={**chance.training, "recipe": None})
+    assert "**" not in text(untrained)  # no kind of model has a sentence
+
+
+def test_whether_one_replaces_the_other_may_be_open() -> None:
+    lstm = trained(SPEECH, "lstm", 2.0)
+    said = text(lstm, trained(SPEECH, "wavenet", 2.0, stateful=False, noise=1.5))
+    assert "tied with the recurrent one" in said
+    assert "is not settled: k = " in said
+
+
+def test_options_that_cut_nothing_are_another_task() -> None:
+    letters = f"{BIBLE},unit=char"
+    records = [trained(letters, "lstm", 2.0), trained(f"{letters},source=4", "lstm", 3.0)]
+    assert [board.task_id for board in how_long(records)] == [letters]
+    said = text(*records, trained(BIBLE, "lstm", 2.5))
+    assert f"<summary>{letters} with a part of each source</summary>" in said
+    assert f"<summary>{BIBLE} with" not in said
 
 
 def test_the_worth_of_the_source_is_paired_over_tasks_and_parts_stand_in_one_table() -> None:

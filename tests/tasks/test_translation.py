@@ -153,6 +153,10 @@ GOOD = PAIRS[:150]
         ([*GOOD[:4], ("a", "b " * 10_000)], "line 5: the target has 10,000 words, more than 1,000"),
         (GOOD[:99], "too short to split, 99 pairs"),
         ([*GOOD, GOOD[3]], "line 151: the pair of the test split is also in the train split"),
+        (
+            [*GOOD, (GOOD[3][0].replace(" ", "  "), GOOD[3][1])],  # of the same tokens
+            "line 151: the pair of the test split is also in the train split",
+        ),
     ],
 )
 def test_bad_pairs_are_one_line(
@@ -182,6 +186,14 @@ def test_bad_pairs_are_one_line(
 def test_wrong_ids_are_one_line(given: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         make(given).split("test")
+
+
+def test_one_of_several_files_is_not_taken_silently(own_data: Path) -> None:
+    for name in ("a.es", "a.en", "b.es", "b.en"):
+        (own_data / name).write_text("x\n" * 150, encoding="utf-8")
+    for pattern in ("*.es+*.en", "a.es+*.en", "*.es"):
+        with pytest.raises(InputError, match="matches 2 files; name one"):
+            make(f"{own_data}/{pattern}".replace("+", f"+{own_data}/")).split("test")
 
 
 def test_files_of_different_lengths_are_refused(own_data: Path) -> None:

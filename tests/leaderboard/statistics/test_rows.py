@@ -1,8 +1,17 @@
 """Rows of a board: which are shown, their names and pairs."""
 
 from dataclasses import replace
+from inspect import signature
 
-from seqmem.leaderboard.statistics.rows import kind, named_rows, stable_pairs, usual_rows
+from seqmem.baselines.recurrent import LSTM, RNN
+from seqmem.baselines.stable import StableLSTM, StableRNN
+from seqmem.leaderboard.statistics.rows import (
+    CONSTRAINT,
+    kind,
+    named_rows,
+    stable_pairs,
+    usual_rows,
+)
 from seqmem.tests.records import SLOW, Losses, board_of, make_record, make_trained
 
 
@@ -46,6 +55,12 @@ def test_kinds_of_models() -> None:
     ):
         (row,) = board_of(record).rows
         assert kind(row) == is_
+
+
+def test_every_option_of_a_constraint_is_known() -> None:
+    for stable, free in ((StableLSTM, LSTM), (StableRNN, RNN)):
+        own = signature(stable).parameters.keys() - signature(free).parameters.keys()
+        assert own <= set(CONSTRAINT)
 
 
 def test_stable_models_are_paired_with_their_own_options_only() -> None:

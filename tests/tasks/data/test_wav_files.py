@@ -59,10 +59,15 @@ def test_chunks_of_other_programs_are_no_samples(tmp_path: Path) -> None:
 
 
 def header(
-    kind: int = 1, channels: int = 1, rate: int = 8000, bits: int = 16, length: int = 8
+    kind: int = 1,
+    channels: int = 1,
+    rate: int = 8000,
+    bits: int = 16,
+    length: int = 8,
+    size: int | None = None,
 ) -> bytes:
     """Return a file of so many bytes of samples with this header."""
-    size = bits // 8
+    size = bits // 8 if size is None else size
     form = struct.pack("<HHIIHH", kind, channels, rate, rate * size, size, bits)
     body = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data"
     body += struct.pack("<I", length) + bytes(length)
@@ -81,8 +86,11 @@ def header(
         (header(length=7), "7 bytes of samples of 2 bytes each; the file is damaged"),
         (header(bits=24), "8 bytes of samples of 3 bytes each"),
         (header(kind=7), "is damaged, or compressed (Unknown wave file format: MULAW"),
-        (header(channels=0), "is damaged, or compressed"),
+        (header(channels=0), "0 channels of 16 bits do not make samples of 2 bytes"),
         (header(bits=0), "is damaged, or compressed"),
+        (header(size=4), "1 channels of 16 bits do not make samples of 4 bytes"),
+        (header() + b"data" + struct.pack("<I", 4) + bytes(4), "samples in several places"),
+        (b"RIFF" + bytes(4) + header()[8:], "announces 8 bytes, its samples end after 52"),
         (header(rate=0), "0 samples a second; the file is damaged"),
         (header(rate=900_000), "900,000 samples a second; the file is damaged"),
     ],
