@@ -13,6 +13,7 @@ from seqmem.cli.listings import ListingRow, model_rows, task_rows, write_rows
 from seqmem.docs.blog_table import blog_sentence, most_pairs
 from seqmem.docs.committed import BUDGET, board_records, chosen, committed_records
 from seqmem.docs.findings import EXAMPLE, EXAMPLE_MODELS, committed
+from seqmem.docs.other_systems import is_cut
 from seqmem.docs.published_curve import curves, excess_sentence
 from seqmem.docs.wikitext import text_boards
 from seqmem.leaderboard.published import read_published
@@ -78,10 +79,14 @@ def excerpt() -> str:
 
 
 def overview() -> str:
-    """Return a row for each measured task: chance, optimum, best model and context need."""
+    """Return a row for each measured task: chance, optimum, best model and context need.
+
+    Of whole tasks, and of models with their usual options.
+    """
     rows: list[dict[str, object]] = []
-    for found in chosen(committed()[0]):
-        bests = envelope(found)
+    for found in chosen([record for record in committed()[0] if not is_cut(record)]):
+        usual = tuple(row for row in found.rows if ":" not in row.label)
+        bests = envelope(found, usual)
         last = bests[-1]
         optimum = found.optimum.get("full")
         best = f"{shown(last.row.scores[last.at])} ({name_of(found, last.row)})"
