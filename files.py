@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import tempfile
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -99,6 +100,26 @@ def write_bytes(path: Path, content: bytes) -> None:
         OSError: it cannot be written; `path` is as it was.
     """
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def require_writable(folder: Path, option: str) -> None:
+    """Make a folder for results, before they are computed.
+
+    Args:
+        folder: the folder.
+        option: what the user named it with, as in "--results".
+
+    Raises:
+        InputError: it cannot be made, or nothing can be written to it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{option} {folder}: cannot be written ({error.strerror}); name another folder"
+        ) from None
 
 
 def write_output(path: Path, content: bytes) -> None:

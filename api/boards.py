@@ -9,7 +9,7 @@ from seqmem.api.picture import Picture, pictured
 from seqmem.api.requests import logger
 from seqmem.baselines import BASELINES
 from seqmem.cli.listings import model_rows, task_rows
-from seqmem.errors import unknown
+from seqmem.errors import InputError, unknown
 from seqmem.leaderboard.charts.sweep import sweep_chart
 from seqmem.leaderboard.comparison import Comparison
 from seqmem.leaderboard.comparison import compare as compare_models
@@ -85,6 +85,7 @@ def compare(
     *,
     k: Context = "full",
     task: str | None = None,
+    budget: str | None = None,
 ) -> Comparison:
     """Return which of two models is better on a task, and by how much: a paired difference.
 
@@ -93,12 +94,19 @@ def compare(
         second: another.
         k: the context length.
         task: the task; None: that of the curve.
+        budget: of models named here; None: the largest that both were trained with.
 
     Raises:
         InputError: there is no such model, or they were not measured on the same task at k.
     """
+    for each in (first, second):
+        if not isinstance(each, ModelCurve | str):
+            raise InputError(
+                f"{each!r} is no model: give a curve, a model's name on the board, or a file of "
+                "records"
+            )
     curves = [each for each in (first, second) if isinstance(each, ModelCurve)]
     wanted = task or (curves[0].task if curves else None)
     sides = [each.records if isinstance(each, ModelCurve) else each for each in (first, second)]
-    found = compare_models(sides[0], sides[1], k=k, tasks=[wanted] if wanted else ())
+    found = compare_models(sides[0], sides[1], k=k, tasks=[wanted] if wanted else (), budget=budget)
     return found[0]

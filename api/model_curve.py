@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from seqmem.api.picture import Picture, pictured
 from seqmem.errors import InputError
+from seqmem.files import require_writable
 from seqmem.leaderboard.record import Context, Record, to_json
 from seqmem.leaderboard.statistics.aggregate import Row, boards
 from seqmem.leaderboard.statistics.bits_held import BitsHeld, bits_held
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from seqmem.measuring.target_losses import TargetLosses
 
 __all__ = ["ModelCurve", "frame_of", "tracked"]
+
+PICTURES = (".svg", ".pdf", ".png")
 
 
 def frame_of(records: Sequence[Record]) -> "pd.DataFrame":
@@ -141,8 +144,14 @@ class ModelCurve:
         A record that is there already is not written again.
 
         Raises:
-            OSError: they cannot be written.
+            InputError: the folder has the name of a picture, or cannot be written to.
         """
+        if Path(folder).suffix.lower() in PICTURES:
+            raise InputError(
+                f"{folder}: save writes records to a folder; curve.plot().save('{folder}') writes "
+                "a picture"
+            )
+        require_writable(Path(folder), "folder")
         place = record_directory(Path(folder) / "records", self.task)
         stem = f"measured-{self.name.translate({ord(':'): '_', ord(' '): '_'})}"
         known = {path.read_text(encoding="utf-8"): path for path in place.glob("*.json")}

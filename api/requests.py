@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import nn
+
 from seqmem.baselines.own.own_class import Kind
 from seqmem.baselines.own.spec import model_spec
 from seqmem.errors import InputError
@@ -82,6 +84,15 @@ def request_of(
         InputError: there is no such model, or a value is none that it may have.
     """
     given = [models] if isinstance(models, str) or callable(models) else models
+    for each in given:
+        if isinstance(each, nn.Module):
+            name = type(each).__name__
+            raise InputError(
+                f"{name}(…) is a module: give its class, {name}, to train it, or the module to "
+                "seqmem.measure"
+            )
+    if isinstance(seeds, int) and seeds < 1:
+        raise InputError(f"seeds={seeds}: is a whole number from 1 on, or a list of seeds")
     named = tasks if isinstance(tasks, list | tuple) else [tasks]
     place = str(results)
     return Request(
@@ -129,6 +140,8 @@ def contexts_of(k: Contexts) -> tuple[Context, ...] | None:
     if k is None:
         return None
     given = [k] if isinstance(k, int | str) else list(k)
+    if not given:
+        raise InputError(f"k={k!r}: names no context length; leave k out for the task's own")
     for each in given:
         if each != "full" and not (isinstance(each, int) and each >= 1):
             raise InputError(f"k={each!r}: a context length is a whole number from 1 on, or 'full'")

@@ -26,22 +26,26 @@ __all__ = ["compare"]
     default="full",
     help="Context lengths at which they are compared, as in 8,full.",
 )
+@options.budget_shown
 @options.records
 def compare(
     first: str,
     second: str,
     tasks: tuple[str, ...],
     contexts: tuple[Any, ...],
+    budget: str | None,
     places: "tuple[Path | RemoteResults, ...]",
 ) -> None:
     """Print which of two models is better on each task that both were measured on.
 
-    A and B are names on the board, with options as in lstm:hidden=64, or files of records. Losses
-    are paired target by target and seed by seed; no difference is claimed whose 95 % interval
-    includes zero.
+    A and B are names on the board, with options as in lstm:hidden=64, or files of records. They
+    are compared at the largest budget that both were trained with. Losses are paired target by
+    target and seed by seed; no difference is claimed whose 95 % interval includes zero.
     """
     from seqmem.leaderboard.comparison import compare as compared
 
     for k in contexts:
-        for found in compared(first, second, k=k, tasks=tasks, places=places, log=log):
+        for found in compared(
+            first, second, k=k, tasks=tasks, budget=budget, places=places, log=log
+        ):
             click.echo(str(found))

@@ -133,7 +133,7 @@ def evaluate(
     set_up_process()
     request = Request(
         k_trains=tuple(k for given in k_trains for k in given) or (None,),
-        precision=None if exact else precision,
+        precision=options.precision_or_none(precision, exact),
         **others,
     )
     records, failures = run(request, log)

@@ -25,7 +25,7 @@ __all__ = ["exponent"]
     type=CONTEXTS,
     help="Context lengths to fit, at least five.  [default: all, or those of a known law]",
 )
-@click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
+@options.budget_shown
 @options.records
 @options.output_format()
 @options.data_dir

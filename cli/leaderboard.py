@@ -55,7 +55,7 @@ ENDINGS: "Mapping[str, Format | Literal['html', 'parquet']]" = {
     "writes; repeatable.",
 )
 @click.option("--model", "models", type=NAMES, default=(), help="Only these models.")
-@click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
+@options.budget_shown
 @options.by
 @options.k_shown
 @options.wide

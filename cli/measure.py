@@ -65,7 +65,7 @@ def measure(
     process. Where a model cannot read everything since the start of a corpus, k = full is left out.
     `seqmem submit` adds a model of others to the board.
     """
-    from seqmem.files import expand_user
+    from seqmem.files import expand_user, require_writable
     from seqmem.leaderboard.selection import beside_committed
     from seqmem.leaderboard.statistics.aggregate import boards
     from seqmem.leaderboard.store import record_directory, write_record
@@ -78,12 +78,15 @@ def measure(
     from seqmem.tasks.loading import load_tasks
 
     settings = MeasurementSettings(
-        contexts, precision=None if exact else precision, device=find_device(device)
+        contexts, precision=options.precision_or_none(precision, exact), device=find_device(device)
     )
     if losses is not None:
         check_losses_path(losses, len(tasks))
+    folder = None if save is None else expand_user(save)
     check_format(model)  # before data are read, perhaps from the hub
     loaded, _ = load_tasks(tasks, None, log, command="seqmem measure")
+    if folder is not None:
+        require_writable(folder, "--save")
     records = []
     for task in loaded:
         settings.half_width(task)
@@ -97,8 +100,8 @@ def measure(
             keep=None if losses is None else lambda found: found.write(losses),
         )
         records.append(record)
-        if save is not None:
-            place = record_directory(expand_user(save) / "records", task.id)
+        if folder is not None:
+            place = record_directory(folder / "records", task.id)
             stem = f"measured-{str(record.model['label']).replace(' ', '_')}"
-            log(f"{write_record(record, Path(place), stem)}")
+            log(f"{write_record(record, place, stem)}")
     click.echo(highlighted(board_text(boards(beside_committed(records)), form)), nl=False)

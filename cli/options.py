@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from seqmem.cli.arguments import CONTEXTS, COUNT, FILE, FOLDER_OR_URL, PRECISION
 from seqmem.errors import InputError
@@ -19,7 +20,11 @@ from seqmem.files import expand_user
 from seqmem.leaderboard import FORMATS
 from seqmem.tasks import SUITES
 
+if TYPE_CHECKING:
+    from seqmem.measuring.precision import Precision
+
 __all__ = [
+    "budget_shown",
     "by",
     "data_dir",
     "device",
@@ -31,6 +36,7 @@ __all__ = [
     "output",
     "output_format",
     "precision",
+    "precision_or_none",
     "records",
     "results",
     "suite",
@@ -55,6 +61,9 @@ k_shown = click.option(
     type=CONTEXTS,
     help="Context lengths to show, as in 1,8,full.  [default: a few telling ones, and full]",
 )
+budget_shown = click.option(
+    "--budget", metavar="NAME", help="Only models trained with this budget."
+)
 by = click.option(
     "--by",
     metavar="KIND",
@@ -74,6 +83,7 @@ precision = click.option(
     "or else to the difference between chance and the optimum; without %, in the loss's unit.",
 )
 exact = click.option("--exact", is_flag=True, help="Score every target at every k.")
+
 device = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -303,3 +313,17 @@ _WORKERS = (
         "batch is divided among them.",
     ),
 )
+
+
+def precision_or_none(precision: "Precision", exact: bool) -> "Precision | None":
+    """Return the precision of this command line; None with ``--exact``.
+
+    Raises:
+        InputError: both are given.
+    """
+    source = click.get_current_context().get_parameter_source("precision")
+    if exact and source is ParameterSource.COMMANDLINE:
+        raise InputError(
+            f"--exact scores every target, --precision {precision} a sample: leave out one"
+        )
+    return None if exact else precision

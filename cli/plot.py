@@ -21,7 +21,7 @@ __all__ = ["plot"]
 @click.argument("tasks", metavar="TASK...", nargs=-1, required=True)
 @options.output("The file to write: .svg, .pdf, .png or .html.", required=True)
 @options.records
-@click.option("--budget", metavar="NAME", help="Only models trained with this budget.")
+@options.budget_shown
 @click.option(
     "--model", "models", type=NAMES, default=(), help="Only these models.  [default: all]"
 )

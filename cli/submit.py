@@ -72,7 +72,9 @@ def submit(
     request = SubmitRequest(
         name=name,
         settings=MeasurementSettings(
-            contexts, precision=None if exact else precision, device=find_device(device)
+            contexts,
+            precision=shared.precision_or_none(precision, exact),
+            device=find_device(device),
         ),
         options=replace(options, context=options.context or stated.context),
         manifest=replace(stated, name=name),

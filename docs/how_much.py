@@ -15,7 +15,7 @@ from seqmem.leaderboard.statistics.bits_held import bits_of_row, most_bits
 from seqmem.leaderboard.statistics.rows import named_rows
 from seqmem.leaderboard.statistics.sweep import STATE, sweeps
 from seqmem.leaderboard.tables.formatting import number, rounded, state_floats, unit
-from seqmem.leaderboard.tables.wording import bits_text, shown
+from seqmem.leaderboard.tables.wording import bits_text, count, shown
 from seqmem.tasks import SUITES, family_of
 
 if TYPE_CHECKING:
@@ -39,13 +39,15 @@ class Separation:
         task: on which it is tried.
         claim: the paper's, as a clause.
         source: the paper.
-        able: the models that can, as labels.
+        pair: one that can and one that cannot, the comparison that was planned, as labels.
+        able: the models that can.
         unable: the models that cannot.
     """
 
     task: str
     claim: str
     source: str
+    pair: tuple[str, str]
     able: Collection[str]
     unable: Collection[str]
 
@@ -55,6 +57,7 @@ SEPARATIONS = (
         task="selective-copy/T=64,data=8",
         claim="to copy selected inputs, what a state keeps must depend on the input",
         source="Gu & Dao 2023, arXiv 2312.00752",
+        pair=("mamba", "lru"),
         able=("lstm", "gru", "mamba", "gla", "gated-deltanet", "mlstm", "min-gru", "min-lstm"),
         unable=("lru", "gla:gates=constant"),
     ),
@@ -62,6 +65,7 @@ SEPARATIONS = (
         task="state-tracking/group=parity,reset=0.05",
         claim="a linear recurrence whose eigenvalues are all positive cannot track parity",
         source="Grazzi et al. 2025, arXiv 2411.12537",
+        pair=("gated-deltanet:eigenvalues=signed", "gated-deltanet"),
         able=("rnn", "lstm", "gru", "gated-deltanet:eigenvalues=signed"),
         unable=("mamba", "gla", "gated-deltanet", "min-gru", "min-lstm"),
     ),
@@ -152,20 +156,17 @@ def recall(board: Board) -> str | None:
 
 
 def separation(board: Board, said: Separation) -> str | None:
-    """Return whether models that can are better than the best of those that cannot.
+    """Return whether a model that can is better than one that cannot, and how many others are.
 
-    Of several that are, the best one is named: the differences are corrected for all pairs.
+    The pair was chosen before, so that its difference is not corrected for other pairs; the others
+    are compared with the best of those that cannot, as the board ranks them.
     """
-    unable = _best(board, said.unable)
-    able = _rows(board, said.able)
-    if not able or unable is None:
+    rows = {row.label: row for row in _rows(board, said.pair)}
+    if len(rows) < 2:
         return None
-    pairs = [
-        (row, found)
-        for row in able
-        if (found := compare(board.task_id, board, (row, "full"), (unable, "full"))) is not None
-    ]
-    if not pairs:
+    able, unable = (rows[label] for label in said.pair)
+    found = compare(board.task_id, board, (able, "full"), (unable, "full"), alone=True)
+    if found is None:
         return (
             f"**{_first(said.claim)}** ({said.source}): not seen; neither learned {board.task_id}, "
             "or no interval of the difference is known."
@@ -175,25 +176,35 @@ def separation(board: Board, said: Separation) -> str | None:
         "tied": "It does not show here",
         "worse": "Here it is the other way round",
     }
-    best, found = min(pairs, key=lambda pair: (list(holds).index(pair[1].word), _full(pair[0])))
-    better = sum(other.word == "better" for _, other in pairs)
-    verb = "are" if better > 1 else "is"
     return (
         f"**{_first(said.claim)}** ({said.source}). {holds[found.word]}: on {board.task_id} "
-        f"{best.label} holds {_held(best)} bits and {unable.label}, the best of those that cannot, "
-        f"{_held(unable)}; the loss differs by {amount(found, ' of the gain')}."
-        + (f" Of the {len(pairs)} that can, {better or 'none'} {verb} better." if pairs[1:] else "")
+        f"{able.label} holds {_held(able)} bits and {unable.label} {_held(unable)}; the loss "
+        f"differs by {amount(found, ' of the gain')}.{_others(board, said)}"
+    )
+
+
+def _others(board: Board, said: Separation) -> str:
+    """Return how many of the other models that can are better than the best that cannot."""
+    best = min(_rows(board, said.unable), key=_full)
+    others = [row for row in _rows(board, said.able) if row.label not in said.pair]
+    words = [
+        found.word
+        for row in others
+        if (found := compare(board.task_id, board, (row, "full"), (best, "full"))) is not None
+    ]
+    if not words:
+        return ""
+    better = words.count("better")
+    return (
+        f" Of the {count(len(words), 'other model')} that can, {better or 'none'} "
+        f"{'are' if better > 1 else 'is'} better than {best.label}, the best of those that cannot, "
+        "with the board's correction for all pairs."
     )
 
 
 def _rows(board: Board, labels: Collection[str]) -> list[Row]:
     rows = named_rows(board).values()
     return [row for row in rows if row.label in labels and "full" in row.scores]
-
-
-def _best(board: Board, labels: Collection[str]) -> Row | None:
-    """Return the row with the smallest loss among some models."""
-    return min(_rows(board, labels), key=_full, default=None)
 
 
 def _full(row: Row) -> float:

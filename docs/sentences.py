@@ -104,9 +104,11 @@ def by_gain(board: Board) -> Board:
     return replace(board, rows=tuple(map(scaled, board.rows)))
 
 
-def compare(name: str, board: Board, first: Place, second: Place) -> Comparison | None:
-    """Return how the first differs from the second; None if neither learned the task."""
-    paired = difference(board.rows, first[0], second[0], first[1], second[1])
+def compare(
+    name: str, board: Board, first: Place, second: Place, *, alone: bool = False
+) -> Comparison | None:
+    """Return how the first differs from the second (`difference`); None if neither learned."""
+    paired = difference(board.rows, first[0], second[0], first[1], second[1], alone=alone)
     word = "neither" if paired is None else verdict(board, paired, first, second)
     if paired is None or word.startswith("neither"):
         return None

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from seqmem.errors import InputError, unknown
 from seqmem.leaderboard.record import Context, Record
 from seqmem.leaderboard.remote_results import RemoteResults
-from seqmem.leaderboard.selection import select
+from seqmem.leaderboard.selection import Selection, select
 from seqmem.leaderboard.statistics.aggregate import Board, Row, boards
 from seqmem.leaderboard.statistics.differences import Difference, difference
 from seqmem.leaderboard.statistics.rows import usual_rows
@@ -18,7 +19,7 @@ __all__ = ["Comparison", "Side", "compare"]
 
 Side = str | Sequence[Record]
 Edition = tuple[str, int, str]  # a task, its version, its data
-LARGEST_FIRST = ("full", "small", "smoke")  # budgets
+LARGEST_FIRST = ("full", "medium", "small", "smoke")  # budgets
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Comparison:
         first: the name of a model.
         second: the name of another.
         unit: of the losses.
+        budget: both budgets, or the one of both.
         difference: the loss of the first minus that of the second, paired.
     """
 
@@ -39,6 +41,7 @@ class Comparison:
     first: str
     second: str
     unit: str
+    budget: str
     difference: Difference
 
     @property
@@ -50,15 +53,16 @@ class Comparison:
         """Return it in one sentence."""
         found = self.difference
         where = f"on {self.task} at k = {self.k}"
-        pairs = "paired over test data, one training each"
+        trained = "one training each"
         if found.trainings:
-            seeds = "one seed" if found.seeds == (1, 1) else f"{seeds_text(found)} seeds"
-            pairs = f"paired over test data, {seeds}"
+            trained = "one seed" if found.seeds == (1, 1) else f"{seeds_text(found)} seeds"
+        pairs = f"paired over test data, {trained}, budget {self.budget}"
         if found.low is None or found.high is None:
             mean = rounded([found.mean], None, "+")[0]
             return (
                 f"{where[0].upper()}{where[1:]} the loss of {self.first} minus that of "
-                f"{self.second} is {mean} {self.unit}; its interval is not known."
+                f"{self.second} is {mean} {self.unit}, budget {self.budget}; its interval is not "
+                "known."
             )
         half = (found.high - found.low) / 2
         ends = (abs(found.mean), *sorted((abs(found.low), abs(found.high))))
@@ -83,6 +87,7 @@ def compare(
     *,
     k: Context = "full",
     tasks: Sequence[str] = (),
+    budget: str | None = None,
     places: Sequence[Path | RemoteResults] = (),
     log: Callable[[str], object] = lambda line: None,
 ) -> list[Comparison]:
@@ -97,6 +102,7 @@ def compare(
         second: another.
         k: the context length.
         tasks: only these; none: all.
+        budget: only models trained with it; None: with any.
         places: where names are looked up; none: in the committed records, and in ./results.
         log: called with one line for each file that is no record.
 
@@ -104,7 +110,8 @@ def compare(
         InputError: there is no such model, or nothing on which both were measured.
     """
     known: list[Board] = []  # of all names, so that both sides are rows of one board
-    sides = [_rows(each, tasks, places, log, known) for each in (first, second)]
+    selected = partial(select, log=log, budget=budget)
+    sides = [_rows(each, tasks, places, selected, known) for each in (first, second)]
     boards_by_row = {row: board for board in known for row in board.rows}
     found = []
     for edition in sorted(sides[0].keys() & sides[1].keys()):
@@ -114,7 +121,8 @@ def compare(
         between = difference(rows, row, other, k)
         if between is not None:
             unit = row.records[0].task.unit
-            found.append(Comparison(edition[0], k, row.label, other.label, unit, between))
+            budgets = " and ".join(dict.fromkeys((row.budget, other.budget)))
+            found.append(Comparison(edition[0], k, row.label, other.label, unit, budgets, between))
     if not found:
         where = " ".join(f"--task {task}" for task in tasks) or "any task"
         raise InputError(
@@ -128,7 +136,7 @@ def _rows(
     side: Side,
     tasks: Sequence[str],
     places: Sequence[Path | RemoteResults],
-    log: Callable[[str], object],
+    selected: Callable[[Sequence[Path | RemoteResults], Sequence[str]], Selection],
     known: list[Board],
 ) -> dict[Edition, list[Row]]:
     """Return the rows of a model by the task, its version and its data.
@@ -137,17 +145,24 @@ def _rows(
         side: the model.
         tasks: only these; none: all.
         places: where a name is looked up.
-        log: called with one line for each file that is no record.
+        selected: returns the records of places and tasks.
         known: the boards of all names; filled by the first.
     """
     if isinstance(side, str) and not Path(side).exists():
-        known[:] = known or boards(select(places, (), log).records)
+        if "/" in side or side.endswith(".json"):
+            raise InputError(
+                f"{side}: there is no such file or folder; give a file of records, or a model's "
+                "name on the board"
+            )
+        known[:] = known or boards(selected(places, tasks).records)
         labels = sorted({row.label for board in known for row in board.rows})
         if side not in labels:
             raise unknown("model among the records", side, labels, "seqmem leaderboard")
         made, label = known, side
     else:
-        records = select([Path(side)], (), log).records if isinstance(side, str) else side
+        records = selected([Path(side)], ()).records if isinstance(side, str) else side
+        if not records:
+            raise InputError(f"{side}: there are no records in it; `seqmem eval` makes some")
         made, label = boards(records), None
     found: dict[Edition, list[Row]] = {}
     for board in made:
@@ -159,16 +174,25 @@ def _rows(
 
 
 def _pair(ones: Sequence[Row], others: Sequence[Row]) -> tuple[Row, Row]:
-    """Return two rows of the same budget, the largest that both have; else the best of each."""
-    for budget in LARGEST_FIRST:
-        pair = [[row for row in rows if _budget(row) == budget] for rows in (ones, others)]
-        if all(pair):
-            return pair[0][0], pair[1][0]
+    """Return two rows of the same budget, the largest that both have; else the best of each.
+
+    Budgets with the same changes are the same; if there are none, those of the same name.
+    """
+    for size in (_named_budget, _order):
+        pairs = [(row, other) for row in ones for other in others if size(row) == size(other)]
+        if pairs:
+            return min(pairs, key=lambda pair: _order(pair[0]))  # the best of a budget come first
     return ones[0], others[0]
 
 
-def _budget(row: Row) -> str:
-    return row.budget.partition(",")[0]
+def _named_budget(row: Row) -> str:
+    return row.budget
+
+
+def _order(row: Row) -> int:
+    """Return the place of a row's budget without its changes, the largest first."""
+    name = row.budget.partition(",")[0]
+    return LARGEST_FIRST.index(name) if name in LARGEST_FIRST else len(LARGEST_FIRST)
 
 
 def _named(side: Side) -> str:

@@ -15,6 +15,7 @@ from seqmem.leaderboard.store import COMMITTED, read_records, record_directory
 __all__ = ["ELSEWHERE", "Selection", "beside_committed", "names", "select"]
 
 OWN = Path("results") / "records"
+MOST_NAMED = 8  # budgets in a message
 ELSEWHERE = "elsewhere"  # the budget of a model that was trained outside seqmem
 
 
@@ -129,7 +130,9 @@ def _of_budget(records: Sequence[Record], budget: str | None) -> Sequence[Record
         return records
     known = sorted({record.training["budget"] for record in records})
     if budget not in known:
-        raise unknown("budget of these records", budget, known, "seqmem leaderboard")
+        listed = ", ".join(f"'{each}'" for each in known[:MOST_NAMED])
+        more = ", …" if len(known) > MOST_NAMED else ""
+        raise InputError(f"no record has the budget '{budget}'; there are {listed or 'none'}{more}")
     return [record for record in records if record.training["budget"] == budget]
 
 

@@ -3,7 +3,6 @@
 Everything that can be wrong is found before training starts.
 """
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -21,6 +20,7 @@ from seqmem.baselines.training.loop import seeded
 from seqmem.baselines.training.recipe_changes import parse_changes
 from seqmem.baselines.training.recipes import BUDGETS, Recipe, recipe_for
 from seqmem.errors import InputError, NotApplicableError, NotTrainableError, unknown
+from seqmem.files import require_writable
 from seqmem.leaderboard.remote_results import RemoteResults
 from seqmem.measuring.device import find_device
 from seqmem.measuring.precision import USUAL, Precision
@@ -149,6 +149,9 @@ def plan(request: Request, log: Callable[[str], object], gpu: bool | None = None
     budget = budget or "small"
     if budget not in BUDGETS:
         raise unknown("budget", budget, BUDGETS, "seqmem eval --help")
+    if request.every_k and request.contexts:
+        given = ",".join(map(str, request.contexts))
+        raise InputError(f"--all-k measures every k, --k {given} only these: leave out one")
     device = find_device(request.device, gpu)
     tasks, _ = load_tasks(request.tasks, request.suite, log, command="seqmem eval")
     results, remote = _writable(request.results)
@@ -280,14 +283,7 @@ def _writable(results: Path | RemoteResults) -> tuple[Path, RemoteResults | None
     """
     remote = results if isinstance(results, RemoteResults) else None
     folder = results.mirror if isinstance(results, RemoteResults) else results
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"--results {folder}: cannot be written ({error.strerror}); name another folder"
-        ) from None
+    require_writable(folder, "--results")
     if remote:
         remote.check()
         remote.fetch_records()

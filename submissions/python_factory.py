@@ -242,10 +242,14 @@ def _run(
 
     from seqmem.baselines.training.loop import seeded
 
-    offered = dict(zip(OFFERED, (inputs, outputs, seed), strict=True))
-    arguments = {name: offered[name] for name in _accepted(factory, function)}
-    with seeded(seed), factory.one_line_errors(f"{factory.name}()"):
-        module = function(**arguments)
+    module: object = function
+    if not isinstance(function, nn.Module):  # else it is the trained model itself
+        offered = dict(zip(OFFERED, (inputs, outputs, seed), strict=True))
+        # What a module takes that has no __init__ of its own is not visible.
+        bare = getattr(function, "__init__", None) is nn.Module.__init__
+        names = [] if bare else _accepted(factory, function)
+        with seeded(seed), factory.one_line_errors(f"{factory.name}()"):
+            module = function(**{name: offered[name] for name in names})
     if not isinstance(module, nn.Module):
         kind = type(module).__name__
         raise factory.refusal(f"{factory.name}() returned {kind}; it must return a torch.nn.Module")

@@ -14,7 +14,7 @@ from typing import Any
 
 from seqmem.baselines import BASELINES
 from seqmem.errors import InputError, RefusedError
-from seqmem.files import read_file
+from seqmem.files import read_file, require_writable
 from seqmem.leaderboard.record import (
     Record,
     RecordError,
@@ -125,6 +125,7 @@ def submit(request: SubmitRequest, log: Log) -> list[Record]:
         request.settings.half_width(task)
         if request.manifest.vocabulary is not None:
             check_vocabulary(request.manifest.vocabulary, task)
+    require_writable(request.results, "--results")
     return [_submit_to(task, request, log) for task in tasks]
 
 
@@ -314,7 +315,13 @@ def _known_record(path: Path, name: str, opened: OpenedModel, task: Task) -> Rec
 
 def why_another_hash(record: Record, opened: OpenedModel) -> str:
     """Return a possible reason why a model has another hash than in a record, as an addition."""
-    covers = opened.facts.get("sha256_covers")
+    covers, was, is_ = (
+        opened.facts.get("sha256_covers"),
+        record.model.get("format"),
+        opened.facts["format"],
+    )
+    if was not in (None, is_):
+        return f"; that is a model in {was} format, this one in {is_} format"
     if covers is None:  # of a file's bytes, in every version
         return ""
     if "sha256_covers" not in record.model:

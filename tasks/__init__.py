@@ -284,6 +284,8 @@ def load_task(task_id: str) -> "Task":
     Raises:
         InputError: the family is unknown, or a parameter is unknown, missing or out of range.
     """
+    if not isinstance(task_id, str):
+        raise InputError(f"{task_id!r} is no task's id, which is a text as in 'copy-memory/T=10'")
     name = family_of(task_id)
     if name not in FAMILIES:
         raise unknown("task", task_id, FAMILIES, "seqmem tasks")

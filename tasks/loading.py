@@ -37,9 +37,9 @@ def load_tasks(
             altered.
     """
     if bool(task_ids) == (suite is not None):
-        given = "both" if task_ids else "neither"
+        given = f"--task {task_ids[0]} and --suite {suite}" if task_ids else "no task is given"
         raise InputError(
-            f"{given} given: name tasks (--task adding-problem/T=50) or a suite (--suite smoke)"
+            f"{given}: name either tasks (--task adding-problem/T=50) or a suite (--suite smoke)"
         )
     wanted = dict.fromkeys(chain.from_iterable(map(every_id, task_ids)))
     skipped: dict[str, str] = {}

@@ -165,6 +165,8 @@ def test_a_curve_is_saved_once_plotted_and_compared(quiet: dict[str, Any], tmp_p
     run = seqmem.train(Mixer, task, options={"hidden": 6}, **quiet)
     curve = seqmem.measure(run.model, task, name="mine", verbose=False)
     assert curve.save() == curve.save("results")
+    with pytest.raises(InputError, match=r"curve.plot\(\).save\(.curve.pdf.\) writes a picture"):
+        curve.save("curve.pdf")
     shown = seqmem.leaderboard(task)  # type: ignore[operator]
     assert {"mine", "lstm"} <= set(shown["model"])
     found = seqmem.compare(curve, "lstm", k=8)
@@ -258,7 +260,12 @@ def linear() -> nn.Module:
         (lambda: seqmem.measure(linear(), TASK, threads=0), "threads=0: is a whole number from 1"),
         (lambda: seqmem.train("lstm", TASK, threads=1.5), "threads=1.5: is a whole"),
         (lambda: seqmem.evaluate("lstm", TASK, jobs=0), "jobs=0: is a whole number from 1"),
-        (lambda: seqmem.compare("lstm", "tcn", task="x"), "were not both measured on --task x"),
+        (lambda: seqmem.compare("lstm", "tcn", task="x"), "unknown task among the records 'x'"),
+        (lambda: seqmem.compare("lstm", None), "None is no model"),  # type: ignore[arg-type]
+        (lambda: seqmem.train(linear(), TASK), r"Linear\(…\) is a module: give its class"),
+        (lambda: seqmem.train("lstm", TASK, seeds=0), "seeds=0: is a whole number from 1"),
+        (lambda: seqmem.measure(linear(), TASK, k=[]), "names no context length"),
+        (lambda: seqmem.load_task(5), "5 is no task's id"),  # type: ignore[arg-type]
         (lambda: seqmem.compare("lstm", "tnc"), "did you mean tcn"),
     ],
 )

@@ -256,7 +256,7 @@ def test_a_killed_process_costs_one_line(checked: Command, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
-        (["lstm"], "neither given"),
+        (["lstm"], "no task is given"),
         (["lstm", "--suite", "smokes"], "unknown suite 'smokes'"),
         (["lsmt", "--task", TASK], "unknown model 'lsmt'"),
         (["lstm", "--task", TASK, "-o", "x.pdf"], "the ending chooses the format"),

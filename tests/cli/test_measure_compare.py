@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from seqmem.baselines.training.recipes import BUDGETS
+from seqmem.leaderboard.comparison import LARGEST_FIRST
 from seqmem.tests.command import Command, record_files
 
+ADDING = ("--task", "adding-problem/T=5")
 BUILD = """
 import torch
 from torch import nn
@@ -58,20 +61,46 @@ def test_two_models_of_the_board_are_compared_on_every_task(seqmem_: Command) ->
     assert all("95 % interval" in line for line in lines)
 
 
+def test_models_are_compared_at_the_largest_budget_of_both(seqmem_: Command) -> None:
+    assert tuple(reversed(BUDGETS)) == LARGEST_FIRST
+    both = ["compare", "lstm", "transformer", "--task", "wikitext-2"]
+    ran = seqmem_(*both)
+    assert ran.out.startswith("lstm is better than transformer")
+    assert ran.out.endswith("budget medium, steps 5968).\n")
+    ran = seqmem_(*both, "--budget", "small")
+    assert ran.out.startswith("transformer is better than lstm")
+    assert ran.out.endswith("budget small).\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["compare", "lstm", "tnc"], "did you mean tcn"),
+        (["compare", "lstm", "tcn", "--task", "wikitext-3"], "did you mean wikitext-2"),
+        (["compare", "lstm", "nope.json"], "nope.json: there is no such file or folder"),
+        (["compare", "lstm", "."], ".: there are no records in it"),
+        (
+            ["compare", "lstm", "tcn", "--budget", "tiny"],
+            "no record has the budget 'tiny'; there are",
+        ),
         (["compare", "lstm", "tcn", "--k", "6"], "were not both measured on any task at k = 6"),
         (["measure", "lstm", "--task", "adding-problem/T=5"], "`seqmem eval lstm` trains it"),
         (["measure", "gpt2", "--task", "adding-problem/T=5"], "did you mean hf:gpt2"),
         (["measure", "gpt2", "--task", "text:missing.txt"], "did you mean hf:gpt2"),  # no data read
         (["submit", "a", "--name", "b", "--task", "text:missing.txt"], "did you mean hf:a"),
         (["measure", "a.pt", "--task", "adding-problem/T=5"], "is not accepted"),
+        (["measure", "my.py:build", *ADDING, "--save", "my.py"], "--save my.py: cannot be written"),
+        (
+            ["submit", "my.py:build", "--name", "my", *ADDING, "--results", "my.py"],
+            "--results my.py: cannot be written",
+        ),
         (["measure", "a.pt", "--task", "adding-problem/T=5"], "(docs/submit.md shows how)"),
     ],
 )
-def test_mistakes_are_explained(seqmem_: Command, arguments: list[str], says: str) -> None:
+def test_mistakes_are_explained(
+    seqmem_: Command, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    (tmp_path / "my.py").write_text(BUILD)
     ran = seqmem_(*arguments)
     assert ran.status in (1, 2)
     assert says in ran.err

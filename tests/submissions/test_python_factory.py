@@ -60,6 +60,18 @@ def test_a_factory_gets_the_arguments_that_it_names(
 
 
 @pytest.mark.parametrize(
+    "code",
+    [
+        "class build(nn.Module):\n    def forward(self, x): return x",
+        "build = nn.Identity()",
+        "build = nn.Identity",
+    ],
+)
+def test_a_module_without_arguments_gets_none(code: str, build: Build) -> None:
+    assert build(code)(torch.ones(2)).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
     ("code", "says"),
     [
         ("built = 1", "there is no 'build' in model; it has no functions"),

@@ -82,6 +82,10 @@ def test_code_is_known_by_what_it_reads(
             ran = seqmem_(*again)
             assert ran.status == 2
             assert "an older version of seqmem wrote the record" in ran.err
+        record["model"]["format"] = "onnx"
+        path.write_text(json.dumps(record))
+        ran = seqmem_(*submit)
+        assert "that is a model in onnx format, this one in python format" in ran.err
 
 
 @pytest.mark.parametrize("model", ["text.onnx", pytest.param("net.py:build", marks=NEEDS_SANDBOX)])
