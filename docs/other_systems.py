@@ -24,9 +24,9 @@ FAMILIES = ("translation", "speech", "sequential-image", "permuted-image")
 ALONE = "source=0,train=cut"  # a language model of the target side alone
 
 INTRODUCTION = """The blog post's other evidence: translation, speech, and images read pixel by
-pixel. Budget `{budget}`, {trainings}: small models, far from published systems. What one *uses*, no
-need of the task, is the smallest k with which its loss is within {close} of the task's gain of its
-own with everything."""
+pixel. Budget `{budget}`, {trainings}: small models, far from published systems. What one *uses*,
+which is no need of the task, is the smallest k whose loss is within {close} of the task's gain of
+its own with everything."""
 
 
 def is_cut(record: Record) -> bool:

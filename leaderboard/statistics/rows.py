@@ -31,6 +31,7 @@ Kind = Literal["recurrent", "feed-forward", "not trained by steps"]
 # and up to how many windows that matters: rare, large differences are then easily all missed.
 WITHOUT_MISSED, FEW = "Student's t over sampled targets, finite population, 95 %", 512
 STABLE = "-stable"  # how the name of a model with a stability constraint ends
+RECURRENT = ("seq2seq",)  # of recurrent layers that read each window anew and carry no state
 # Options that the model without the constraint has not.
 CONSTRAINT = ("lambda_max", "forget_max", "forget_slowest", "forget_bias")
 
@@ -43,9 +44,11 @@ def loss(row: Row, k: Context) -> float:
 
 def kind(row: Row) -> Kind:
     """Return whether a model is recurrent or feed-forward, or was not trained by gradient steps."""
-    if row.records[0].training.get("recipe") is None:
+    record = row.records[0]
+    if record.training.get("recipe") is None:
         return "not trained by steps"
-    return "recurrent" if row.records[0].model.get("stateful") else "feed-forward"
+    recurrent = record.model.get("stateful") or record.model["name"] in RECURRENT
+    return "recurrent" if recurrent else "feed-forward"
 
 
 def few_windows(record: Record, point: Point) -> bool:

@@ -51,6 +51,7 @@ def test_kinds_of_models() -> None:
     for record, is_ in (
         (make_trained(SLOW), "recurrent"),
         (make_trained(SLOW, stateful=False), "feed-forward"),
+        (make_trained(SLOW, stateful=False, label="seq2seq:layers=1"), "recurrent"),
         (make_record(SLOW), "not trained by steps"),
     ):
         (row,) = board_of(record).rows
