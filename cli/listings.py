@@ -16,7 +16,7 @@ from seqmem.baselines.spec import (
     ranges_of,
 )
 from seqmem.baselines.training.recipes import recipe_for
-from seqmem.errors import InputError
+from seqmem.errors import InputError, unknown
 from seqmem.leaderboard import Format
 from seqmem.leaderboard.statistics.aggregate import id_order
 from seqmem.leaderboard.tables.fitted import terminal_width
@@ -42,15 +42,19 @@ ListingRow = Mapping[str, object]
 EXAMPLE = "hidden-markov/dwell=20"
 
 
-def task_rows() -> list[ListingRow]:
-    """Return one row for each task of the suites."""
-    return [_task_row(task_id) for task_id in sorted(listed_tasks(), key=id_order)]
+def task_rows(ids: Sequence[str] = ()) -> list[ListingRow]:
+    """Return one row for each of these tasks; none: for each of the suites.
+
+    Raises:
+        InputError: there is no such task.
+    """
+    return [_task_row(task_id) for task_id in ids or sorted(listed_tasks(), key=id_order)]
 
 
 def _task_row(task_id: str) -> ListingRow:
+    task = load_task(task_id)
     family = FAMILIES[family_of(task_id)]
     problem = data_problem(task_id)
-    task = load_task(task_id)
     optimum = chance = digest = None
     if not problem and not family.user_data:
         try:
@@ -79,18 +83,24 @@ def _data_state(family: Family, problem: str) -> str:
     return "generated" if family.data is None else "missing" if problem else "found"
 
 
-def model_rows() -> list[ListingRow]:
-    """Return one row for each baseline, with its sizes as trained on `EXAMPLE` by default.
+def model_rows(names: Sequence[str] = ()) -> list[ListingRow]:
+    """Return one row for each of these baselines, or each, as trained on `EXAMPLE` by default.
 
     State floats are those stored after reading the task's longest useful context.
+
+    Raises:
+        InputError: there is no such model.
     """
+    for name in names:
+        if name not in BASELINES:
+            raise unknown("model", name, BASELINES, "seqmem models")
     task = load_task(EXAMPLE)  # a task of the next token, which nearly every baseline can do
     pairs = copy(task)
     assert isinstance(task.inputs, Tokens)
     pairs.inputs = replace(task.inputs, separator=0)
     recipe = recipe_for(task.family, "small")
     rows: list[ListingRow] = []
-    for name, baseline in BASELINES.items():
+    for name in names or BASELINES:
         spec = ModelSpec(name)  # sizes only: no weights are made or drawn
         sized = pairs if model_class(name).needs_separator else task
         model, _ = build_model(spec, sized, recipe.k_train, recipe.options, device="meta")
@@ -98,7 +108,7 @@ def model_rows() -> list[ListingRow]:
         rows.append(
             {
                 "model": name,
-                "is": baseline.summary,
+                "is": BASELINES[name].summary,
                 "options": _texts(options),
                 "ranges": "; ".join(f"{key} {each}" for key, each in ranges_of(name).items()),
                 "sizes on": _as_trained(name, recipe.options)

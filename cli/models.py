@@ -8,10 +8,11 @@ from seqmem.leaderboard import Format
 __all__ = ["models"]
 
 
-@click.command(epilog="Example: seqmem models")
+@click.command(epilog="Example: seqmem models lstm tcn")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
 @options.output_format()
-def models(form: Format) -> None:
-    """List every model and its options, and how large it is on an example task.
+def models(names: tuple[str, ...], form: Format) -> None:
+    """List models, these or all, with their options, and how large they are on an example task.
 
     Parameters, receptive field and state are those of `seqmem eval MODEL --task
     hidden-markov/dwell=20`; "–" stands for an unbounded receptive field, and for a number of
@@ -20,4 +21,4 @@ def models(form: Format) -> None:
     """
     from seqmem.cli.listings import model_rows, write_rows
 
-    click.echo(write_rows(model_rows(), form))
+    click.echo(write_rows(model_rows(names), form))

@@ -46,12 +46,21 @@ def test_what_depends_on_the_training_data_is_missing() -> None:
 
 def test_every_listing_in_every_format(seqmem_: Command) -> None:
     tasks = json.loads(seqmem_("tasks", "--format", "json").out)
+    some = json.loads(
+        seqmem_("tasks", tasks[0]["task"], "copy-memory/T=77", "--format", "json").out
+    )
+    assert some[0] == tasks[0]
+    assert [row["task"] for row in some] == [tasks[0]["task"], "copy-memory/T=77"]
+    assert "did you mean wikitext-2" in seqmem_("tasks", "wikitxt-2").err
     assert {task_id for suite in SUITES.values() for task_id in suite.tasks} <= {
         row["task"] for row in tasks
     }
     (row,) = [row for row in tasks if row["task"] == "adding-problem/T=50"]
     assert (row["chance"], row["optimum"]) == (0.1667, 0.0)
     models = json.loads(seqmem_("models", "--format", "json").out)
+    some = json.loads(seqmem_("models", "tcn", "lstm", "--format", "json").out)
+    assert some == [row for name in ("tcn", "lstm") for row in models if row["model"] == name]
+    assert "did you mean lstm" in seqmem_("models", "lsmt").err
     assert [row["model"] for row in models] == list(BASELINES)
     data = json.loads(seqmem_("data", "--format", "json").out)
     assert [row["data"] for row in data] == list(DATA)
