@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -212,12 +213,19 @@ def check_format(text: str) -> None:
     if ":" not in text:
         if text in BASELINES:
             raise InputError(f"model '{text}' is not trained: `seqmem eval {text}` trains it")
-        hint = f"did you mean hf:{text}? " if re.fullmatch("[A-Za-z0-9][\\w./-]*", text) else ""
-        hint = f"did you mean {text.lower()}? " if text.lower() in BASELINES else hint
         raise InputError(
-            f"model '{text}' has no known format: {hint}name model.onnx, weights.safetensors, "
-            "hf:DIRECTORY-OR-ID or model.py:build"
+            f"model '{text}' has no known format: {_similar(text)}name model.onnx, "
+            "weights.safetensors, hf:DIRECTORY-OR-ID or model.py:build"
         )
+
+
+def _similar(text: str) -> str:
+    """Return what a model without a known format may be meant to be, as a question."""
+    if text.endswith(".py"):
+        return f"did you mean a function in it, {text}:build? "
+    if close := get_close_matches(text.lower(), BASELINES, n=1):
+        return f"did you mean {close[0]}? "
+    return f"did you mean hf:{text}? " if re.fullmatch(r"[A-Za-z0-9][\w./-]*", text) else ""
 
 
 def _bytes(path: Path) -> bytes:

@@ -85,7 +85,8 @@ def test_models_are_compared_at_the_largest_budget_of_both(seqmem_: Command) -> 
         ),
         (["compare", "lstm", "tcn", "--k", "6"], "were not both measured on any task at k = 6"),
         (["measure", "lstm", "--task", "adding-problem/T=5"], "`seqmem eval lstm` trains it"),
-        (["measure", "gpt2", "--task", "adding-problem/T=5"], "did you mean hf:gpt2"),
+        (["measure", "gpt2", *ADDING], "did you mean hf:gpt2"),
+        (["measure", "net.py", *ADDING], "did you mean a function in it, net.py:build?"),
         (["measure", "gpt2", "--task", "text:missing.txt"], "did you mean hf:gpt2"),  # no data read
         (["submit", "a", "--name", "b", "--task", "text:missing.txt"], "did you mean hf:a"),
         (["measure", "a.pt", "--task", "adding-problem/T=5"], "is not accepted"),

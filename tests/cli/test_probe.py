@@ -115,7 +115,7 @@ def test_no_line_is_longer_than_the_terminal(
     ("arguments", "says"),
     [
         (["net.py:Nte"], "there is no 'Nte' in net"),
-        (["lsmt"], "has no known format"),
+        (["lsmt"], "has no known format: did you mean lstm?"),
         (["LSTM"], "did you mean lstm?"),
         (["net.py:Net", "-o", "a.gif"], "a picture's name ends in one of .svg, .pdf, .png, .html"),
         (["net.py:build", "--task", "adding-problem/T=5"], "has no attribute 'vocabulary'"),
