@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from seqmem.baselines import BASELINES
 from seqmem.baselines.own.trial import try_out
 from seqmem.baselines.own.whole import WholeModel
 from seqmem.errors import InputError, RefusedError
@@ -21,7 +22,7 @@ from seqmem.submissions.opening import (
     OpenOptions,
     open_model,
 )
-from seqmem.submissions.submit import measure_submission
+from seqmem.submissions.submit import check_name, measure_submission
 from seqmem.tasks.model import SequenceModel, weights_sha256
 from seqmem.tasks.task import Task
 
@@ -55,11 +56,13 @@ def measure_trained(
         keep: called with the losses of single targets.
 
     Raises:
-        InputError: there is no such model.
+        InputError: there is no such model, or the name is not valid, or that of a baseline.
         SubmissionError: it cannot be opened.
         RefusedError: it fails a check.
         CellError: it cannot be measured.
     """
+    if name is not None:
+        check_name(name)
     opening = open_trained(model, task, options or OpenOptions(), log)
     label = name or model_name(model)
     with opening as opened:
@@ -124,10 +127,12 @@ def _in_memory(
 
 
 def model_name(model: str | nn.Module) -> str:
-    """Return a name for tables: a module's class, or what a text names."""
+    """Return a name for tables, none of a baseline: a module's class, or what a text names."""
     if isinstance(model, nn.Module):
         text = type(model).__name__
     else:
         text = Path(model.removeprefix("hf:").removesuffix(".onnx")).name
     text = re.sub("[^A-Za-z0-9._+-]+", "-", text).strip("-._+")[:64]
+    if text in BASELINES:
+        return f"{text}-own"
     return text if is_name(text) else "model"

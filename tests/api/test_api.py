@@ -251,6 +251,8 @@ def linear() -> nn.Module:
             "a class is trained with seqmem.train",
         ),
         (lambda: seqmem.measure(linear(), "copy-memory/T=10"), "called with inputs .2, 3. it"),
+        (lambda: seqmem.measure(linear(), TASK, name="lstm"), "'lstm': is a baseline of seqmem"),
+        (lambda: seqmem.measure(linear(), TASK, name="a/b"), "'a/b': a name has 1 to 64"),
         (lambda: seqmem.measure(linear(), TASK, k=0), "a context length is a whole"),
         (lambda: seqmem.measure(linear(), TASK, precision="x"), "is a positive share"),
         (lambda: seqmem.train(nn.Linear, TASK, budget="smoke"), "is of no known kind"),
