@@ -77,6 +77,7 @@ def test_inputs_without_a_bound_leave_a_proof_to_tanh_layers_alone() -> None:
     with pytest.raises(InputError, match=r"no certificate .* inputs have no bound"):
         certificate(lstm)
     assert guaranteed_context_facts(lstm) is None
+    assert isinstance(rnn, RNN)
     proof, source = certificate(rnn), torch.Generator().manual_seed(0)
     inputs = 9 * torch.randn(64, 60, 1, generator=source, dtype=torch.float64)
     errors = {k: truncation(rnn.double().eval(), inputs, k, proof.norm).max() for k in (1, 5, 20)}
