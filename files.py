@@ -17,6 +17,7 @@ __all__ = [
     "expand_user",
     "read_file",
     "require_regular",
+    "require_writable",
     "temporary_file",
     "write_atomically",
     "write_bytes",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from seqmem.errors import InputError, unknown
@@ -130,9 +131,13 @@ def _of_budget(records: Sequence[Record], budget: str | None) -> Sequence[Record
         return records
     known = sorted({record.training["budget"] for record in records})
     if budget not in known:
+        close = get_close_matches(budget, known, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
         listed = ", ".join(f"'{each}'" for each in known[:MOST_NAMED])
         more = ", …" if len(known) > MOST_NAMED else ""
-        raise InputError(f"no record has the budget '{budget}'; there are {listed or 'none'}{more}")
+        raise InputError(
+            f"unknown budget '{budget}': {hint}these records have {listed or 'none'}{more}"
+        )
     return [record for record in records if record.training["budget"] == budget]
 
 

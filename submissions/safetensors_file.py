@@ -179,6 +179,8 @@ def _architecture(given: Mapping[str, Any]) -> Architecture:
     inputs: InputSpec = makers[kind](_count(size, MOST_OUTPUTS))
     if isinstance(inputs, Tokens) and dict(others).keys() == {"separator"}:
         inputs = replace(inputs, separator=_count(others[0][1] + 1, inputs.vocabulary) - 1)
+    elif isinstance(inputs, Features) and dict(others).keys() == {"bounded"}:
+        inputs = replace(inputs, bounded=bool(others[0][1]))
     elif others:
         raise _InvalidFileError(f"holds inputs of two kinds: {given['inputs']!r}")
     return Architecture(

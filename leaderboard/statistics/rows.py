@@ -47,7 +47,7 @@ def kind(row: Row) -> Kind:
     record = row.records[0]
     if record.training.get("recipe") is None:
         return "not trained by steps"
-    recurrent = record.model.get("stateful") or record.model["name"] in RECURRENT
+    recurrent = record.model.get("stateful") or record.model.get("name") in RECURRENT
     return "recurrent" if recurrent else "feed-forward"
 
 

@@ -37,6 +37,7 @@ def test_the_least_field_that_covers(
     assert stack.levels == 1 or fewer.receptive_field < context
 
 
+@settings(deadline=None)
 @given(**SIZES)
 def test_the_largest_field_within(
     context: int, kernel: int, convolutions: int, growth: int

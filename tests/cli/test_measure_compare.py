@@ -81,7 +81,7 @@ def test_models_are_compared_at_the_largest_budget_of_both(seqmem_: Command) -> 
         (["compare", "lstm", "."], ".: there are no records in it"),
         (
             ["compare", "lstm", "tcn", "--budget", "tiny"],
-            "no record has the budget 'tiny'; there are",
+            "unknown budget 'tiny': these records have",
         ),
         (["compare", "lstm", "tcn", "--k", "6"], "were not both measured on any task at k = 6"),
         (["measure", "lstm", "--task", "adding-problem/T=5"], "`seqmem eval lstm` trains it"),

@@ -67,7 +67,7 @@ def test_the_diagonal_trains_at_every_k_of_the_grid(tmp_path: Path) -> None:
     [
         ({"contexts": (3, "full")}, [3, "full"]),
         ({"contexts": (2, 3)}, [2, 3, "full"]),  # full can be trained, whatever is measured
-        ({"contexts": (1, 4), "every_k": True}, [1, 4, "full"]),  # not every number in between
+        ({"every_k": True}, [1, 2, 4, 5, "full"]),  # not every number in between
         ({"k_trains": (4, "diagonal", 7)}, [4, 7, 1, 2, 5, "full"]),
         ({"k_trains": (None, "diagonal")}, ["full", 1, 2, 4, 5, "full"]),
     ],
