@@ -303,7 +303,7 @@ def charts(records: Sequence[Record]) -> dict[str, "Spec"]:
 
     found = how_long(records)
     # The page of each task shows its chart, also where this page has others.
-    every = (*found, *how_much(records))
+    every = (*found, *how_much(records), *cut(records))
     drawn = {chart_name(board): curve_chart([board], BASELINES) for board in every}
     drawn |= {name: matrix_chart(board, label) for board, label, name in matrices(found)}
     for finding in findings(records):
