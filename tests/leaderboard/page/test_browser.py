@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("vl_convert", reason="the page needs the plot extra")
 pytest.importorskip("playwright", reason="pages are opened with playwright, of the dev extra")
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from seqmem.baselines import BASELINES
 from seqmem.leaderboard.page import page as page_of
@@ -270,10 +270,9 @@ def test_models_trained_with_several_k_have_a_heat_map(desktop: Opened) -> None:
     page = desktop.page
     page.locator("#task-2").scroll_into_view_if_needed()
     heats = page.locator("#task-2 table.heat")
-    heats.first.wait_for()  # drawn once it is in sight
-    assert heats.count() == 2
-    assert "state carried" in heats.first.inner_text()
-    assert heats.first.locator("td.same").count() == 2
+    expect(heats).to_have_count(2)  # drawn once they are in sight
+    expect(heats.first).to_contain_text("state carried")
+    expect(heats.first.locator("td.same")).to_have_count(2)
     heats.first.locator("button.number").first.click()
     assert "k_train 1" in page.locator("dialog[open]").inner_text().replace("\n", " ")
     page.keyboard.press("Escape")
