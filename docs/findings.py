@@ -136,7 +136,7 @@ def page(records: Sequence[Record], failures: Sequence[Failure]) -> str:
         parts += [f"### Chart {i}", f"![{alt(finding)}]({CHARTS.name}/{finding.chart})"]
     parts += why_parts(text_boards(records), CHARTS.name)
     parts += how_much_parts(how_much(records), CHARTS.name)
-    parts += other_parts(found, cut(records))
+    parts += other_parts(found, cut(records), CHARTS.name)
     parts += [
         "## Evidence",
         details("How to read this", [READING]),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from seqmem.docs import sentences
 from seqmem.docs.committed import trainings
-from seqmem.docs.markup import bullets, details, table
+from seqmem.docs.markup import bullets, chart_name, details, table
 from seqmem.docs.sentences import MARGIN, amount, compare, place
 from seqmem.leaderboard.record import Record
 from seqmem.leaderboard.statistics.aggregate import Board
@@ -34,12 +34,13 @@ def is_cut(record: Record) -> bool:
     return family_of(record.task.id) == "translation" and bool(_parts(record.task.id)[1])
 
 
-def other_parts(found: Sequence[Board], cut: Sequence[Board]) -> list[str]:
+def other_parts(found: Sequence[Board], cut: Sequence[Board], folder: str) -> list[str]:
     """Return what models use on each of these tasks, and what the source of a translation is worth.
 
     Args:
         found: boards of whole tasks, with context needs for a share of the gain.
         cut: boards of translations of which a part is out of view.
+        folder: of the charts, as the page names it.
     """
     some = [board for board in found if family_of(board.task_id) in FAMILIES]
     if not some:
@@ -58,7 +59,11 @@ def other_parts(found: Sequence[Board], cut: Sequence[Board]) -> list[str]:
             told += source_sentences(board, parts[ALONE])
         if parts:
             title = f"{board.task_id} with a part of each source"
-            tables.append(details(title, [source_table(board, parts)]))
+            pictures = [
+                f"![{other.task_id}: score against k]({folder}/{chart_name(other)})"
+                for other in parts.values()
+            ]
+            tables.append(details(title, [source_table(board, parts), *pictures]))
     return [
         "## Translation, speech, images",
         INTRODUCTION.format(

@@ -28,7 +28,7 @@ def trained(
 
 def text(*records: Record) -> str:
     found = [by_gain(board) for board in how_long(records)]
-    return "\n".join(other_parts(found, cut(records)))
+    return "\n".join(other_parts(found, cut(records), "charts"))
 
 
 def test_each_kind_is_named_with_what_it_uses_and_the_better_one_is_said() -> None:
