@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from seqmem.api.picture import Picture, pictured
 from seqmem.errors import InputError
 from seqmem.files import require_writable
+from seqmem.leaderboard.charts.picture import FORMATS
 from seqmem.leaderboard.record import Context, Record, to_json
 from seqmem.leaderboard.statistics.aggregate import Row, boards
 from seqmem.leaderboard.statistics.bits_held import BitsHeld, bits_held
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from seqmem.measuring.target_losses import TargetLosses
 
 __all__ = ["ModelCurve", "frame_of", "tracked"]
-
-PICTURES = (".svg", ".pdf", ".png")
 
 
 def frame_of(records: Sequence[Record]) -> "pd.DataFrame":
@@ -146,7 +145,7 @@ class ModelCurve:
         Raises:
             InputError: the folder has the name of a picture, or cannot be written to.
         """
-        if Path(folder).suffix.lower() in PICTURES:
+        if Path(folder).suffix.lower().removeprefix(".") in FORMATS:
             raise InputError(
                 f"{folder}: save writes records to a folder; curve.plot().save('{folder}') writes "
                 "a picture"

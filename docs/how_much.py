@@ -140,11 +140,11 @@ def recall(board: Board) -> str | None:
     attention = [row for row in rows if row.label == "transformer"]
     if len(by_state) < 2 or not attention:
         return None
-    more = [
-        floats < larger and held.value + (held.half or 0.0) < most.value - (most.half or 0.0)
-        for (floats, held, _), (larger, most, _) in pairwise(by_state)
+    apart = [  # a larger state holds more, beyond both intervals
+        floats < larger and held.value + (held.half or 0.0) < more.value - (more.half or 0.0)
+        for (floats, held, _), (larger, more, _) in pairwise(by_state)
     ]
-    grows = "grows with" if all(more) else "does not always grow with"
+    grows = "grows with" if all(apart) else "does not always grow with"
     steps = ", ".join(f"{_held(row)} with {floats:,}" for floats, _, row in by_state)
     most = most_bits(board.records[0].task)
     return (

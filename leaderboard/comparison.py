@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 from seqmem.errors import InputError, unknown
@@ -178,15 +179,11 @@ def _pair(ones: Sequence[Row], others: Sequence[Row]) -> tuple[Row, Row]:
 
     Budgets with the same changes are the same; if there are none, those of the same name.
     """
-    for size in (_named_budget, _order):
-        pairs = [(row, other) for row in ones for other in others if size(row) == size(other)]
+    for budget in (attrgetter("budget"), _order):
+        pairs = [(one, other) for one in ones for other in others if budget(one) == budget(other)]
         if pairs:
             return min(pairs, key=lambda pair: _order(pair[0]))  # the best of a budget come first
     return ones[0], others[0]
-
-
-def _named_budget(row: Row) -> str:
-    return row.budget
 
 
 def _order(row: Row) -> int:

@@ -8,10 +8,10 @@ of them if it accepts ``**options``), and returns a torch module:
     seed     an integer, with which torch's generator is seeded as well
 
 The module maps ids (B, L) or floats (B, L, D) to raw scores (B, L, outputs): logits, log-odds or
-the predicted number, not probabilities. It is set to evaluation mode and converted to float32. If
-it is a `seqmem.tasks.model.SequenceModel`, its readout is computed at scored positions only. Its
-attribute `receptive_field`, if it has one, is the number of the latest inputs that an output
-depends on.
+the predicted number, not probabilities. `build` may also be such a module itself. It is set to
+evaluation mode and converted to float32. If it is a `seqmem.tasks.model.SequenceModel`, its readout
+is computed at scored positions only. Its attribute `receptive_field`, if it has one, is the number
+of the latest inputs that an output depends on.
 
 A file's folder comes first in Python's import path, as with ``python file.py``, so that a file may
 import its neighbours.
@@ -237,7 +237,7 @@ def _run(
     outputs: int,
     seed: int,
 ) -> "nn.Module":
-    """Call the function with the arguments that it accepts; return its module."""
+    """Return a module: what the function returns for the arguments it accepts, or itself if one."""
     from torch import nn
 
     from seqmem.baselines.training.loop import seeded

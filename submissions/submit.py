@@ -315,13 +315,10 @@ def _known_record(path: Path, name: str, opened: OpenedModel, task: Task) -> Rec
 
 def why_another_hash(record: Record, opened: OpenedModel) -> str:
     """Return a possible reason why a model has another hash than in a record, as an addition."""
-    covers, was, is_ = (
-        opened.facts.get("sha256_covers"),
-        record.model.get("format"),
-        opened.facts["format"],
-    )
-    if was not in (None, is_):
-        return f"; that is a model in {was} format, this one in {is_} format"
+    before, now = record.model.get("format"), opened.facts["format"]
+    if before not in (None, now):
+        return f"; that is a model in {before} format, this one in {now} format"
+    covers = opened.facts.get("sha256_covers")
     if covers is None:  # of a file's bytes, in every version
         return ""
     if "sha256_covers" not in record.model:

@@ -18,7 +18,7 @@ from seqmem.files import require_regular
 
 __all__ = ["read_wav"]
 
-PLAIN = (1, 3, 0xFFFE)  # formats of samples: integers, floats, and either with more in the header
+PLAIN = (1, 3, 0xFFFE)  # PCM, IEEE float, and WAVE_FORMAT_EXTENSIBLE, which is either
 HIGHEST = 768_000  # samples a second, of any recorder: a header with more is damaged
 
 Samples = npt.NDArray[np.float64]
@@ -70,7 +70,7 @@ def _check_chunks(path: Path, file: IO[bytes]) -> None:
             f"{path}: is not a WAV file; convert it, for example with ffmpeg -i {path.name} OUT.wav"
         )
     at, block, found = len(head), 1, False
-    whole = len(head[:8]) + int(struct.unpack("<I", head[4:8])[0])  # what the file announces
+    whole = 8 + struct.unpack("<I", head[4:8])[0]  # the length that the header announces
     while at + 8 <= size:
         file.seek(at)
         name, length = struct.unpack("<4sI", file.read(8))
